@@ -1,0 +1,57 @@
+// The handles of a loaded module and of what its create() made.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "pyhost/json.hpp"
+
+namespace pyhost {
+
+namespace detail {
+struct ModuleData;
+struct InstanceData;
+}  // namespace detail
+
+/// What a module's `create(state)` returned. A handle: copies share the object, any thread may use or
+/// destroy one, also after the host is gone; a run then throws HostClosed.
+class Instance {
+ public:
+  /// Calls `run()` and gives its result. Throws BadContract, ModuleRaised, InvalidResult.
+  Json run() const;
+
+  /// The same with the result as JSON text on one line: keys in Python's order, integers of any size.
+  std::string run_text() const;
+
+ private:
+  friend class Module;
+  explicit Instance(std::shared_ptr<detail::InstanceData> data) : data_(std::move(data)) {}
+  std::shared_ptr<detail::InstanceData> data_;
+};
+
+/// An imported module. A handle like Instance.
+class Module {
+ public:
+  /// The name it was loaded by, without the `modules.` in front.
+  const std::string& name() const noexcept;
+
+  /// Calls the module's `create` with a fresh dict made from the state, which must be an object; null
+  /// counts as `{}`, because that is what C++ makes of empty braces. Throws InvalidState, BadContract,
+  /// ModuleRaised.
+  Instance create(const Json& state = Json::object()) const;
+
+  /// The same from JSON text, which is read exactly: integers of any size, keys in their order.
+  template <JsonText T>
+  Instance create(const T& state) const {
+    return create_from_text(state);
+  }
+
+ private:
+  friend class Host;
+  explicit Module(std::shared_ptr<detail::ModuleData> data) : data_(std::move(data)) {}
+  Instance create_from_text(std::string_view state) const;
+  std::shared_ptr<detail::ModuleData> data_;
+};
+
+}  // namespace pyhost

@@ -1,0 +1,82 @@
+// The program pyhost: reads the command line and gives it to the command that it names.
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <sstream>
+#include <string>
+
+#include "command.hpp"
+
+namespace pyhost::cli {
+
+ExitCode exit_code(ErrorKind kind) noexcept {
+  switch (kind) {
+    case ErrorKind::ModuleRaised:
+      return module_raised;
+    case ErrorKind::InvalidName:
+    case ErrorKind::InvalidState:
+      return usage;
+    case ErrorKind::ModuleNotFound:
+    case ErrorKind::ImportFailed:
+    case ErrorKind::BadContract:
+      return not_loaded;
+    case ErrorKind::InvalidResult:
+      return result_not_json;
+    case ErrorKind::StartupFailed:
+    case ErrorKind::HostClosed:
+      break;
+  }
+  return not_started;
+}
+
+namespace {
+
+// A command's description goes on with its examples; in the list of commands its first line is enough.
+class HelpFormat : public CLI::Formatter {
+ public:
+  std::string make_subcommand(const CLI::App* command) const override {
+    const std::string text = command->get_description();
+    std::stringstream out;
+    CLI::detail::format_help(out, command->get_name(), text.substr(0, text.find('\n')), get_column_width());
+    return out.str();
+  }
+};
+
+int run_program(int argc, char** argv) {
+  int code = ok;
+  CLI::App program("Runs Python modules: JSON in, JSON out.", "pyhost");
+  program.set_version_flag("--version", "pyhost " PYHOST_VERSION);
+  program.set_help_flag("-h,--help", "Print this help and exit");
+  program.formatter(std::make_shared<HelpFormat>());
+  program.require_subcommand(1);
+  program.footer("`pyhost COMMAND -h` shows examples of a command.");
+  add_run(program, code);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::Success& asked_for_text) {
+    return program.exit(asked_for_text);
+  } catch (const CLI::ParseError& wrong) {
+    const std::string first = argc > 1 ? argv[1] : "";
+    const bool known = std::ranges::any_of(program.get_subcommands({}),
+                                           [&](const CLI::App* command) { return command->check_name(first); });
+    const bool unknown = !known && !first.empty() && first[0] != '-';
+    const std::string problem = unknown ? "there is no command '" + first + "'" : wrong.what();
+    std::fprintf(stderr, "error: %s\nhint: see `pyhost -h` and `pyhost run -h`\n", problem.c_str());
+    return usage;
+  }
+  return code;
+}
+
+}  // namespace
+
+}  // namespace pyhost::cli
+
+int main(int argc, char** argv) {
+  try {
+    return pyhost::cli::run_program(argc, argv);
+  } catch (const std::exception& unforeseen) {
+    std::fprintf(stderr, "error: %s\n", unforeseen.what());
+    return pyhost::cli::not_started;
+  }
+}

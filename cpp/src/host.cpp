@@ -1,0 +1,137 @@
+// Host: opens the interpreter for modules, one host at a time.
+#include "pyhost/host.hpp"
+
+#include <algorithm>
+#include <atomic>
+
+#include "enter.hpp"
+#include "handle_data.hpp"
+#include "interpreter.hpp"
+#include "module_name.hpp"
+#include "module_path.hpp"
+#include "pyhost/error.hpp"
+
+namespace pyhost {
+
+namespace {
+
+using detail::Enter;
+using detail::own;
+namespace py = detail::py;
+
+std::atomic<bool> a_host_is_open = false;
+
+// Held for as long as a host is open; also given back if opening fails half-way.
+class OnlyHost {
+ public:
+  OnlyHost() {
+    if (a_host_is_open.exchange(true)) {
+      throw Error({.kind = ErrorKind::StartupFailed,
+                   .phase = Phase::Start,
+                   .message = "a host is open already, and a process has one at a time",
+                   .hint = "use the open one from every thread, or close it first"});
+    }
+  }
+  ~OnlyHost() { a_host_is_open = false; }
+  OnlyHost(const OnlyHost&) = delete;
+  OnlyHost& operator=(const OnlyHost&) = delete;
+};
+
+}  // namespace
+
+struct Host::Data {
+  OnlyHost only = {};
+  detail::ModulePaths paths;
+  std::shared_ptr<detail::HostLife> life = std::make_shared<detail::HostLife>();
+  std::unique_ptr<detail::Namespace> modules = {};
+};
+
+Host::Host(Options options) : data_(std::make_unique<Data>()) {
+  data_->paths = detail::find_module_paths(options.module_paths);
+  detail::start_interpreter();
+  const Enter enter;
+  data_->modules = std::make_unique<detail::Namespace>(data_->paths);
+}
+
+Host::~Host() {
+  data_->life->open = false;
+  try {
+    const Enter enter;
+    data_->modules->remove();
+    detail::flush_output();
+  } catch (const Error&) {
+    // The process is ending: what could be flushed was flushed by then.
+    static_cast<void>(data_->modules.release());
+  }
+}
+
+namespace {
+
+// The name that a ModuleNotFoundError says is missing; empty for any other exception. Leaves it set.
+std::string missing_name() {
+  if (PyErr_ExceptionMatches(PyExc_ModuleNotFoundError) == 0) return {};
+  py::error_scope raised;
+  PyErr_NormalizeException(&raised.type, &raised.value, &raised.trace);
+  const py::object name = own(PyObject_GetAttrString(raised.value, "name"));
+  const char* utf8 = name && PyUnicode_Check(name.ptr()) ? PyUnicode_AsUTF8(name.ptr()) : nullptr;
+  std::string missing = utf8 != nullptr ? utf8 : "";
+  PyErr_Clear();
+  return missing;
+}
+
+bool is_import_machinery(const Frame& frame) {
+  return frame.file.starts_with("<frozen importlib") || frame.file.ends_with("/importlib/__init__.py");
+}
+
+[[noreturn]] void throw_not_found(const std::string& name, const detail::ModulePaths& paths) {
+  std::string looked;
+  for (const std::filesystem::path& path : paths) {
+    looked += (looked.empty() ? "" : ", ") + (path / "modules").string();
+  }
+  std::string hint;
+  for (const std::string& close : detail::close_names(name, detail::list_names(paths, name))) {
+    hint += (hint.empty() ? "did you mean '" : " or '") + close + "'";
+  }
+  if (hint.empty() && name.ends_with(".py")) hint = "give the module's name without .py";
+  throw Error({.kind = ErrorKind::ModuleNotFound,
+               .phase = Phase::Find,
+               .module = name,
+               .message = "no module " + detail::quoted_name(name) + "; " +
+                          (looked.empty() ? "there is no module path to look in" : "looked in " + looked),
+               .hint = hint.empty() ? hint : hint + "?"});
+}
+
+// Not found and broken look alike: a ModuleNotFoundError means that the module itself is missing only if
+// it names the module or one of its parents, and nothing but the import machinery had run by then.
+[[noreturn]] void throw_not_imported(const std::string& name, const detail::ModulePaths& paths) {
+  const std::string missing = missing_name();
+  PythonException raised = detail::take_exception();
+  const bool ours = !missing.empty() && ("modules." + name + ".").starts_with(missing + ".");
+  if (ours && std::ranges::all_of(raised.frames, is_import_machinery)) throw_not_found(name, paths);
+
+  std::string hint;
+  if (raised.type == "SyntaxError" && raised.message.starts_with("Missing parentheses in call to")) {
+    hint = "this looks like Python 2: in Python 3 print is a function, print(\"...\")";
+  }
+  throw Error({.kind = ErrorKind::ImportFailed,
+               .phase = Phase::Import,
+               .module = name,
+               .message = "module '" + name + "' could not be imported: " + detail::one_line(raised),
+               .hint = std::move(hint),
+               .exception = std::move(raised)});
+}
+
+}  // namespace
+
+Module Host::load(std::string_view name) {
+  detail::check_module_name(name);
+  const std::string asked(name);
+  const Enter enter;
+  data_->modules->restore();
+  py::object module = data_->modules->import(asked);
+  detail::flush_output();
+  if (!module) throw_not_imported(asked, data_->paths);
+  return Module(detail::read_module(data_->life, asked, std::move(module)));
+}
+
+}  // namespace pyhost

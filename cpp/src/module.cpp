@@ -1,0 +1,184 @@
+// Module and Instance: create and run, and what it means to break the contract.
+#include "pyhost/module.hpp"
+
+#include "convert.hpp"
+#include "handle_data.hpp"
+#include "interpreter.hpp"
+#include "pyhost/error.hpp"
+
+namespace pyhost {
+
+namespace detail {
+
+namespace {
+
+constexpr const char* contract_hint = "a module exports create(state), and what that returns has run()";
+
+// Where an object was defined; a file at least, if it is a module.
+std::vector<Frame> place_of(PyObject* object) {
+  const py::object inspect = own(PyImport_ImportModule("inspect"));
+  const py::object file = inspect ? own(PyObject_CallMethod(inspect.ptr(), "getsourcefile", "O", object)) : py::object();
+  const py::object lines = file ? own(PyObject_CallMethod(inspect.ptr(), "getsourcelines", "O", object)) : py::object();
+  Frame frame;
+  if (const char* name = file && PyUnicode_Check(file.ptr()) ? PyUnicode_AsUTF8(file.ptr()) : nullptr; name != nullptr) {
+    frame.file = name;
+  }
+  if (lines && PyTuple_Check(lines.ptr()) && PyTuple_GET_SIZE(lines.ptr()) == 2) {
+    const long line = PyLong_AsLong(PyTuple_GET_ITEM(lines.ptr(), 1));
+    frame.line = line > 0 && line < (1L << 30) ? static_cast<int>(line) : 1;
+  }
+  PyErr_Clear();
+  if (frame.file.empty()) return {};
+  if (frame.line == 0) frame.line = 1;
+  return {std::move(frame)};
+}
+
+[[noreturn]] void break_contract(Phase phase, const std::string& module, const std::string& problem, PyObject* where) {
+  throw Error({.kind = ErrorKind::BadContract,
+               .phase = phase,
+               .module = module,
+               .message = "module '" + module + "' breaks the contract: " + problem,
+               .hint = contract_hint,
+               .exception = {{}, {}, place_of(where)}});
+}
+
+// What Python itself raises at a call or a look-up has no traceback; what code of the module raises has one.
+bool raised_without_frames(PyObject* exception) {
+  if (PyErr_ExceptionMatches(exception) == 0) return false;
+  const py::error_scope kept;
+  return kept.trace == nullptr;
+}
+
+// Whether the signature of a callable that raised a TypeError takes other arguments than it was given.
+bool takes_other_arguments(PyObject* callable, PyObject* arguments) {
+  if (!raised_without_frames(PyExc_TypeError)) return false;
+  const py::error_scope kept;
+  const py::object inspect = own(PyImport_ImportModule("inspect"));
+  const py::object signature =
+      inspect ? own(PyObject_CallMethod(inspect.ptr(), "signature", "O", callable)) : py::object();
+  const py::object bind = signature ? own(PyObject_GetAttrString(signature.ptr(), "bind")) : py::object();
+  const bool misfit = bind && !own(PyObject_CallObject(bind.ptr(), arguments));
+  PyErr_Clear();
+  return misfit;
+}
+
+[[noreturn]] void throw_from_call(Phase phase, const std::string& module, PyObject* callable, std::size_t arguments,
+                                  const char* wanted) {
+  const py::tuple stand_ins = arguments == 1 ? py::make_tuple(py::none()) : py::tuple();
+  if (takes_other_arguments(callable, stand_ins.ptr())) {
+    const PythonException raised = take_exception();
+    break_contract(phase, module, std::string(wanted) + " cannot be called: " + raised.message, callable);
+  }
+  throw_raised(ErrorKind::ModuleRaised, phase, module, "module '" + module + "' raised ");
+}
+
+}  // namespace
+
+void HostLife::must_be_open(std::string_view module) const {
+  if (open) return;
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .module = std::string(module),
+               .message = "module '" + std::string(module) + "' belongs to a host that is closed",
+               .hint = "keep the Host for as long as its modules are used, or load the module again"});
+}
+
+ModuleData::ModuleData(std::shared_ptr<HostLife> life, std::string module_name, py::object imported, py::object factory)
+    : host(std::move(life)), name(std::move(module_name)), module(std::move(imported)), create(std::move(factory)) {}
+
+InstanceData::InstanceData(std::shared_ptr<ModuleData> of, py::object created)
+    : module(std::move(of)), object(std::move(created)) {}
+
+std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostLife> host, std::string name, py::object module) {
+  py::object create = own(PyObject_GetAttrString(module.ptr(), "create"));
+  if (!create) {
+    if (PyErr_ExceptionMatches(PyExc_AttributeError) == 0) {
+      throw_raised(ErrorKind::ImportFailed, Phase::Import, name, "module '" + name + "' raised ");
+    }
+    PyErr_Clear();
+    break_contract(Phase::Import, name, "it has no create", module.ptr());
+  }
+  if (PyCallable_Check(create.ptr()) == 0) {
+    break_contract(Phase::Import, name, "its create is not callable but of type " + type_of(create.ptr()), module.ptr());
+  }
+  return std::make_shared<ModuleData>(std::move(host), std::move(name), std::move(module), std::move(create));
+}
+
+namespace {
+
+// What the room of conversion refuses, said of the module that it was for.
+template <class Conversion>
+auto convert_for(const std::string& module, Conversion convert) {
+  try {
+    return convert();
+  } catch (const Error& error) {
+    throw Error({.kind = error.kind(),
+                 .phase = error.phase(),
+                 .module = module,
+                 .message = "module '" + module + "': " + error.message(),
+                 .pointer = error.pointer(),
+                 .hint = error.hint(),
+                 .exception = error.exception()});
+  }
+}
+
+template <class State>
+std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>& data, const State& state) {
+  const Enter enter;
+  data->host->must_be_open(data->name);
+  const py::object dict = convert_for(data->name, [&] { return to_python(state); });
+  py::object object = own(PyObject_CallOneArg(data->create.ptr(), dict.ptr()));
+  flush_output();
+  if (!object) throw_from_call(Phase::Create, data->name, data->create.ptr(), 1, "create(state)");
+  return std::make_shared<InstanceData>(data, std::move(object));
+}
+
+py::object find_run(const InstanceData& data) {
+  const std::string& name = data.module->name;
+  PyObject* object = data.object.ptr();
+  py::object run = own(PyObject_GetAttrString(object, "run"));
+  if (!run) {
+    if (!raised_without_frames(PyExc_AttributeError)) {
+      throw_raised(ErrorKind::ModuleRaised, Phase::Run, name, "module '" + name + "' raised ");
+    }
+    PyErr_Clear();
+    const std::string what = object == Py_None ? "None" : "an object of type " + type_of(object);
+    break_contract(Phase::Run, name, "its create returned " + what + ", which has no run",
+                   object == Py_None ? data.module->create.ptr() : reinterpret_cast<PyObject*>(Py_TYPE(object)));
+  }
+  if (PyCallable_Check(run.ptr()) == 0) {
+    break_contract(Phase::Run, name, "its run is not callable but of type " + type_of(run.ptr()),
+                   reinterpret_cast<PyObject*>(Py_TYPE(object)));
+  }
+  return run;
+}
+
+template <class Convert>
+auto run_instance(const InstanceData& data, Convert convert) {
+  const Enter enter;
+  const std::string& name = data.module->name;
+  data.module->host->must_be_open(name);
+  const py::object run = find_run(data);
+  const py::object result = own(PyObject_CallNoArgs(run.ptr()));
+  flush_output();
+  if (!result) throw_from_call(Phase::Run, name, run.ptr(), 0, "run()");
+  return convert_for(name, [&] { return convert(result.ptr()); });
+}
+
+}  // namespace
+
+}  // namespace detail
+
+const std::string& Module::name() const noexcept { return data_->name; }
+
+Instance Module::create(const Json& state) const { return Instance(detail::create_instance(data_, state)); }
+
+Instance Module::create_from_text(std::string_view state) const {
+  return Instance(detail::create_instance(data_, state));
+}
+
+Json Instance::run() const { return detail::run_instance(*data_, detail::to_json); }
+
+std::string Instance::run_text() const { return detail::run_instance(*data_, detail::to_text); }
+
+}  // namespace pyhost

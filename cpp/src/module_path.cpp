@@ -1,0 +1,187 @@
+// Module paths: which folders, and the package that spans them.
+#include "module_path.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "enter.hpp"
+#include "interpreter.hpp"
+#include "pyhost/error.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Stands in front of a module path on sys.path, where it names no folder and so is passed over by every
+// import. sys.path is what multiprocessing hands to its children, with spawn and forkserver alike.
+constexpr std::string_view mark = "pyhost-module-path:";
+
+[[noreturn]] void refuse(const fs::path& path, std::string_view problem, std::string hint) {
+  throw Error({.kind = ErrorKind::StartupFailed,
+               .phase = Phase::Start,
+               .message = "module path '" + path.string() + "' " + std::string(problem),
+               .hint = std::move(hint)});
+}
+
+fs::path checked(const fs::path& path) {
+  const std::string hint = "a module path is a folder that holds a folder 'modules'";
+  std::error_code failed;
+  const fs::file_status status = fs::status(path, failed);
+  if (!fs::exists(status)) refuse(path, "does not exist", hint);
+  if (!fs::is_directory(status)) refuse(path, "is not a folder", hint);
+  if (!fs::is_directory(path / "modules", failed)) {
+    if (fs::canonical(path).filename() == "modules") refuse(path, "holds no folder 'modules'", "give its parent folder");
+    refuse(path, "holds no folder 'modules'", hint);
+  }
+  return fs::canonical(path);
+}
+
+// "a.b.c" is looked up in modules/a/b of every path.
+fs::path folder_of(const fs::path& path, std::string_view name) {
+  fs::path folder = path / "modules";
+  for (std::size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.')) {
+    folder /= name.substr(0, dot);
+    name.remove_prefix(dot + 1);
+  }
+  return folder;
+}
+
+py::object text(std::string_view utf8) {
+  return must(PyUnicode_DecodeFSDefaultAndSize(utf8.data(), static_cast<Py_ssize_t>(utf8.size())), "reading a path");
+}
+
+bool starts_with(PyObject* object, std::string_view prefix) {
+  if (!PyUnicode_Check(object)) return false;
+  const py::object wanted = text(prefix);
+  return PyUnicode_Tailmatch(object, wanted.ptr(), 0, PY_SSIZE_T_MAX, -1) == 1;
+}
+
+py::object sys_object(const char* name) {
+  py::object object = share(PySys_GetObject(name));
+  if (!object) {
+    throw Error({.kind = ErrorKind::StartupFailed,
+                 .phase = Phase::Find,
+                 .message = std::string("sys.") + name + " is gone: a module deleted it"});
+  }
+  return object;
+}
+
+// After the standard library, so that nothing of ours can stand in for it, and before site-packages, so
+// that no package `modules` there can stand in for ours.
+void put_on_sys_path(const fs::path& folder) {
+  const py::object path = sys_object("path");
+  const py::object entry = text(folder.string());
+  if (PySequence_Contains(path.ptr(), entry.ptr()) != 0) return;
+  Py_ssize_t at = 0;
+  for (; at < PyList_Size(path.ptr()); ++at) {
+    PyObject* other = PyList_GET_ITEM(path.ptr(), at);
+    const char* name = PyUnicode_Check(other) ? PyUnicode_AsUTF8(other) : nullptr;
+    if (name == nullptr) PyErr_Clear();
+    const std::string_view end = name != nullptr ? name : "";
+    if (end.ends_with("/site-packages") || end.ends_with("/dist-packages")) break;
+  }
+  if (PyList_Insert(path.ptr(), at, entry.ptr()) != 0) must(nullptr, "extending sys.path");
+}
+
+void put_marks_on_sys_path(const ModulePaths& paths) {
+  const py::object path = sys_object("path");
+  for (const fs::path& each : paths) {
+    const py::object entry = text(std::string(mark) + each.string());
+    if (PyList_Append(path.ptr(), entry.ptr()) != 0) must(nullptr, "extending sys.path");
+  }
+}
+
+}  // namespace
+
+ModulePaths find_module_paths(const ModulePaths& given) {
+  ModulePaths found;
+  if (!given.empty()) {
+    std::ranges::transform(given, std::back_inserter(found), checked);
+    return found;
+  }
+  for (const fs::path& path : {fs::path("python_modules"), fs::path("."), python_modules()}) {
+    std::error_code failed;
+    if (path.empty() || !fs::is_directory(path / "modules", failed)) continue;
+    fs::path absolute = fs::canonical(path);
+    if (std::ranges::find(found, absolute) == found.end()) found.push_back(std::move(absolute));
+  }
+  return found;
+}
+
+std::vector<std::string> list_names(const ModulePaths& paths, std::string_view like) {
+  const std::size_t dot = like.rfind('.');
+  const std::string parents(dot == std::string_view::npos ? "" : like.substr(0, dot + 1));
+  std::set<std::string> names;
+  for (const fs::path& path : paths) {
+    std::error_code failed;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder_of(path, like), failed)) {
+      const fs::path& file = entry.path();
+      const bool package = fs::is_regular_file(file / "__init__.py", failed);
+      if ((package || file.extension() == ".py") && file.filename() != "__init__.py") {
+        names.insert(parents + file.stem().string());
+      }
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+Namespace::Namespace(const ModulePaths& paths) {
+  path_ = must(PyList_New(0), "making modules.__path__");
+  for (const fs::path& path : paths) {
+    const py::object folder = text((path / "modules").string());
+    if (PyList_Append(path_.ptr(), folder.ptr()) != 0) must(nullptr, "making modules.__path__");
+  }
+  importlib_ = must(PyImport_ImportModule("importlib"), "importing importlib");
+  const py::object machinery = must(PyImport_ImportModule("importlib.machinery"), "importing importlib.machinery");
+  const py::object make_spec = must(PyObject_GetAttrString(machinery.ptr(), "ModuleSpec"), "finding ModuleSpec");
+  const py::object spec = must(PyObject_CallFunction(make_spec.ptr(), "sO", "modules", Py_None), "making a ModuleSpec");
+  const py::object util = must(PyImport_ImportModule("importlib.util"), "importing importlib.util");
+  if (PyObject_SetAttrString(spec.ptr(), "submodule_search_locations", path_.ptr()) != 0) {
+    must(nullptr, "setting modules.__path__");
+  }
+  package_ = must(PyObject_CallMethod(util.ptr(), "module_from_spec", "O", spec.ptr()), "making the package modules");
+
+  if (const fs::path own_files = python_modules(); !own_files.empty()) put_on_sys_path(own_files);
+  put_marks_on_sys_path(paths);
+  restore();
+}
+
+void Namespace::restore() {
+  const py::object modules = sys_object("modules");
+  if (PyObject_SetAttrString(package_.ptr(), "__path__", path_.ptr()) != 0 ||
+      PyDict_SetItemString(modules.ptr(), "modules", package_.ptr()) != 0) {
+    must(nullptr, "putting modules into sys.modules");
+  }
+}
+
+py::object Namespace::import(std::string_view name) {
+  const std::string full = "modules." + std::string(name);
+  py::object module = own(PyObject_CallMethod(importlib_.ptr(), "import_module", "s", full.c_str()));
+  if (module || PyErr_ExceptionMatches(PyExc_ModuleNotFoundError) == 0) return module;
+  // Perhaps the file was written after its folder was last listed, and within the clock's resolution.
+  PyErr_Clear();
+  if (!own(PyObject_CallMethod(importlib_.ptr(), "invalidate_caches", nullptr))) return {};
+  return own(PyObject_CallMethod(importlib_.ptr(), "import_module", "s", full.c_str()));
+}
+
+void Namespace::remove() noexcept {
+  const py::object modules = share(PySys_GetObject("modules"));
+  const py::object names = modules ? own(PyDict_Keys(modules.ptr())) : py::object();
+  for (Py_ssize_t i = names ? PyList_GET_SIZE(names.ptr()) : 0; i-- > 0;) {
+    PyObject* name = PyList_GET_ITEM(names.ptr(), i);
+    const char* utf8 = PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : nullptr;
+    const std::string_view view = utf8 != nullptr ? utf8 : "";
+    if (view == "modules" || view.starts_with("modules.")) PyDict_DelItem(modules.ptr(), name);
+    PyErr_Clear();
+  }
+  const py::object path = share(PySys_GetObject("path"));
+  for (Py_ssize_t i = path && PyList_Check(path.ptr()) ? PyList_GET_SIZE(path.ptr()) : 0; i-- > 0;) {
+    if (starts_with(PyList_GET_ITEM(path.ptr(), i), mark)) PySequence_DelItem(path.ptr(), i);
+  }
+  PyErr_Clear();
+  package_ = path_ = importlib_ = py::object();
+}
+
+}  // namespace pyhost::detail

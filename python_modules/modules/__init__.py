@@ -1,0 +1,13 @@
+"""The package of all modules: its __path__ is the module paths of the host that runs this process.
+
+A host makes this package itself. This file makes the same one in its children (multiprocessing with
+spawn or forkserver), which know of the host only what it put on sys.path. In plain Python, with no host
+anywhere, it is an ordinary package.
+"""
+
+import sys
+
+_MARK = "pyhost-module-path:"  # as in cpp/src/module_path.cpp
+_marked = [entry[len(_MARK) :] + "/modules" for entry in sys.path if entry.startswith(_MARK)]
+if _marked:
+    __path__ = _marked

@@ -1,0 +1,16 @@
+"""Says that it is doing its thing: the smallest module there is."""
+
+# As the article has it, without types:
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+
+class Module:
+    def __init__(self, state):
+        self.state = state
+
+    def run(self):
+        print("This is module1 doing its thing")
+
+
+def create(state):
+    return Module(state)

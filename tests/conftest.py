@@ -1,0 +1,68 @@
+"""What the pytest files share: the built program, run as a user's shell would run it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FIXTURES = ROOT / "tests" / "fixtures"
+# The first two hide lost output and stale .pyc files, the others change which Python is found.
+HIDING = (
+    "PYTHONUNBUFFERED",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "VIRTUAL_ENV",
+    "PYHOST_MODULE_PATH",
+)
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k not in HIDING} | more
+
+
+@pytest.fixture(scope="session")
+def program() -> str:
+    """The path of the built program."""
+    path = os.environ.get("PYHOST_PROGRAM")
+    if not path:
+        pytest.exit("PYHOST_PROGRAM names no program: run the tests by ./dev test", returncode=2)
+    return path
+
+
+@pytest.fixture
+def pyhost(program: str, tmp_path: Path) -> Run:
+    """Runs the program in an empty folder, with pipes for its streams."""
+
+    def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
+        environment = clean_environment(**options.pop("env", {}))  # type: ignore[arg-type]
+        options = {"cwd": tmp_path, "stdin": subprocess.DEVNULL} | options
+        if "input" in options:
+            del options["stdin"]
+        return subprocess.run(  # type: ignore[call-overload,no-any-return]
+            [program, *words],
+            **{"capture_output": True, "text": True, "timeout": 120, "env": environment} | options,
+        )
+
+    return run
+
+
+def without_index(problem: str) -> None:
+    """Skips with a clear word where the package index cannot be reached; in CI that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"the package index could not be reached: {problem}")
+    pytest.skip(f"the package index could not be reached: {problem}")
+
+
+def make_venv(folder: Path, python: str = sys.executable) -> Path:
+    """A real virtual environment; gives its python."""
+    subprocess.run([python, "-m", "venv", str(folder)], check=True, env=clean_environment())
+    return folder / "bin" / "python"

@@ -1,0 +1,3 @@
+from modules import returns_state
+
+create = returns_state.create

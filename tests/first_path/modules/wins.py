@@ -1,0 +1,7 @@
+class Module:
+    def run(self):
+        return "first"
+
+
+def create(state):
+    return Module()

@@ -1,0 +1,264 @@
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "support.hpp"
+
+using namespace pyhost;
+using test::fixtures;
+using test::over_fixtures;
+
+TEST_CASE("the article's module runs") {
+  Host host({.module_paths = {PYHOST_SHIPPED}});
+  CHECK(host.run("mod1") == nullptr);
+  CHECK(host.run_text("mod1") == "null");
+}
+
+TEST_CASE("there is one host at a time, and another one after it") {
+  {
+    Host host(over_fixtures());
+    REQUIRE_ERROR(error, StartupFailed, [] { return Host(over_fixtures()).run("wins"); }());
+    CHECK_SAYS(error, "open already");
+    CHECK(host.run("wins") == "second");
+  }
+  for (int i = 0; i < 20; ++i) {
+    Host next(over_fixtures());
+    CHECK(next.run("wins") == "second");
+  }
+}
+
+TEST_CASE("a host that could not be opened leaves room for the next one") {
+  REQUIRE_ERROR(error, StartupFailed, [] { return Host({.module_paths = {"no/such/folder"}}).run("wins"); }());
+  CHECK(Host(over_fixtures()).run("wins") == "second");
+}
+
+TEST_CASE("a module is imported once by a host, and again by the next") {
+  unsetenv("PYHOST_TEST_IMPORTS");
+  {
+    Host host(over_fixtures());
+    CHECK(host.run("counts_imports") == 1);
+    CHECK(host.run("counts_imports") == 1);
+  }
+  Host host(over_fixtures());
+  // Python's own environment still holds the 1: what is new is the module.
+  CHECK(host.run("counts_imports") == 2);
+}
+
+TEST_CASE("every create gets a state of its own") {
+  Host host(over_fixtures());
+  const Module module = host.load("keeps_its_state");
+  const Instance first = module.create();
+  CHECK(first.run() == 1);
+  CHECK(first.run() == 2);
+  CHECK(module.create().run() == 1);
+}
+
+TEST_CASE("a run that is put on an instance later is found") {
+  Host host(over_fixtures());
+  CHECK(host.run("gets_its_run_late") == "late");
+}
+
+TEST_CASE("any thread may load, create and run") {
+  Host host(over_fixtures());
+  const Module shared = host.load("returns_state");
+  std::atomic<int> right = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&, i] {
+      for (int j = 0; j < 50; ++j) {
+        const Json state{{"thread", i}, {"call", j}};
+        if (shared.create(state).run() == state && host.run("returns_state", state) == state) ++right;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(right == 400);
+}
+
+TEST_CASE("an error may be read on another thread after its host is gone") {
+  std::optional<Error> kept;
+  {
+    Host host(over_fixtures());
+    kept = test::error_of([&] { return host.run("raises_in_create"); });
+  }
+  REQUIRE(kept.has_value());
+  std::string what;
+  std::thread([&] { what = Error(*kept).what(); }).join();
+  CHECK(what.find("bad threshold: -3") != std::string::npos);
+}
+
+TEST_CASE("a handle that outlives its host says so when it is used, and may be destroyed anywhere") {
+  std::optional<Module> module;
+  std::optional<Instance> instance;
+  {
+    Host host(over_fixtures());
+    module = host.load("returns_state");
+    instance = module->create();
+  }
+  REQUIRE_ERROR(create, HostClosed, module->create());
+  REQUIRE_ERROR(run, HostClosed, instance->run());
+  CHECK_SAYS(run, "a host that is closed");
+  CHECK(module->name() == "returns_state");
+
+  Host next(over_fixtures());
+  REQUIRE_ERROR(still, HostClosed, instance->run());
+  CHECK(next.run("returns_state", {{"a", 1}}) == Json{{"a", 1}});
+  std::thread([moved = std::move(*module), copied = *instance] {}).join();
+}
+
+TEST_CASE("a static handle is no trouble at the end of the process") {
+  static std::optional<Instance> kept;
+  Host host(over_fixtures());
+  kept = host.load("returns_state").create();
+  CHECK(kept->run() == Json::object());
+}
+
+TEST_CASE("an unknown module says where it looked and which names are close") {
+  Host host({.module_paths = {fixtures, PYHOST_SHIPPED}});
+  REQUIRE_ERROR(error, ModuleNotFound, host.load("retruns_state"));
+  CHECK_SAYS(error, (fixtures / "modules").string());
+  CHECK_SAYS(error, std::string(PYHOST_SHIPPED) + "/modules");
+  CHECK_SAYS(error, "did you mean 'returns_state'?");
+  REQUIRE_ERROR(dotted, ModuleNotFound, host.load("package.prat"));
+  CHECK_SAYS(dotted, "did you mean 'package.part'?");
+  REQUIRE_ERROR(far, ModuleNotFound, host.load("nothing_like_it_at_all"));
+  CHECK(far.hint().empty());
+}
+
+TEST_CASE("a module whose import fails is not taken for a missing one") {
+  Host host(over_fixtures());
+  const auto check = [&](const char* name, const char* type, const char* message) {
+    CAPTURE(name);
+    REQUIRE_ERROR(error, ImportFailed, host.load(name));
+    CHECK(error.phase() == Phase::Import);
+    CHECK(error.exception().type == type);
+    CHECK_SAYS(error, message);
+    CHECK_SAYS(error, name);
+    REQUIRE_FALSE(error.exception().frames.empty());
+    CHECK(error.exception().frames.back().file == (fixtures / "modules" / name).string() + ".py");
+  };
+  check("raises_in_import", "ZeroDivisionError", "division by zero");
+  check("exits_in_import", "SystemExit", "0");
+  check("imports_what_is_missing", "ModuleNotFoundError", "No module named 'no_such_package_anywhere'");
+  check("imports_a_missing_module", "ImportError", "no_such_module");
+}
+
+TEST_CASE("a module that failed to import is imported anew once it is mended") {
+  const auto folder = std::filesystem::temp_directory_path() / ("pyhost-mended-" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder / "modules");
+  const auto write = [&](const char* text) { std::ofstream(folder / "modules" / "young.py") << text; };
+  {
+    Host host({.module_paths = {folder}});
+    REQUIRE_ERROR(missing, ModuleNotFound, host.load("young"));
+    write("1 / 0\n");
+    REQUIRE_ERROR(broken, ImportFailed, host.load("young"));
+    write("class M:\n    def run(self): return 'mended'\ndef create(state): return M()\n");
+    CHECK(host.run("young") == "mended");
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("Python 2's print is named as what it is, with file and line") {
+  Host host(over_fixtures());
+  REQUIRE_ERROR(error, ImportFailed, host.load("is_python2"));
+  CHECK(error.exception().type == "SyntaxError");
+  const Frame& place = error.exception().frames.back();
+  CHECK(place.file == (fixtures / "modules/is_python2.py").string());
+  CHECK(place.line == 3);
+  CHECK(place.source == R"(print "This is module1 doing its thing")");
+  CHECK_SAYS(error, "this looks like Python 2");
+  CHECK_SAYS(error, "is_python2.py:3");
+}
+
+TEST_CASE("a broken contract says what is missing, in which file and line") {
+  Host host(over_fixtures());
+  const auto check = [&](const char* name, Phase phase, int line, const char* message) {
+    CAPTURE(name);
+    REQUIRE_ERROR(error, BadContract, host.run(name));
+    CHECK(to_string(error.phase()) == to_string(phase));
+    CHECK_SAYS(error, message);
+    REQUIRE(error.exception().frames.size() == 1);
+    CHECK(error.exception().frames[0].file == (fixtures / "modules" / name).string() + ".py");
+    CHECK(error.exception().frames[0].line == line);
+    CHECK_FALSE(error.hint().empty());
+  };
+  check("has_no_create", Phase::Import, 1, "has no create");
+  check("has_create_that_is_a_number", Phase::Import, 1, "create is not callable but of type int");
+  check("has_create_of_no_argument", Phase::Create, 4, "create(state) cannot be called");
+  check("has_create_of_two_arguments", Phase::Create, 1, "missing 1 required positional argument: 'more'");
+  check("creates_none", Phase::Run, 1, "returned None, which has no run");
+  check("has_no_run", Phase::Run, 1, "has no run");
+  check("has_run_that_is_a_number", Phase::Run, 1, "run is not callable but of type int");
+  check("has_run_of_one_argument", Phase::Run, 2, "run() cannot be called");
+  REQUIRE_ERROR(coroutine, BadContract, host.run("has_async_create"));
+  CHECK_SAYS(coroutine, "coroutine");
+}
+
+TEST_CASE("what a module raises comes out as an error with its type, message and frames") {
+  Host host(over_fixtures());
+  REQUIRE_ERROR(error, ModuleRaised, host.run("raises_in_create"));
+  CHECK(error.phase() == Phase::Create);
+  CHECK(error.module() == "raises_in_create");
+  CHECK(error.message() == "module 'raises_in_create' raised ValueError: bad threshold: -3");
+  REQUIRE(error.exception().frames.size() == 1);
+  CHECK(error.exception().frames[0].line == 2);
+  CHECK(error.exception().frames[0].function == "create");
+  CHECK(error.exception().frames[0].source == R"(raise ValueError("bad threshold: -3"))");
+  const Json json = error.to_json();
+  CHECK(json["schema"] == 1);
+  CHECK(json["kind"] == "ModuleRaised");
+  CHECK(json["phase"] == "create");
+  CHECK(json["exception"]["type"] == "ValueError");
+  CHECK(json["exception"]["frames"][0]["line"] == 2);
+  CHECK(error.rendered() ==
+        "module 'raises_in_create' raised ValueError: bad threshold: -3\n  " +
+            (fixtures / "modules/raises_in_create.py").string() +
+            ":2 in create\n    raise ValueError(\"bad threshold: -3\")\n");
+}
+
+TEST_CASE("a module cannot end its host") {
+  Host host(over_fixtures());
+  for (const auto& [what, type] : {std::pair{"exit", "SystemExit"}, {"interrupt", "KeyboardInterrupt"}, {"base", "BaseException"}}) {
+    REQUIRE_ERROR(error, ModuleRaised, host.run("raises_in_run", {{"what", what}}));
+    CHECK(error.exception().type == type);
+    CHECK(error.phase() == Phase::Run);
+  }
+  CHECK(host.run("wins") == "second");
+}
+
+TEST_CASE("a TypeError or AttributeError of the module's own is not taken for a broken contract") {
+  Host host(over_fixtures());
+  REQUIRE_ERROR(type_error, ModuleRaised, host.run("raises_type_error_in_create"));
+  CHECK(type_error.exception().type == "TypeError");
+  REQUIRE_ERROR(attribute_error, ModuleRaised, host.run("has_run_property_that_raises"));
+  CHECK(attribute_error.exception().type == "AttributeError");
+}
+
+TEST_CASE("an exception is described without trusting it") {
+  Host host(over_fixtures());
+  REQUIRE_ERROR(lies, ModuleRaised, host.run("has_error_that_lies"));
+  CHECK(lies.exception().type == "modules.has_error_that_lies.Lying");
+  CHECK_SAYS(lies, "its __str__ raised SystemExit");
+  REQUIRE_ERROR(deep, ModuleRaised, host.run("has_deep_error"));
+  CHECK(deep.exception().type == "RecursionError");
+  CHECK(deep.exception().frames.size() == 100);
+  REQUIRE_ERROR(huge, ModuleRaised, host.run("evaluates", {{"give", "(_ for _ in ()).throw(ValueError('x' * 10**7))"}}));
+  CHECK(huge.message().size() < 70000);
+  CHECK_SAYS(huge, "10000000 characters in all");
+  REQUIRE_ERROR(odd, ModuleRaised, host.run("evaluates", {{"give", "(_ for _ in ()).throw(ValueError('\\ud800\\x00\\x1b[31m'))"}}));
+  CHECK(odd.exception().message == std::string("\\ud800\0\x1b[31m", 12));
+  CHECK(odd.rendered().find('\x1b') == std::string::npos);
+  CHECK(odd.rendered().find("\\x1b[31m") != std::string::npos);
+}
+
+TEST_CASE("a file that a module left open is written out at the end of the process") {
+  // The program does it in a process of its own: see test_command_line.py.
+  Host host(over_fixtures());
+  const auto path = std::filesystem::temp_directory_path() / ("pyhost-open-" + std::to_string(getpid()));
+  CHECK(host.run("leaves_a_file_open", {{"path", path.string()}}) == nullptr);
+  std::filesystem::remove(path);
+}

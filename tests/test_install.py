@@ -1,0 +1,123 @@
+"""pyhost as a stranger uses it: from an installed tree, as a subdirectory, by pip."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, clean_environment, make_venv, without_index
+
+BUILD = os.environ.get("PYHOST_BUILD", "")
+CONSUMER = ROOT / "tests" / "consumer"
+SAYS = "This is module1 doing its thing\n\"37.50\"\nModuleNotFound: did you mean 'mod1'?\n"
+
+
+def call(*words: object, **options: object) -> str:
+    done = subprocess.run(  # type: ignore[call-overload]
+        [str(word) for word in words],
+        **{
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "text": True,
+            "env": clean_environment(),
+        }
+        | options,
+    )
+    assert done.returncode == 0, f"{words} said:\n{done.stdout}"
+    return str(done.stdout)
+
+
+def cached(name: str) -> str:
+    for line in Path(BUILD, "CMakeCache.txt").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return line.partition("=")[2]
+    return ""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    prefix = tmp_path_factory.mktemp("prefix")
+    call("cmake", "--install", BUILD, "--prefix", prefix)
+    return prefix
+
+
+def test_a_strangers_project_builds_against_the_installed_tree(
+    installed: Path, tmp_path: Path
+) -> None:
+    flags = "-fsanitize=address,undefined" if cached("PYHOST_SANITIZE") == "ON" else ""
+    call("cmake", "-G", "Ninja", "-S", CONSUMER, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={installed}",
+         f"-DCMAKE_EXE_LINKER_FLAGS={flags}")  # fmt: skip
+    call("cmake", "--build", tmp_path / "build")
+    # The installed program stands beside the installed modules; the consumer finds them where it is put too.
+    consumer = installed / "bin" / "consumer"
+    consumer.write_bytes((tmp_path / "build" / "consumer").read_bytes())
+    consumer.chmod(0o755)
+    assert call(consumer, cwd=tmp_path) == SAYS
+
+
+def test_an_installed_program_finds_its_modules_wherever_the_tree_is_moved(
+    installed: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "moved"
+    installed.rename(moved)
+    try:
+        assert (
+            call(moved / "bin" / "pyhost", "run", "mod1", cwd=tmp_path)
+            == "This is module1 doing its thing\n"
+        )
+    finally:
+        moved.rename(installed)
+
+
+def test_public_headers_need_neither_python_nor_pybind11(installed: Path, tmp_path: Path) -> None:
+    headers = sorted((installed / "include" / "pyhost").glob("*.hpp"))
+    assert len(headers) >= 5
+    for header in headers:
+        source = tmp_path / "alone.cpp"
+        source.write_text(
+            f"#include <pyhost/{header.name}>\n"
+            "#if defined(PY_VERSION) || defined(PYBIND11_VERSION_MAJOR)\n#error Python got in\n#endif\n"
+        )
+        call("c++", "-std=c++20", "-fsyntax-only", "-I", installed / "include", source)
+
+
+def test_it_can_be_a_subdirectory_of_another_project(tmp_path: Path) -> None:
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.25)\nproject(outer LANGUAGES CXX)\n"
+        f"add_subdirectory({ROOT} pyhost)\n"
+        f"add_executable(consumer {CONSUMER}/main.cpp)\n"
+        "target_link_libraries(consumer PRIVATE pyhost::pyhost)\n"
+        "if(TARGET pyhost_program OR TARGET pyhost_tests)\n  message(FATAL_ERROR not ours)\nendif()\n"
+    )
+    call("cmake", "-G", "Ninja", "-S", tmp_path, "-B", tmp_path / "build",
+         f"-DPython_EXECUTABLE={cached('Python_EXECUTABLE')}", f"-Dpybind11_DIR={cached('pybind11_DIR')}")  # fmt: skip
+    call("cmake", "--build", tmp_path / "build")
+    assert call(tmp_path / "build" / "consumer", cwd=tmp_path) == SAYS
+
+
+def test_pip_install_puts_pyhost_on_the_path_of_a_virtual_environment(tmp_path: Path) -> None:
+    python = make_venv(tmp_path / "venv", cached("Python_EXECUTABLE"))
+    source = tmp_path / "source"
+    files = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"],
+        check=True, capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
+    for file in files:
+        (source / file).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / file).is_file():
+            (source / file).write_bytes((ROOT / file).read_bytes())
+    done = subprocess.run(
+        [str(python), "-m", "pip", "install", "--disable-pip-version-check", str(source)],
+        capture_output=True, text=True, env=clean_environment(),
+    )  # fmt: skip
+    output = done.stdout + done.stderr
+    if done.returncode != 0 and (
+        "No matching distribution" in output or "ConnectionError" in output
+    ):
+        without_index(output.strip().splitlines()[-1])
+    assert done.returncode == 0, output
+    path = f"{tmp_path}/venv/bin:{os.environ['PATH']}"
+    ran = call("pyhost", "run", "mod1", cwd=tmp_path, env=clean_environment(PATH=path))
+    assert ran == "This is module1 doing its thing\n"
