@@ -128,7 +128,8 @@ TEST_CASE("a state that has no exact form in Python is refused with its JSON poi
 
 TEST_CASE("an integer of more digits than Python reads is refused with its JSON pointer") {
   Host host(over_fixtures());
-  if (host.run("evaluates", {{"give", "hasattr(__import__('sys'), 'get_int_max_str_digits')"}}) != true) return;
+  if (host.run("evaluates", {{"give", "hasattr(__import__('sys'), 'get_int_max_str_digits')"}}) != true)
+    return;
   REQUIRE_ERROR(error, InvalidState, host.run("returns_state", R"({"a":)" + std::string(10000, '9') + "}"));
   CHECK(error.pointer() == "/a");
   CHECK_SAYS(error, "4300");
@@ -166,13 +167,14 @@ TEST_CASE("text, braces and a Json each say what they mean as a state") {
 
 TEST_CASE("a Json goes there and back") {
   Host host(over_fixtures());
-  const Json state{{"null", nullptr},
-                   {"bool", {true, false}},
-                   {"int", {0, -1, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()}},
-                   {"unsigned", std::numeric_limits<std::uint64_t>::max()},
-                   {"float", {0.1, -0.0, 1e300, 5e-324, 1.0}},
-                   {"text", {"", "é€😀", std::string("a\0b", 3), "\"\\\n"}},
-                   {"nested", {{"empty array", Json::array()}, {"empty object", Json::object()}}}};
+  const Json state{
+      {"null", nullptr},
+      {"bool", {true, false}},
+      {"int", {0, -1, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()}},
+      {"unsigned", std::numeric_limits<std::uint64_t>::max()},
+      {"float", {0.1, -0.0, 1e300, 5e-324, 1.0}},
+      {"text", {"", "é€😀", std::string("a\0b", 3), "\"\\\n"}},
+      {"nested", {{"empty array", Json::array()}, {"empty object", Json::object()}}}};
   const Json back = host.run("returns_state", state);
   CHECK(back == state);
   CHECK(back["float"][4].is_number_float());
@@ -233,7 +235,8 @@ TEST_CASE("a result that is no JSON is refused with its JSON pointer, and with w
       {"1j", "", "", "complex"},
       {"x", "x = []; x.append(x)", std::string(), "holds itself"},
       {"x", "x = {}; x['x'] = [x]", std::string(), "holds itself"},
-      {"T()", "class M(type):\n  __name__ = property(lambda c: 1 / 0)\nclass T(metaclass=M): pass", "", "type T"},
+      {"T()", "class M(type):\n  __name__ = property(lambda c: 1 / 0)\nclass T(metaclass=M): pass", "",
+       "type T"},
   };
   for (const auto& [give, first, pointer, message] : cases) {
     CAPTURE(give);
@@ -287,6 +290,8 @@ TEST_CASE("what a module's own subclasses say of themselves is not asked") {
 
 TEST_CASE("floats are written as Python writes them, and never lose their point") {
   Host host(over_fixtures());
-  CHECK(given(host, "[1.0, 1e22, 1e16, 123456789012345.0, 0.0001, 0.00001, 5e-324, 1.7976931348623157e308, -0.0]") ==
-        "[1.0,1e+22,1e+16,123456789012345.0,0.0001,1e-05,5e-324,1.7976931348623157e+308,-0.0]");
+  CHECK(
+      given(host,
+            "[1.0, 1e22, 1e16, 123456789012345.0, 0.0001, 0.00001, 5e-324, 1.7976931348623157e308, -0.0]") ==
+      "[1.0,1e+22,1e+16,123456789012345.0,0.0001,1e-05,5e-324,1.7976931348623157e+308,-0.0]");
 }

@@ -32,7 +32,8 @@ TEST_CASE("there is one host at a time, and another one after it") {
 }
 
 TEST_CASE("a host that could not be opened leaves room for the next one") {
-  REQUIRE_ERROR(error, StartupFailed, [] { return Host({.module_paths = {"no/such/folder"}}).run("wins"); }());
+  REQUIRE_ERROR(error, StartupFailed,
+                [] { return Host({.module_paths = {"no/such/folder"}}).run("wins"); }());
   CHECK(Host(over_fixtures()).run("wins") == "second");
 }
 
@@ -214,15 +215,15 @@ TEST_CASE("what a module raises comes out as an error with its type, message and
   CHECK(json["phase"] == "create");
   CHECK(json["exception"]["type"] == "ValueError");
   CHECK(json["exception"]["frames"][0]["line"] == 2);
-  CHECK(error.rendered() ==
-        "module 'raises_in_create' raised ValueError: bad threshold: -3\n  " +
-            (fixtures / "modules/raises_in_create.py").string() +
-            ":2 in create\n    raise ValueError(\"bad threshold: -3\")\n");
+  CHECK(error.rendered() == "module 'raises_in_create' raised ValueError: bad threshold: -3\n  " +
+                                (fixtures / "modules/raises_in_create.py").string() +
+                                ":2 in create\n    raise ValueError(\"bad threshold: -3\")\n");
 }
 
 TEST_CASE("a module cannot end its host") {
   Host host(over_fixtures());
-  for (const auto& [what, type] : {std::pair{"exit", "SystemExit"}, {"interrupt", "KeyboardInterrupt"}, {"base", "BaseException"}}) {
+  for (const auto& [what, type] :
+       {std::pair{"exit", "SystemExit"}, {"interrupt", "KeyboardInterrupt"}, {"base", "BaseException"}}) {
     REQUIRE_ERROR(error, ModuleRaised, host.run("raises_in_run", {{"what", what}}));
     CHECK(error.exception().type == type);
     CHECK(error.phase() == Phase::Run);
@@ -246,10 +247,13 @@ TEST_CASE("an exception is described without trusting it") {
   REQUIRE_ERROR(deep, ModuleRaised, host.run("has_deep_error"));
   CHECK(deep.exception().type == "RecursionError");
   CHECK(deep.exception().frames.size() == 100);
-  REQUIRE_ERROR(huge, ModuleRaised, host.run("evaluates", {{"give", "(_ for _ in ()).throw(ValueError('x' * 10**7))"}}));
+  REQUIRE_ERROR(huge, ModuleRaised,
+                host.run("evaluates", {{"give", "(_ for _ in ()).throw(ValueError('x' * 10**7))"}}));
   CHECK(huge.message().size() < 70000);
   CHECK_SAYS(huge, "10000000 characters in all");
-  REQUIRE_ERROR(odd, ModuleRaised, host.run("evaluates", {{"give", "(_ for _ in ()).throw(ValueError('\\ud800\\x00\\x1b[31m'))"}}));
+  REQUIRE_ERROR(
+      odd, ModuleRaised,
+      host.run("evaluates", {{"give", "(_ for _ in ()).throw(ValueError('\\ud800\\x00\\x1b[31m'))"}}));
   CHECK(odd.exception().message == std::string("\\ud800\0\x1b[31m", 12));
   CHECK(odd.rendered().find('\x1b') == std::string::npos);
   CHECK(odd.rendered().find("\\x1b[31m") != std::string::npos);

@@ -8,10 +8,11 @@ using test::over_fixtures;
 TEST_CASE("a name that can be no module's is refused before Python sees it") {
   Host host(over_fixtures());
   for (const std::string& name :
-       {std::string(), std::string("../x"), std::string("/etc/passwd"), std::string("__init__"), std::string("class"),
-        std::string("a.class"), std::string("a..b"), std::string(".a"), std::string("a."), std::string("1a"),
-        std::string("good "), std::string("a\0b", 3), std::string("caf\xc3\xa9"), std::string("a-b"),
-        std::string("a\x1b[31m"), std::string(256, 'a'), std::string(10000, 'a')}) {
+       {std::string(), std::string("../x"), std::string("/etc/passwd"), std::string("__init__"),
+        std::string("class"), std::string("a.class"), std::string("a..b"), std::string(".a"),
+        std::string("a."), std::string("1a"), std::string("good "), std::string("a\0b", 3),
+        std::string("caf\xc3\xa9"), std::string("a-b"), std::string("a\x1b[31m"), std::string(256, 'a'),
+        std::string(10000, 'a')}) {
     CAPTURE(name.substr(0, 100));
     REQUIRE_ERROR(error, InvalidName, host.load(name));
     CHECK(error.phase() == Phase::Find);

@@ -24,7 +24,8 @@ TEST_CASE("modules is one namespace over all module paths, and the first that ha
   CHECK(host.run("wins") == "second");
 }
 
-TEST_CASE("a json.py beside the modules or in the current directory does not stand in for the standard library's") {
+TEST_CASE(
+    "a json.py beside the modules or in the current directory does not stand in for the standard library's") {
   const auto before = std::filesystem::current_path();
   std::filesystem::current_path(fixtures);
   {
@@ -71,16 +72,21 @@ TEST_CASE("a module path that is none is refused before Python starts, with what
 
 TEST_CASE("what a module does to modules.__path__ and sys.path does not reach the next load") {
   Host host(over_fixtures());
-  CHECK(host.run("evaluates", {{"give", "1"}, {"first", "import modules; modules.__path__ = ['/nonexistent']"}}) == 1);
+  CHECK(host.run("evaluates",
+                 {{"give", "1"}, {"first", "import modules; modules.__path__ = ['/nonexistent']"}}) == 1);
   CHECK(host.run("wins") == "second");
-  CHECK(host.run("evaluates", {{"give", "1"}, {"first", "import sys; del sys.modules['modules']; sys.path.clear()"}}) == 1);
+  CHECK(host.run("evaluates", {{"give", "1"},
+                               {"first", "import sys; del sys.modules['modules']; sys.path.clear()"}}) == 1);
   CHECK(host.run("gets_its_run_late") == "late");
 }
 
 TEST_CASE("a closed host leaves nothing of its modules in Python") {
-  { CHECK(Host(over_fixtures()).run("wins") == "second"); }
+  {
+    CHECK(Host(over_fixtures()).run("wins") == "second");
+  }
   Host host(over_fixtures());
-  CHECK(host.run("evaluates", {{"give", "sorted(n for n in __import__('sys').modules if n.startswith('modules'))"}}) ==
+  CHECK(host.run("evaluates",
+                 {{"give", "sorted(n for n in __import__('sys').modules if n.startswith('modules'))"}}) ==
         Json{"modules", "modules.evaluates"});
   CHECK(host.run("evaluates", {{"give", "[p for p in __import__('sys').path if 'module-path' in p]"}}) ==
         Json{"pyhost-module-path:" + fixtures.string()});

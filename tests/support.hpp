@@ -32,4 +32,5 @@ std::optional<Error> error_of(Action action) {
   INFO(name.what());                                                              \
   REQUIRE(to_string(name.kind()) == to_string(pyhost::ErrorKind::wanted))
 
-#define CHECK_SAYS(error, part) CHECK_MESSAGE(std::string((error).what()).find(part) != std::string::npos, (error).what())
+#define CHECK_SAYS(error, part) \
+  CHECK_MESSAGE(std::string((error).what()).find(part) != std::string::npos, (error).what())

@@ -11,7 +11,7 @@ from conftest import ROOT, clean_environment, make_venv, without_index
 
 BUILD = os.environ.get("PYHOST_BUILD", "")
 CONSUMER = ROOT / "tests" / "consumer"
-SAYS = "This is module1 doing its thing\n\"37.50\"\nModuleNotFound: did you mean 'mod1'?\n"
+SAYS = "This is module1 doing its thing\n2\nModuleNotFound, did you mean 'mod1'?\n"
 
 
 def call(*words: object, **options: object) -> str:

@@ -19,7 +19,8 @@ std::string text_of(PyObject* str, std::size_t limit) {
   if (str == nullptr || !PyUnicode_Check(str)) return {};
   const auto length = static_cast<std::size_t>(PyUnicode_GET_LENGTH(str));
   // Cut before encoding: a message of gigabytes must not be copied.
-  py::object head = length > limit ? own(PyUnicode_Substring(str, 0, static_cast<Py_ssize_t>(limit))) : share(str);
+  py::object head =
+      length > limit ? own(PyUnicode_Substring(str, 0, static_cast<Py_ssize_t>(limit))) : share(str);
   const py::object bytes =
       head ? own(PyUnicode_AsEncodedString(head.ptr(), "utf-8", "backslashreplace")) : py::object();
   if (!bytes) {
@@ -85,8 +86,10 @@ Frame frame_of(PyObject* traceback) {
   const py::object code = frame ? own(PyObject_GetAttrString(frame.ptr(), "f_code")) : py::object();
   PyErr_Clear();
   if (!code) return {};
-  Frame read{text_attribute(code.ptr(), "co_filename"), int_attribute(traceback, "tb_lineno"),
-             text_attribute(code.ptr(), "co_name"), {}};
+  Frame read{text_attribute(code.ptr(), "co_filename"),
+             int_attribute(traceback, "tb_lineno"),
+             text_attribute(code.ptr(), "co_name"),
+             {}};
   read.source = source_line(read.file, read.line);
   return read;
 }

@@ -47,8 +47,8 @@ std::string inert(std::string_view text) {
 }  // namespace
 
 std::string_view to_string(ErrorKind kind) noexcept {
-  constexpr std::array<std::string_view, 9> names{"StartupFailed",  "InvalidName", "InvalidState",
-                                                  "ModuleNotFound", "ImportFailed", "BadContract",
+  constexpr std::array<std::string_view, 9> names{"StartupFailed",  "InvalidName",   "InvalidState",
+                                                  "ModuleNotFound", "ImportFailed",  "BadContract",
                                                   "ModuleRaised",   "InvalidResult", "HostClosed"};
   return names[static_cast<std::size_t>(kind)];
 }
@@ -80,18 +80,15 @@ std::string Error::rendered() const {
 Json Error::to_json() const {
   Json frames = Json::array();
   for (const Frame& frame : exception().frames) {
-    frames.push_back({{"file", frame.file},
-                      {"line", frame.line},
-                      {"function", frame.function},
-                      {"source", frame.source}});
+    frames.push_back(
+        {{"file", frame.file}, {"line", frame.line}, {"function", frame.function}, {"source", frame.source}});
   }
-  Json json{{"schema", 1},           {"kind", to_string(kind())}, {"phase", to_string(phase())},
-            {"module", module()},    {"message", message()},      {"pointer", pointer()},
-            {"hint", hint()},        {"exception", nullptr}};
+  Json json{{"schema", 1},        {"kind", to_string(kind())}, {"phase", to_string(phase())},
+            {"module", module()}, {"message", message()},      {"pointer", pointer()},
+            {"hint", hint()},     {"exception", nullptr}};
   if (!exception().type.empty()) {
-    json["exception"] = {{"type", exception().type},
-                         {"message", exception().message},
-                         {"frames", std::move(frames)}};
+    json["exception"] = {
+        {"type", exception().type}, {"message", exception().message}, {"frames", std::move(frames)}};
   }
   return json;
 }

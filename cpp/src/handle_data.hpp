@@ -24,7 +24,8 @@ struct ModuleData {
   py::object module;
   py::object create;
 
-  ModuleData(std::shared_ptr<HostLife> life, std::string module_name, py::object imported, py::object factory);
+  ModuleData(std::shared_ptr<HostLife> life, std::string module_name, py::object imported,
+             py::object factory);
   ~ModuleData() { release(module, create); }
   ModuleData(const ModuleData&) = delete;
   ModuleData& operator=(const ModuleData&) = delete;

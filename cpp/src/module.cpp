@@ -17,10 +17,13 @@ constexpr const char* contract_hint = "a module exports create(state), and what 
 // Where an object was defined; a file at least, if it is a module.
 std::vector<Frame> place_of(PyObject* object) {
   const py::object inspect = own(PyImport_ImportModule("inspect"));
-  const py::object file = inspect ? own(PyObject_CallMethod(inspect.ptr(), "getsourcefile", "O", object)) : py::object();
-  const py::object lines = file ? own(PyObject_CallMethod(inspect.ptr(), "getsourcelines", "O", object)) : py::object();
+  const py::object file =
+      inspect ? own(PyObject_CallMethod(inspect.ptr(), "getsourcefile", "O", object)) : py::object();
+  const py::object lines =
+      file ? own(PyObject_CallMethod(inspect.ptr(), "getsourcelines", "O", object)) : py::object();
   Frame frame;
-  if (const char* name = file && PyUnicode_Check(file.ptr()) ? PyUnicode_AsUTF8(file.ptr()) : nullptr; name != nullptr) {
+  if (const char* name = file && PyUnicode_Check(file.ptr()) ? PyUnicode_AsUTF8(file.ptr()) : nullptr;
+      name != nullptr) {
     frame.file = name;
   }
   if (lines && PyTuple_Check(lines.ptr()) && PyTuple_GET_SIZE(lines.ptr()) == 2) {
@@ -33,7 +36,8 @@ std::vector<Frame> place_of(PyObject* object) {
   return {std::move(frame)};
 }
 
-[[noreturn]] void break_contract(Phase phase, const std::string& module, const std::string& problem, PyObject* where) {
+[[noreturn]] void break_contract(Phase phase, const std::string& module, const std::string& problem,
+                                 PyObject* where) {
   throw Error({.kind = ErrorKind::BadContract,
                .phase = phase,
                .module = module,
@@ -62,8 +66,8 @@ bool takes_other_arguments(PyObject* callable, PyObject* arguments) {
   return misfit;
 }
 
-[[noreturn]] void throw_from_call(Phase phase, const std::string& module, PyObject* callable, std::size_t arguments,
-                                  const char* wanted) {
+[[noreturn]] void throw_from_call(Phase phase, const std::string& module, PyObject* callable,
+                                  std::size_t arguments, const char* wanted) {
   const py::tuple stand_ins = arguments == 1 ? py::make_tuple(py::none()) : py::tuple();
   if (takes_other_arguments(callable, stand_ins.ptr())) {
     const PythonException raised = take_exception();
@@ -83,8 +87,12 @@ void HostLife::must_be_open(std::string_view module) const {
                .hint = "keep the Host for as long as its modules are used, or load the module again"});
 }
 
-ModuleData::ModuleData(std::shared_ptr<HostLife> life, std::string module_name, py::object imported, py::object factory)
-    : host(std::move(life)), name(std::move(module_name)), module(std::move(imported)), create(std::move(factory)) {}
+ModuleData::ModuleData(std::shared_ptr<HostLife> life, std::string module_name, py::object imported,
+                       py::object factory)
+    : host(std::move(life)),
+      name(std::move(module_name)),
+      module(std::move(imported)),
+      create(std::move(factory)) {}
 
 InstanceData::InstanceData(std::shared_ptr<ModuleData> of, py::object created)
     : module(std::move(of)), object(std::move(created)) {}
@@ -99,7 +107,8 @@ std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostLife> host, std::str
     break_contract(Phase::Import, name, "it has no create", module.ptr());
   }
   if (PyCallable_Check(create.ptr()) == 0) {
-    break_contract(Phase::Import, name, "its create is not callable but of type " + type_of(create.ptr()), module.ptr());
+    break_contract(Phase::Import, name, "its create is not callable but of type " + type_of(create.ptr()),
+                   module.ptr());
   }
   return std::make_shared<ModuleData>(std::move(host), std::move(name), std::move(module), std::move(create));
 }
@@ -143,8 +152,9 @@ py::object find_run(const InstanceData& data) {
     }
     PyErr_Clear();
     const std::string what = object == Py_None ? "None" : "an object of type " + type_of(object);
-    break_contract(Phase::Run, name, "its create returned " + what + ", which has no run",
-                   object == Py_None ? data.module->create.ptr() : reinterpret_cast<PyObject*>(Py_TYPE(object)));
+    break_contract(
+        Phase::Run, name, "its create returned " + what + ", which has no run",
+        object == Py_None ? data.module->create.ptr() : reinterpret_cast<PyObject*>(Py_TYPE(object)));
   }
   if (PyCallable_Check(run.ptr()) == 0) {
     break_contract(Phase::Run, name, "its run is not callable but of type " + type_of(run.ptr()),

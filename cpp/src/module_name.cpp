@@ -15,10 +15,10 @@ constexpr std::size_t longest_name = 255;  // also the longest file name
 
 // keyword.kwlist of Python 3.9 to 3.14; the soft keywords (match, type, …) are fine as names.
 constexpr std::array<std::string_view, 35> keywords{
-    "False",  "None",   "True",     "and",   "as",   "assert", "async",  "await", "break",
-    "class",  "continue", "def",    "del",   "elif", "else",   "except", "finally", "for",
-    "from",   "global", "if",       "import", "in",  "is",     "lambda", "nonlocal", "not",
-    "or",     "pass",   "raise",    "return", "try", "while",  "with",   "yield"};
+    "False", "None",     "True",  "and",    "as",   "assert", "async",  "await",    "break",
+    "class", "continue", "def",   "del",    "elif", "else",   "except", "finally",  "for",
+    "from",  "global",   "if",    "import", "in",   "is",     "lambda", "nonlocal", "not",
+    "or",    "pass",     "raise", "return", "try",  "while",  "with",   "yield"};
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -27,7 +27,8 @@ std::string_view problem_of_part(std::string_view part) {
   if (part.empty()) return "a part of it is empty";
   if (is_digit(part.front())) return "a part of it begins with a digit";
   if (std::ranges::find(keywords, part) != keywords.end()) return "it holds a keyword of Python";
-  if (part.starts_with("__") && part.ends_with("__")) return "names with two underscores around are Python's own";
+  if (part.starts_with("__") && part.ends_with("__"))
+    return "names with two underscores around are Python's own";
   return {};
 }
 
@@ -87,7 +88,8 @@ void check_module_name(std::string_view name) {
   if (problem.empty()) return;
   std::string hint;
   if (name.ends_with(".py")) hint = "give the module's name without .py";
-  if (name.find('/') != std::string_view::npos) hint = "a module is named, not given as a path; module paths say where to look";
+  if (name.find('/') != std::string_view::npos)
+    hint = "a module is named, not given as a path; module paths say where to look";
   throw Error({.kind = ErrorKind::InvalidName,
                .phase = Phase::Find,
                .module = quoted_name(name).substr(1, quoted_name(name).size() - 2),

@@ -32,7 +32,8 @@ fs::path checked(const fs::path& path) {
   if (!fs::exists(status)) refuse(path, "does not exist", hint);
   if (!fs::is_directory(status)) refuse(path, "is not a folder", hint);
   if (!fs::is_directory(path / "modules", failed)) {
-    if (fs::canonical(path).filename() == "modules") refuse(path, "holds no folder 'modules'", "give its parent folder");
+    if (fs::canonical(path).filename() == "modules")
+      refuse(path, "holds no folder 'modules'", "give its parent folder");
     refuse(path, "holds no folder 'modules'", hint);
   }
   return fs::canonical(path);
@@ -49,7 +50,8 @@ fs::path folder_of(const fs::path& path, std::string_view name) {
 }
 
 py::object text(std::string_view utf8) {
-  return must(PyUnicode_DecodeFSDefaultAndSize(utf8.data(), static_cast<Py_ssize_t>(utf8.size())), "reading a path");
+  return must(PyUnicode_DecodeFSDefaultAndSize(utf8.data(), static_cast<Py_ssize_t>(utf8.size())),
+              "reading a path");
 }
 
 bool starts_with(PyObject* object, std::string_view prefix) {
@@ -134,14 +136,18 @@ Namespace::Namespace(const ModulePaths& paths) {
     if (PyList_Append(path_.ptr(), folder.ptr()) != 0) must(nullptr, "making modules.__path__");
   }
   importlib_ = must(PyImport_ImportModule("importlib"), "importing importlib");
-  const py::object machinery = must(PyImport_ImportModule("importlib.machinery"), "importing importlib.machinery");
-  const py::object make_spec = must(PyObject_GetAttrString(machinery.ptr(), "ModuleSpec"), "finding ModuleSpec");
-  const py::object spec = must(PyObject_CallFunction(make_spec.ptr(), "sO", "modules", Py_None), "making a ModuleSpec");
+  const py::object machinery =
+      must(PyImport_ImportModule("importlib.machinery"), "importing importlib.machinery");
+  const py::object make_spec =
+      must(PyObject_GetAttrString(machinery.ptr(), "ModuleSpec"), "finding ModuleSpec");
+  const py::object spec =
+      must(PyObject_CallFunction(make_spec.ptr(), "sO", "modules", Py_None), "making a ModuleSpec");
   const py::object util = must(PyImport_ImportModule("importlib.util"), "importing importlib.util");
   if (PyObject_SetAttrString(spec.ptr(), "submodule_search_locations", path_.ptr()) != 0) {
     must(nullptr, "setting modules.__path__");
   }
-  package_ = must(PyObject_CallMethod(util.ptr(), "module_from_spec", "O", spec.ptr()), "making the package modules");
+  package_ = must(PyObject_CallMethod(util.ptr(), "module_from_spec", "O", spec.ptr()),
+                  "making the package modules");
 
   if (const fs::path own_files = python_modules(); !own_files.empty()) put_on_sys_path(own_files);
   put_marks_on_sys_path(paths);

@@ -185,7 +185,8 @@ void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* a
     put_int(out, object, place);
   } else if (PyFloat_Check(object)) {
     const double value = PyFloat_AS_DOUBLE(object);
-    if (!std::isfinite(value)) refuse(place, "is NaN or infinite, which JSON does not have", "give None instead");
+    if (!std::isfinite(value))
+      refuse(place, "is NaN or infinite, which JSON does not have", "give None instead");
     put_float(out, value, place);
   } else if (PyList_Check(object) || PyTuple_Check(object)) {
     check_container(object, place, around);

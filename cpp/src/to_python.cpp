@@ -4,9 +4,9 @@
 #include <optional>
 
 #include "convert.hpp"
+#include "enter.hpp"
 #include "json_place.hpp"
 #include "pyhost/error.hpp"
-#include "enter.hpp"
 
 namespace pyhost::detail {
 
@@ -137,8 +137,8 @@ class Scanner {
     while (rest != end_ && (static_cast<unsigned char>(*rest) & 0xc0U) == 0x80U) ++rest;
     // A byte of broken UTF-8 must not get into a message.
     const bool shown = byte < 0x80 || rest - at_ > 1;
-    fail((shown ? "'" + std::string(at_, rest) + "'" : std::string("a byte that is not UTF-8")) + " instead of " +
-         std::string(what));
+    fail((shown ? "'" + std::string(at_, rest) + "'" : std::string("a byte that is not UTF-8")) +
+         " instead of " + std::string(what));
   }
 
   void skip_space() {
@@ -173,7 +173,8 @@ class Scanner {
   }
 
   py::object literal(std::string_view word, PyObject* meaning) {
-    if (!std::string_view(at_, static_cast<std::size_t>(end_ - at_)).starts_with(word)) fail_expecting("a value");
+    if (!std::string_view(at_, static_cast<std::size_t>(end_ - at_)).starts_with(word))
+      fail_expecting("a value");
     at_ += word.size();
     return share(meaning);
   }
@@ -224,7 +225,8 @@ class Scanner {
     while (true) {
       if (at_ == end_) fail("the end of the text inside a string");
       if (*at_ == '"') break;
-      if (static_cast<unsigned char>(*at_) < 0x20) fail("a control character inside a string, where JSON wants an escape");
+      if (static_cast<unsigned char>(*at_) < 0x20)
+        fail("a control character inside a string, where JSON wants an escape");
       if (*at_ == '\\') {
         unescaped.append(first, at_);
         escape(unescaped);
@@ -346,7 +348,8 @@ class Scanner {
 };
 
 [[noreturn]] void refuse_non_object(std::string_view found) {
-  refuse({}, "is " + std::string(found) + ", not an object", R"(a state is an object, such as {"key": "value"})");
+  refuse({}, "is " + std::string(found) + ", not an object",
+         R"(a state is an object, such as {"key": "value"})");
 }
 
 std::string_view json_name(PyObject* object) {
@@ -360,7 +363,8 @@ std::string_view json_name(PyObject* object) {
 
 py::object to_python(const Json& state) {
   if (state.is_null()) return checked(PyDict_New(), {});
-  if (!state.is_object()) refuse_non_object((state.is_array() ? "an " : "a ") + std::string(state.type_name()));
+  if (!state.is_object())
+    refuse_non_object((state.is_array() ? "an " : "a ") + std::string(state.type_name()));
   return walk(state, {});
 }
 

@@ -55,11 +55,11 @@ class Error : public std::exception {
   struct Data {
     ErrorKind kind = ErrorKind::StartupFailed;
     Phase phase = Phase::Start;
-    std::string module = {};            ///< The name that was asked for.
-    std::string message = {};           ///< What happened, in one sentence.
-    std::string pointer = {};           ///< JSON pointer (RFC 6901) of the value in state or result.
-    std::string hint = {};              ///< What to do about it.
-    PythonException exception = {};     ///< What Python raised; `type` is empty if it raised nothing.
+    std::string module = {};         ///< The name that was asked for.
+    std::string message = {};        ///< What happened, in one sentence.
+    std::string pointer = {};        ///< JSON pointer (RFC 6901) of the value in state or result.
+    std::string hint = {};           ///< What to do about it.
+    PythonException exception = {};  ///< What Python raised; `type` is empty if it raised nothing.
   };
 
   explicit Error(Data data);

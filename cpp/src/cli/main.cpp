@@ -58,8 +58,8 @@ int run_program(int argc, char** argv) {
     return program.exit(asked_for_text);
   } catch (const CLI::ParseError& wrong) {
     const std::string first = argc > 1 ? argv[1] : "";
-    const bool known = std::ranges::any_of(program.get_subcommands({}),
-                                           [&](const CLI::App* command) { return command->check_name(first); });
+    const bool known = std::ranges::any_of(
+        program.get_subcommands({}), [&](const CLI::App* command) { return command->check_name(first); });
     const bool unknown = !known && !first.empty() && first[0] != '-';
     const std::string problem = unknown ? "there is no command '" + first + "'" : wrong.what();
     std::fprintf(stderr, "error: %s\nhint: see `pyhost -h` and `pyhost run -h`\n", problem.c_str());

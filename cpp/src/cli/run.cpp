@@ -128,7 +128,8 @@ class Output {
 
   void write_line(std::string text) const {
     text += '\n';
-    const int to = file_.empty() ? stdout_ : open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    const int to =
+        file_.empty() ? stdout_ : open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (to < 0) fail();
     for (std::string_view rest = text; !rest.empty();) {
       const ssize_t written = write(to, rest.data(), rest.size());
@@ -152,8 +153,8 @@ class Output {
   }
 
   [[noreturn]] void fail() const {
-    throw NotWritten("the result could not be written to " + (file_.empty() ? "stdout" : "'" + file_ + "'") + ": " +
-                     std::strerror(errno));
+    throw NotWritten("the result could not be written to " + (file_.empty() ? "stdout" : "'" + file_ + "'") +
+                     ": " + std::strerror(errno));
   }
 
   std::string file_;
@@ -207,12 +208,17 @@ void add_run(CLI::App& program, int& code) {
   command->add_option("NAME", arguments->name, "The module's name, as in modules/NAME.py")->required();
   command->add_option("-s,--state", arguments->state, "The state: JSON text, @FILE, or - for standard input")
       ->envname("PYHOST_STATE");
-  command->add_option("-p,--param", arguments->parameters, "key=value added to the state; JSON, else a string")
+  command
+      ->add_option("-p,--param", arguments->parameters, "key=value added to the state; JSON, else a string")
       ->allow_extra_args(false);
-  command->add_option("-m,--module-path", arguments->module_paths, "A folder that holds modules/; may be repeated (Env:PYHOST_MODULE_PATH, with : between)")
+  command
+      ->add_option("-m,--module-path", arguments->module_paths,
+                   "A folder that holds modules/; may be repeated (Env:PYHOST_MODULE_PATH, with : between)")
       ->allow_extra_args(false);
-  command->add_option("-o,--output", arguments->output, "Write the result to this file")->envname("PYHOST_OUTPUT");
-  command->add_flag("--json", arguments->json, "Print one JSON document; what the module prints goes to stderr")
+  command->add_option("-o,--output", arguments->output, "Write the result to this file")
+      ->envname("PYHOST_OUTPUT");
+  command
+      ->add_flag("--json", arguments->json, "Print one JSON document; what the module prints goes to stderr")
       ->envname("PYHOST_JSON");
   command->footer(
       "Without -m, modules are looked for in ./python_modules, in . if it holds a folder modules,\n"
