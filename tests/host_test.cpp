@@ -258,11 +258,3 @@ TEST_CASE("an exception is described without trusting it") {
   CHECK(odd.rendered().find('\x1b') == std::string::npos);
   CHECK(odd.rendered().find("\\x1b[31m") != std::string::npos);
 }
-
-TEST_CASE("a file that a module left open is written out at the end of the process") {
-  // The program does it in a process of its own: see test_command_line.py.
-  Host host(over_fixtures());
-  const auto path = std::filesystem::temp_directory_path() / ("pyhost-open-" + std::to_string(getpid()));
-  CHECK(host.run("leaves_a_file_open", {{"path", path.string()}}) == nullptr);
-  std::filesystem::remove(path);
-}

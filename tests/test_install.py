@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -100,14 +101,8 @@ def test_it_can_be_a_subdirectory_of_another_project(tmp_path: Path) -> None:
 def test_pip_install_puts_pyhost_on_the_path_of_a_virtual_environment(tmp_path: Path) -> None:
     python = make_venv(tmp_path / "venv", cached("Python_EXECUTABLE"))
     source = tmp_path / "source"
-    files = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"],
-        check=True, capture_output=True, text=True,
-    ).stdout.split()  # fmt: skip
-    for file in files:
-        (source / file).parent.mkdir(parents=True, exist_ok=True)
-        if (ROOT / file).is_file():
-            (source / file).write_bytes((ROOT / file).read_bytes())
+    left_out = shutil.ignore_patterns("build", ".git", "__pycache__")
+    shutil.copytree(ROOT, source, ignore=left_out)
     done = subprocess.run(
         [str(python), "-m", "pip", "install", "--disable-pip-version-check", str(source)],
         capture_output=True, text=True, env=clean_environment(),
