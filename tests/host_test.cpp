@@ -193,6 +193,7 @@ TEST_CASE("a broken contract says what is missing, in which file and line") {
   check("has_create_of_two_arguments", Phase::Create, 1, "missing 1 required positional argument: 'more'");
   check("creates_none", Phase::Run, 1, "returned None, which has no run");
   check("has_no_run", Phase::Run, 1, "has no run");
+  check("has_getattr_but_no_run", Phase::Run, 1, "has no run");
   check("has_run_that_is_a_number", Phase::Run, 1, "run is not callable but of type int");
   check("has_run_of_one_argument", Phase::Run, 2, "run() cannot be called");
   REQUIRE_ERROR(coroutine, BadContract, host.run("has_async_create"));

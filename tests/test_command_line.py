@@ -275,3 +275,12 @@ def test_a_foreign_python_first_on_path_changes_nothing(pyhost: Run, tmp_path: P
     done = pyhost("run", "imports_json", *MODULES, env=environment)
     assert done.returncode == 0
     assert json.loads(done.stdout)[1] == [1]
+
+
+def test_a_module_whose_import_fails_is_imported_once(pyhost: Run) -> None:
+    done = pyhost("run", "prints_and_imports_what_is_missing", *MODULES)
+    assert (done.returncode, done.stdout) == (3, "imported\n")
+
+
+def test_a_broken_pipe_is_an_exception_and_not_the_end(pyhost: Run) -> None:
+    assert pyhost("run", "writes_to_a_broken_pipe", *MODULES).stdout == '"told"\n'

@@ -36,8 +36,8 @@ void release(Objects&... objects) noexcept {
   }
 }
 
-/// Takes the exception that Python has set and clears it. Never runs longer or larger than a bound,
-/// whatever the exception's own code does.
+/// Takes the exception that Python has set and clears it. Its message and frames are
+/// bounded in size, and what its own code raises is told; a `__str__` that never returns is waited for.
 PythonException take_exception();
 
 /// The qualified name of an object's type, as the type itself has it: a metaclass cannot lie about it.

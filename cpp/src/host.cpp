@@ -67,18 +67,6 @@ Host::~Host() {
 
 namespace {
 
-// The name that a ModuleNotFoundError says is missing; empty for any other exception. Leaves it set.
-std::string missing_name() {
-  if (PyErr_ExceptionMatches(PyExc_ModuleNotFoundError) == 0) return {};
-  py::error_scope raised;
-  PyErr_NormalizeException(&raised.type, &raised.value, &raised.trace);
-  const py::object name = own(PyObject_GetAttrString(raised.value, "name"));
-  const char* utf8 = name && PyUnicode_Check(name.ptr()) ? PyUnicode_AsUTF8(name.ptr()) : nullptr;
-  std::string missing = utf8 != nullptr ? utf8 : "";
-  PyErr_Clear();
-  return missing;
-}
-
 bool is_import_machinery(const Frame& frame) {
   return frame.file.starts_with("<frozen importlib") || frame.file.ends_with("/importlib/__init__.py");
 }
@@ -104,7 +92,7 @@ bool is_import_machinery(const Frame& frame) {
 // Not found and broken look alike: a ModuleNotFoundError means that the module itself is missing only if
 // it names the module or one of its parents, and nothing but the import machinery had run by then.
 [[noreturn]] void throw_not_imported(const std::string& name, const detail::ModulePaths& paths) {
-  const std::string missing = missing_name();
+  const std::string missing = detail::missing_name();
   PythonException raised = detail::take_exception();
   const bool ours = !missing.empty() && ("modules." + name + ".").starts_with(missing + ".");
   if (ours && std::ranges::all_of(raised.frames, is_import_machinery)) throw_not_found(name, paths);

@@ -129,6 +129,9 @@ void start_interpreter() {
   if (Py_IsInitialized() != 0) return;
   check_home();
   initialize();
+  // Here and now, so that threading takes this thread for the main one, and not the first that imports it:
+  // else a thread that a module starts from another C++ thread is not waited for at the end.
+  if (!own(PyImport_ImportModule("threading"))) PyErr_Clear();
   PyEval_SaveThread();
   std::atexit(end_interpreter);
 }

@@ -53,6 +53,19 @@ bool raised_without_frames(PyObject* exception) {
   return kept.trace == nullptr;
 }
 
+// An object without the attribute, also one whose __getattr__ says so.
+bool says_attribute_is_missing() {
+  if (PyErr_ExceptionMatches(PyExc_AttributeError) == 0) return false;
+  if (raised_without_frames(PyExc_AttributeError)) return true;
+  const py::error_scope kept;
+  const py::object next = own(PyObject_GetAttrString(kept.trace, "tb_next"));
+  const py::object frame = own(PyObject_GetAttrString(kept.trace, "tb_frame"));
+  const py::object code = frame ? own(PyObject_GetAttrString(frame.ptr(), "f_code")) : py::object();
+  const py::object name = code ? own(PyObject_GetAttrString(code.ptr(), "co_name")) : py::object();
+  PyErr_Clear();
+  return next.is_none() && name && PyUnicode_CompareWithASCIIString(name.ptr(), "__getattr__") == 0;
+}
+
 // Whether the signature of a callable that raised a TypeError takes other arguments than it was given.
 bool takes_other_arguments(PyObject* callable, PyObject* arguments) {
   if (!raised_without_frames(PyExc_TypeError)) return false;
@@ -100,7 +113,7 @@ InstanceData::InstanceData(std::shared_ptr<ModuleData> of, py::object created)
 std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostLife> host, std::string name, py::object module) {
   py::object create = own(PyObject_GetAttrString(module.ptr(), "create"));
   if (!create) {
-    if (PyErr_ExceptionMatches(PyExc_AttributeError) == 0) {
+    if (!says_attribute_is_missing()) {
       throw_raised(ErrorKind::ImportFailed, Phase::Import, name, "module '" + name + "' raised ");
     }
     PyErr_Clear();
@@ -147,7 +160,7 @@ py::object find_run(const InstanceData& data) {
   PyObject* object = data.object.ptr();
   py::object run = own(PyObject_GetAttrString(object, "run"));
   if (!run) {
-    if (!raised_without_frames(PyExc_AttributeError)) {
+    if (!says_attribute_is_missing()) {
       throw_raised(ErrorKind::ModuleRaised, Phase::Run, name, "module '" + name + "' raised ");
     }
     PyErr_Clear();

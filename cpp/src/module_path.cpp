@@ -54,10 +54,11 @@ py::object text(std::string_view utf8) {
               "reading a path");
 }
 
-bool starts_with(PyObject* object, std::string_view prefix) {
-  if (!PyUnicode_Check(object)) return false;
-  const py::object wanted = text(prefix);
-  return PyUnicode_Tailmatch(object, wanted.ptr(), 0, PY_SSIZE_T_MAX, -1) == 1;
+// Empty for what is no str; valid while the object lives.
+std::string_view view(PyObject* object) {
+  const char* utf8 = object != nullptr && PyUnicode_Check(object) ? PyUnicode_AsUTF8(object) : nullptr;
+  if (utf8 == nullptr) PyErr_Clear();
+  return utf8 != nullptr ? utf8 : "";
 }
 
 py::object sys_object(const char* name) {
@@ -75,14 +76,13 @@ py::object sys_object(const char* name) {
 void put_on_sys_path(const fs::path& folder) {
   const py::object path = sys_object("path");
   const py::object entry = text(folder.string());
-  if (PySequence_Contains(path.ptr(), entry.ptr()) != 0) return;
+  const int there = PySequence_Contains(path.ptr(), entry.ptr());
+  if (there < 0) must(nullptr, "reading sys.path");
+  if (there == 1) return;
   Py_ssize_t at = 0;
   for (; at < PyList_Size(path.ptr()); ++at) {
-    PyObject* other = PyList_GET_ITEM(path.ptr(), at);
-    const char* name = PyUnicode_Check(other) ? PyUnicode_AsUTF8(other) : nullptr;
-    if (name == nullptr) PyErr_Clear();
-    const std::string_view end = name != nullptr ? name : "";
-    if (end.ends_with("/site-packages") || end.ends_with("/dist-packages")) break;
+    const std::string_view other = view(PyList_GET_ITEM(path.ptr(), at));
+    if (other.ends_with("/site-packages") || other.ends_with("/dist-packages")) break;
   }
   if (PyList_Insert(path.ptr(), at, entry.ptr()) != 0) must(nullptr, "extending sys.path");
 }
@@ -165,11 +165,22 @@ void Namespace::restore() {
 py::object Namespace::import(std::string_view name) {
   const std::string full = "modules." + std::string(name);
   py::object module = own(PyObject_CallMethod(importlib_.ptr(), "import_module", "s", full.c_str()));
-  if (module || PyErr_ExceptionMatches(PyExc_ModuleNotFoundError) == 0) return module;
+  if (module || missing_name() != full) return module;
   // Perhaps the file was written after its folder was last listed, and within the clock's resolution.
   PyErr_Clear();
   if (!own(PyObject_CallMethod(importlib_.ptr(), "invalidate_caches", nullptr))) return {};
   return own(PyObject_CallMethod(importlib_.ptr(), "import_module", "s", full.c_str()));
+}
+
+std::string missing_name() {
+  if (PyErr_ExceptionMatches(PyExc_ModuleNotFoundError) == 0) return {};
+  py::error_scope raised;
+  PyErr_NormalizeException(&raised.type, &raised.value, &raised.trace);
+  const py::object name = own(PyObject_GetAttrString(raised.value, "name"));
+  const char* utf8 = name && PyUnicode_Check(name.ptr()) ? PyUnicode_AsUTF8(name.ptr()) : nullptr;
+  std::string missing = utf8 != nullptr ? utf8 : "";
+  PyErr_Clear();
+  return missing;
 }
 
 void Namespace::remove() noexcept {
@@ -177,16 +188,17 @@ void Namespace::remove() noexcept {
   const py::object names = modules ? own(PyDict_Keys(modules.ptr())) : py::object();
   for (Py_ssize_t i = names ? PyList_GET_SIZE(names.ptr()) : 0; i-- > 0;) {
     PyObject* name = PyList_GET_ITEM(names.ptr(), i);
-    const char* utf8 = PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : nullptr;
-    const std::string_view view = utf8 != nullptr ? utf8 : "";
-    if (view == "modules" || view.starts_with("modules.")) PyDict_DelItem(modules.ptr(), name);
+    const std::string_view text = view(name);
+    if (text == "modules" || text.starts_with("modules.")) PyDict_DelItem(modules.ptr(), name);
     PyErr_Clear();
   }
   const py::object path = share(PySys_GetObject("path"));
   for (Py_ssize_t i = path && PyList_Check(path.ptr()) ? PyList_GET_SIZE(path.ptr()) : 0; i-- > 0;) {
-    if (starts_with(PyList_GET_ITEM(path.ptr(), i), mark)) PySequence_DelItem(path.ptr(), i);
+    const py::object entry =
+        share(PyList_GetItem(path.ptr(), i));  // checked: code of a module's may run below
+    if (view(entry.ptr()).starts_with(mark)) PySequence_DelItem(path.ptr(), i);
+    PyErr_Clear();
   }
-  PyErr_Clear();
   package_ = path_ = importlib_ = py::object();
 }
 

@@ -20,6 +20,10 @@ ModulePaths find_module_paths(const ModulePaths& given);
 /// files are listed, nothing is imported.
 std::vector<std::string> list_names(const ModulePaths& paths, std::string_view like);
 
+/// The name that a ModuleNotFoundError which Python has set says is missing; empty for any other
+/// exception. Leaves it set.
+std::string missing_name();
+
 /// The package `modules` of one host. Its `__path__` is the module paths, so it is the same package as in
 /// a child of multiprocessing, where python_modules/modules/__init__.py makes it from sys.path.
 class Namespace {

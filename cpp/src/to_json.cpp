@@ -55,7 +55,8 @@ void put_int(Json& out, PyObject* object, const JsonPlace& place) {
   const unsigned long long large = overflow > 0 ? PyLong_AsUnsignedLongLong(object) : 0;
   if (overflow < 0 || PyErr_Occurred() != nullptr) {
     PyErr_Clear();
-    refuse(place, "is an integer beyond 64 bits, which Json cannot hold", "run_text() gives it exactly");
+    refuse(place, "is an integer beyond 64 bits, which Json cannot hold",
+           "run_text() gives integers of any size that Python itself will write");
   }
   out = large;
 }

@@ -21,7 +21,8 @@ class Instance {
   /// Calls `run()` and gives its result. Throws BadContract, ModuleRaised, InvalidResult.
   Json run() const;
 
-  /// The same with the result as JSON text on one line: keys in Python's order, integers of any size.
+  /// The same with the result as JSON text on one line: keys in Python's order, integers beyond 64
+  /// bits exactly (up to the digits that `sys.set_int_max_str_digits` allows, 4,300 by default).
   std::string run_text() const;
 
  private:
@@ -41,7 +42,7 @@ class Module {
   /// ModuleRaised.
   Instance create(const Json& state = Json::object()) const;
 
-  /// The same from JSON text, which is read exactly: integers of any size, keys in their order.
+  /// The same from JSON text, which is read exactly: integers as large as run_text() has them, keys in order.
   template <JsonText T>
   Instance create(const T& state) const {
     return create_from_text(state);

@@ -1,5 +1,6 @@
 // The program pyhost: reads the command line and gives it to the command that it names.
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <memory>
@@ -73,6 +74,8 @@ int run_program(int argc, char** argv) {
 }  // namespace pyhost::cli
 
 int main(int argc, char** argv) {
+  // As python3 has it: a broken pipe is an error that can be told, not the silent end of the process.
+  std::signal(SIGPIPE, SIG_IGN);
   try {
     return pyhost::cli::run_program(argc, argv);
   } catch (const std::exception& unforeseen) {
