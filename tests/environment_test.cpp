@@ -40,11 +40,14 @@ TEST_CASE("on_output gets what Python code writes, with its module and stream") 
     Host host({.module_paths = {fixtures}, .on_output = recorder.function()});
     host.run("prints");
     evaluate(host, "print('two'); print('lines\\nmore', end='')", "1");
-    evaluate(host, "import threading; t = threading.Thread(target=print, args=('bare',)); t.start(); t.join()", "1");
+    evaluate(host,
+             "import threading; t = threading.Thread(target=print, args=('bare',)); t.start(); t.join()",
+             "1");
   }
   CHECK(recorder.said == std::vector<std::string>{"prints/out: from print\n", "prints/err: from stderr\n",
                                                   "prints/out: no newline", "evaluates/out: two\n",
-                                                  "evaluates/out: lines\n", "evaluates/out: more", "/out: bare\n"});
+                                                  "evaluates/out: lines\n", "evaluates/out: more",
+                                                  "/out: bare\n"});
 }
 
 TEST_CASE("on_output may call its host again, and what it throws is the module's error") {
@@ -104,7 +107,7 @@ TEST_CASE("without a handler of the application's, SIGINT keeps its default") {
   std::signal(SIGINT, SIG_DFL);
   Host host(over_fixtures());
   evaluate(host, "import signal, asyncio; asyncio.run(asyncio.sleep(0))", "1");
-  struct sigaction now {};
+  struct sigaction now{};
   sigaction(SIGINT, nullptr, &now);
   CHECK((now.sa_handler == SIG_DFL));
 }

@@ -45,7 +45,8 @@ Finding look_at_standard_library(const Options& options) {
   });
 }
 
-std::vector<Finding> look_at_venv(const Options& options, const detail::ModulePaths& paths, Environment& environment) {
+std::vector<Finding> look_at_venv(const Options& options, const detail::ModulePaths& paths,
+                                  Environment& environment) {
   std::vector<Finding> all;
   all.push_back(finding("virtual environment", [&](Finding& found) {
     found.value = options.venv.string();
@@ -95,8 +96,9 @@ Finding look_at_executable(const Environment& environment) {
     found.verdict = Verdict::Warning;
     found.problem = "there is no python binary of version " + detail::built_version() + " in " +
                     (environment.home / "bin").string();
-    found.cure = "install it, or call pyhost::python_main() first in main(): multiprocessing and "
-                 "subprocess([sys.executable]) need one";
+    found.cure =
+        "install it, or call pyhost::python_main() first in main(): multiprocessing and "
+        "subprocess([sys.executable]) need one";
   }
   return found;
 }
@@ -105,8 +107,8 @@ Finding look_at_executable(const Environment& environment) {
 std::string evaluate(const std::string& imports, const std::string& expression) {
   const py::object names = detail::must(PyDict_New(), "looking around");
   detail::must(PyRun_String(imports.c_str(), Py_file_input, names.ptr(), names.ptr()), "looking around");
-  const py::object value =
-      detail::must(PyRun_String(expression.c_str(), Py_eval_input, names.ptr(), names.ptr()), "looking around");
+  const py::object value = detail::must(
+      PyRun_String(expression.c_str(), Py_eval_input, names.ptr(), names.ptr()), "looking around");
   const py::object text = detail::must(PyObject_Str(value.ptr()), "looking around");
   const char* utf8 = PyUnicode_AsUTF8(text.ptr());
   return utf8 != nullptr ? utf8 : "";
@@ -115,8 +117,9 @@ std::string evaluate(const std::string& imports, const std::string& expression) 
 Finding look_at_gil() {
   return finding("GIL", [](Finding& found) {
 #ifdef Py_GIL_DISABLED
-    found.value = evaluate("import sys", "'on, though this Python can do without' if sys._is_gil_enabled() else "
-                                         "'off: threads run in parallel'");
+    found.value = evaluate("import sys",
+                           "'on, though this Python can do without' if sys._is_gil_enabled() else "
+                           "'off: threads run in parallel'");
 #else
     found.value = "on: one thread at a time runs Python code";
 #endif
@@ -126,29 +129,36 @@ Finding look_at_gil() {
 Finding look_at_isolation() {
   const bool interpreters = PY_VERSION_HEX >= 0x030d0000;
   return {.name = "isolation levels",
-          .value = interpreters ? "shared, interpreter, process" : "shared, process (interpreter: Python 3.13 and later)"};
+          .value = interpreters ? "shared, interpreter, process"
+                                : "shared, process (interpreter: Python 3.13 and later)"};
 }
 
 // By a real child, since a file of the right name may be anything.
 Finding look_at_multiprocessing() {
   return finding("multiprocessing", [](Finding& found) {
-    const std::string child = "import sys, _multiprocessing, multiprocessing.spawn; print('%d.%d' % sys.version_info[:2])";
-    const std::string said = evaluate("import subprocess, sys\n"
-                                      "try:\n"
-                                      "  done = subprocess.run([sys.executable, '-I', '-c', \"" + child + "\"],\n"
-                                      "    stdin=-3, stdout=-1, stderr=-2, text=True, timeout=60)\n"
-                                      "  said = done.stdout.strip().splitlines()[-1:] or ['it printed nothing']\n"
-                                      "except Exception as error:\n"
-                                      "  said = [str(error)]\n",
-                                      "said[0]");
+    const std::string child =
+        "import sys, _multiprocessing, multiprocessing.spawn; print('%d.%d' % sys.version_info[:2])";
+    const std::string said = evaluate(
+        "import subprocess, sys\n"
+        "try:\n"
+        "  done = subprocess.run([sys.executable, '-I', '-c', \"" +
+            child +
+            "\"],\n"
+            "    stdin=-3, stdout=-1, stderr=-2, text=True, timeout=60)\n"
+            "  said = done.stdout.strip().splitlines()[-1:] or ['it printed nothing']\n"
+            "except Exception as error:\n"
+            "  said = [str(error)]\n",
+        "said[0]");
     if (said == detail::built_version()) {
       found.value = "works: spawn and forkserver start sys.executable";
       return;
     }
     found.value = "does not work";
     found.verdict = Verdict::Warning;
-    found.problem = "sys.executable is no Python " + detail::built_version() + " that has multiprocessing: " + said;
-    found.cure = "install all of Python " + detail::built_version() + ", or make the virtual environment anew";
+    found.problem =
+        "sys.executable is no Python " + detail::built_version() + " that has multiprocessing: " + said;
+    found.cure =
+        "install all of Python " + detail::built_version() + ", or make the virtual environment anew";
   });
 }
 
@@ -166,7 +176,8 @@ std::vector<Finding> examine(const Options& options) {
   add(look_at_venv(options, paths, environment));
   add(std::move(modules));
 
-  const bool may_start = std::ranges::none_of(all, [](const Finding& f) { return f.verdict == Verdict::Fault; });
+  const bool may_start =
+      std::ranges::none_of(all, [](const Finding& f) { return f.verdict == Verdict::Fault; });
   if (!may_start) {
     all.push_back({.name = "start", .value = "not tried: there are faults above"});
     return all;

@@ -26,12 +26,14 @@ std::atomic<std::chrono::milliseconds> shutdown_timeout{5s};
 // How long the report about what hangs may take before the process is ended without one.
 constexpr auto report_timeout = 1s;
 
-// The steps of the end, in their order; each is taken once, by the thread that ends or by the one that watches.
+// The steps of the end, in their order; each is taken once, by the thread that ends or by the one that
+// watches.
 enum class Step { Threads, AtExit, Output, Done };
 
 std::atomic<Step> at = Step::Threads;
 
-// A call where there is nobody left to tell of a failure but stderr. What no module imported has nothing to end.
+// A call where there is nobody left to tell of a failure but stderr. What no module imported has nothing to
+// end.
 void call_at_end(const char* module, const char* function) {
   const py::object name = own(PyUnicode_FromString(module));
   const py::object imported = name ? own(PyImport_GetModule(name.ptr())) : py::object();
@@ -110,7 +112,8 @@ std::string hanging_threads(PyObject* threading, PyObject* frames, PyObject* mai
 std::string what_hangs(Step step) {
   const py::object threading = own(PyImport_ImportModule("threading"));
   const py::object sys = own(PyImport_ImportModule("sys"));
-  const py::object frames = sys ? own(PyObject_CallMethod(sys.ptr(), "_current_frames", nullptr)) : py::object();
+  const py::object frames =
+      sys ? own(PyObject_CallMethod(sys.ptr(), "_current_frames", nullptr)) : py::object();
   const py::object main =
       threading ? own(PyObject_CallMethod(threading.ptr(), "main_thread", nullptr)) : py::object();
   PyErr_Clear();
@@ -165,7 +168,8 @@ class Watch {
 
   void report(double seconds, const std::string& what) {
     reported_ = true;
-    std::fprintf(stderr, "pyhost: the end of the process was cut short after %g s:%s\n", seconds, what.c_str());
+    std::fprintf(stderr, "pyhost: the end of the process was cut short after %g s:%s\n", seconds,
+                 what.c_str());
   }
 
   std::mutex mutex_;
@@ -197,7 +201,8 @@ void end_with_process() {
 }
 
 void end_with_python() {
-  static PyMethodDef leave{"pyhost_leaves", [](PyObject*, PyObject*) -> PyObject* {
+  static PyMethodDef leave{"pyhost_leaves",
+                           [](PyObject*, PyObject*) -> PyObject* {
                              set_door(Door::Ended);
                              return share(Py_None).release().ptr();
                            },

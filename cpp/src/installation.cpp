@@ -64,7 +64,8 @@ std::string trimmed(std::string_view text) {
   return std::string(text.substr(begin, text.find_last_not_of(" \t\r") + 1 - begin));
 }
 
-// The version that pyvenv.cfg states: venv and uv write one key, virtualenv the other. Empty if neither is there.
+// The version that pyvenv.cfg states: venv and uv write one key, virtualenv the other. Empty if neither is
+// there.
 std::string venv_version(const fs::path& config) {
   std::ifstream stream(config);
   std::string version;
@@ -109,9 +110,10 @@ Problem problem_of_venv(const fs::path& venv) {
   return {};
 }
 
-// A `.venv` in a folder that others may write to could be anybody's: it is found only if it is ours or root's.
+// A `.venv` in a folder that others may write to could be anybody's: it is found only if it is ours or
+// root's.
 bool is_own(const fs::path& path) {
-  struct stat status {};
+  struct stat status{};
   return stat(path.c_str(), &status) == 0 && (status.st_uid == geteuid() || status.st_uid == 0);
 }
 
@@ -129,7 +131,8 @@ std::vector<Candidate> venvs_to_be_found(const ModulePaths& paths) {
   for (const fs::path& path : paths) {
     if (path == shipped) continue;
     for (const fs::path& venv : {path / ".venv", path.parent_path() / ".venv"}) {
-      if (is_own(venv / "pyvenv.cfg")) candidates.push_back({absolute_path(venv), ".venv beside the module path"});
+      if (is_own(venv / "pyvenv.cfg"))
+        candidates.push_back({absolute_path(venv), ".venv beside the module path"});
     }
   }
   std::error_code failed;
@@ -198,7 +201,8 @@ void find_venv(const Options& options, const ModulePaths& paths, Environment& en
   if (!options.venv.empty()) {
     environment.venv = absolute_path(options.venv);
     environment.venv_source = "asked for";
-    if (Problem problem = problem_of_venv(environment.venv); !problem.what.empty()) refuse(std::move(problem));
+    if (Problem problem = problem_of_venv(environment.venv); !problem.what.empty())
+      refuse(std::move(problem));
     return;
   }
   for (const Candidate& candidate : venvs_to_be_found(paths)) {

@@ -30,10 +30,12 @@ struct StandardLibrary {
 /// The standard library that the options ask for. Throws StartupFailed if it is not there.
 StandardLibrary find_standard_library(const Options& options);
 
-/// Writes venv, venv_source and warnings. Throws StartupFailed for a venv that was asked for and cannot be used.
+/// Writes venv, venv_source and warnings. Throws StartupFailed for a venv that was asked for and cannot be
+/// used.
 void find_venv(const Options& options, const ModulePaths& paths, Environment& environment);
 
-/// A python binary of the version built for: the venv's own, else the one of this home. Empty if there is none.
+/// A python binary of the version built for: the venv's own, else the one of this home. Empty if there is
+/// none.
 std::filesystem::path find_executable(const std::filesystem::path& venv, const std::filesystem::path& home);
 
 /// All of it. Throws StartupFailed.

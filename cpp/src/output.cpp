@@ -46,7 +46,8 @@ PyObject* write_and_note(PyObject* self, PyTypeObject* writer, PyObject* const* 
                          PyObject* names) {
   written.store(true, std::memory_order_relaxed);
   const py::object write = own(PyObject_GetAttrString(reinterpret_cast<PyObject*>(writer->tp_base), "write"));
-  if (!write || count != 1) return count == 1 ? nullptr : PyErr_Format(PyExc_TypeError, "write() takes one argument");
+  if (!write || count != 1)
+    return count == 1 ? nullptr : PyErr_Format(PyExc_TypeError, "write() takes one argument");
   PyObject* both[] = {self, arguments[0]};
   return PyObject_Vectorcall(write.ptr(), both, 2, names);
 }
@@ -55,7 +56,8 @@ py::object derived_type(const char* base, const char* name, PyMethodDef* methods
   PyType_Slot slots[] = {{Py_tp_methods, methods}, {0, nullptr}};
   PyType_Spec spec{name, 0, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
   const py::object io = must(PyImport_ImportModule("io"), "importing io");
-  const py::object bases = must(Py_BuildValue("(N)", PyObject_GetAttrString(io.ptr(), base)), "finding io's types");
+  const py::object bases =
+      must(Py_BuildValue("(N)", PyObject_GetAttrString(io.ptr(), base)), "finding io's types");
   return must(PyType_FromSpecWithBases(&spec, bases.ptr()), making);
 }
 
@@ -63,8 +65,8 @@ py::object derived_type(const char* base, const char* name, PyMethodDef* methods
 // create_stdio); `by_lines` also flushes what is beneath it at each line's end.
 py::object text_stream(PyObject* binary, const char* errors, bool by_lines) {
   const py::object io = must(PyImport_ImportModule("io"), making);
-  py::object text = must(PyObject_CallMethod(io.ptr(), "TextIOWrapper", "OsssOO", binary, "utf-8", errors, "\n",
-                                             by_lines ? Py_True : Py_False, Py_True),
+  py::object text = must(PyObject_CallMethod(io.ptr(), "TextIOWrapper", "OsssOO", binary, "utf-8", errors,
+                                             "\n", by_lines ? Py_True : Py_False, Py_True),
                          making);
   const py::object mode = must(PyUnicode_FromString("w"), making);
   if (PyObject_SetAttrString(text.ptr(), "mode", mode.ptr()) != 0) must(nullptr, making);
@@ -76,8 +78,9 @@ py::object noting_writer(PyObject* raw) {
       {"write", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(write_and_note)),
        METH_METHOD | METH_FASTCALL | METH_KEYWORDS, nullptr},
       {}};
-  return must(PyObject_CallOneArg(derived_type("BufferedWriter", "pyhost.BufferedWriter", methods).ptr(), raw),
-              making);
+  return must(
+      PyObject_CallOneArg(derived_type("BufferedWriter", "pyhost.BufferedWriter", methods).ptr(), raw),
+      making);
 }
 
 void replace_stream(const char* name, const char* dunder, const char* errors) {
@@ -98,8 +101,8 @@ std::string running_module() {
   const auto back_of = [](PyFrameObject* frame) {
     return own(reinterpret_cast<PyObject*>(PyFrame_GetBack(frame)));
   };
-  for (py::object frame = own(reinterpret_cast<PyObject*>(PyThreadState_GetFrame(PyThreadState_Get()))); frame;
-       frame = back_of(reinterpret_cast<PyFrameObject*>(frame.ptr()))) {
+  for (py::object frame = own(reinterpret_cast<PyObject*>(PyThreadState_GetFrame(PyThreadState_Get())));
+       frame; frame = back_of(reinterpret_cast<PyFrameObject*>(frame.ptr()))) {
     const py::object globals = own(PyObject_GetAttrString(frame.ptr(), "f_globals"));
     PyObject* name = globals ? PyDict_GetItemString(globals.ptr(), "__name__") : nullptr;
     const char* utf8 = name != nullptr && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : nullptr;
@@ -191,7 +194,8 @@ py::object sink_stream(const SharedSink& sink, const char* errors) {
   static PyMethodDef functions[] = {{"write", write_to_sink<stream>, METH_O, nullptr},
                                     {"flush", flush_sink<stream>, METH_NOARGS, nullptr}};
   static PyMethodDef methods[] = {
-      {"writable", [](PyObject*, PyObject*) { return share(Py_True).release().ptr(); }, METH_NOARGS, nullptr}, {}};
+      {"writable", [](PyObject*, PyObject*) { return share(Py_True).release().ptr(); }, METH_NOARGS, nullptr},
+      {}};
   const py::object type = derived_type("RawIOBase", "pyhost.RawOutput", methods);
   const py::object raw = must(PyObject_CallNoArgs(type.ptr()), making);
   const auto destroy = [](PyObject* capsule) {

@@ -1,4 +1,5 @@
-// sys.stdout and sys.stderr: in order with all else that writes there, flushed only if something is held back.
+// sys.stdout and sys.stderr: in order with all else that writes there, flushed only if something is held
+// back.
 #pragma once
 
 #include <functional>

@@ -44,7 +44,8 @@ PyMethodDef methods[] = {{"open", open, METH_VARARGS, nullptr},
                          {"run", run, METH_VARARGS, nullptr},
                          {"close", close, METH_NOARGS, nullptr},
                          {}};
-PyModuleDef definition{PyModuleDef_HEAD_INIT, "joins", nullptr, -1, methods, nullptr, nullptr, nullptr, nullptr};
+PyModuleDef definition{
+    PyModuleDef_HEAD_INIT, "joins", nullptr, -1, methods, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 

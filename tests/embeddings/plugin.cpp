@@ -3,7 +3,8 @@
 #include <pyhost/pyhost.hpp>
 
 /// Runs a module and prints its result; 0 if that went well.
-extern "C" __attribute__((visibility("default"))) int run(const char* path, const char* venv, const char* name) {
+extern "C" __attribute__((visibility("default"))) int run(const char* path, const char* venv,
+                                                          const char* name) {
   try {
     pyhost::Host host({.module_paths = {path}, .venv = venv});
     std::puts(host.run_text(name).c_str());

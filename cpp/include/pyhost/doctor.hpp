@@ -11,11 +11,11 @@ namespace pyhost {
 /// One thing that a host needs, and what was found of it.
 struct Finding {
   enum class Verdict { Ok, Warning, Fault };
-  std::string name;                  ///< As in "virtual environment".
-  std::string value = {};            ///< What is there.
-  Verdict verdict = Verdict::Ok;     ///< With a fault no host can be opened.
-  std::string problem = {};          ///< What is wrong; empty if nothing is.
-  std::string cure = {};             ///< What to do about it.
+  std::string name;               ///< As in "virtual environment".
+  std::string value = {};         ///< What is there.
+  Verdict verdict = Verdict::Ok;  ///< With a fault no host can be opened.
+  std::string problem = {};       ///< What is wrong; empty if nothing is.
+  std::string cure = {};          ///< What to do about it.
 };
 
 /// Examines all that a host with these options needs, also where none can be opened: then it says why. Starts

@@ -18,7 +18,8 @@ struct Output {
 };
 
 /// How a host is opened. Every member has a default. What concerns the start of CPython (the venv, the
-/// home, the environment) counts for the first host of a process; a later one that asks for another is refused.
+/// home, the environment) counts for the first host of a process; a later one that asks for another is
+/// refused.
 struct Options {
   /// Folders that hold a `modules` folder; the first that has a name wins. If empty: `./python_modules`,
   /// then `.`, each if it holds `modules`, then the modules that were installed with pyhost.
@@ -40,8 +41,8 @@ struct Options {
   /// Without it, and wherever the application has a handler of its own, SIGINT stays the application's.
   bool interruptible = false;
 
-  /// Gets what Python code writes to sys.stdout and sys.stderr, instead of the process's own streams; is called
-  /// on the thread that wrote, without the GIL. What it throws is raised in the module as an OSError.
+  /// Gets what Python code writes to sys.stdout and sys.stderr, instead of the process's own streams; is
+  /// called on the thread that wrote, without the GIL. What it throws is raised in the module as an OSError.
   std::function<void(const Output&)> on_output = {};
 
   /// How long the end of the process waits for the threads and atexit handlers that modules left behind.

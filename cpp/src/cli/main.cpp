@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <iomanip>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -81,7 +82,8 @@ class HelpFormat : public CLI::Formatter {
   std::string make_subcommand(const CLI::App* command) const override {
     const std::string text = command->get_description();
     std::stringstream out;
-    CLI::detail::format_help(out, command->get_name(), text.substr(0, text.find('\n')), get_column_width());
+    out << "  " << std::left << std::setw(static_cast<int>(get_column_width()) - 2) << command->get_name()
+        << text.substr(0, text.find('\n')) << "\n";
     return out.str();
   }
 };
