@@ -55,7 +55,8 @@ PyObject* write_and_note(PyObject* self, PyTypeObject* writer, PyObject* const* 
 py::object derived_type(const char* base, const char* name, PyMethodDef* methods) {
   PyType_Slot slots[] = {{Py_tp_methods, methods}, {0, nullptr}};
   PyType_Spec spec{name, 0, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
-  const py::object io = must(PyImport_ImportModule("io"), "importing io");
+  // The types of C: those of the module io have a metaclass, which Python 3.14 does not derive from here.
+  const py::object io = must(PyImport_ImportModule("_io"), making);
   const py::object bases =
       must(Py_BuildValue("(N)", PyObject_GetAttrString(io.ptr(), base)), "finding io's types");
   return must(PyType_FromSpecWithBases(&spec, bases.ptr()), making);
@@ -196,7 +197,7 @@ py::object sink_stream(const SharedSink& sink, const char* errors) {
   static PyMethodDef methods[] = {
       {"writable", [](PyObject*, PyObject*) { return share(Py_True).release().ptr(); }, METH_NOARGS, nullptr},
       {}};
-  const py::object type = derived_type("RawIOBase", "pyhost.RawOutput", methods);
+  const py::object type = derived_type("_RawIOBase", "pyhost.RawOutput", methods);
   const py::object raw = must(PyObject_CallNoArgs(type.ptr()), making);
   const auto destroy = [](PyObject* capsule) {
     delete static_cast<SharedSink*>(PyCapsule_GetPointer(capsule, nullptr));
