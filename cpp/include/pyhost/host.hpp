@@ -9,6 +9,7 @@
 
 #include "pyhost/json.hpp"
 #include "pyhost/module.hpp"
+#include "pyhost/survey.hpp"
 
 namespace pyhost {
 
@@ -50,6 +51,13 @@ class Host {
   std::string run_text(std::string_view name, const T& state) {
     return load(name).create(state).run_text();
   }
+
+  /// Looks at the modules named, or at all that the module paths hold, without running any of them unless
+  /// `look` says so. Throws InvalidName, ModuleNotFound.
+  Survey survey(const std::vector<std::string>& names = {}, Look look = Look::Read);
+
+  /// The folder of pyhost's own Python files, which holds `modules` and `pyhost`; empty if it is nowhere.
+  static std::filesystem::path python_modules();
 
  private:
   struct Data;

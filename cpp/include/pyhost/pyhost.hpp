@@ -5,3 +5,4 @@
 #include "pyhost/host.hpp"    // IWYU pragma: export
 #include "pyhost/json.hpp"    // IWYU pragma: export
 #include "pyhost/module.hpp"  // IWYU pragma: export
+#include "pyhost/survey.hpp"  // IWYU pragma: export

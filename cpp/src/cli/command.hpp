@@ -1,10 +1,15 @@
-// What the commands have in common: exit codes, which are API, and one function a command.
+// What the commands have in common: exit codes, which are API, options, failures, and one function a command.
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "pyhost/error.hpp"
+#include "pyhost/host.hpp"
 
 namespace pyhost::cli {
 
@@ -21,7 +26,34 @@ enum ExitCode : int {
 /// The exit code that an error of this kind has.
 ExitCode exit_code(ErrorKind kind) noexcept;
 
-/// Adds `pyhost run` to the program; its callback writes the exit code to `code`.
+/// A mistake of the caller's that no Error has a kind for.
+struct Usage : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// What the command made is there, but it could not be put where it was wanted.
+struct NotWritten : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// What a command's work gives; of a failure, its exit code once stderr has been told.
+int exit_code_of(const std::string& command, const std::function<int()>& work);
+
+/// Adds -m/--module-path to a command.
+void add_module_paths(CLI::App& command, std::vector<std::string>& module_paths);
+
+/// What the footer of such a command says about it.
+inline constexpr const char* module_paths_footer =
+    "Without -m, modules are looked for in ./python_modules, in . if it holds a folder modules,\n"
+    "and among the modules that came with pyhost.\n\n";
+
+/// A host's options from the module paths on the command line, else from PYHOST_MODULE_PATH.
+Options options_from(const std::vector<std::string>& module_paths);
+
+/// Adds a command to the program; its callback writes the exit code to `code`.
+void add_check(CLI::App& program, int& code);
+void add_list(CLI::App& program, int& code);
+void add_new(CLI::App& program, int& code);
 void add_run(CLI::App& program, int& code);
 
 }  // namespace pyhost::cli

@@ -11,26 +11,6 @@
 
 namespace pyhost::cli {
 
-ExitCode exit_code(ErrorKind kind) noexcept {
-  switch (kind) {
-    case ErrorKind::ModuleRaised:
-      return module_raised;
-    case ErrorKind::InvalidName:
-    case ErrorKind::InvalidState:
-      return usage;
-    case ErrorKind::ModuleNotFound:
-    case ErrorKind::ImportFailed:
-    case ErrorKind::BadContract:
-      return not_loaded;
-    case ErrorKind::InvalidResult:
-      return result_not_json;
-    case ErrorKind::StartupFailed:
-    case ErrorKind::HostClosed:
-      break;
-  }
-  return not_started;
-}
-
 namespace {
 
 // A command's description goes on with its examples; in the list of commands its first line is enough.
@@ -53,6 +33,9 @@ int run_program(int argc, char** argv) {
   program.require_subcommand(1);
   program.footer("`pyhost COMMAND -h` shows examples of a command.");
   add_run(program, code);
+  add_list(program, code);
+  add_check(program, code);
+  add_new(program, code);
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& asked_for_text) {
@@ -63,7 +46,8 @@ int run_program(int argc, char** argv) {
         program.get_subcommands({}), [&](const CLI::App* command) { return command->check_name(first); });
     const bool unknown = !known && !first.empty() && first[0] != '-';
     const std::string problem = unknown ? "there is no command '" + first + "'" : wrong.what();
-    std::fprintf(stderr, "error: %s\nhint: see `pyhost -h` and `pyhost run -h`\n", problem.c_str());
+    std::fprintf(stderr, "error: %s\nhint: see `pyhost -h` and `pyhost %s -h`\n", problem.c_str(),
+                 known ? first.c_str() : "run");
     return usage;
   }
   return code;
