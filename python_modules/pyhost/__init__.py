@@ -1,7 +1,7 @@
 """The Python side of pyhost: what a module or its test may import. A module needs none of it.
 
-    from pyhost import Factory, Module      # what create and its result look like, for type checkers
-    from pyhost.testing import run_module   # runs a module without a host
+from pyhost import Factory, Module      # what create and its result look like, for type checkers
+from pyhost.testing import run_module   # runs a module without a host
 """
 
 # Not typing.TYPE_CHECKING: a host pays for every import that is made here.

@@ -144,18 +144,38 @@ class _Judge:
     def create(self, node: ast.AST) -> list[Finding]:
         value = self._resolve(node)
         if isinstance(value, ast.AsyncFunctionDef):
-            return [_finding(value, "async-create", "create must not be async: it would return a coroutine")]
+            return [
+                _finding(
+                    value, "async-create", "create must not be async: it would return a coroutine"
+                )
+            ]
         if isinstance(value, ast.FunctionDef):
             if value.decorator_list:
-                return [_finding(value, "create-unseen", "what the decorator makes of create cannot be seen")]
+                return [
+                    _finding(
+                        value, "create-unseen", "what the decorator makes of create cannot be seen"
+                    )
+                ]
             misfit = _misfit(value.args, 1)
             if misfit:
-                return [_finding(value, "create-arguments", f"create(state) cannot be called: create {misfit}")]
+                return [
+                    _finding(
+                        value,
+                        "create-arguments",
+                        f"create(state) cannot be called: create {misfit}",
+                    )
+                ]
             return self._returned_by(value)
         if isinstance(value, ast.Lambda):
             misfit = _misfit(value.args, 1)
             if misfit:
-                return [_finding(value, "create-arguments", f"create(state) cannot be called: create {misfit}")]
+                return [
+                    _finding(
+                        value,
+                        "create-arguments",
+                        f"create(state) cannot be called: create {misfit}",
+                    )
+                ]
             return self._returned(value.body, _names(value.args), _Scope([]))
         if isinstance(value, ast.ClassDef):
             return self._class_as_create(value)
@@ -184,7 +204,9 @@ class _Judge:
             what = "create yields, so it returns a generator, which has no run"
             return [_finding(function, "no-run", what)]
         returns = [node for node in own if isinstance(node, ast.Return)]
-        values = [each.value for each in returns if each.value is not None and not _is_none(each.value)]
+        values = [
+            each.value for each in returns if each.value is not None and not _is_none(each.value)
+        ]
         if not values:
             if not returns and not _falls_off(function.body):
                 return []  # it always raises: that is for who runs it
@@ -205,7 +227,9 @@ class _Judge:
             ]
         if isinstance(value, _LITERALS):
             return [_finding(value, "no-run", f"create returns {_type(value)}, which has no run")]
-        unseen = _finding(value, "run-unseen", "whether what create returns has a run cannot be seen")
+        unseen = _finding(
+            value, "run-unseen", "whether what create returns has a run cannot be seen"
+        )
         made = self._resolve(value, local) if isinstance(value, ast.Name) else value
         if not isinstance(made, ast.Call) or not isinstance(made.func, ast.Name):
             return [unseen]
@@ -224,7 +248,11 @@ class _Judge:
 
     def _class_as_create(self, cls: ast.ClassDef) -> list[Finding]:
         if cls.decorator_list or cls.keywords:
-            return [_finding(cls, "create-unseen", "what the class takes when it is called cannot be seen")]
+            return [
+                _finding(
+                    cls, "create-unseen", "what the class takes when it is called cannot be seen"
+                )
+            ]
         self.class_name = cls.name
         classes, all_seen = self._with_bases(cls)
         for each in classes:
@@ -270,7 +298,12 @@ class _Judge:
             if candidates:
                 certain = len(candidates) == 1 and (each is cls or all_seen)
                 return findings if certain or not findings else [unseen]
-            if scope.open or "__getattribute__" in scope.bound or each.decorator_list or each.keywords:
+            if (
+                scope.open
+                or "__getattribute__" in scope.bound
+                or each.decorator_list
+                or each.keywords
+            ):
                 all_seen = False
         if not all_seen or self._is_set_elsewhere("run"):
             return [unseen]
@@ -283,10 +316,18 @@ class _Judge:
             for decorator in value.decorator_list:
                 name = getattr(decorator, "id", None)
                 if name not in ("staticmethod", "classmethod", "override"):
-                    return [_finding(value, "run-unseen", "what the decorator makes of run cannot be seen")]
+                    return [
+                        _finding(
+                            value, "run-unseen", "what the decorator makes of run cannot be seen"
+                        )
+                    ]
                 given = 0 if name == "staticmethod" else given
         if isinstance(value, ast.AsyncFunctionDef):
-            return [_finding(value, "async-run", "run must not be async: its result would be a coroutine")]
+            return [
+                _finding(
+                    value, "async-run", "run must not be async: its result would be a coroutine"
+                )
+            ]
         if isinstance(value, (ast.FunctionDef, ast.Lambda)):
             misfit = _misfit(value.args, given)
             if misfit:
@@ -307,7 +348,8 @@ class _Judge:
             if isinstance(node, ast.Name) and node.id in _REACHES_AROUND:
                 return True
             if isinstance(node, ast.Attribute) and (
-                node.attr in _REACHES_AROUND or (node.attr == name and isinstance(node.ctx, ast.Store))
+                node.attr in _REACHES_AROUND
+                or (node.attr == name and isinstance(node.ctx, ast.Store))
             ):
                 return True
             if isinstance(node, ast.Global) and name in node.names:

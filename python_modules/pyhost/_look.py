@@ -33,7 +33,10 @@ class Look:
             needs_create = hasattr(module, "create") or told.needs_create
         except BaseException as error:  # a module cannot end its host
             where, line = _place(error, file)
-            return [*kept, (where, Finding(line, 0, "import-failed", f"importing it raised {_said(error)}"))]
+            return [
+                *kept,
+                (where, Finding(line, 0, "import-failed", f"importing it raised {_said(error)}")),
+            ]
         if not needs_create:
             return kept
         try:
@@ -57,7 +60,9 @@ def _judge(module: Any, file: str, class_name: Optional[str]) -> Optional[_Findi
         return [_finding(module, file, "create-not-callable", what)]
     misfit = _misfit(create, 1)
     if misfit:
-        return [_finding(create, file, "create-arguments", f"create(state) cannot be called: {misfit}")]
+        return [
+            _finding(create, file, "create-arguments", f"create(state) cannot be called: {misfit}")
+        ]
     if inspect.iscoroutinefunction(create):
         what = "create must not be async: it would return a coroutine"
         return [_finding(create, file, "async-create", what)]

@@ -111,7 +111,11 @@ def _text(text: str) -> str:
     """As UTF-8 can write it: a byte of a file's name that is no text, or a lone surrogate, is escaped."""
     if text.isascii():
         return text
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        data = text.encode("utf-8", "backslashreplace")
+    return data.decode("utf-8", "backslashreplace")
 
 
 # --- which files
@@ -138,7 +142,9 @@ class _Walk:
         self.strays.clear()
         return _modules(name, found)
 
-    def _below(self, parents: str, folders: list[str], around: tuple[Any, ...]) -> Iterator[_Module]:
+    def _below(
+        self, parents: str, folders: list[str], around: tuple[Any, ...]
+    ) -> Iterator[_Module]:
         for part, found in sorted(self._in(folders).items()):
             name = parents + part
             if len(name) > _LONGEST_NAME:
@@ -173,7 +179,9 @@ class _Walk:
             if entry.name.startswith(".") or entry.name == "__pycache__":
                 continue
             if self.left <= 0:
-                self._stray(folder, "too-large", f"more than {_MOST_FILES:,} files: not all were looked at")
+                self._stray(
+                    folder, "too-large", f"more than {_MOST_FILES:,} files: not all were looked at"
+                )
                 return
             self.left -= 1
             name, file = _candidate(entry)
@@ -275,7 +283,7 @@ def _read(told: Told, file: str, warned: list[Any]) -> list[Finding]:
         # also comes first because it never overruns the stack; a tree of the same depth might.
         compile(source, file, "exec", dont_inherit=True)
         findings = [_from_warning(each.message, each.lineno) for each in warned[before:]]
-        tree = compile(source, file, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+        tree: Any = compile(source, file, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
     except SyntaxError as error:
         return [_from_syntax_error(error, source)]
     except (MemoryError, RecursionError):

@@ -71,8 +71,15 @@ std::string filled_in(std::string_view text, const std::string& name) {
   return filled.append(text);
 }
 
-[[noreturn]] void refuse_to_overwrite(const fs::path& file) {
-  throw Usage(inert(from_here(file.string())) + " is there already, and nothing is overwritten");
+bool is_there(const fs::path& file) {
+  std::error_code failed;
+  return fs::exists(fs::symlink_status(file, failed));
+}
+
+void refuse_to_overwrite(const fs::path& file) {
+  if (is_there(file)) {
+    throw Usage(inert(from_here(file.string())) + " is there already, and nothing is overwritten");
+  }
 }
 
 // A file that was not there before. Taken away again unless it is kept, so that a half is never left.
@@ -82,7 +89,6 @@ class NewFile {
     std::error_code failed;
     fs::create_directories(path_.parent_path(), failed);
     descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor_ < 0 && errno == EEXIST) refuse_to_overwrite(path_);
     if (descriptor_ < 0) fail();
   }
   ~NewFile() {
@@ -146,16 +152,27 @@ std::vector<fs::path> files_of(const fs::path& path, const std::string& name) {
   fs::path folder = path / "modules";
   const std::vector<std::string> parts = parts_of(name);
   for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
-    if (fs::exists(folder / (parts[i] + ".py"))) refuse_to_overwrite(folder / (parts[i] + ".py"));
+    refuse_to_overwrite(folder / (parts[i] + ".py"));
     folder /= parts[i];
-    if (!fs::exists(folder)) files.push_back(folder / "__init__.py");
+    if (!is_there(folder)) files.push_back(folder / "__init__.py");
   }
-  if (fs::exists(folder / parts.back())) refuse_to_overwrite(folder / parts.back());
+  refuse_to_overwrite(folder / parts.back());
   files.push_back(folder / (parts.back() + ".py"));
   std::string test = name;
   std::ranges::replace(test, '.', '_');
   files.push_back(path / "tests" / ("test_" + test + ".py"));
+  for (const fs::path& file : files) refuse_to_overwrite(file);
   return files;
+}
+
+// As a shell reads it back.
+std::string quoted(std::string text) {
+  constexpr std::string_view odd = " \t\n\"'\\$`&|;<>()*?[]#~!{}";
+  if (text.find_first_of(odd) == std::string::npos) return text;
+  for (std::size_t at = text.find('\''); at != std::string::npos; at = text.find('\'', at + 4)) {
+    text.replace(at, 1, "'\\''");
+  }
+  return "'" + text + "'";
 }
 
 // In a virtual environment that pyhost was installed in, pytest knows the fixture; elsewhere it is told.
@@ -164,7 +181,7 @@ std::string pytest_command() {
   std::error_code failed;
   const fs::path environment = python_modules / "../../..";
   if (fs::exists(environment / "pyvenv.cfg", failed)) return "pytest";
-  return "PYTHONPATH=" + python_modules.string() + " python3 -m pytest -p pyhost.pytest_fixtures";
+  return "PYTHONPATH=" + quoted(python_modules.string()) + " python3 -m pytest -p pyhost.pytest_fixtures";
 }
 
 int make(const Arguments& arguments) {
@@ -183,9 +200,9 @@ int make(const Arguments& arguments) {
     said += "wrote " + test + "\n";
   }
   const std::string where =
-      arguments.module_paths.empty() ? "" : " -m " + inert(arguments.module_paths.front());
+      arguments.module_paths.empty() ? "" : " -m " + inert(quoted(arguments.module_paths.front()));
   said += "\nNow try:\n  pyhost run " + arguments.name + where + " -p who=Ada\n  pyhost check " +
-          arguments.name + where + "\n  " + pytest_command() + " " + test + "\n";
+          arguments.name + where + "\n  " + pytest_command() + " " + quoted(test) + "\n";
   output.write(said);
   return ok;
 }
