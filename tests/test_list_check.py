@@ -330,6 +330,10 @@ BAD = [
     ("class M:\n    @property\n    def run(self): pass\ndef create(s): return M()\n", 3, 5, "run-unseen"),
     ("def create(s):\n    return make(s)\n", 2, 12, "run-unseen"),
     ("class M: pass\ndef create(s):\n    m = M()\n    m.run = print\n    return m\n", 5, 12, "run-unseen"),
+    ("class M:\n    def run(self): pass\ndef create(s):\n    if s: return M()\n    return 1\n", 5, 12, "run-unseen"),
+    ("class M:\n    def run(self): pass\ndef create(s):\n    return M() if s else None\n", 4, 26, "run-unseen"),
+    ("class M: pass\ndef create(s):\n    if s: return M()\n    return M()\n", 1, 1, "no-run"),
+    ("class create:\n    if x:\n        def __init__(self): pass\n    else:\n        def __init__(self, s): pass\n    def run(self): pass\n", 1, 1, "create-unseen"),
     ("def create(s):\n    nonlocal x\n", 2, 5, "syntax-error"),
     ("print 'x'\n", 1, 1, "syntax-error"),
     ("if x:\n\ty = 1\n        z = 1\n", 3, None, "syntax-error"),
@@ -491,6 +495,15 @@ def test_a_mistake_says_what_is_wrong_and_has_its_exit_code(
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
+
+
+def test_every_flag_has_a_variable_and_the_flag_wins(pyhost: Run, tmp_path: Path) -> None:
+    write(tmp_path, {"m.py": "1 / 0\n" + GOOD})
+    variables = {"PYHOST_MODULE_PATH": str(tmp_path), "PYHOST_IMPORT": "1", "PYHOST_FORMAT": "json"}
+    done = pyhost("check", env=variables)
+    assert json.loads(done.stdout)["diagnostics"][0]["code"] == "import-failed"
+    assert "[import-failed]" in pyhost("check", "--format", "text", env=variables).stdout
+    assert names(json.loads(pyhost("list", env={**variables, "PYHOST_JSON": "1"}).stdout)) == ["m"]
 
 
 def test_with_json_a_failure_is_a_document_too(pyhost: Run) -> None:

@@ -27,6 +27,14 @@ class Finding(NamedTuple):
     message: str
 
 
+# Said in the same words of what is seen and of what is imported.
+ASYNC_CREATE = "create must not be async: it would return a coroutine"
+CREATE_YIELDS = "create yields, so it returns a generator, which has no run"
+ASYNC_RUN = "run must not be async: its result would be a coroutine"
+RUN_YIELDS = "run yields, so its result is a generator, which JSON does not have"
+_RUN_UNSEEN = "whether what create returns has a run cannot be seen"
+
+
 class Judgement(NamedTuple):
     findings: list[Finding]
     class_name: Optional[str]  # of what create returns, where that is a class of the module's
@@ -132,7 +140,7 @@ class _Judge:
             findings += self.create(candidate)
         if findings and len(candidates) > 1:
             what = "create is defined in more than one way, and which one counts cannot be seen"
-            return Judgement([_finding(candidates[0], "create-unseen", what)], None)
+            return Judgement(_one(candidates[0], "create-unseen", what), None)
         return Judgement(findings, self.class_name)
 
     def _without_create(self) -> list[Finding]:
@@ -144,45 +152,24 @@ class _Judge:
     def create(self, node: ast.AST) -> list[Finding]:
         value = self._resolve(node)
         if isinstance(value, ast.AsyncFunctionDef):
-            return [
-                _finding(
-                    value, "async-create", "create must not be async: it would return a coroutine"
-                )
-            ]
-        if isinstance(value, ast.FunctionDef):
-            if value.decorator_list:
-                return [
-                    _finding(
-                        value, "create-unseen", "what the decorator makes of create cannot be seen"
-                    )
-                ]
+            return _one(value, "async-create", ASYNC_CREATE)
+        if isinstance(value, ast.FunctionDef) and value.decorator_list:
+            what = "what the decorator makes of create cannot be seen"
+            return _one(value, "create-unseen", what)
+        if isinstance(value, (ast.FunctionDef, ast.Lambda)):
             misfit = _misfit(value.args, 1)
             if misfit:
-                return [
-                    _finding(
-                        value,
-                        "create-arguments",
-                        f"create(state) cannot be called: create {misfit}",
-                    )
-                ]
+                what = f"create(state) cannot be called: create {misfit}"
+                return _one(value, "create-arguments", what)
+            if isinstance(value, ast.Lambda):
+                return self._returned(value.body, _names(value.args), _Scope([]))
             return self._returned_by(value)
-        if isinstance(value, ast.Lambda):
-            misfit = _misfit(value.args, 1)
-            if misfit:
-                return [
-                    _finding(
-                        value,
-                        "create-arguments",
-                        f"create(state) cannot be called: create {misfit}",
-                    )
-                ]
-            return self._returned(value.body, _names(value.args), _Scope([]))
         if isinstance(value, ast.ClassDef):
             return self._class_as_create(value)
         if isinstance(value, _LITERALS):
             what = f"create is not callable but of type {_type(value)}"
-            return [_finding(value, "create-not-callable", what)]
-        return [_finding(node, "create-unseen", "what create is cannot be seen")]
+            return _one(value, "create-not-callable", what)
+        return _one(node, "create-unseen", "what create is cannot be seen")
 
     def _resolve(self, node: ast.AST, local: Optional[_Scope] = None) -> ast.AST:
         """What a name stands for, as far as that can be seen."""
@@ -201,77 +188,63 @@ class _Judge:
     def _returned_by(self, function: ast.FunctionDef) -> list[Finding]:
         own = list(_own_nodes(function.body))
         if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own):
-            what = "create yields, so it returns a generator, which has no run"
-            return [_finding(function, "no-run", what)]
+            return _one(function, "no-run", CREATE_YIELDS)
         returns = [node for node in own if isinstance(node, ast.Return)]
-        values = [
-            each.value for each in returns if each.value is not None and not _is_none(each.value)
-        ]
+        values = [node.value for node in returns if node.value and not _is_none(node.value)]
         if not values:
             if not returns and not _falls_off(function.body):
                 return []  # it always raises: that is for who runs it
-            what = "create returns None, which has no run"
-            return [_finding(returns[0] if returns else function, "no-run", what)]
+            at = returns[0] if returns else function
+            return _one(at, "no-run", "create returns None, which has no run")
         local = _Scope(function.body)
-        findings: list[Finding] = []
-        for value in values:
-            found = self._returned(value, _names(function.args), local)
-            findings += [each for each in found if each not in findings]
-        return findings
+        return _of_all([self._returned(each, _names(function.args), local) for each in values])
 
     def _returned(self, value: ast.expr, parameters: set[str], local: _Scope) -> list[Finding]:
         if isinstance(value, ast.IfExp):
-            return [
-                *self._returned(value.body, parameters, local),
-                *self._returned(value.orelse, parameters, local),
-            ]
+            branches = (value.body, value.orelse)
+            return _of_all([self._returned(each, parameters, local) for each in branches])
         if isinstance(value, _LITERALS):
-            return [_finding(value, "no-run", f"create returns {_type(value)}, which has no run")]
-        unseen = _finding(
-            value, "run-unseen", "whether what create returns has a run cannot be seen"
-        )
+            return _one(value, "no-run", f"create returns {_type(value)}, which has no run")
+        unseen = _one(value, "run-unseen", _RUN_UNSEEN)
         made = self._resolve(value, local) if isinstance(value, ast.Name) else value
         if not isinstance(made, ast.Call) or not isinstance(made.func, ast.Name):
-            return [unseen]
+            return unseen
         name = made.func.id
         cls = self._resolve(made.func, local)
         if name in parameters or not isinstance(cls, ast.ClassDef):
-            return [unseen]
+            return unseen
         findings = self._run_of(cls)
-        if made is value:  # nothing can have been added to it
-            if name in self.scope.bound and name not in local.bound:
-                self.class_name = cls.name
-            return findings
-        return [unseen] if findings else []
+        if made is not value:  # something may have been added to it
+            return unseen if findings else []
+        if name in self.scope.bound and name not in local.bound:
+            self.class_name = cls.name
+        return findings
 
     # Classes
 
     def _class_as_create(self, cls: ast.ClassDef) -> list[Finding]:
+        unseen = _one(cls, "create-unseen", "what the class takes cannot be seen")
         if cls.decorator_list or cls.keywords:
-            return [
-                _finding(
-                    cls, "create-unseen", "what the class takes when it is called cannot be seen"
-                )
-            ]
+            return unseen
         self.class_name = cls.name
         classes, all_seen = self._with_bases(cls)
         for each in classes:
-            scope = _Scope(each.body)
-            made = scope.only("__init__") or scope.only("__new__")
-            if isinstance(made, ast.FunctionDef) and not made.decorator_list:
-                misfit = _misfit(made.args, 2)
-                if misfit:
-                    what = f"create(state) cannot be called: {made.name} {misfit}"
-                    return [_finding(made, "create-arguments", what)]
-                return self._run_of(cls)
-            if made is not None:
-                all_seen = False
+            bound = _Scope(each.body).bound
+            candidates = bound.get("__init__") or bound.get("__new__")
+            if not candidates:
+                continue
+            made = candidates[0]
+            if not isinstance(made, ast.FunctionDef) or made.decorator_list or candidates[1:]:
+                return self._run_of(cls) or unseen
+            misfit = _misfit(made.args, 2)
+            if misfit and (all_seen or each is cls):
+                what = f"create(state) cannot be called: {made.name} {misfit}"
+                return _one(made, "create-arguments", what)
+            return self._run_of(cls)
         if all_seen:
             what = f"create(state) cannot be called: {cls.name}() takes no argument"
-            return [_finding(cls, "create-arguments", what)]
-        return self._run_of(cls) or [
-            _finding(cls, "create-unseen", "what the class takes when it is called cannot be seen")
-        ]
+            return _one(cls, "create-arguments", what)
+        return self._run_of(cls) or unseen
 
     def _with_bases(self, cls: ast.ClassDef) -> tuple[list[ast.ClassDef], bool]:
         """The class and its bases in this file, and whether that is all of them."""
@@ -290,57 +263,44 @@ class _Judge:
 
     def _run_of(self, cls: ast.ClassDef) -> list[Finding]:
         classes, all_seen = self._with_bases(cls)
-        unseen = _finding(cls, "run-unseen", f"whether class {cls.name} has a run cannot be seen")
+        unseen = _one(cls, "run-unseen", f"whether class {cls.name} has a run cannot be seen")
         for each in classes:
             scope = _Scope(each.body)
             candidates = scope.bound.get("run", [])
             findings = [finding for node in candidates for finding in self._run(node, scope)]
             if candidates:
                 certain = len(candidates) == 1 and (each is cls or all_seen)
-                return findings if certain or not findings else [unseen]
-            if (
-                scope.open
-                or "__getattribute__" in scope.bound
-                or each.decorator_list
-                or each.keywords
-            ):
+                return findings if certain or not findings else unseen
+            odd = scope.open or "__getattribute__" in scope.bound
+            if odd or each.decorator_list or each.keywords:
                 all_seen = False
         if not all_seen or self._is_set_elsewhere("run"):
-            return [unseen]
-        return [_finding(cls, "no-run", f"class {cls.name} has no run")]
+            return unseen
+        return _one(cls, "no-run", f"class {cls.name} has no run")
 
     def _run(self, node: ast.AST, scope: _Scope) -> list[Finding]:
         value = self._resolve(node, scope)
         given = 1
-        if isinstance(value, _FUNCTIONS):
-            for decorator in value.decorator_list:
-                name = getattr(decorator, "id", None)
-                if name not in ("staticmethod", "classmethod", "override"):
-                    return [
-                        _finding(
-                            value, "run-unseen", "what the decorator makes of run cannot be seen"
-                        )
-                    ]
-                given = 0 if name == "staticmethod" else given
+        for decorator in getattr(value, "decorator_list", []):
+            name = getattr(decorator, "id", None)
+            if name not in ("staticmethod", "classmethod", "override"):
+                what = "what the decorator makes of run cannot be seen"
+                return _one(value, "run-unseen", what)
+            given = 0 if name == "staticmethod" else given
         if isinstance(value, ast.AsyncFunctionDef):
-            return [
-                _finding(
-                    value, "async-run", "run must not be async: its result would be a coroutine"
-                )
-            ]
+            return _one(value, "async-run", ASYNC_RUN)
         if isinstance(value, (ast.FunctionDef, ast.Lambda)):
             misfit = _misfit(value.args, given)
             if misfit:
-                return [_finding(value, "run-arguments", f"run() cannot be called: run {misfit}")]
-            body = value.body if isinstance(value.body, list) else [ast.Expr(value.body)]
+                return _one(value, "run-arguments", f"run() cannot be called: run {misfit}")
+            body: list[ast.AST] = [value.body] if isinstance(value, ast.Lambda) else [*value.body]
             if any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in _own_nodes(body)):
-                what = "run yields, so its result is a generator, which JSON does not have"
-                return [_finding(value, "run-yields", what)]
+                return _one(value, "run-yields", RUN_YIELDS)
             return []
         if isinstance(value, _LITERALS):
             what = f"run is not callable but of type {_type(value)}"
-            return [_finding(value, "run-not-callable", what)]
-        return [_finding(node, "run-unseen", "what run is cannot be seen")]
+            return _one(value, "run-not-callable", what)
+        return _one(node, "run-unseen", "what run is cannot be seen")
 
     def _is_set_elsewhere(self, name: str) -> bool:
         """Whether something in the file could give it that name after all. Looked for only in a failure."""
@@ -359,8 +319,18 @@ class _Judge:
         return False
 
 
-def _finding(node: ast.AST, code: str, message: str) -> Finding:
-    return Finding(getattr(node, "lineno", 1), getattr(node, "col_offset", 0), code, message)
+def _one(node: ast.AST, code: str, message: str) -> list[Finding]:
+    return [Finding(getattr(node, "lineno", 1), getattr(node, "col_offset", 0), code, message)]
+
+
+def _of_all(outcomes: list[list[Finding]]) -> list[Finding]:
+    """What is wrong with something that may come out in several ways: certain only if all are wrong."""
+    findings = list(dict.fromkeys(finding for outcome in outcomes for finding in outcome))
+    wrong = [any(each.code != "run-unseen" for each in outcome) for outcome in outcomes]
+    if all(wrong) or not findings:
+        return findings
+    first = findings[0]
+    return [Finding(first.line, first.column, "run-unseen", _RUN_UNSEEN)]
 
 
 def _names(arguments: ast.arguments) -> set[str]:

@@ -5,6 +5,7 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any, Optional
 
+from pyhost import _judge
 from pyhost._judge import Finding
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Look:
         if not needs_create:
             return kept
         try:
-            found = _judge(module, file, told.class_name)
+            found = _look_at(module, file, told.class_name)
         except BaseException as error:  # what it is made of may raise when it is looked at
             what = f"looking at its create raised {_said(error)}"
             return [*kept, (file, Finding(1, 0, "create-unseen", what))]
@@ -49,7 +50,7 @@ class Look:
         return kept + found
 
 
-def _judge(module: Any, file: str, class_name: Optional[str]) -> Optional[_Findings]:
+def _look_at(module: Any, file: str, class_name: Optional[str]) -> Optional[_Findings]:
     """What is wrong; None if nothing is, but what create returns cannot be seen."""
     try:
         create = module.create
@@ -64,16 +65,14 @@ def _judge(module: Any, file: str, class_name: Optional[str]) -> Optional[_Findi
             _finding(create, file, "create-arguments", f"create(state) cannot be called: {misfit}")
         ]
     if inspect.iscoroutinefunction(create):
-        what = "create must not be async: it would return a coroutine"
-        return [_finding(create, file, "async-create", what)]
+        return [_finding(create, file, "async-create", _judge.ASYNC_CREATE)]
     if inspect.isgeneratorfunction(create):
-        what = "create yields, so it returns a generator, which has no run"
-        return [_finding(create, file, "no-run", what)]
+        return [_finding(create, file, "no-run", _judge.CREATE_YIELDS)]
     cls = create if isinstance(create, type) else vars(module).get(class_name or "")
-    return _judge_class(cls, file) if isinstance(cls, type) else None
+    return _look_at_class(cls, file) if isinstance(cls, type) else None
 
 
-def _judge_class(cls: type, file: str) -> Optional[_Findings]:
+def _look_at_class(cls: type, file: str) -> Optional[_Findings]:
     run = inspect.getattr_static(cls, "run", None)
     if run is None:
         if hasattr(cls, "__getattr__"):
@@ -90,11 +89,9 @@ def _judge_class(cls: type, file: str) -> Optional[_Findings]:
     if misfit:
         return [_finding(run, file, "run-arguments", f"run() cannot be called: {misfit}")]
     if inspect.iscoroutinefunction(run):
-        what = "run must not be async: its result would be a coroutine"
-        return [_finding(run, file, "async-run", what)]
+        return [_finding(run, file, "async-run", _judge.ASYNC_RUN)]
     if inspect.isgeneratorfunction(run):
-        what = "run yields, so its result is a generator, which JSON does not have"
-        return [_finding(run, file, "run-yields", what)]
+        return [_finding(run, file, "run-yields", _judge.RUN_YIELDS)]
     return []
 
 

@@ -15,7 +15,7 @@ namespace {
 struct Arguments {
   std::vector<std::string> names;
   std::vector<std::string> module_paths;
-  std::string format = "text";
+  std::string format;
   bool json = false;
   bool import = false;
   bool codes = false;
@@ -162,7 +162,7 @@ int check(const Arguments& arguments, const Output& output) {
 }
 
 int check_or_explain(Arguments arguments) {
-  if (arguments.json) arguments.format = "json";
+  if (arguments.format.empty() && arguments.json) arguments.format = "json";
   // What modules print while they are imported is no diagnostic.
   const Output output({}, arguments.import);
   if (arguments.codes) {
@@ -187,9 +187,11 @@ void add_check(CLI::App& program, int& code) {
   command->add_option("NAME", arguments->names, "The modules to check; all that are there if none is named");
   add_module_paths(*command, arguments->module_paths);
   command->add_flag("--import", arguments->import,
-                    "Also import what has no error yet, and look at its create; this runs the modules' code");
-  command->add_option("--format", arguments->format, "How diagnostics are written to stdout")
-      ->check(CLI::IsMember({"text", "json", "sarif"}));
+                    "Also import what has no error yet, and look at its create; this runs the modules' code")
+      ->envname("PYHOST_IMPORT");
+  command->add_option("--format", arguments->format, "How diagnostics are written to stdout; text by default")
+      ->check(CLI::IsMember({"text", "json", "sarif"}))
+      ->envname("PYHOST_FORMAT");
   command->add_flag("--json", arguments->json, "The same as --format json")->envname("PYHOST_JSON");
   command->add_flag("--codes", arguments->codes, "Print what each code means, and exit");
   command->footer(std::string(module_paths_footer) +

@@ -54,9 +54,9 @@ std::size_t widest(const std::vector<Row>& rows, std::string Row::*column) {
 
 constexpr std::size_t gap = 2;
 
-// A name is what one types, so it is cut last; what the module does and its file share the rest.
+// A name is what one types, so it has its room first; what the module does and its file share the rest.
 Widths fitted(Widths wanted, std::size_t terminal) {
-  wanted.name = std::min(wanted.name, std::max<std::size_t>(terminal / 2, 1));
+  wanted.name = std::min(wanted.name, std::max<std::size_t>(2 * terminal / 5, 1));
   const std::size_t taken = wanted.name + 2 * gap;
   const std::size_t rest = terminal > taken + 2 ? terminal - taken : 2;
   if (wanted.what + wanted.file > rest) {

@@ -28,12 +28,7 @@ void Output::write(std::string_view text) const {
   const int to =
       file_.empty() ? stdout_ : open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (to < 0) fail();
-  while (!text.empty()) {
-    const ssize_t written = ::write(to, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail();
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
+  if (!write_all(to, text)) fail();
   if (!file_.empty() && close(to) != 0) fail();
 }
 
@@ -56,6 +51,16 @@ void Output::check_file() const {
 void Output::fail() const {
   throw NotWritten("the result could not be written to " + (file_.empty() ? "stdout" : "'" + file_ + "'") +
                    ": " + std::strerror(errno));
+}
+
+bool write_all(int descriptor, std::string_view text) noexcept {
+  while (!text.empty()) {
+    const ssize_t written = ::write(descriptor, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
 }
 
 int errors_as_json(bool json, const Output& output, const std::function<int()>& work) {

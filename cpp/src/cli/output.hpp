@@ -33,6 +33,9 @@ class Output {
   int stdout_ = STDOUT_FILENO;
 };
 
+/// Writes all of the text. False if that failed, with errno.
+bool write_all(int descriptor, std::string_view text) noexcept;
+
 /// What the work gives. If `json`, an Error is written to the output as one JSON document, and gives its
 /// exit code.
 int errors_as_json(bool json, const Output& output, const std::function<int()>& work);
