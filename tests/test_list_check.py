@@ -257,6 +257,7 @@ def test_files_that_would_hang_or_exhaust_a_reader_do_not(pyhost: Run, tmp_path:
         "io_error": (1, "unreadable"),
     }
     assert "good" in names(listed(pyhost, "-m", "."))
+    assert "deep.py:1:1: nested too deeply for Python to read" in pyhost("check", "-m", ".").stdout
 
 
 def test_sources_are_read_as_python_reads_them(pyhost: Run, tmp_path: Path) -> None:
@@ -309,6 +310,7 @@ BAD = [
     ("def create(state):\n    return {'run': 1}\n", 2, 12, "no-run"),
     ("def create(state):\n    yield 1\n", 1, 1, "no-run"),
     ("class M: pass\ncreate = lambda state: M()\n", 1, 1, "no-run"),
+    ("from abc import ABC\nclass M(ABC): pass\ndef create(s): return M()\n", 2, 1, "no-run"),
     ("class B: pass\nclass M(B): pass\ndef create(s): return M()\n", 2, 1, "no-run"),
     ("def create(s):\n    class M: pass\n    return M()\n", 2, 5, "no-run"),
     ("class M:\n    run = None\ndef create(s): return M()\n", 2, 11, "run-not-callable"),
@@ -335,7 +337,7 @@ BAD = [
     ("class M: pass\ndef create(s):\n    if s: return M()\n    return M()\n", 1, 1, "no-run"),
     ("class create:\n    if x:\n        def __init__(self): pass\n    else:\n        def __init__(self, s): pass\n    def run(self): pass\n", 1, 1, "create-unseen"),
     ("def create(s):\n    nonlocal x\n", 2, 5, "syntax-error"),
-    ("print 'x'\n", 1, 1, "syntax-error"),
+    ("print 'x'\n", 1, None, "syntax-error"),
     ("if x:\n\ty = 1\n        z = 1\n", 3, None, "syntax-error"),
     (GOOD + 'x = "\\d"\n', 8, 1, "syntax-warning"),
 ]  # fmt: skip
@@ -429,10 +431,15 @@ def test_with_import_what_could_not_be_seen_is_settled(pyhost: Run, tmp_path: Pa
             "takes_create.py": "from modules.base import create\n",
             "inherits.py": "from modules.base import M\nclass N(M): pass\ndef create(s): return N()\n",
             "sabotage.py": "import modules\nmodules.__path__ = []\n" + GOOD,
+            "static.py": "class M:\n    @staticmethod\n    def run(): pass\ncreate = vars()['M']\n"
+            "class M2(M):\n    def __init__(self, state): pass\ncreate = vars()['M2']\n",
             "zz.py": "from modules.base import create\n",
         },
     )
-    assert [c for _, _, _, c in checked(pyhost)] == ["run-unseen", "create-unseen", "create-unseen"]
+    assert [c for _, _, _, c in checked(pyhost)] == [
+        "run-unseen",
+        *["create-unseen"] * 3,
+    ]
     assert checked(pyhost, "--import") == []
 
 

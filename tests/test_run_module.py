@@ -177,6 +177,14 @@ def test_what_a_module_raises_comes_out_as_it_is(name: str, error: type[BaseExce
     assert type(raised.value) is error
 
 
+def test_a_module_that_only_looks_like_a_missing_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    (tmp_path / "modules").mkdir()
+    raises = "raise ModuleNotFoundError('mine', name=__name__)\n"
+    (tmp_path / "modules" / "odd.py").write_text(raises)
+    with pytest.raises(ModuleNotFoundError, match="mine"):
+        run_module("odd", module_paths=[tmp_path])
+
+
 def test_modules_is_the_hosts_namespace_and_gone_afterwards(tmp_path: Path) -> None:
     before = {name for name in sys.modules if name.split(".")[0] == "modules"}
     path = list(sys.path)

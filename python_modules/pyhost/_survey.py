@@ -165,8 +165,8 @@ class _Walk:
             for name, files in here.items():
                 names.setdefault(name, []).extend(sorted(files, key=_rank))
         for files in names.values():
-            files.sort(key=lambda file: _rank(file) >= _RANKS["unreadable"])
-            files.sort(key=lambda file: file.kind == "folder")
+            # What Python can import comes before what it cannot, whichever path has it.
+            files.sort(key=lambda file: max(_rank(file), _RANKS["bytecode"]))
         return names
 
     def _entries(self, folder: str) -> Iterator[tuple[str, _File]]:
@@ -290,7 +290,6 @@ def _read(told: Told, file: str, warned: list[Any]) -> list[Finding]:
         return [Finding(1, 0, "syntax-error", "nested too deeply for Python to read")]
     except Exception as error:  # a null byte, an encoding that fails
         return [Finding(_line_of_fault(source), 0, "syntax-error", f"{error}")]
-    del warned[before:]
     doc = ast.get_docstring(tree, clean=False) or ""
     told.doc = next((line.strip() for line in doc.splitlines() if line.strip()), "")
     judgement = judge(tree, told.needs_create)
