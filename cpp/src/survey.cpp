@@ -26,11 +26,14 @@ constexpr std::array codes{
     DiagnosticCode{"run-yields", Severity::Error, "run is a generator, so its result would be one."},
     DiagnosticCode{"import-failed", Severity::Error, "Importing the module raised (with --import)."},
     DiagnosticCode{"syntax-warning", Severity::Warning, "Python warns about the source."},
-    DiagnosticCode{"hidden", Severity::Warning, "Another file of this name comes first and is loaded instead."},
+    DiagnosticCode{"hidden", Severity::Warning,
+                   "Another file of this name comes first and is loaded instead."},
     DiagnosticCode{"bad-name", Severity::Warning, "The file's name can be no module's."},
     DiagnosticCode{"too-large", Severity::Warning, "Too large or too many to look at."},
-    DiagnosticCode{"no-source", Severity::Note, "An extension module or a .pyc without source; --import looks."},
-    DiagnosticCode{"create-unseen", Severity::Note, "The source does not show what create is; --import looks."},
+    DiagnosticCode{"no-source", Severity::Note,
+                   "An extension module or a .pyc without source; --import looks."},
+    DiagnosticCode{"create-unseen", Severity::Note,
+                   "The source does not show what create is; --import looks."},
     DiagnosticCode{"run-unseen", Severity::Note, "The source does not show whether there is a run()."},
 };
 
@@ -49,8 +52,8 @@ std::string_view to_string(Severity severity) noexcept {
 std::span<const DiagnosticCode> diagnostic_codes() noexcept { return codes; }
 
 Json Diagnostic::to_json() const {
-  return {{"module", module}, {"file", file},   {"line", line},
-          {"column", column}, {"code", code},   {"severity", to_string(severity)},
+  return {{"module", module},  {"file", file}, {"line", line},
+          {"column", column},  {"code", code}, {"severity", to_string(severity)},
           {"message", message}};
 }
 
@@ -86,10 +89,8 @@ Diagnostic diagnostic_from(const Json& json, const std::string& module) {
 }
 
 ModuleInfo module_from(const Json& json) {
-  ModuleInfo info{.name = json["name"],
-                  .file = json["file"],
-                  .doc = json["doc"],
-                  .hidden_by = json["hidden_by"]};
+  ModuleInfo info{
+      .name = json["name"], .file = json["file"], .doc = json["doc"], .hidden_by = json["hidden_by"]};
   for (const Json& each : json["diagnostics"]) info.diagnostics.push_back(diagnostic_from(each, info.name));
   return info;
 }
@@ -112,8 +113,8 @@ Surveyed survey(const ModulePaths& paths, const std::vector<std::string>& names,
   for (const std::filesystem::path& path : paths) folders.push_back((path / "modules").string());
   const py::object python = must(PyImport_ImportModule("pyhost._survey"), "importing pyhost's own files");
   const py::object found =
-      must(PyObject_CallMethod(python.ptr(), "survey", "OOO", path_list(folders).ptr(), path_list(names).ptr(),
-                               look == Look::Import ? Py_True : Py_False),
+      must(PyObject_CallMethod(python.ptr(), "survey", "OOO", path_list(folders).ptr(),
+                               path_list(names).ptr(), look == Look::Import ? Py_True : Py_False),
            "looking at the modules");
   const Json json = to_json(found.ptr());
   Surveyed surveyed;

@@ -61,9 +61,9 @@ struct ModuleInfo {
 
 /// What a host's module paths hold.
 struct Survey {
-  std::vector<std::string> folders = {};    ///< The folders `modules`, the first that has a name wins.
-  std::vector<ModuleInfo> modules = {};     ///< By name; the files that one hides come right after it.
-  std::vector<Diagnostic> strays = {};      ///< Files and folders there that can be no module.
+  std::vector<std::string> folders = {};  ///< The folders `modules`, the first that has a name wins.
+  std::vector<ModuleInfo> modules = {};   ///< By name; the files that one hides come right after it.
+  std::vector<Diagnostic> strays = {};    ///< Files and folders there that can be no module.
 };
 
 /// How a host looks at its modules.

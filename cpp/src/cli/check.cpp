@@ -36,7 +36,8 @@ Checked checked_from(const Survey& survey) {
     std::ranges::copy(module.diagnostics, std::back_inserter(checked.diagnostics));
   }
   std::ranges::copy(survey.strays, std::back_inserter(checked.diagnostics));
-  for (const Diagnostic& each : checked.diagnostics) ++checked.counts[static_cast<std::size_t>(each.severity)];
+  for (const Diagnostic& each : checked.diagnostics)
+    ++checked.counts[static_cast<std::size_t>(each.severity)];
   return checked;
 }
 
@@ -46,9 +47,9 @@ std::string counted(std::size_t count, const std::string& noun) {
 
 // "4 modules checked, 1 error, 2 notes"
 std::string summary(const Checked& checked) {
-  std::string text = counted(checked.modules, "module") + " checked, " +
-                     (checked.count(Severity::Error) == 0 ? "no error"
-                                                          : counted(checked.count(Severity::Error), "error"));
+  std::string text =
+      counted(checked.modules, "module") + " checked, " +
+      (checked.count(Severity::Error) == 0 ? "no error" : counted(checked.count(Severity::Error), "error"));
   for (const Severity severity : {Severity::Warning, Severity::Note}) {
     if (checked.count(severity) > 0) {
       text += ", " + counted(checked.count(severity), std::string(to_string(severity)));
@@ -112,9 +113,10 @@ Json sarif_result(const Diagnostic& diagnostic) {
           {"level", to_string(diagnostic.severity)},
           {"message", {{"text", diagnostic.message}}},
           {"locations",
-           Json::array({{{"physicalLocation",
-                          {{"artifactLocation", {{"uri", uri_of(from_here(diagnostic.file))}}},
-                           {"region", {{"startLine", diagnostic.line}, {"startColumn", diagnostic.column}}}}}}})}};
+           Json::array(
+               {{{"physicalLocation",
+                  {{"artifactLocation", {{"uri", uri_of(from_here(diagnostic.file))}}},
+                   {"region", {{"startLine", diagnostic.line}, {"startColumn", diagnostic.column}}}}}}})}};
 }
 
 Json sarif_of(const Checked& checked) {
@@ -130,7 +132,8 @@ Json sarif_of(const Checked& checked) {
   Json run{{"tool", {{"driver", std::move(driver)}}},
            {"columnKind", "unicodeCodePoints"},
            {"results", std::move(results)}};
-  return {{"$schema", "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"},
+  return {{"$schema",
+           "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"},
           {"version", "2.1.0"},
           {"runs", Json::array({std::move(run)})}};
 }
@@ -186,20 +189,22 @@ void add_check(CLI::App& program, int& code) {
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("NAME", arguments->names, "The modules to check; all that are there if none is named");
   add_module_paths(*command, arguments->module_paths);
-  command->add_flag("--import", arguments->import,
-                    "Also import what has no error yet, and look at its create; this runs the modules' code")
+  command
+      ->add_flag("--import", arguments->import,
+                 "Also import what has no error yet, and look at its create; this runs the modules' code")
       ->envname("PYHOST_IMPORT");
   command->add_option("--format", arguments->format, "How diagnostics are written to stdout; text by default")
       ->check(CLI::IsMember({"text", "json", "sarif"}))
       ->envname("PYHOST_FORMAT");
   command->add_flag("--json", arguments->json, "The same as --format json")->envname("PYHOST_JSON");
   command->add_flag("--codes", arguments->codes, "Print what each code means, and exit");
-  command->footer(std::string(module_paths_footer) +
-                  "Each line is file:line:column: message [code]; `pyhost check --codes` explains the codes. Only\n"
-                  "what is certain to fail is an error. A module whose name begins with _ and a package that only\n"
-                  "holds modules need no create, unless they are named.\n\n"
-                  "Exit codes: 0 no error; 2 usage or bad name; 3 an error was found, or there is no such module;\n"
-                  "70 Python could not start; 74 the diagnostics could not be written.");
+  command->footer(
+      std::string(module_paths_footer) +
+      "Each line is file:line:column: message [code]; `pyhost check --codes` explains the codes. Only\n"
+      "what is certain to fail is an error. A module whose name begins with _ and a package that only\n"
+      "holds modules need no create, unless they are named.\n\n"
+      "Exit codes: 0 no error; 2 usage or bad name; 3 an error was found, or there is no such module;\n"
+      "70 Python could not start; 74 the diagnostics could not be written.");
   command->callback(
       [arguments, &code] { code = exit_code_of("check", [&] { return check_or_explain(*arguments); }); });
 }

@@ -46,7 +46,7 @@ struct Widths {
   std::size_t file;
 };
 
-std::size_t widest(const std::vector<Row>& rows, std::string Row::*column) {
+std::size_t widest(const std::vector<Row>& rows, std::string Row::* column) {
   std::size_t most = 0;
   for (const Row& row : rows) most = std::max(most, columns_of(row.*column));
   return most;
@@ -130,11 +130,12 @@ void add_list(CLI::App& program, int& code) {
   const auto arguments = std::make_shared<Arguments>();
   add_module_paths(*command, arguments->module_paths);
   command->add_flag("--json", arguments->json, "Print one JSON document")->envname("PYHOST_JSON");
-  command->footer(std::string(module_paths_footer) +
-                  "Each line has a module's name, the first line of its docstring, and its file; a broken one says\n"
-                  "what is wrong and in which line, and `pyhost check NAME` says more. Files are read, nothing runs.\n\n"
-                  "Exit codes: 0 ok, also if a module is broken; 2 usage; 70 Python could not start;\n"
-                  "74 the list could not be written.");
+  command->footer(
+      std::string(module_paths_footer) +
+      "Each line has a module's name, the first line of its docstring, and its file; a broken one says\n"
+      "what is wrong and in which line, and `pyhost check NAME` says more. Files are read, nothing runs.\n\n"
+      "Exit codes: 0 ok, also if a module is broken; 2 usage; 70 Python could not start;\n"
+      "74 the list could not be written.");
   command->callback([arguments, &code] {
     code = exit_code_of("list", [&] {
       const Output output({}, false);

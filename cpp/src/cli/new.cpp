@@ -23,7 +23,8 @@ struct Arguments {
   std::vector<std::string> module_paths;
 };
 
-constexpr std::string_view module_template = R"("""Greets whom the state names. Say here in one line what the module does.
+constexpr std::string_view module_template =
+    R"("""Greets whom the state names. Say here in one line what the module does.
 
 State:
     who  optional, a name, "world" by default
@@ -47,7 +48,8 @@ def create(state: dict[str, Any]) -> Module:
     return Module(state)
 )";
 
-constexpr std::string_view test_template = R"("""Tests of NAME. The fixture run_module comes with pyhost and needs no host."""
+constexpr std::string_view test_template =
+    R"("""Tests of NAME. The fixture run_module comes with pyhost and needs no host."""
 
 from pyhost.testing import RunModule
 
@@ -123,7 +125,8 @@ fs::path module_path(const Arguments& arguments) {
   const Options options = options_from(arguments.module_paths);
   std::error_code failed;
   if (options.module_paths.empty()) {
-    return fs::absolute(fs::is_directory("python_modules", failed) ? "python_modules" : ".").lexically_normal();
+    return fs::absolute(fs::is_directory("python_modules", failed) ? "python_modules" : ".")
+        .lexically_normal();
   }
   const fs::path& path = options.module_paths.front();
   if (!fs::is_directory(path, failed)) throw Usage("module path '" + inert(path.string()) + "' is no folder");
@@ -220,7 +223,8 @@ void add_new(CLI::App& program, int& code) {
   command->footer(
       "It writes DIR/modules/NAME.py and DIR/tests/test_NAME.py, where DIR is the first module path that is\n"
       "given, else ./python_modules if that is there, else the current folder. Nothing is overwritten.\n\n"
-      "Exit codes: 0 ok; 2 usage, a bad name, or a file that is there already; 74 a file could not be written.");
+      "Exit codes: 0 ok; 2 usage, a bad name, or a file that is there already; 74 a file could not be "
+      "written.");
   command->callback([arguments, &code] { code = exit_code_of("new", [&] { return make(*arguments); }); });
 }
 

@@ -68,8 +68,8 @@ int errors_as_json(bool json, const Output& output, const std::function<int()>& 
     return work();
   } catch (const Error& error) {
     if (!json) throw;
-    output.write_line(Json{{"schema", 1}, {"error", error.to_json()}}.dump(-1, ' ', false,
-                                                                          Json::error_handler_t::replace));
+    output.write_line(
+        Json{{"schema", 1}, {"error", error.to_json()}}.dump(-1, ' ', false, Json::error_handler_t::replace));
     return exit_code(error.kind());
   }
 }

@@ -138,11 +138,11 @@ void add_run(CLI::App& program, int& code) {
   command
       ->add_flag("--json", arguments->json, "Print one JSON document; what the module prints goes to stderr")
       ->envname("PYHOST_JSON");
-  command->footer(std::string(module_paths_footer) +
-                  "Exit codes: 0 ok; 1 the module raised; 2 usage, bad name or bad state; 3 it could not be loaded;\n"
-                  "4 its result is not JSON; 70 Python could not start; 74 the result could not be written.");
-  command->callback(
-      [arguments, &code] { code = exit_code_of("run", [&] { return run(*arguments); }); });
+  command->footer(
+      std::string(module_paths_footer) +
+      "Exit codes: 0 ok; 1 the module raised; 2 usage, bad name or bad state; 3 it could not be loaded;\n"
+      "4 its result is not JSON; 70 Python could not start; 74 the result could not be written.");
+  command->callback([arguments, &code] { code = exit_code_of("run", [&] { return run(*arguments); }); });
 }
 
 }  // namespace pyhost::cli
