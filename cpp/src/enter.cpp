@@ -9,7 +9,7 @@ namespace pyhost::detail {
 
 namespace {
 
-std::atomic<bool> shut = false;
+std::atomic<Door> door = Door::Open;
 
 constexpr std::size_t message_limit = std::size_t{64} * 1024;
 constexpr std::size_t frames_kept_at_each_end = 50;
@@ -119,20 +119,28 @@ void add_syntax_error_place(PyObject* exception, std::vector<Frame>& frames) {
   frames.push_back(std::move(place));
 }
 
+[[noreturn]] void turn_away() {
+  if (door == Door::Forked) {
+    throw Error({.kind = ErrorKind::HostClosed,
+                 .phase = Phase::Close,
+                 .message = "this process was forked from one that runs Python, and cannot run it itself",
+                 .hint = "call exec in the child, or open the host after the fork"});
+  }
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .message = "the process is ending: Python takes no more calls"});
+}
+
 }  // namespace
 
 Enter::Enter() {
-  if (shut) {
-    throw Error({.kind = ErrorKind::HostClosed,
-                 .phase = Phase::Close,
-                 .message = "the process is ending: Python takes no more calls"});
-  }
+  if (door != Door::Open) turn_away();
   state_ = PyGILState_Ensure();
 }
 
 Enter::~Enter() { PyGILState_Release(state_); }
 
-void shut_door() noexcept { shut = true; }
+void set_door(Door to) noexcept { door = to; }
 
 PythonException take_exception() {
   PyObject *raw_type = nullptr, *raw_value = nullptr, *raw_traceback = nullptr;

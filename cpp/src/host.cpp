@@ -9,6 +9,7 @@
 #include "interpreter.hpp"
 #include "module_name.hpp"
 #include "module_path.hpp"
+#include "output.hpp"
 #include "pyhost/error.hpp"
 #include "survey.hpp"
 
@@ -45,26 +46,36 @@ struct Host::Data {
   detail::ModulePaths paths;
   std::shared_ptr<detail::HostLife> life = std::make_shared<detail::HostLife>();
   std::unique_ptr<detail::Namespace> modules = {};
+  std::unique_ptr<detail::Redirection> redirection = {};
+  Environment environment = {};
 };
 
 Host::Host(Options options) : data_(std::make_unique<Data>()) {
   data_->paths = detail::find_module_paths(options.module_paths);
-  detail::start_interpreter();
+  data_->environment = detail::start_interpreter(options, data_->paths);
   const Enter enter;
   data_->modules = std::make_unique<detail::Namespace>(data_->paths);
+  if (options.on_output) data_->redirection = std::make_unique<detail::Redirection>(options.on_output);
 }
 
 Host::~Host() {
-  data_->life->open = false;
   try {
     const Enter enter;
+    data_->redirection.reset();  // which may call the application back for the last time
+    data_->life->open = false;
     data_->modules->remove();
     detail::flush_output();
   } catch (const Error&) {
     // The process is ending: what could be flushed was flushed by then.
+    data_->life->open = false;
     static_cast<void>(data_->modules.release());
+    static_cast<void>(data_->redirection.release());
   }
 }
+
+const Environment& Host::environment() const noexcept { return data_->environment; }
+
+bool Host::interrupted() const noexcept { return detail::was_interrupted(); }
 
 namespace {
 
@@ -117,10 +128,9 @@ Module Host::load(std::string_view name) {
   const std::string asked(name);
   const Enter enter;
   data_->modules->restore();
-  py::object module = data_->modules->import(asked);
-  detail::flush_output();
+  const py::object module = detail::with_output_flushed(data_->modules->import(asked).release().ptr(), asked);
   if (!module) throw_not_imported(asked, data_->paths);
-  return Module(detail::read_module(data_->life, asked, std::move(module)));
+  return Module(detail::read_module(data_->life, asked, module));
 }
 
 Survey Host::survey(const std::vector<std::string>& names, Look look) {

@@ -4,8 +4,8 @@
 #include <iostream>
 
 #include "command.hpp"
-#include "output.hpp"
 #include "pyhost/pyhost.hpp"
+#include "result_stream.hpp"
 #include "terminal.hpp"
 
 namespace pyhost::cli {
@@ -14,7 +14,7 @@ namespace {
 
 struct Arguments {
   std::vector<std::string> names;
-  std::vector<std::string> module_paths;
+  HostArguments host;
   std::string format;
   bool json = false;
   bool import = false;
@@ -147,10 +147,10 @@ std::string all_codes() {
   return text;
 }
 
-int check(const Arguments& arguments, const Output& output) {
+int check(const Arguments& arguments, const ResultStream& output) {
   Checked checked;
   {
-    Host host(options_from(arguments.module_paths));
+    Host host(options_from(arguments.host));
     checked = checked_from(host.survey(arguments.names, arguments.import ? Look::Import : Look::Read));
   }
   if (arguments.format == "json") {
@@ -167,7 +167,7 @@ int check(const Arguments& arguments, const Output& output) {
 int check_or_explain(Arguments arguments) {
   if (arguments.format.empty() && arguments.json) arguments.format = "json";
   // What modules print while they are imported is no diagnostic.
-  const Output output({}, arguments.import);
+  const ResultStream output({}, arguments.import);
   if (arguments.codes) {
     output.write(all_codes());
     return ok;
@@ -188,7 +188,7 @@ void add_check(CLI::App& program, int& code) {
   CLI::App* command = program.add_subcommand("check", examples);
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("NAME", arguments->names, "The modules to check; all that are there if none is named");
-  add_module_paths(*command, arguments->module_paths);
+  add_host_arguments(*command, arguments->host);
   command
       ->add_flag("--import", arguments->import,
                  "Also import what has no error yet, and look at its create; this runs the modules' code")

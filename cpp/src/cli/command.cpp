@@ -1,6 +1,8 @@
 // What the commands have in common.
 #include "command.hpp"
 
+#include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <iostream>
 #include <sstream>
@@ -42,16 +44,37 @@ int exit_code_of(const std::string& command, const std::function<int()>& work) {
   }
 }
 
-void add_module_paths(CLI::App& command, std::vector<std::string>& module_paths) {
+void add_module_paths(CLI::App& command, HostArguments& arguments) {
   command
-      .add_option("-m,--module-path", module_paths,
+      .add_option("-m,--module-path", arguments.module_paths,
                   "A folder that holds modules/; may be repeated (Env:PYHOST_MODULE_PATH, with : between)")
       ->allow_extra_args(false);
 }
 
-Options options_from(const std::vector<std::string>& module_paths) {
+void add_host_arguments(CLI::App& command, HostArguments& arguments) {
+  add_module_paths(command, arguments);
+  command
+      .add_option(
+          "--venv", arguments.venv,
+          "A virtual environment to import packages from; else VIRTUAL_ENV, else .venv by the modules")
+      ->envname("PYHOST_VENV");
+  command
+      .add_flag("--use-environment", arguments.use_environment,
+                "Heed PYTHONPATH, PYTHONHOME and Python's other variables")
+      ->envname("PYHOST_USE_ENVIRONMENT");
+  command
+      .add_option("--shutdown-timeout", arguments.shutdown_timeout,
+                  "Seconds that the end waits for threads and atexit handlers of modules (5)")
+      ->check(CLI::Range(0.0, 1e6))
+      ->envname("PYHOST_SHUTDOWN_TIMEOUT");
+}
+
+Options options_from(const HostArguments& arguments) {
   Options options;
-  options.module_paths.assign(module_paths.begin(), module_paths.end());
+  options.venv = arguments.venv;
+  options.use_environment = arguments.use_environment;
+  options.shutdown_timeout = std::chrono::milliseconds(std::llround(arguments.shutdown_timeout * 1000));
+  options.module_paths.assign(arguments.module_paths.begin(), arguments.module_paths.end());
   const char* variable = std::getenv("PYHOST_MODULE_PATH");
   if (!options.module_paths.empty() || variable == nullptr) return options;
   std::istringstream paths(variable);

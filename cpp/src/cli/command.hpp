@@ -1,4 +1,5 @@
-// What the commands have in common: exit codes, which are API, options, failures, and one function a command.
+// What the commands have in common: exit codes, which are API, the flags that open a host, failures, and one
+// function a command.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -9,7 +10,7 @@
 #include <vector>
 
 #include "pyhost/error.hpp"
-#include "pyhost/host.hpp"
+#include "pyhost/options.hpp"
 
 namespace pyhost::cli {
 
@@ -39,21 +40,33 @@ struct NotWritten : std::runtime_error {
 /// What a command's work gives; of a failure, its exit code once stderr has been told.
 int exit_code_of(const std::string& command, const std::function<int()>& work);
 
-/// Adds -m/--module-path to a command.
-void add_module_paths(CLI::App& command, std::vector<std::string>& module_paths);
-
 /// What the footer of such a command says about it.
 inline constexpr const char* module_paths_footer =
     "Without -m, modules are looked for in ./python_modules, in . if it holds a folder modules,\n"
     "and among the modules that came with pyhost.\n\n";
 
-/// A host's options from the module paths on the command line, else from PYHOST_MODULE_PATH.
-Options options_from(const std::vector<std::string>& module_paths);
+/// What says how a host is opened.
+struct HostArguments {
+  std::vector<std::string> module_paths;
+  std::string venv;
+  bool use_environment = false;
+  double shutdown_timeout = 5;
+};
+
+/// Adds -m/--module-path to a command, which is all that one without a host needs.
+void add_module_paths(CLI::App& command, HostArguments& arguments);
+
+/// Adds the flags that open a host to a command.
+void add_host_arguments(CLI::App& command, HostArguments& arguments);
+
+/// The options that they come to, with PYHOST_MODULE_PATH for module paths that are not given.
+Options options_from(const HostArguments& arguments);
 
 /// Adds a command to the program; its callback writes the exit code to `code`.
 void add_check(CLI::App& program, int& code);
 void add_list(CLI::App& program, int& code);
 void add_new(CLI::App& program, int& code);
 void add_run(CLI::App& program, int& code);
+void add_doctor(CLI::App& program, int& code);
 
 }  // namespace pyhost::cli

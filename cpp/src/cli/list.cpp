@@ -4,8 +4,8 @@
 #include <iostream>
 
 #include "command.hpp"
-#include "output.hpp"
 #include "pyhost/pyhost.hpp"
+#include "result_stream.hpp"
 #include "terminal.hpp"
 
 namespace pyhost::cli {
@@ -13,7 +13,7 @@ namespace pyhost::cli {
 namespace {
 
 struct Arguments {
-  std::vector<std::string> module_paths;
+  HostArguments host;
   bool json = false;
 };
 
@@ -103,8 +103,8 @@ void tell_of_strays(const Survey& survey) {
             << "\nhint: `pyhost new NAME` writes one\n";
 }
 
-int list(const Arguments& arguments, const Output& output) {
-  const Survey survey = Host(options_from(arguments.module_paths)).survey();
+int list(const Arguments& arguments, const ResultStream& output) {
+  const Survey survey = Host(options_from(arguments.host)).survey();
   if (arguments.json) {
     output.write_line(json_of(survey).dump());
     return ok;
@@ -128,7 +128,7 @@ constexpr const char* examples =
 void add_list(CLI::App& program, int& code) {
   CLI::App* command = program.add_subcommand("list", examples);
   const auto arguments = std::make_shared<Arguments>();
-  add_module_paths(*command, arguments->module_paths);
+  add_host_arguments(*command, arguments->host);
   command->add_flag("--json", arguments->json, "Print one JSON document")->envname("PYHOST_JSON");
   command->footer(
       std::string(module_paths_footer) +
@@ -138,7 +138,7 @@ void add_list(CLI::App& program, int& code) {
       "74 the list could not be written.");
   command->callback([arguments, &code] {
     code = exit_code_of("list", [&] {
-      const Output output({}, false);
+      const ResultStream output({}, false);
       return errors_as_json(arguments->json, output, [&] { return list(*arguments, output); });
     });
   });

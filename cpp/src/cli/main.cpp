@@ -1,13 +1,19 @@
 // The program pyhost: reads the command line and gives it to the command that it names.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <csignal>
+#include <chrono>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <sstream>
 #include <string>
 
 #include "command.hpp"
+#include "pyhost/python_main.hpp"
 
 namespace pyhost::cli {
 
@@ -24,6 +30,17 @@ class HelpFormat : public CLI::Formatter {
   }
 };
 
+// A descriptor that is closed would be given to the next file that is opened, and what is printed would land
+// in that. C's stdout goes by lines, as Python's does, so that both come out in their order.
+void open_standard_streams() {
+  for (const int fd : {STDIN_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    const int null = open("/dev/null", O_RDWR);
+    if (null != fd && null >= 0) dup2(null, fd), close(null);
+  }
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+}
+
 int run_program(int argc, char** argv) {
   int code = ok;
   CLI::App program("Runs Python modules: JSON in, JSON out.", "pyhost");
@@ -36,6 +53,7 @@ int run_program(int argc, char** argv) {
   add_list(program, code);
   add_check(program, code);
   add_new(program, code);
+  add_doctor(program, code);
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& asked_for_text) {
@@ -46,8 +64,8 @@ int run_program(int argc, char** argv) {
         program.get_subcommands({}), [&](const CLI::App* command) { return command->check_name(first); });
     const bool unknown = !known && !first.empty() && first[0] != '-';
     const std::string problem = unknown ? "there is no command '" + first + "'" : wrong.what();
-    std::fprintf(stderr, "error: %s\nhint: see `pyhost -h` and `pyhost %s -h`\n", problem.c_str(),
-                 known ? first.c_str() : "run");
+    std::fprintf(stderr, "error: %s\nhint: see `pyhost -h`%s\n", problem.c_str(),
+                 known ? (" and `pyhost " + first + " -h`").c_str() : "");
     return usage;
   }
   return code;
@@ -58,8 +76,8 @@ int run_program(int argc, char** argv) {
 }  // namespace pyhost::cli
 
 int main(int argc, char** argv) {
-  // As python3 has it: a broken pipe is an error that can be told, not the silent end of the process.
-  std::signal(SIGPIPE, SIG_IGN);
+  if (const std::optional<int> code = pyhost::python_main(argc, argv)) return *code;
+  pyhost::cli::open_standard_streams();
   try {
     return pyhost::cli::run_program(argc, argv);
   } catch (const std::exception& unforeseen) {

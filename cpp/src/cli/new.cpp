@@ -8,8 +8,8 @@
 #include <iostream>
 
 #include "command.hpp"
-#include "output.hpp"
 #include "pyhost/pyhost.hpp"
+#include "result_stream.hpp"
 #include "terminal.hpp"
 
 namespace pyhost::cli {
@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 struct Arguments {
   std::string name;
-  std::vector<std::string> module_paths;
+  HostArguments host;
 };
 
 constexpr std::string_view module_template =
@@ -122,7 +122,7 @@ class NewFile {
 
 // The folder that holds `modules`, or will.
 fs::path module_path(const Arguments& arguments) {
-  const Options options = options_from(arguments.module_paths);
+  const Options options = options_from(arguments.host);
   std::error_code failed;
   if (options.module_paths.empty()) {
     return fs::absolute(fs::is_directory("python_modules", failed) ? "python_modules" : ".")
@@ -184,7 +184,7 @@ std::string pytest_command() {
 
 int make(const Arguments& arguments) {
   check_module_name(arguments.name);
-  const Output output({}, false);
+  const ResultStream output({}, false);
   std::vector<std::unique_ptr<NewFile>> files;
   for (const fs::path& path : files_of(module_path(arguments), arguments.name)) {
     files.push_back(std::make_unique<NewFile>(path));
@@ -198,7 +198,7 @@ int make(const Arguments& arguments) {
     said += "wrote " + test + "\n";
   }
   const std::string where =
-      arguments.module_paths.empty() ? "" : " -m " + inert(quoted(arguments.module_paths.front()));
+      arguments.host.module_paths.empty() ? "" : " -m " + inert(quoted(arguments.host.module_paths.front()));
   said += "\nNow try:\n  pyhost run " + arguments.name + where + " -p who=Ada\n  pyhost check " +
           arguments.name + where + "\n  " + pytest_command() + " " + quoted(test) + "\n";
   output.write(said);
@@ -219,7 +219,7 @@ void add_new(CLI::App& program, int& code) {
   const auto arguments = std::make_shared<Arguments>();
   command->add_option("NAME", arguments->name, "The module's name, as in modules/NAME.py; dots make packages")
       ->required();
-  add_module_paths(*command, arguments->module_paths);
+  add_module_paths(*command, arguments->host);
   command->footer(
       "It writes DIR/modules/NAME.py and DIR/tests/test_NAME.py, where DIR is the first module path that is\n"
       "given, else ./python_modules if that is there, else the current folder. Nothing is overwritten.\n\n"

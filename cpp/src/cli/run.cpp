@@ -2,18 +2,22 @@
 #include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "command.hpp"
-#include "output.hpp"
 #include "pyhost/pyhost.hpp"
+#include "result_stream.hpp"
 
 namespace pyhost::cli {
 
@@ -23,9 +27,11 @@ struct Arguments {
   std::string name;
   std::string state = "{}";
   std::vector<std::string> parameters;
-  std::vector<std::string> module_paths;
+  HostArguments host;
   std::string output;
   bool json = false;
+  bool verbose = false;
+  bool quiet = false;
 };
 
 std::string read_all(std::istream& stream) {
@@ -87,13 +93,40 @@ std::string seconds_since(std::chrono::steady_clock::time_point start) {
   return Json(std::round(passed.count() * 1e6) / 1e6).dump();
 }
 
+// Where the modules run, for who wants to know; what was found and is not used, for all.
+void say_environment(const Environment& environment, const Arguments& arguments) {
+  if (arguments.quiet) return;
+  for (const std::string& warning : environment.warnings) std::cerr << "warning: " << warning << "\n";
+  if (!arguments.verbose) return;
+  std::cerr << "pyhost: Python " << environment.version << " from " << environment.library.string() << "\n"
+            << "pyhost: virtual environment: "
+            << (environment.venv.empty() ? "none"
+                                         : environment.venv.string() + " (" + environment.venv_source + ")")
+            << "\n";
+}
+
+// After Ctrl-C the process ends by that signal, as python3 does, so that a shell script around it stops too;
+// but only once modules have had their end: atexit functions run in the reverse of their order here.
+bool by_interrupt = false;
+
+void end_by_interrupt() {
+  if (!by_interrupt) return;
+  std::signal(SIGINT, SIG_DFL);
+  std::raise(SIGINT);
+}
+
 int run(const Arguments& arguments) {
   const std::string state = with_parameters(state_text(arguments.state), arguments.parameters);
-  const Output output(arguments.output, arguments.json);
+  const ResultStream output(arguments.output, arguments.json);
   const auto start = std::chrono::steady_clock::now();
+  std::atexit(end_by_interrupt);
+  std::optional<Host> host;
   try {
-    Host host(options_from(arguments.module_paths));
-    const std::string result = host.run_text(arguments.name, state);
+    Options options = options_from(arguments.host);
+    options.interruptible = true;
+    host.emplace(std::move(options));
+    say_environment(host->environment(), arguments);
+    const std::string result = host->run_text(arguments.name, state);
     if (arguments.json) {
       output.write_line("{\"name\":" + Json(arguments.name).dump() + ",\"result\":" + result +
                         ",\"seconds\":" + seconds_since(start) + "}");
@@ -110,6 +143,7 @@ int run(const Arguments& arguments) {
     } else {
       std::cerr << "error: " << error.rendered();
     }
+    by_interrupt = host && host->interrupted() && error.exception().type == "KeyboardInterrupt";
     return exit_code(error.kind());
   }
 }
@@ -132,16 +166,20 @@ void add_run(CLI::App& program, int& code) {
   command
       ->add_option("-p,--param", arguments->parameters, "key=value added to the state; JSON, else a string")
       ->allow_extra_args(false);
-  add_module_paths(*command, arguments->module_paths);
+  add_host_arguments(*command, arguments->host);
   command->add_option("-o,--output", arguments->output, "Write the result to this file")
       ->envname("PYHOST_OUTPUT");
   command
       ->add_flag("--json", arguments->json, "Print one JSON document; what the module prints goes to stderr")
       ->envname("PYHOST_JSON");
+  command->add_flag("-v,--verbose", arguments->verbose, "Say what Python and which environment it runs on")
+      ->envname("PYHOST_VERBOSE");
+  command->add_flag("-q,--quiet", arguments->quiet, "Print no warnings")->envname("PYHOST_QUIET");
   command->footer(
       std::string(module_paths_footer) +
       "Exit codes: 0 ok; 1 the module raised; 2 usage, bad name or bad state; 3 it could not be loaded;\n"
-      "4 its result is not JSON; 70 Python could not start; 74 the result could not be written.");
+      "4 its result is not JSON; 70 Python could not start; 74 the result could not be written;\n"
+      "130 ended by Ctrl-C, and 128+n by signal n.");
   command->callback([arguments, &code] { code = exit_code_of("run", [&] { return run(*arguments); }); });
 }
 

@@ -1,5 +1,5 @@
 // Writing a result whole, or saying why not.
-#include "output.hpp"
+#include "result_stream.hpp"
 
 #include <fcntl.h>
 
@@ -11,7 +11,10 @@
 
 namespace pyhost::cli {
 
-Output::Output(std::string file, bool takes_stdout) : file_(std::move(file)) {
+ResultStream::ResultStream(std::string file, bool takes_stdout) : file_(std::move(file)) {
+  if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+    throw NotWritten("stdout is closed: what the module prints would be lost; to lose it, use >/dev/null");
+  }
   if (!file_.empty()) check_file();
   if (!takes_stdout) return;
   stdout_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -20,11 +23,11 @@ Output::Output(std::string file, bool takes_stdout) : file_(std::move(file)) {
   }
 }
 
-Output::~Output() {
+ResultStream::~ResultStream() {
   if (stdout_ > STDERR_FILENO) close(stdout_);
 }
 
-void Output::write(std::string_view text) const {
+void ResultStream::write(std::string_view text) const {
   const int to =
       file_.empty() ? stdout_ : open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (to < 0) fail();
@@ -32,13 +35,13 @@ void Output::write(std::string_view text) const {
   if (!file_.empty() && close(to) != 0) fail();
 }
 
-void Output::write_line(std::string text) const {
+void ResultStream::write_line(std::string text) const {
   text += '\n';
   write(text);
 }
 
 // Before the run: a result that took an hour should not be lost for a typo in a folder's name.
-void Output::check_file() const {
+void ResultStream::check_file() const {
   const std::filesystem::path path(file_);
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   const bool there = access(file_.c_str(), F_OK) == 0;
@@ -48,7 +51,7 @@ void Output::check_file() const {
   }
 }
 
-void Output::fail() const {
+void ResultStream::fail() const {
   throw NotWritten("the result could not be written to " + (file_.empty() ? "stdout" : "'" + file_ + "'") +
                    ": " + std::strerror(errno));
 }
@@ -63,7 +66,7 @@ bool write_all(int descriptor, std::string_view text) noexcept {
   return true;
 }
 
-int errors_as_json(bool json, const Output& output, const std::function<int()>& work) {
+int errors_as_json(bool json, const ResultStream& output, const std::function<int()>& work) {
   try {
     return work();
   } catch (const Error& error) {

@@ -11,12 +11,12 @@ namespace pyhost::cli {
 
 /// Takes stdout over if `takes_stdout`: what a module prints then goes to stderr, also if C code or a child
 /// process prints it. Throws Usage for a file that cannot be written, before there is anything to write.
-class Output {
+class ResultStream {
  public:
-  Output(std::string file, bool takes_stdout);
-  ~Output();
-  Output(const Output&) = delete;
-  Output& operator=(const Output&) = delete;
+  ResultStream(std::string file, bool takes_stdout);
+  ~ResultStream();
+  ResultStream(const ResultStream&) = delete;
+  ResultStream& operator=(const ResultStream&) = delete;
 
   /// The descriptor of stdout as it was.
   int descriptor() const noexcept { return stdout_; }
@@ -38,6 +38,6 @@ bool write_all(int descriptor, std::string_view text) noexcept;
 
 /// What the work gives. If `json`, an Error is written to the output as one JSON document, and gives its
 /// exit code.
-int errors_as_json(bool json, const Output& output, const std::function<int()>& work);
+int errors_as_json(bool json, const ResultStream& output, const std::function<int()>& work);
 
 }  // namespace pyhost::cli
