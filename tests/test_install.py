@@ -109,3 +109,23 @@ def test_pip_install_puts_pyhost_on_the_path_of_a_virtual_environment(tmp_path: 
     path = f"{tmp_path}/venv/bin:{os.environ['PATH']}"
     ran = call("pyhost", "run", "mod1", cwd=tmp_path, env=clean_environment(PATH=path))
     assert ran == "This is module1 doing its thing\n"
+
+    # What tests of modules import is there, and pytest finds the fixture by itself.
+    assert call("pyhost", "new", "shout", cwd=tmp_path, env=clean_environment(PATH=path)).endswith(
+        "\n  pytest tests/test_shout.py\n"
+    )
+    call(python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "pytest")
+    shipped = "def test_it(run_module): assert run_module('mod1') is None\n"
+    (tmp_path / "tests" / "test_shipped.py").write_text(shipped)
+    tested = call(python, "-m", "pytest", "-q", "tests", cwd=tmp_path)
+    assert "3 passed" in tested, tested
+    # A package `modules` in site-packages would stand in front of everybody else's.
+    find = "import importlib.util as u; print(u.find_spec('modules'), u.find_spec('pyhost').origin)"
+    found = call(python, "-I", "-c", find, cwd=tmp_path)
+    assert found.startswith(f"None {tmp_path}/venv/lib") and "site-packages/pyhost/" in found
+    (site_packages,) = (tmp_path / "venv" / "lib").glob("python*/site-packages/pyhost")
+    assert (site_packages / "py.typed").exists()
+    imported = "import pyhost\nclass M:\n    def run(self): return pyhost.__file__\ndef create(s): return M()\n"
+    (tmp_path / "modules" / "where.py").write_text(imported)
+    where = call("pyhost", "run", "where", cwd=tmp_path, env=clean_environment(PATH=path))
+    assert where == f'"{tmp_path}/venv/share/pyhost/python_modules/pyhost/__init__.py"\n'

@@ -11,6 +11,7 @@
 #include "module_path.hpp"
 #include "output.hpp"
 #include "pyhost/error.hpp"
+#include "survey.hpp"
 
 namespace pyhost {
 
@@ -131,5 +132,17 @@ Module Host::load(std::string_view name) {
   if (!module) throw_not_imported(asked, data_->paths);
   return Module(detail::read_module(data_->life, asked, module));
 }
+
+Survey Host::survey(const std::vector<std::string>& names, Look look) {
+  for (const std::string& name : names) detail::check_module_name(name);
+  const Enter enter;
+  data_->modules->restore();
+  detail::Surveyed surveyed = detail::survey(data_->paths, names, look);
+  detail::flush_output();
+  if (!surveyed.missing.empty()) throw_not_found(surveyed.missing.front(), data_->paths);
+  return std::move(surveyed.survey);
+}
+
+std::filesystem::path Host::python_modules() { return detail::python_modules(); }
 
 }  // namespace pyhost

@@ -9,6 +9,7 @@
 #include "pyhost/json.hpp"
 #include "pyhost/module.hpp"
 #include "pyhost/options.hpp"
+#include "pyhost/survey.hpp"
 
 namespace pyhost {
 
@@ -51,6 +52,13 @@ class Host {
 
   /// Whether Ctrl-C has raised KeyboardInterrupt since the host was opened; see Options.interruptible.
   bool interrupted() const noexcept;
+
+  /// Looks at the modules named, or at all that the module paths hold, without running any of them unless
+  /// `look` says so. Throws InvalidName, ModuleNotFound.
+  Survey survey(const std::vector<std::string>& names = {}, Look look = Look::Read);
+
+  /// The folder of pyhost's own Python files, which holds `modules` and `pyhost`; empty if it is nowhere.
+  static std::filesystem::path python_modules();
 
  private:
   struct Data;

@@ -1,9 +1,11 @@
-// What the commands have in common: exit codes, which are API, the flags that open a host, and one function
-// a command.
+// What the commands have in common: exit codes, which are API, the flags that open a host, failures, and one
+// function a command.
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,24 @@ enum ExitCode : int {
 /// The exit code that an error of this kind has.
 ExitCode exit_code(ErrorKind kind) noexcept;
 
+/// A mistake of the caller's that no Error has a kind for.
+struct Usage : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// What the command made is there, but it could not be put where it was wanted.
+struct NotWritten : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// What a command's work gives; of a failure, its exit code once stderr has been told.
+int exit_code_of(const std::string& command, const std::function<int()>& work);
+
+/// What the footer of such a command says about it.
+inline constexpr const char* module_paths_footer =
+    "Without -m, modules are looked for in ./python_modules, in . if it holds a folder modules,\n"
+    "and among the modules that came with pyhost.\n\n";
+
 /// What says how a host is opened.
 struct HostArguments {
   std::vector<std::string> module_paths;
@@ -33,6 +53,9 @@ struct HostArguments {
   double shutdown_timeout = 5;
 };
 
+/// Adds -m/--module-path to a command, which is all that one without a host needs.
+void add_module_paths(CLI::App& command, HostArguments& arguments);
+
 /// Adds the flags that open a host to a command.
 void add_host_arguments(CLI::App& command, HostArguments& arguments);
 
@@ -40,6 +63,9 @@ void add_host_arguments(CLI::App& command, HostArguments& arguments);
 Options options_from(const HostArguments& arguments);
 
 /// Adds a command to the program; its callback writes the exit code to `code`.
+void add_check(CLI::App& program, int& code);
+void add_list(CLI::App& program, int& code);
+void add_new(CLI::App& program, int& code);
 void add_run(CLI::App& program, int& code);
 void add_doctor(CLI::App& program, int& code);
 

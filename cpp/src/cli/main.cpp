@@ -18,62 +18,6 @@
 
 namespace pyhost::cli {
 
-ExitCode exit_code(ErrorKind kind) noexcept {
-  switch (kind) {
-    case ErrorKind::ModuleRaised:
-      return module_raised;
-    case ErrorKind::InvalidName:
-    case ErrorKind::InvalidState:
-      return usage;
-    case ErrorKind::ModuleNotFound:
-    case ErrorKind::ImportFailed:
-    case ErrorKind::BadContract:
-      return not_loaded;
-    case ErrorKind::InvalidResult:
-      return result_not_json;
-    case ErrorKind::StartupFailed:
-    case ErrorKind::HostClosed:
-      break;
-  }
-  return not_started;
-}
-
-void add_host_arguments(CLI::App& command, HostArguments& arguments) {
-  command
-      .add_option("-m,--module-path", arguments.module_paths,
-                  "A folder that holds modules/; may be repeated (Env:PYHOST_MODULE_PATH, with : between)")
-      ->allow_extra_args(false);
-  command
-      .add_option(
-          "--venv", arguments.venv,
-          "A virtual environment to import packages from; else VIRTUAL_ENV, else .venv by the modules")
-      ->envname("PYHOST_VENV");
-  command
-      .add_flag("--use-environment", arguments.use_environment,
-                "Heed PYTHONPATH, PYTHONHOME and Python's other variables")
-      ->envname("PYHOST_USE_ENVIRONMENT");
-  command
-      .add_option("--shutdown-timeout", arguments.shutdown_timeout,
-                  "Seconds that the end waits for threads and atexit handlers of modules (5)")
-      ->check(CLI::Range(0.0, 1e6))
-      ->envname("PYHOST_SHUTDOWN_TIMEOUT");
-}
-
-Options options_from(const HostArguments& arguments) {
-  Options options;
-  options.venv = arguments.venv;
-  options.use_environment = arguments.use_environment;
-  options.shutdown_timeout = std::chrono::milliseconds(std::llround(arguments.shutdown_timeout * 1000));
-  options.module_paths.assign(arguments.module_paths.begin(), arguments.module_paths.end());
-  const char* variable = std::getenv("PYHOST_MODULE_PATH");
-  if (!options.module_paths.empty() || variable == nullptr) return options;
-  std::istringstream paths(variable);
-  for (std::string path; std::getline(paths, path, ':');) {
-    if (!path.empty()) options.module_paths.emplace_back(path);
-  }
-  return options;
-}
-
 namespace {
 
 // A command's description goes on with its examples; in the list of commands its first line is enough.
@@ -108,6 +52,9 @@ int run_program(int argc, char** argv) {
   program.require_subcommand(1);
   program.footer("`pyhost COMMAND -h` shows examples of a command.");
   add_run(program, code);
+  add_list(program, code);
+  add_check(program, code);
+  add_new(program, code);
   add_doctor(program, code);
   try {
     program.parse(argc, argv);

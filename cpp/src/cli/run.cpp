@@ -1,7 +1,4 @@
 // pyhost run NAME: one module, one state, one result.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -20,6 +17,7 @@
 
 #include "command.hpp"
 #include "pyhost/pyhost.hpp"
+#include "result_stream.hpp"
 
 namespace pyhost::cli {
 
@@ -34,16 +32,6 @@ struct Arguments {
   bool json = false;
   bool verbose = false;
   bool quiet = false;
-};
-
-// A mistake of the caller's that no Error has a kind for.
-struct Usage : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-// The result is there, but it could not be put where it was wanted.
-struct NotWritten : std::runtime_error {
-  using std::runtime_error::runtime_error;
 };
 
 std::string read_all(std::istream& stream) {
@@ -100,62 +88,6 @@ std::string with_parameters(std::string state, const std::vector<std::string>& p
   return state.substr(0, end) + (empty ? "" : ",") + members + state.substr(end);
 }
 
-// Where the result goes. It takes stdout over with --json: what a module prints then goes to stderr, also
-// if C code or a child process prints it.
-class ResultStream {
- public:
-  explicit ResultStream(const Arguments& arguments) : file_(arguments.output) {
-    if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
-      throw NotWritten("stdout is closed: what the module prints would be lost; to lose it, use >/dev/null");
-    }
-    if (!file_.empty()) check_file();
-    if (!arguments.json) return;
-    stdout_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (stdout_ < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
-      throw NotWritten(std::string("cannot write to stdout: ") + std::strerror(errno));
-    }
-  }
-  ~ResultStream() {
-    if (stdout_ > STDERR_FILENO) close(stdout_);
-  }
-  ResultStream(const ResultStream&) = delete;
-  ResultStream& operator=(const ResultStream&) = delete;
-
-  void write_line(std::string text) const {
-    text += '\n';
-    const int to =
-        file_.empty() ? stdout_ : open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (to < 0) fail();
-    for (std::string_view rest = text; !rest.empty();) {
-      const ssize_t written = write(to, rest.data(), rest.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) fail();
-      rest.remove_prefix(static_cast<std::size_t>(written));
-    }
-    if (!file_.empty() && close(to) != 0) fail();
-  }
-
- private:
-  // Before the run: a result that took an hour should not be lost for a typo in a folder's name.
-  void check_file() const {
-    const std::filesystem::path path(file_);
-    const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-    const bool there = access(file_.c_str(), F_OK) == 0;
-    if (std::filesystem::is_directory(path)) throw Usage("-o takes a file, and '" + file_ + "' is a folder");
-    if (access(there ? file_.c_str() : folder.c_str(), W_OK) != 0) {
-      throw Usage("cannot write to '" + file_ + "': " + std::strerror(errno));
-    }
-  }
-
-  [[noreturn]] void fail() const {
-    throw NotWritten("the result could not be written to " + (file_.empty() ? "stdout" : "'" + file_ + "'") +
-                     ": " + std::strerror(errno));
-  }
-
-  std::string file_;
-  int stdout_ = STDOUT_FILENO;
-};
-
 std::string seconds_since(std::chrono::steady_clock::time_point start) {
   const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
   return Json(std::round(passed.count() * 1e6) / 1e6).dump();
@@ -185,7 +117,7 @@ void end_by_interrupt() {
 
 int run(const Arguments& arguments) {
   const std::string state = with_parameters(state_text(arguments.state), arguments.parameters);
-  const ResultStream output(arguments);
+  const ResultStream output(arguments.output, arguments.json);
   const auto start = std::chrono::steady_clock::now();
   std::atexit(end_by_interrupt);
   std::optional<Host> host;
@@ -244,22 +176,11 @@ void add_run(CLI::App& program, int& code) {
       ->envname("PYHOST_VERBOSE");
   command->add_flag("-q,--quiet", arguments->quiet, "Print no warnings")->envname("PYHOST_QUIET");
   command->footer(
-      "Without -m, modules are looked for in ./python_modules, in . if it holds a folder modules,\n"
-      "and among the modules that came with pyhost.\n\n"
+      std::string(module_paths_footer) +
       "Exit codes: 0 ok; 1 the module raised; 2 usage, bad name or bad state; 3 it could not be loaded;\n"
       "4 its result is not JSON; 70 Python could not start; 74 the result could not be written;\n"
       "130 ended by Ctrl-C, and 128+n by signal n.");
-  command->callback([arguments, &code] {
-    try {
-      code = run(*arguments);
-    } catch (const Usage& wrong) {
-      std::cerr << "error: " << wrong.what() << "\nhint: see `pyhost run -h`\n";
-      code = usage;
-    } catch (const NotWritten& failed) {
-      std::cerr << "error: " << failed.what() << "\n";
-      code = not_written;
-    }
-  });
+  command->callback([arguments, &code] { code = exit_code_of("run", [&] { return run(*arguments); }); });
 }
 
 }  // namespace pyhost::cli

@@ -1,0 +1,87 @@
+// What the commands have in common.
+#include "command.hpp"
+
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <iostream>
+#include <sstream>
+
+namespace pyhost::cli {
+
+ExitCode exit_code(ErrorKind kind) noexcept {
+  switch (kind) {
+    case ErrorKind::ModuleRaised:
+      return module_raised;
+    case ErrorKind::InvalidName:
+    case ErrorKind::InvalidState:
+      return usage;
+    case ErrorKind::ModuleNotFound:
+    case ErrorKind::ImportFailed:
+    case ErrorKind::BadContract:
+      return not_loaded;
+    case ErrorKind::InvalidResult:
+      return result_not_json;
+    case ErrorKind::StartupFailed:
+    case ErrorKind::HostClosed:
+      break;
+  }
+  return not_started;
+}
+
+int exit_code_of(const std::string& command, const std::function<int()>& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    std::cerr << "error: " << error.rendered();
+    return exit_code(error.kind());
+  } catch (const Usage& wrong) {
+    std::cerr << "error: " << wrong.what() << "\nhint: see `pyhost " << command << " -h`\n";
+    return usage;
+  } catch (const NotWritten& failed) {
+    std::cerr << "error: " << failed.what() << "\n";
+    return not_written;
+  }
+}
+
+void add_module_paths(CLI::App& command, HostArguments& arguments) {
+  command
+      .add_option("-m,--module-path", arguments.module_paths,
+                  "A folder that holds modules/; may be repeated (Env:PYHOST_MODULE_PATH, with : between)")
+      ->allow_extra_args(false);
+}
+
+void add_host_arguments(CLI::App& command, HostArguments& arguments) {
+  add_module_paths(command, arguments);
+  command
+      .add_option(
+          "--venv", arguments.venv,
+          "A virtual environment to import packages from; else VIRTUAL_ENV, else .venv by the modules")
+      ->envname("PYHOST_VENV");
+  command
+      .add_flag("--use-environment", arguments.use_environment,
+                "Heed PYTHONPATH, PYTHONHOME and Python's other variables")
+      ->envname("PYHOST_USE_ENVIRONMENT");
+  command
+      .add_option("--shutdown-timeout", arguments.shutdown_timeout,
+                  "Seconds that the end waits for threads and atexit handlers of modules (5)")
+      ->check(CLI::Range(0.0, 1e6))
+      ->envname("PYHOST_SHUTDOWN_TIMEOUT");
+}
+
+Options options_from(const HostArguments& arguments) {
+  Options options;
+  options.venv = arguments.venv;
+  options.use_environment = arguments.use_environment;
+  options.shutdown_timeout = std::chrono::milliseconds(std::llround(arguments.shutdown_timeout * 1000));
+  options.module_paths.assign(arguments.module_paths.begin(), arguments.module_paths.end());
+  const char* variable = std::getenv("PYHOST_MODULE_PATH");
+  if (!options.module_paths.empty() || variable == nullptr) return options;
+  std::istringstream paths(variable);
+  for (std::string path; std::getline(paths, path, ':');) {
+    if (!path.empty()) options.module_paths.emplace_back(path);
+  }
+  return options;
+}
+
+}  // namespace pyhost::cli

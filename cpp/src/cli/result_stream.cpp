@@ -1,0 +1,80 @@
+// Writing a result whole, or saying why not.
+#include "result_stream.hpp"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "command.hpp"
+
+namespace pyhost::cli {
+
+ResultStream::ResultStream(std::string file, bool takes_stdout) : file_(std::move(file)) {
+  if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+    throw NotWritten("stdout is closed: what the module prints would be lost; to lose it, use >/dev/null");
+  }
+  if (!file_.empty()) check_file();
+  if (!takes_stdout) return;
+  stdout_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  if (stdout_ < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+    throw NotWritten(std::string("cannot write to stdout: ") + std::strerror(errno));
+  }
+}
+
+ResultStream::~ResultStream() {
+  if (stdout_ > STDERR_FILENO) close(stdout_);
+}
+
+void ResultStream::write(std::string_view text) const {
+  const int to =
+      file_.empty() ? stdout_ : open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (to < 0) fail();
+  if (!write_all(to, text)) fail();
+  if (!file_.empty() && close(to) != 0) fail();
+}
+
+void ResultStream::write_line(std::string text) const {
+  text += '\n';
+  write(text);
+}
+
+// Before the run: a result that took an hour should not be lost for a typo in a folder's name.
+void ResultStream::check_file() const {
+  const std::filesystem::path path(file_);
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const bool there = access(file_.c_str(), F_OK) == 0;
+  if (std::filesystem::is_directory(path)) throw Usage("-o takes a file, and '" + file_ + "' is a folder");
+  if (access(there ? file_.c_str() : folder.c_str(), W_OK) != 0) {
+    throw Usage("cannot write to '" + file_ + "': " + std::strerror(errno));
+  }
+}
+
+void ResultStream::fail() const {
+  throw NotWritten("the result could not be written to " + (file_.empty() ? "stdout" : "'" + file_ + "'") +
+                   ": " + std::strerror(errno));
+}
+
+bool write_all(int descriptor, std::string_view text) noexcept {
+  while (!text.empty()) {
+    const ssize_t written = ::write(descriptor, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+int errors_as_json(bool json, const ResultStream& output, const std::function<int()>& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (!json) throw;
+    output.write_line(
+        Json{{"schema", 1}, {"error", error.to_json()}}.dump(-1, ' ', false, Json::error_handler_t::replace));
+    return exit_code(error.kind());
+  }
+}
+
+}  // namespace pyhost::cli

@@ -1,0 +1,43 @@
+// Where a command's result goes: stdout, or a file.
+#pragma once
+
+#include <unistd.h>
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+namespace pyhost::cli {
+
+/// Takes stdout over if `takes_stdout`: what a module prints then goes to stderr, also if C code or a child
+/// process prints it. Throws Usage for a file that cannot be written, before there is anything to write.
+class ResultStream {
+ public:
+  ResultStream(std::string file, bool takes_stdout);
+  ~ResultStream();
+  ResultStream(const ResultStream&) = delete;
+  ResultStream& operator=(const ResultStream&) = delete;
+
+  /// The descriptor of stdout as it was.
+  int descriptor() const noexcept { return stdout_; }
+
+  /// Throws NotWritten.
+  void write(std::string_view text) const;
+  void write_line(std::string text) const;
+
+ private:
+  void check_file() const;
+  [[noreturn]] void fail() const;
+
+  std::string file_;
+  int stdout_ = STDOUT_FILENO;
+};
+
+/// Writes all of the text. False if that failed, with errno.
+bool write_all(int descriptor, std::string_view text) noexcept;
+
+/// What the work gives. If `json`, an Error is written to the output as one JSON document, and gives its
+/// exit code.
+int errors_as_json(bool json, const ResultStream& output, const std::function<int()>& work);
+
+}  // namespace pyhost::cli

@@ -1,0 +1,387 @@
+"""Judges from a module's syntax tree whether it keeps the contract. Nothing of the module runs.
+
+An error is only what is certain to fail; where the tree cannot show what a name stands for, the
+finding is a note, create-unseen or run-unseen, and the module gets the benefit of the doubt.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Optional, Union
+
+_Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_LITERALS = (
+    *(ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Set, ast.Dict),
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
+)
+# Classes that are known by name to bring no run along.
+_PLAIN_BASES = {"object", "ABC", "Generic"}
+# What can bind a name where no statement shows it.
+_REACHES_AROUND = {"globals", "locals", "vars", "exec", "eval", "setattr", "__dict__"}
+
+
+class Finding(NamedTuple):
+    line: int
+    column: int  # in bytes of UTF-8, from 0, as ast has it
+    code: str
+    message: str
+
+
+# Said in the same words of what is seen and of what is imported.
+ASYNC_CREATE = "create must not be async: it would return a coroutine"
+CREATE_YIELDS = "create yields, so it returns a generator, which has no run"
+ASYNC_RUN = "run must not be async: its result would be a coroutine"
+RUN_YIELDS = "run yields, so its result is a generator, which JSON does not have"
+_RUN_UNSEEN = "whether what create returns has a run cannot be seen"
+
+
+class Judgement(NamedTuple):
+    findings: list[Finding]
+    class_name: Optional[str]  # of what create returns, where that is a class of the module's
+
+
+def judge(tree: ast.Module, needs_create: bool) -> Judgement:
+    """What is wrong with the module, which may be a helper that needs no create."""
+    return _Judge(tree).module(needs_create)
+
+
+class _Scope:
+    """What the statements of one body bind, each name with all that it may stand for."""
+
+    def __init__(self, body: list[ast.stmt]) -> None:
+        self.bound: dict[str, list[ast.AST]] = {}
+        self.open = False  # names may come from elsewhere too
+        self._read(body, True)
+        self.open = self.open or "__getattr__" in self.bound
+
+    def only(self, name: str) -> Optional[ast.AST]:
+        found = self.bound.get(name, ())
+        return found[0] if len(found) == 1 else None
+
+    def _bind(self, name: str, value: ast.AST, certain: bool) -> None:
+        if certain:
+            self.bound[name] = [value]
+        else:
+            self.bound.setdefault(name, []).append(value)
+
+    def _bind_target(self, target: ast.AST, value: ast.AST, certain: bool) -> None:
+        if isinstance(target, ast.Name):
+            self._bind(target.id, value, certain)
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            for each in target.elts:
+                self._bind_target(each, target, certain)  # which part it gets is not looked into
+        elif isinstance(target, ast.Starred):
+            self._bind_target(target.value, target, certain)
+
+    def _read(self, body: list[ast.stmt], certain: bool) -> None:
+        for statement in body:
+            if isinstance(statement, (*_FUNCTIONS, ast.ClassDef)):
+                self._bind(statement.name, statement, certain)
+            elif isinstance(statement, ast.Assign):
+                for target in statement.targets:
+                    self._bind_target(target, statement.value, certain)
+            elif isinstance(statement, ast.AnnAssign):
+                if statement.value is not None:
+                    self._bind_target(statement.target, statement.value, certain)
+            elif isinstance(statement, ast.AugAssign):
+                self._bind_target(statement.target, statement, certain)
+            elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+                self._read_import(statement, certain)
+            elif isinstance(statement, ast.Delete):
+                for target in statement.targets:
+                    if isinstance(target, ast.Name) and certain:
+                        self.bound.pop(target.id, None)
+            else:
+                self._read_block(statement, certain)
+
+    def _read_import(self, statement: Union[ast.Import, ast.ImportFrom], certain: bool) -> None:
+        for alias in statement.names:
+            if alias.name == "*":
+                self.open = True
+            else:
+                self._bind(alias.asname or alias.name.partition(".")[0], statement, certain)
+
+    def _read_block(self, statement: ast.stmt, certain: bool) -> None:
+        if isinstance(statement, (ast.With, ast.AsyncWith)):
+            for item in statement.items:
+                if item.optional_vars is not None:
+                    self._bind_target(item.optional_vars, item, certain)
+            return self._read(statement.body, certain)
+        if isinstance(statement, (ast.For, ast.AsyncFor)):
+            self._bind_target(statement.target, statement, False)
+        if isinstance(statement, ast.If) and _never_in_an_import(statement.test):
+            return self._read(statement.orelse, certain)
+        for part in ("body", "orelse"):
+            self._read(getattr(statement, part, []), False)
+        for branch in (*getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
+            self._read(branch.body, False)
+        self._read(getattr(statement, "finalbody", []), certain)
+
+
+def _never_in_an_import(test: ast.expr) -> bool:
+    if isinstance(test, ast.Compare) and isinstance(test.left, ast.Name):
+        return test.left.id == "__name__" and isinstance(test.ops[0], ast.Eq)
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", None)
+    return name == "TYPE_CHECKING"
+
+
+class _Judge:
+    def __init__(self, tree: ast.Module) -> None:
+        self.tree = tree
+        self.scope = _Scope(tree.body)
+        self.class_name: Optional[str] = None
+
+    def module(self, needs_create: bool) -> Judgement:
+        candidates = self.scope.bound.get("create", [])
+        if not candidates:
+            return Judgement(self._without_create() if needs_create else [], None)
+        findings: list[Finding] = []
+        for candidate in candidates:
+            findings += self.create(candidate)
+        if findings and len(candidates) > 1:
+            what = "create is defined in more than one way, and which one counts cannot be seen"
+            return Judgement(_one(candidates[0], "create-unseen", what), None)
+        return Judgement(findings, self.class_name)
+
+    def _without_create(self) -> list[Finding]:
+        if self.scope.open or self._is_set_elsewhere("create"):
+            what = "no create can be seen here, but it may come from elsewhere"
+            return [Finding(1, 0, "create-unseen", what)]
+        return [Finding(1, 0, "no-create", "the module has no create(state)")]
+
+    def create(self, node: ast.AST) -> list[Finding]:
+        value = self._resolve(node)
+        if isinstance(value, ast.AsyncFunctionDef):
+            return _one(value, "async-create", ASYNC_CREATE)
+        if isinstance(value, ast.FunctionDef) and value.decorator_list:
+            what = "what the decorator makes of create cannot be seen"
+            return _one(value, "create-unseen", what)
+        if isinstance(value, (ast.FunctionDef, ast.Lambda)):
+            misfit = _misfit(value.args, 1)
+            if misfit:
+                what = f"create(state) cannot be called: create {misfit}"
+                return _one(value, "create-arguments", what)
+            if isinstance(value, ast.Lambda):
+                return self._returned(value.body, _names(value.args), _Scope([]))
+            return self._returned_by(value)
+        if isinstance(value, ast.ClassDef):
+            return self._class_as_create(value)
+        if isinstance(value, _LITERALS):
+            what = f"create is not callable but of type {_type(value)}"
+            return _one(value, "create-not-callable", what)
+        return _one(node, "create-unseen", "what create is cannot be seen")
+
+    def _resolve(self, node: ast.AST, local: Optional[_Scope] = None) -> ast.AST:
+        """What a name stands for, as far as that can be seen."""
+        for _ in range(10):
+            if not isinstance(node, ast.Name):
+                break
+            found = local.only(node.id) if local else None
+            found = found or self.scope.only(node.id)
+            if found is None:
+                break
+            node = found
+        return node
+
+    # What create returns
+
+    def _returned_by(self, function: ast.FunctionDef) -> list[Finding]:
+        own = list(_own_nodes(function.body))
+        if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own):
+            return _one(function, "no-run", CREATE_YIELDS)
+        returns = [node for node in own if isinstance(node, ast.Return)]
+        values = [node.value for node in returns if node.value and not _is_none(node.value)]
+        if not values:
+            if not returns and not _falls_off(function.body):
+                return []  # it always raises: that is for who runs it
+            at = returns[0] if returns else function
+            return _one(at, "no-run", "create returns None, which has no run")
+        local = _Scope(function.body)
+        return _of_all([self._returned(each, _names(function.args), local) for each in values])
+
+    def _returned(self, value: ast.expr, parameters: set[str], local: _Scope) -> list[Finding]:
+        if isinstance(value, ast.IfExp):
+            branches = (value.body, value.orelse)
+            return _of_all([self._returned(each, parameters, local) for each in branches])
+        if isinstance(value, _LITERALS):
+            return _one(value, "no-run", f"create returns {_type(value)}, which has no run")
+        unseen = _one(value, "run-unseen", _RUN_UNSEEN)
+        made = self._resolve(value, local) if isinstance(value, ast.Name) else value
+        if not isinstance(made, ast.Call) or not isinstance(made.func, ast.Name):
+            return unseen
+        name = made.func.id
+        cls = self._resolve(made.func, local)
+        if name in parameters or not isinstance(cls, ast.ClassDef):
+            return unseen
+        findings = self._run_of(cls)
+        if made is not value:  # something may have been added to it
+            return unseen if findings else []
+        if name in self.scope.bound and name not in local.bound:
+            self.class_name = cls.name
+        return findings
+
+    # Classes
+
+    def _class_as_create(self, cls: ast.ClassDef) -> list[Finding]:
+        unseen = _one(cls, "create-unseen", "what the class takes cannot be seen")
+        if cls.decorator_list or cls.keywords:
+            return unseen
+        self.class_name = cls.name
+        classes, all_seen = self._with_bases(cls)
+        for each in classes:
+            bound = _Scope(each.body).bound
+            candidates = bound.get("__init__") or bound.get("__new__")
+            if not candidates:
+                continue
+            made = candidates[0]
+            if not isinstance(made, ast.FunctionDef) or made.decorator_list or candidates[1:]:
+                return self._run_of(cls) or unseen
+            misfit = _misfit(made.args, 2)
+            if misfit and (all_seen or each is cls):
+                what = f"create(state) cannot be called: {made.name} {misfit}"
+                return _one(made, "create-arguments", what)
+            return self._run_of(cls)
+        if all_seen:
+            what = f"create(state) cannot be called: {cls.name}() takes no argument"
+            return _one(cls, "create-arguments", what)
+        return self._run_of(cls) or unseen
+
+    def _with_bases(self, cls: ast.ClassDef) -> tuple[list[ast.ClassDef], bool]:
+        """The class and its bases in this file, and whether that is all of them."""
+        classes, all_seen = [cls], True
+        for at in classes:  # grows under the loop
+            for base in at.bases:
+                if isinstance(base, ast.Subscript):
+                    base = base.value
+                found = self._resolve(base)
+                if isinstance(found, ast.ClassDef):
+                    if found not in classes and len(classes) < 100:
+                        classes.append(found)
+                elif getattr(base, "attr", getattr(base, "id", None)) not in _PLAIN_BASES:
+                    all_seen = False
+        return classes, all_seen
+
+    def _run_of(self, cls: ast.ClassDef) -> list[Finding]:
+        classes, all_seen = self._with_bases(cls)
+        unseen = _one(cls, "run-unseen", f"whether class {cls.name} has a run cannot be seen")
+        for each in classes:
+            scope = _Scope(each.body)
+            candidates = scope.bound.get("run", [])
+            findings = [finding for node in candidates for finding in self._run(node, scope)]
+            if candidates:
+                certain = len(candidates) == 1 and (each is cls or all_seen)
+                return findings if certain or not findings else unseen
+            odd = scope.open or "__getattribute__" in scope.bound
+            if odd or each.decorator_list or each.keywords:
+                all_seen = False
+        if not all_seen or self._is_set_elsewhere("run"):
+            return unseen
+        return _one(cls, "no-run", f"class {cls.name} has no run")
+
+    def _run(self, node: ast.AST, scope: _Scope) -> list[Finding]:
+        value = self._resolve(node, scope)
+        given = 1
+        for decorator in getattr(value, "decorator_list", []):
+            name = getattr(decorator, "id", None)
+            if name not in ("staticmethod", "classmethod", "override"):
+                what = "what the decorator makes of run cannot be seen"
+                return _one(value, "run-unseen", what)
+            given = 0 if name == "staticmethod" else given
+        if isinstance(value, ast.AsyncFunctionDef):
+            return _one(value, "async-run", ASYNC_RUN)
+        if isinstance(value, (ast.FunctionDef, ast.Lambda)):
+            misfit = _misfit(value.args, given)
+            if misfit:
+                return _one(value, "run-arguments", f"run() cannot be called: run {misfit}")
+            body: list[ast.AST] = [value.body] if isinstance(value, ast.Lambda) else [*value.body]
+            if any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in _own_nodes(body)):
+                return _one(value, "run-yields", RUN_YIELDS)
+            return []
+        if isinstance(value, _LITERALS):
+            what = f"run is not callable but of type {_type(value)}"
+            return _one(value, "run-not-callable", what)
+        return _one(node, "run-unseen", "what run is cannot be seen")
+
+    def _is_set_elsewhere(self, name: str) -> bool:
+        """Whether something in the file could give it that name after all. Looked for only in a failure."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Name) and node.id in _REACHES_AROUND:
+                return True
+            if isinstance(node, ast.Attribute) and (
+                node.attr in _REACHES_AROUND
+                or (node.attr == name and isinstance(node.ctx, ast.Store))
+            ):
+                return True
+            if isinstance(node, ast.Global) and name in node.names:
+                return True
+            if isinstance(node, ast.NamedExpr) and node.target.id == name:
+                return True
+        return False
+
+
+def _one(node: ast.AST, code: str, message: str) -> list[Finding]:
+    return [Finding(getattr(node, "lineno", 1), getattr(node, "col_offset", 0), code, message)]
+
+
+def _of_all(outcomes: list[list[Finding]]) -> list[Finding]:
+    """What is wrong with something that may come out in several ways: certain only if all are wrong."""
+    findings = list(dict.fromkeys(finding for outcome in outcomes for finding in outcome))
+    wrong = [any(each.code != "run-unseen" for each in outcome) for outcome in outcomes]
+    if all(wrong) or not findings:
+        return findings
+    first = findings[0]
+    return [Finding(first.line, first.column, "run-unseen", _RUN_UNSEEN)]
+
+
+def _names(arguments: ast.arguments) -> set[str]:
+    return {node.arg for node in ast.walk(arguments) if isinstance(node, ast.arg)}
+
+
+def _misfit(arguments: ast.arguments, given: int) -> Optional[str]:
+    """Why a call with so many positional arguments, self included, would fail."""
+    positional = [*arguments.posonlyargs, *arguments.args]
+    required = positional[: len(positional) - len(arguments.defaults)]
+    if len(required) > given:
+        return "needs more arguments: " + ", ".join(f"'{each.arg}'" for each in required[given:])
+    if len(positional) < given and arguments.vararg is None:
+        return f"takes only '{positional[0].arg}'" if positional else "takes no argument"
+    for each, default in zip(arguments.kwonlyargs, arguments.kw_defaults):
+        if default is None:
+            return f"needs '{each.arg}' by keyword"
+    return None
+
+
+def _own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """All nodes of a function's body but those of functions and classes in it."""
+    stack = list(body)
+    while stack:
+        node = stack.pop()
+        yield node
+        if not isinstance(node, (*_FUNCTIONS, ast.ClassDef, ast.Lambda)):
+            stack.extend(ast.iter_child_nodes(node))
+
+
+def _falls_off(body: list[ast.stmt]) -> bool:
+    """Whether the end of the body may be reached."""
+    last = body[-1]
+    if isinstance(last, (ast.Raise, ast.Return)):
+        return False
+    if isinstance(last, ast.If):
+        return not last.orelse or _falls_off(last.body) or _falls_off(last.orelse)
+    if isinstance(last, (ast.With, ast.AsyncWith)):
+        return _falls_off(last.body)
+    # A loop that does not end, a try that always raises, a call that never returns: only the first
+    # two can be told from the rest, and are given the benefit of the doubt.
+    return not isinstance(last, (ast.While, ast.Try))
+
+
+def _is_none(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
+
+
+def _type(literal: ast.AST) -> str:
+    if isinstance(literal, ast.Constant):
+        return "None" if literal.value is None else type(literal.value).__name__
+    names = {"JoinedStr": "str", "ListComp": "list", "SetComp": "set", "DictComp": "dict"}
+    name = type(literal).__name__
+    return names.get(name, "generator" if name == "GeneratorExp" else name.lower())

@@ -1,0 +1,138 @@
+"""Looks at modules by importing them, for what their source alone does not show."""
+
+import importlib
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any, Optional
+
+from pyhost import _judge
+from pyhost._judge import Finding
+
+if TYPE_CHECKING:
+    from pyhost._survey import Told
+
+_SETTLED = {"create-unseen", "run-unseen", "no-source", "too-large"}
+_Findings = list[tuple[str, Finding]]  # each with the file that it is in
+
+
+class Look:
+    def __init__(self) -> None:
+        self.package: Any = sys.modules["modules"]
+        self.path = list(self.package.__path__)
+
+    def closer(self, name: str, file: str, told: "Told") -> _Findings:
+        """The findings on a module once it is imported too. One that cannot work is not even tried."""
+        known = told.findings
+        kept = [each for each in known if each[1].code not in _SETTLED]
+        if any(finding.code != "syntax-warning" for _, finding in kept):
+            return known
+        # Whatever the modules before this one have done to it.
+        sys.modules["modules"] = self.package
+        self.package.__path__ = self.path
+        try:
+            module = importlib.import_module(f"modules.{name}")
+            needs_create = hasattr(module, "create") or told.needs_create
+        except BaseException as error:  # a module cannot end its host
+            where, line = _place(error, file)
+            return [
+                *kept,
+                (where, Finding(line, 0, "import-failed", f"importing it raised {_said(error)}")),
+            ]
+        if not needs_create:
+            return kept
+        try:
+            found = _look_at(module, file, told.class_name)
+        except BaseException as error:  # what it is made of may raise when it is looked at
+            what = f"looking at its create raised {_said(error)}"
+            return [*kept, (file, Finding(1, 0, "create-unseen", what))]
+        if found is None:
+            return [each for each in known if each[1].code not in _SETTLED - {"run-unseen"}]
+        return kept + found
+
+
+def _look_at(module: Any, file: str, class_name: Optional[str]) -> Optional[_Findings]:
+    """What is wrong; None if nothing is, but what create returns cannot be seen."""
+    try:
+        create = module.create
+    except AttributeError:
+        return [_finding(module, file, "no-create", "the module has no create(state)")]
+    if not callable(create):
+        what = f"create is not callable but of type {type(create).__name__}"
+        return [_finding(module, file, "create-not-callable", what)]
+    misfit = _misfit(create, 1)
+    if misfit:
+        return [
+            _finding(create, file, "create-arguments", f"create(state) cannot be called: {misfit}")
+        ]
+    if inspect.iscoroutinefunction(create):
+        return [_finding(create, file, "async-create", _judge.ASYNC_CREATE)]
+    if inspect.isgeneratorfunction(create):
+        return [_finding(create, file, "no-run", _judge.CREATE_YIELDS)]
+    cls = create if isinstance(create, type) else vars(module).get(class_name or "")
+    return _look_at_class(cls, file) if isinstance(cls, type) else None
+
+
+def _look_at_class(cls: type, file: str) -> Optional[_Findings]:
+    run = inspect.getattr_static(cls, "run", None)
+    if run is None:
+        if hasattr(cls, "__getattr__"):
+            return None
+        return [_finding(cls, file, "no-run", f"class {cls.__name__} has no run")]
+    given = 0 if isinstance(run, staticmethod) else 1
+    run = run.__func__ if isinstance(run, (staticmethod, classmethod)) else run
+    if not callable(run):
+        if hasattr(run, "__get__"):
+            return None  # a property may return what can be called
+        what = f"run is not callable but of type {type(run).__name__}"
+        return [_finding(cls, file, "run-not-callable", what)]
+    misfit = _misfit(run, given)
+    if misfit:
+        return [_finding(run, file, "run-arguments", f"run() cannot be called: {misfit}")]
+    if inspect.iscoroutinefunction(run):
+        return [_finding(run, file, "async-run", _judge.ASYNC_RUN)]
+    if inspect.isgeneratorfunction(run):
+        return [_finding(run, file, "run-yields", _judge.RUN_YIELDS)]
+    return []
+
+
+def _misfit(function: Any, given: int) -> Optional[str]:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # C code need not say what it takes
+        return None
+    try:
+        signature.bind(*[None] * given)
+    except TypeError as error:
+        return str(error)
+    return None
+
+
+def _finding(at: Any, file: str, code: str, message: str) -> tuple[str, Finding]:
+    line = 1
+    try:
+        source = inspect.getsourcefile(at)
+        if source and not inspect.ismodule(at):
+            file, line = source, inspect.getsourcelines(at)[1]
+    except (OSError, TypeError):
+        pass
+    return file, Finding(line, 0, code, message)
+
+
+def _place(error: BaseException, file: str) -> tuple[str, int]:
+    """The last line of the module's own on the way to the exception."""
+    line = 1
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == file:
+            line = trace.tb_lineno or line
+        trace = trace.tb_next
+    return file, line
+
+
+def _said(error: BaseException) -> str:
+    name = type(error).__qualname__
+    try:
+        text = str(error)
+    except BaseException:  # its own __str__ may do anything
+        return f"{name}, which cannot say what it is"
+    return f"{name}: {text[:1000]}" if text else name

@@ -1,0 +1,59 @@
+"""The fixture run_module for pytest, which finds this file by itself once pyhost is installed.
+
+    def test_rows(run_module):
+        assert run_module("csv_summary", {"text": "a\\n1\\n"})["rows"] == 1
+
+It looks for modules where the ini option pyhost_module_paths says; without one in the nearest folder
+above the test that has python_modules/ or modules/, as a host does that is started there. Each test
+imports the modules anew.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # no import of pytest here: this package can be imported without it
+    import pytest
+
+    from pyhost.testing import RunModule
+
+
+def pytest_addoption(parser: "pytest.Parser") -> None:
+    parser.addini(
+        "pyhost_module_paths",
+        "folders that hold modules/, for the fixture run_module",
+        type="paths",
+        default=[],
+    )
+
+
+def pytest_configure(config: "pytest.Config") -> None:
+    import pytest
+
+    class Fixtures:
+        @pytest.fixture
+        def run_module(self, request: pytest.FixtureRequest) -> "Iterator[RunModule]":
+            """Loads and runs a module by the contract: run_module("name", {"key": "value"})."""
+            from pyhost.testing import Modules
+
+            with Modules(_module_paths(request.config, request.path)) as modules:
+
+                def run_module(name: str, state: Any = None, /) -> Any:
+                    return modules.run(name, {} if state is None else state)
+
+                yield run_module
+
+    config.pluginmanager.register(Fixtures(), "pyhost fixtures")
+
+
+def _module_paths(config: "pytest.Config", test: Path) -> "list[str]":
+    from pyhost.testing import default_module_paths
+
+    given = config.getini("pyhost_module_paths")
+    if given:
+        return [os.fspath(path) for path in given]
+    for folder in test.parents:
+        if (folder / "python_modules/modules").is_dir() or (folder / "modules").is_dir():
+            return default_module_paths(folder)
+    return default_module_paths(config.invocation_params.dir)

@@ -1,0 +1,335 @@
+"""Runs modules by the contract in plain Python, so that their authors test them without a host.
+
+    from pyhost.testing import run_module
+    result = run_module("csv_summary", {"text": "city,price\\nOslo,12.5\\n"})
+
+In pytest, the fixture of the same name does this over the module paths of the test's project.
+What the module raises comes out as it is. What breaks the contract is a ContractError.
+"""
+
+import contextlib
+import importlib
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from keyword import iskeyword
+from types import ModuleType, TracebackType
+from typing import Any, NoReturn, Optional, Protocol, Union
+
+Path = Union[str, "os.PathLike[str]"]
+
+_MOST_LEVELS = 1000
+_MARK = "pyhost-module-path:"  # as in modules/__init__.py
+
+
+class ContractError(Exception):
+    """A host would refuse this: the state, the module or its result is not as the contract has it."""
+
+
+class RunModule(Protocol):
+    """What the fixture run_module is, for type checkers."""
+
+    def __call__(self, name: str, state: Mapping[str, Any] = ..., /) -> Any:
+        """Loads the module, calls create(state) and run(), and gives the result as JSON has it."""
+        ...
+
+
+def run_module(
+    name: str, state: Optional[Mapping[str, Any]] = None, *, module_paths: Iterable[Path] = ()
+) -> Any:
+    """The result of one run, from a module that is imported anew.
+
+    Module paths are folders that hold `modules`; without any, they are the same as a host's: those of
+    PYHOST_MODULE_PATH, else ./python_modules and the current folder, and the modules that ship.
+    """
+    with Modules(module_paths or default_module_paths(os.getcwd())) as modules:
+        return modules.run(name, {} if state is None else state)
+
+
+def default_module_paths(folder: Path) -> list[str]:
+    """Where a host that was started in this folder looks for modules."""
+    variable = os.environ.get("PYHOST_MODULE_PATH", "")
+    if variable:
+        return [path for path in variable.split(":") if path]
+    paths = [os.path.join(folder, "python_modules"), os.fspath(folder), _shipped()]
+    found = [os.path.realpath(p) for p in paths if os.path.isdir(os.path.join(p, "modules"))]
+    return list(dict.fromkeys(found))
+
+
+def _shipped() -> str:
+    beside = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if os.path.isdir(os.path.join(beside, "modules")):
+        return beside
+    return os.path.join(sys.prefix, "share", "pyhost", "python_modules")  # where pip puts them
+
+
+class Modules:
+    """The package `modules` over module paths, for as long as the with-statement lasts."""
+
+    def __init__(self, module_paths: Iterable[Path]) -> None:
+        self.paths = [os.path.abspath(path) for path in module_paths]
+        for path in self.paths:
+            if not os.path.isdir(os.path.join(path, "modules")):
+                raise ContractError(
+                    f"module path '{path}' is no folder that holds a folder 'modules'"
+                )
+        self.folders = [os.path.join(path, "modules") for path in self.paths]
+
+    def __enter__(self) -> "Modules":
+        self._before = _take_modules_out()
+        self._sys_path = list(sys.path)
+        package = ModuleType("modules")
+        package.__path__ = self.folders
+        sys.modules["modules"] = package
+        # Children of multiprocessing make the same package from these.
+        sys.path.insert(_before_site_packages(), _shipped())
+        sys.path += [_MARK + path for path in self.paths]
+        importlib.invalidate_caches()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        _take_modules_out()
+        sys.modules.update(self._before)
+        sys.path[:] = self._sys_path
+
+    def run(self, name: str, state: Mapping[str, Any]) -> Any:
+        """Loads the module unless that was done, calls create(state) and run(), gives the result."""
+        module = self._load(name)
+        create = _attribute(module, "create")
+        if create is _MISSING:
+            _break_contract(name, f"it has no create ({module.__file__})")
+        if not callable(create):
+            _break_contract(name, f"its create is not callable but of type {_type(create)}")
+        fresh = _as_json(state, f"module '{name}': the state")
+        if type(fresh) is not dict:
+            raise ContractError(
+                f"module '{name}': the state is not a dict but of type {_type(state)}"
+            )
+        instance = _call(name, "create(state)", create, fresh)
+        run = _attribute(instance, "run")
+        if run is _MISSING:
+            what = "None" if instance is None else f"an object of type {_type(instance)}"
+            _break_contract(name, f"its create returned {what}, which has no run")
+        if not callable(run):
+            _break_contract(name, f"its run is not callable but of type {_type(run)}")
+        return _as_json(_call(name, "run()", run), f"module '{name}': the result")
+
+    def _load(self, name: str) -> Any:
+        if not name or not all(map(_can_be_a_name, name.split("."))):
+            raise ContractError(
+                f"{name!r} cannot be a module's name: a name is ASCII identifiers with dots between"
+            )
+        full = f"modules.{name}"
+        try:
+            return importlib.import_module(full)
+        except ModuleNotFoundError as error:
+            # One that the module itself looked for in vain is another matter.
+            ours = error.name is not None and f"{full}.".startswith(f"{error.name}.")
+            if not ours or not _raised_by_import_alone(error.__traceback__):
+                raise
+        close = get_close_matches(name, self._names(), 1)
+        raise ContractError(
+            f"no module '{name}'; looked in {', '.join(self.folders) or 'no folder'}"
+            + (f"; did you mean '{close[0]}'?" if close else "")
+        )
+
+    def _names(self) -> Iterator[str]:
+        for folder in self.folders:
+            with contextlib.suppress(OSError):
+                yield from (os.path.splitext(entry)[0] for entry in os.listdir(folder))
+
+
+def _take_modules_out() -> dict[str, ModuleType]:
+    names = [name for name in sys.modules if name == "modules" or name.startswith("modules.")]
+    return {name: sys.modules.pop(name) for name in names}
+
+
+def _before_site_packages() -> int:
+    for index, entry in enumerate(sys.path):
+        if entry.endswith(("/site-packages", "/dist-packages")):
+            return index
+    return len(sys.path)
+
+
+def _can_be_a_name(part: str) -> bool:
+    dunder = part.startswith("__") and part.endswith("__")
+    return part.isascii() and part.isidentifier() and not iskeyword(part) and not dunder
+
+
+def _raised_by_import_alone(trace: Optional[TracebackType]) -> bool:
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        is_import = file.startswith("<frozen importlib") or file.endswith("/importlib/__init__.py")
+        if not is_import and file != __file__:
+            return False
+        trace = trace.tb_next
+    return True
+
+
+_MISSING = object()
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    """_MISSING if there is none; what code behind the attribute raises comes out as it is."""
+    try:
+        return getattr(owner, name)
+    except AttributeError as error:
+        inner = error.__traceback__.tb_next if error.__traceback__ else None
+        if inner is not None and (
+            inner.tb_next is not None or inner.tb_frame.f_code.co_name != "__getattr__"
+        ):
+            raise
+        return _MISSING
+
+
+def _call(name: str, wanted: str, function: Any, *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except TypeError as error:
+        # Python's own, made at the call: no line of the module's had run by then.
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            raise
+        raise ContractError(
+            f"module '{name}' breaks the contract: {wanted} cannot be called: {error}"
+        ) from None
+
+
+def _break_contract(name: str, problem: str) -> NoReturn:
+    raise ContractError(
+        f"module '{name}' breaks the contract: {problem}; "
+        "a module exports create(state), and what that returns has run()"
+    )
+
+
+def _type(value: Any) -> str:
+    cls = type(value)
+    return (
+        cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    )
+
+
+# --- what JSON has
+
+_HINTS = {
+    **dict.fromkeys(["bytes", "bytearray"], "decode it, or encode it as base64"),
+    **dict.fromkeys(["set", "frozenset", "generator", "map"], "make it a list"),
+    **dict.fromkeys(["dict_keys", "dict_values"], "make it a list"),
+    "decimal.Decimal": "make it a str, or a float",
+    "coroutine": "run() must not be async",
+}
+_HINT = "JSON has None, bool, int, float, str, list, tuple and dict"
+
+
+class _Container:
+    """A list, tuple or dict that is being copied."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self.copy: Any = []
+        self.at: Any = None  # the key or index of the value that is being copied
+        # As it is stored, past whatever a subclass makes of it.
+        if _is(source, dict):
+            self.copy = {}
+            self.left = iter(list(dict.items(source)))
+        else:
+            base: Any = list if _is(source, list) else tuple
+            self.left = iter(list(enumerate(base.__iter__(source))))
+
+    def put(self, value: Any) -> None:
+        if type(self.copy) is dict:
+            self.copy[self.at] = value
+        else:
+            self.copy.append(value)
+
+
+def _is(value: Any, base: type) -> bool:
+    return issubclass(type(value), base)  # isinstance() believes what an object says of itself
+
+
+def _as_json(value: Any, what: str) -> Any:
+    """A copy that shares nothing with the value, as if it had been written as JSON and read back.
+
+    Without recursion, because a thousand levels are let through.
+    """
+    around: list[_Container] = []
+    copied = _begin(value, around, what)
+    while around:
+        top = around[-1]
+        for at, item in top.left:
+            top.at = at
+            _check_key(around, what)
+            copied = _begin(item, around, what)
+            if around[-1] is not top:
+                break  # with what was begun; the rest of this one waits
+            top.put(copied)
+        else:
+            around.pop()
+            copied = top.copy
+            if around:
+                around[-1].put(copied)
+    return copied
+
+
+def _check_key(around: list[_Container], what: str) -> None:
+    top = around[-1]
+    if type(top.copy) is not dict:
+        return
+    if not _is(top.at, str):
+        _refuse(
+            around[:-1], what, f"has a key that is {_type(top.at)}, not str; make the key a str"
+        )
+    if not _is_text(top.at):
+        _refuse(around[:-1], what, "has a key with a lone surrogate, which is no character")
+    top.at = str.__str__(top.at)
+
+
+def _begin(value: Any, around: list[_Container], what: str) -> Any:
+    """The copy of a single value; a container is put on the pile instead."""
+    if value is None or value is True or value is False:
+        return value
+    if _is(value, str):
+        if not _is_text(value):
+            _refuse(around, what, "is a str with a lone surrogate, which is no character")
+        return str.__str__(value)
+    if _is(value, int):
+        try:
+            int.__repr__(value)
+        except ValueError as error:
+            _refuse(around, what, f"is an integer that cannot be written: ValueError: {error}")
+        return int.__index__(value)
+    if _is(value, float):
+        number = float.__float__(value)
+        if not math.isfinite(number):
+            _refuse(around, what, "is NaN or infinite, which JSON does not have; give None instead")
+        return number
+    if not (_is(value, list) or _is(value, tuple) or _is(value, dict)):
+        name = _type(value)
+        hint = _HINTS.get(name, _HINT)
+        if name.startswith("datetime."):
+            hint = "give its isoformat()"
+        if name.startswith("numpy."):
+            hint = "give its tolist()"
+        _refuse(around, what, f"is of type {name}, which JSON does not have; {hint}")
+    if len(around) >= _MOST_LEVELS:
+        if any(each.source is value for each in around):
+            _refuse(around, what, "holds itself")
+        _refuse(around, what, f"is nested more than {_MOST_LEVELS} levels deep")
+    around.append(_Container(value))
+    return None
+
+
+def _is_text(text: str) -> bool:
+    try:
+        str.encode(text, "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _refuse(around: list[_Container], what: str, problem: str) -> NoReturn:
+    pointer = "".join("/" + str(each.at).replace("~", "~0").replace("/", "~1") for each in around)
+    if len(pointer) > 200:
+        pointer = pointer[:100] + "…" + pointer[-100:]
+    raise ContractError(f"{what}{' at ' + pointer if pointer else ''} {problem}")

@@ -1,0 +1,331 @@
+"""The Python side: run_module, with which authors test their modules, keeps the host's contract."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import FIXTURES, ROOT, Run, clean_environment
+
+PYTHON_MODULES = ROOT / "python_modules"
+sys.path.append(str(PYTHON_MODULES))
+
+from pyhost.testing import ContractError, Modules, run_module  # noqa: E402
+
+MODULE = "class M:\n    def __init__(self, state): self.state = state\n    def run(self): return {}\ndef create(state): return M(state)\n"
+
+
+def over_fixtures(name: str, state: Any = None) -> Any:
+    return run_module(name, state, module_paths=[FIXTURES])
+
+
+def run_pytest(
+    folder: Path, *words: str, test: str, **files: str
+) -> subprocess.CompletedProcess[str]:
+    """Real pytest over one test file and modules, in a folder of its own."""
+    (folder / "tests").mkdir(exist_ok=True)
+    (folder / "tests" / "test_it.py").write_text(test)
+    (folder / "modules").mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / "modules" / f"{name}.py").write_text(text)
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "pyhost.pytest_fixtures", *words, "tests"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=clean_environment(PYTHONPATH=str(PYTHON_MODULES)),
+    )
+
+
+def test_a_module_is_run_and_its_result_is_what_json_has() -> None:
+    state = {"a": [1, {"b": None}], "f": 0.1}
+    result = over_fixtures("returns_state", state)
+    assert result == state
+    assert result is not state and result["a"] is not state["a"]
+    give = {"give": "(1, [True, 'x'], {'k': (2.5,)})"}
+    assert over_fixtures("evaluates", give) == [1, [True, "x"], {"k": [2.5]}]
+    assert over_fixtures("returns_state") == {}
+
+
+def test_a_module_does_not_see_what_the_test_does_to_its_state() -> None:
+    state = {"list": [1]}
+    over_fixtures("keeps_its_state", state)
+    assert state == {"list": [1]}
+
+
+RESULTS = [
+    "float('nan')",
+    "{'a': [0, float('inf')]}",
+    "{1, 2}",
+    "b'x'",
+    "[{'x': {1: 2}}]",
+    "{'a/b~c': {None: 1}}",
+    "'\\ud800'",
+    "{'\\ud800': 1}",
+    "datetime.datetime.now()",
+    "decimal.Decimal(1)",
+    "(x for x in [])",
+    "{}.keys()",
+    "object",
+    "1 + 2j",
+    "(lambda a: [a.append(a), a][1])([])",
+    "__import__('functools').reduce(lambda a, _: [a], range(1000), [])",
+    "__import__('functools').reduce(lambda a, _: {'k': a}, range(2000), {})",
+]
+FINE = [
+    "None",
+    "[True, False, 0, -1, 2**80, 0.1, 1e300, 'é\\x00']",
+    "enum.IntEnum('E', 'a b').b",
+    "collections.OrderedDict(b=1, a=(2, 3))",
+    "collections.namedtuple('P', 'x y')(1, 2)",
+    "type('S', (str,), {'__str__': lambda s: 'lie'})('truth')",
+    "type('L', (list,), {'__iter__': lambda s: iter([9])})([1])",
+]
+
+
+@pytest.mark.parametrize("give", RESULTS)
+def test_a_result_that_a_host_refuses_is_refused_in_the_same_words(pyhost: Run, give: str) -> None:
+    with pytest.raises(ContractError) as refused:
+        over_fixtures("evaluates", {"give": give})
+    done = pyhost("run", "evaluates", "-m", str(FIXTURES), "-p", f"give={give}", "--json")
+    assert done.returncode == 4
+    assert str(refused.value).startswith(json.loads(done.stdout)["error"]["message"])
+
+
+@pytest.mark.parametrize("give", FINE)
+def test_a_result_that_a_host_takes_comes_back_the_same(pyhost: Run, give: str) -> None:
+    done = pyhost("run", "evaluates", "-m", str(FIXTURES), "-p", f"give={give}", "--json")
+    assert over_fixtures("evaluates", {"give": give}) == json.loads(done.stdout)["result"]
+
+
+def test_a_result_of_a_thousand_levels_is_taken() -> None:
+    deep = "__import__('functools').reduce(lambda a, _: [a], range(999), [])"
+    result = over_fixtures("evaluates", {"give": deep})
+    levels = 1
+    while result:
+        (result,) = result
+        levels += 1
+    assert levels == 1000
+
+
+@pytest.mark.parametrize(
+    "state",
+    [[], None, "{}", {1: 2}, {"a": {2, 3}}, {"a": float("nan")}, {"a": "\ud800"}, {"a": object()}],
+)
+def test_a_state_that_is_no_json_object_is_refused(state: Any) -> None:
+    with Modules([FIXTURES]) as modules, pytest.raises(ContractError, match="the state"):
+        modules.run("returns_state", state)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "has_no_create",
+        "has_create_that_is_a_number",
+        "has_create_of_no_argument",
+        "has_create_of_two_arguments",
+        "creates_none",
+        "has_no_run",
+        "has_getattr_but_no_run",
+        "has_run_that_is_a_number",
+        "has_run_of_one_argument",
+    ],
+)
+def test_a_broken_contract_is_told_in_the_hosts_words(pyhost: Run, name: str) -> None:
+    with pytest.raises(ContractError) as refused:
+        over_fixtures(name)
+    said = json.loads(pyhost("run", name, "-m", str(FIXTURES), "--json").stdout)["error"]
+    common = said["message"].replace(f"modules.{name}.", "")
+    start = common.partition(" cannot be called")[0]
+    assert str(refused.value).replace(f"modules.{name}.", "").startswith(start)
+
+
+@pytest.mark.parametrize("name", ["no_such", "package.no_such", "retruns_state", "os"])
+def test_an_unknown_module_says_where_it_looked(name: str) -> None:
+    with pytest.raises(ContractError) as refused:
+        over_fixtures(name)
+    assert f"no module '{name}'; looked in {FIXTURES}/modules" in str(refused.value)
+    assert ("did you mean 'returns_state'?" in str(refused.value)) == (name == "retruns_state")
+
+
+@pytest.mark.parametrize("name", ["../x", "a-b", "class", "__init__", "", "a..b"])
+def test_a_name_that_can_be_no_modules_is_refused(name: str) -> None:
+    with pytest.raises(ContractError, match="cannot be a module's name"):
+        over_fixtures(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("raises_in_create", ValueError),
+        ("raises_in_import", ZeroDivisionError),
+        ("raises_type_error_in_create", TypeError),
+        ("has_run_property_that_raises", AttributeError),
+        ("imports_what_is_missing", ModuleNotFoundError),
+        ("exits_in_import", SystemExit),
+        ("is_python2", SyntaxError),
+    ],
+)
+def test_what_a_module_raises_comes_out_as_it_is(name: str, error: type[BaseException]) -> None:
+    with pytest.raises(error) as raised:
+        over_fixtures(name)
+    assert type(raised.value) is error
+
+
+def test_a_module_that_only_looks_like_a_missing_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    (tmp_path / "modules").mkdir()
+    raises = "raise ModuleNotFoundError('mine', name=__name__)\n"
+    (tmp_path / "modules" / "odd.py").write_text(raises)
+    with pytest.raises(ModuleNotFoundError, match="mine"):
+        run_module("odd", module_paths=[tmp_path])
+
+
+def test_modules_is_the_hosts_namespace_and_gone_afterwards(tmp_path: Path) -> None:
+    before = {name for name in sys.modules if name.split(".")[0] == "modules"}
+    path = list(sys.path)
+    first = ROOT / "tests" / "first_path"
+    assert run_module("wins", module_paths=[first, FIXTURES]) == "first"
+    assert run_module("wins", module_paths=[FIXTURES, first]) == "second"
+    assert run_module("imports_across", {"a": 1}, module_paths=[first, FIXTURES]) == {"a": 1}
+    assert run_module("package", module_paths=[FIXTURES])[2] == "modules.returns_state"
+    assert {name for name in sys.modules if name.split(".")[0] == "modules"} == before
+    assert sys.path == path
+    with pytest.raises(ContractError, match="is no folder that holds a folder 'modules'"):
+        run_module("wins", module_paths=[tmp_path])
+
+
+# --- in pytest
+
+
+def test_the_fixture_runs_modules_of_the_project_and_shipped_ones(tmp_path: Path) -> None:
+    done = run_pytest(
+        tmp_path,
+        test=(
+            "def test_own(run_module): assert run_module('mine', {'x': 1}) == {'x': 1}\n"
+            "def test_shipped(run_module): assert run_module('csv_summary', {'text': 'a\\n1\\n'})['rows'] == 1\n"
+            "def test_wrong(run_module): run_module('mnie')\n"
+        ),
+        mine=MODULE.replace("return {}", "return self.state"),
+    )
+    assert "2 passed" in done.stdout and "1 failed" in done.stdout, done.stdout
+    assert "did you mean 'mine'?" in done.stdout
+
+
+def test_a_test_imports_modules_anew_and_may_reach_into_them(tmp_path: Path) -> None:
+    done = run_pytest(
+        tmp_path,
+        test=(
+            "def test_a(run_module, monkeypatch):\n"
+            "    assert run_module('counts') == 1\n"
+            "    assert run_module('counts') == 2\n"
+            "    monkeypatch.setattr('modules.counts.seen', 41)\n"
+            "    assert run_module('counts') == 42\n"
+            "def test_b(run_module):\n"
+            "    assert run_module('counts') == 1\n"
+        ),
+        counts=(
+            "seen = 0\nclass M:\n    def run(self):\n        global seen\n        seen += 1\n        return seen\n"
+            "def create(state): return M()\n"
+        ),
+    )
+    assert "2 passed" in done.stdout, done.stdout
+
+
+def test_module_paths_come_from_the_ini_file_or_the_variable(tmp_path: Path) -> None:
+    (tmp_path / "other" / "modules").mkdir(parents=True)
+    (tmp_path / "other" / "modules" / "far.py").write_text(MODULE)
+    test = "def test_far(run_module): assert run_module('far') == {}\n"
+    assert "no module 'far'" in run_pytest(tmp_path, test=test).stdout
+    (tmp_path / "pytest.ini").write_text("[pytest]\npyhost_module_paths = other\n")
+    assert "1 passed" in run_pytest(tmp_path, test=test).stdout
+
+
+def test_children_of_multiprocessing_find_the_modules_too(tmp_path: Path) -> None:
+    spreads = (
+        "import multiprocessing\n"
+        "def work(n):\n    from modules import other\n    return [n * n, other.__name__]\n"
+        "class M:\n    def run(self):\n"
+        "        with multiprocessing.get_context('spawn').Pool(1) as pool: return pool.map(work, [3])\n"
+        "def create(state): return M()\n"
+    )
+    done = run_pytest(
+        tmp_path,
+        test="def test(run_module): assert run_module('spreads') == [[9, 'modules.other']]\n",
+        spreads=spreads,
+        other="",
+    )
+    assert "1 passed" in done.stdout, done.stdout
+
+
+# --- the package
+
+
+def test_the_package_is_typed_and_so_are_the_modules_that_ship() -> None:
+    pytest.importorskip("mypy")
+    for version in ("3.9", "3.13"):
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "--python-version", version,
+             PYTHON_MODULES / "pyhost", PYTHON_MODULES / "modules"],
+            cwd=ROOT, capture_output=True, text=True, env=clean_environment(),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (PYTHON_MODULES / "pyhost" / "py.typed").exists()
+
+
+def test_a_type_checker_knows_the_contract(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    (tmp_path / "good.py").write_text(
+        "from typing import Any\nfrom pyhost import Factory, Module\n"
+        "class M:\n    def run(self) -> dict[str, int]: return {}\n"
+        "def create(state: dict[str, Any]) -> M: return M()\n"
+        "factory: Factory = create\nmodule: Module = create({})\n"
+    )
+    text = (tmp_path / "good.py").read_text()
+    (tmp_path / "bad.py").write_text(text.replace("def run(self)", "def go(self)"))
+    results = []
+    for name in ("good.py", "bad.py"):
+        words = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, name]
+        environment = clean_environment(MYPYPATH=str(PYTHON_MODULES))
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=environment)
+        results.append(done.stdout)
+    assert results[0].startswith("Success"), results[0]
+    assert results[1].count("error:") == 2, results[1]
+
+
+def test_the_protocols_can_be_asked_at_run_time() -> None:
+    from pyhost import Factory, Module
+
+    class Runs:
+        def run(self) -> None: ...
+
+    assert isinstance(Runs(), Module) and not isinstance(object(), Module)
+    assert isinstance(lambda state: Runs(), Factory)
+    with pytest.raises(ImportError):
+        from pyhost import nothing_of_the_kind  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    code = (
+        f"import sys; sys.path.append({str(PYTHON_MODULES)!r}); before = set(sys.modules)\n"
+        "import pyhost; print(sorted(set(sys.modules) - before))\n"
+        "import pyhost.pytest_fixtures; print('pytest' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "['pyhost']\nFalse\n"
+
+
+def test_a_module_in_a_host_can_import_it(pyhost: Run, tmp_path: Path) -> None:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "typed.py").write_text(
+        "import pyhost\nfrom pyhost import Module\n"
+        + MODULE.replace("return {}", "return [isinstance(self, Module), pyhost.__file__]")
+    )
+    done = pyhost("run", "typed")
+    assert json.loads(done.stdout) == [True, str(PYTHON_MODULES / "pyhost" / "__init__.py")]
