@@ -43,12 +43,22 @@ void open_standard_streams() {
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
 }
 
+// CLI11 2.5 breaks texts into lines anew; ours are broken already, and examples must stay as they are.
+template <class Format>
+std::shared_ptr<Format> with_lines_kept(std::shared_ptr<Format> format) {
+  if constexpr (requires { format->enable_description_formatting(false); }) {
+    format->enable_description_formatting(false);
+    format->enable_footer_formatting(false);
+  }
+  return format;
+}
+
 int run_program(int argc, char** argv) {
   int code = ok;
   CLI::App program("Runs Python modules: JSON in, JSON out.", "pyhost");
   program.set_version_flag("--version", "pyhost " PYHOST_VERSION);
   program.set_help_flag("-h,--help", "Print this help and exit");
-  program.formatter(std::make_shared<HelpFormat>());
+  program.formatter(with_lines_kept(std::make_shared<HelpFormat>()));
   program.require_subcommand(1);
   program.footer("`pyhost COMMAND -h` shows examples of a command.");
   add_run(program, code);
