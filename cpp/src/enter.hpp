@@ -8,7 +8,8 @@
 
 namespace pyhost::detail {
 
-/// Holds the GIL on the current thread for as long as it lives; may be nested.
+/// Holds the GIL on the current thread for as long as it lives; may be nested, at next to no cost. A thread's
+/// first one makes the thread state that the thread then keeps until it ends.
 /// Throws HostClosed once the end of the process has begun, because a thread that waits for the GIL
 /// then might wait for ever.
 class Enter {
@@ -19,7 +20,7 @@ class Enter {
   Enter& operator=(const Enter&) = delete;
 
  private:
-  PyGILState_STATE state_;
+  bool took_gil_ = false;
 };
 
 /// Shuts the door: no new Enter succeeds from here on.
@@ -28,6 +29,7 @@ void shut_door() noexcept;
 /// Gives up references that need the GIL, from any thread, at any time: after the end they leak.
 template <class... Objects>
 void release(Objects&... objects) noexcept {
+  if ((!objects && ...)) return;
   try {
     const Enter enter;
     ((objects = Objects()), ...);

@@ -223,6 +223,7 @@ void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* a
 
 Json to_json(PyObject* result) {
   Json json;
+  if (result == Py_None) return json;
   walk(result, json, {}, nullptr);
   return json;
 }
