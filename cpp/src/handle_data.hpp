@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "convert.hpp"
 #include "enter.hpp"
 #include "python.hpp"
 
@@ -13,6 +14,7 @@ namespace pyhost::detail {
 /// Outlives the host in every handle that the host gave out, and tells them whether it is open.
 struct HostLife {
   std::atomic<bool> open = true;
+  Conversions conversions = {};
 
   /// Throws HostClosed once the host is closed.
   void must_be_open(std::string_view module) const {

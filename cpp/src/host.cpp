@@ -93,6 +93,7 @@ Host::~Host() {
   try {
     const Enter enter;
     data_->loaded.clear();
+    data_->life->conversions.clear();
     data_->modules->remove();
     detail::flush_output();
   } catch (const Error&) {

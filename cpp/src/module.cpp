@@ -165,7 +165,7 @@ template <class State>
 std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>& data, const State& state) {
   const Enter enter;
   data->host->must_be_open(data->name);
-  const py::object dict = convert_for(data->name, [&] { return to_python(state); });
+  const py::object dict = convert_for(data->name, [&] { return data->host->conversions.to_python(state); });
   py::object object = own(PyObject_CallOneArg(data->create.ptr(), dict.ptr()));
   flush_output();
   if (!object) throw_from_call(Phase::Create, data->name, data->create.ptr(), 1, "create(state)");
@@ -207,7 +207,8 @@ auto run_inside(const InstanceData& data, Convert convert) {
   const py::object result = own(PyObject_CallMethodNoArgs(data.object.ptr(), data.module->run_name.ptr()));
   flush_output();
   if (!result) throw_from_run(data);
-  return convert_for(data.module->name, [&] { return convert(result.ptr()); });
+  return convert_for(data.module->name,
+                     [&] { return (data.module->host->conversions.*convert)(result.ptr()); });
 }
 
 template <class Convert>
@@ -238,12 +239,16 @@ Instance Module::create_from_text(std::string_view state) const {
   return Instance(detail::create_instance(data_, state));
 }
 
-Json Instance::run() const& { return detail::run_instance(*data_, detail::to_json); }
+Json Instance::run() const& { return detail::run_instance(*data_, &detail::Conversions::to_json); }
 
-Json Instance::run() && { return detail::run_temporary(std::move(data_), detail::to_json); }
+Json Instance::run() && { return detail::run_temporary(std::move(data_), &detail::Conversions::to_json); }
 
-std::string Instance::run_text() const& { return detail::run_instance(*data_, detail::to_text); }
+std::string Instance::run_text() const& {
+  return detail::run_instance(*data_, &detail::Conversions::to_text);
+}
 
-std::string Instance::run_text() && { return detail::run_temporary(std::move(data_), detail::to_text); }
+std::string Instance::run_text() && {
+  return detail::run_temporary(std::move(data_), &detail::Conversions::to_text);
+}
 
 }  // namespace pyhost

@@ -221,14 +221,14 @@ void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* a
 
 }  // namespace
 
-Json to_json(PyObject* result) {
+Json Conversions::to_json(PyObject* result) {
   Json json;
   if (result == Py_None) return json;
   walk(result, json, {}, nullptr);
   return json;
 }
 
-std::string to_text(PyObject* result) {
+std::string Conversions::to_text(PyObject* result) {
   std::string text;
   walk(result, text, {}, nullptr);
   return text;

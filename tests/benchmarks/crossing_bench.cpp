@@ -172,6 +172,7 @@ void register_calls(Host& host) {
 }
 
 void register_conversions(const std::vector<Text>& all) {
+  static detail::Conversions conversions;
   const Gil gil;
   PyObject* json_loads = attribute("json", "loads");
   PyObject* json_dumps = attribute("json", "dumps");
@@ -186,21 +187,21 @@ void register_conversions(const std::vector<Text>& all) {
     const Json dom = Json::parse(text);
 
     const std::string in = "text to dict, " + given.name;
-    measure_inside(in, "pyhost", [&text] { detail::to_python(std::string_view(text)); });
+    measure_inside(in, "pyhost", [&text] { conversions.to_python(std::string_view(text)); });
     measure_inside(in, "orjson", [=] { Py_DECREF(call(orjson_loads, bytes)); });
     measure_inside(in, "json", [=] { Py_DECREF(call(json_loads, str)); });
 
     const std::string dom_in = "DOM to dict, " + given.name;
-    measure_inside(dom_in, "pyhost", [dom] { detail::to_python(dom); });
+    measure_inside(dom_in, "pyhost", [dom] { conversions.to_python(dom); });
     measure_inside(dom_in, "pybind11_json", [dom] { pyjson::from_json(dom); });
 
     const std::string out = "dict to text, " + given.name;
-    measure_inside(out, "pyhost", [dict] { benchmark::DoNotOptimize(detail::to_text(dict)); });
+    measure_inside(out, "pyhost", [dict] { benchmark::DoNotOptimize(conversions.to_text(dict)); });
     measure_inside(out, "orjson", [=] { Py_DECREF(call(orjson_dumps, orjson_dict)); });
     measure_inside(out, "json", [=] { Py_DECREF(call(json_dumps, dict)); });
 
     const std::string dom_out = "dict to DOM, " + given.name;
-    measure_inside(dom_out, "pyhost", [dict] { benchmark::DoNotOptimize(detail::to_json(dict)); });
+    measure_inside(dom_out, "pyhost", [dict] { benchmark::DoNotOptimize(conversions.to_json(dict)); });
     measure_inside(dom_out, "pybind11_json",
                    [dict] { benchmark::DoNotOptimize(pyjson::to_json(py::handle(dict))); });
   }
