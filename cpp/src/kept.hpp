@@ -7,6 +7,7 @@
 #include "convert.hpp"
 #include "reader.hpp"
 #include "str.hpp"
+#include "text.hpp"
 
 namespace pyhost::detail {
 
@@ -14,6 +15,7 @@ struct Conversions::Kept {
   std::atomic<bool> in_use = false;
   Keys keys;
   Reader reader;
+  Text text;
 };
 
 /// Has what is kept to itself. Another thread may hold it where there is no GIL, or where code of a module

@@ -55,21 +55,32 @@ void append_utf8(std::string& out, unsigned code) {
 // One text. Each function that reads a value puts it on the stack of values, or returns false.
 class Building {
  public:
+  /// There has to be room for as many values as there are tokens: each value takes one.
   Building(std::string_view text, const std::uint32_t* index, std::uint32_t tokens, Keys& keys,
-           std::vector<PyObject*>& values, std::string& unescaped)
+           PyObject** values, std::string& unescaped)
       : text_(text.data()),
         size_(text.size()),
         index_(index),
         tokens_(tokens),
         keys_(keys),
-        values_(values),
+        bottom_(values),
+        top_(values),
         unescaped_(unescaped) {}
 
-  bool whole() {
+  // What a text that is refused half-way leaves.
+  ~Building() {
+    while (top_ != bottom_) Py_DECREF(*--top_);
+  }
+  Building(const Building&) = delete;
+  Building& operator=(const Building&) = delete;
+
+  /// The dict that the whole text is, or null.
+  PyObject* whole() {
     // A text that ends in a bracket has one after each of its scalars: so none is read beyond the end.
-    if (tokens_ < 2 || text_[index_[0]] != '{') return false;
+    if (tokens_ < 2 || text_[index_[0]] != '{') return nullptr;
     const char last = text_[index_[tokens_ - 1]];
-    return (last == '}' || last == ']') && value(0) && at_ == tokens_;
+    if ((last != '}' && last != ']') || !value(0) || at_ != tokens_) return nullptr;
+    return *--top_;
   }
 
  private:
@@ -77,13 +88,13 @@ class Building {
 
   bool push(PyObject* object) {
     if (object == nullptr) return false;
-    values_.push_back(object);
+    *top_++ = object;
     return true;
   }
 
   bool push_shared(PyObject* object) {
     Py_INCREF(object);
-    values_.push_back(object);
+    *top_++ = object;
     return true;
   }
 
@@ -134,7 +145,7 @@ class Building {
     if (!quoted(here, raw)) return false;
     if (PyObject* seen = keys_.find(raw); seen != nullptr) return push(seen);
     if (is_plain_ascii(raw)) return push(keys_.add(raw));
-    return push(str(raw)) && PyObject_Hash(values_.back()) != -1;
+    return push(str(raw)) && PyObject_Hash(top_[-1]) != -1;
   }
 
   PyObject* str(std::string_view raw) {
@@ -247,7 +258,7 @@ class Building {
 
   bool array(int depth) {
     if (depth >= max_depth) return false;
-    const std::size_t base = values_.size();
+    PyObject** base = top_;
     if (peek() == ']') {
       ++at_;
     } else {
@@ -259,19 +270,17 @@ class Building {
         if (next != ',') return false;
       }
     }
-    const std::size_t size = values_.size() - base;
-    PyObject* list = PyList_New(static_cast<Py_ssize_t>(size));
+    const std::ptrdiff_t size = top_ - base;
+    PyObject* list = PyList_New(size);
     if (list == nullptr) return false;
-    for (std::size_t i = 0; i < size; ++i)
-      PyList_SET_ITEM(list, static_cast<Py_ssize_t>(i), values_[base + i]);
-    values_.resize(base);
-    values_.push_back(list);
-    return true;
+    for (std::ptrdiff_t i = 0; i < size; ++i) PyList_SET_ITEM(list, i, base[i]);
+    top_ = base;
+    return push(list);
   }
 
   bool object(int depth) {
     if (depth >= max_depth) return false;
-    const std::size_t base = values_.size();
+    PyObject** base = top_;
     if (peek() == '}') {
       ++at_;
     } else {
@@ -287,20 +296,16 @@ class Building {
         if (next != ',') return false;
       }
     }
-    PyObject* dict = dict_of(values_.data() + base, (values_.size() - base) / 2);
+    PyObject* dict = new_dict(static_cast<std::size_t>(top_ - base) / 2);
     if (dict == nullptr) return false;
-    for (std::size_t i = base; i < values_.size(); ++i) Py_DECREF(values_[i]);
-    values_.resize(base);
-    values_.push_back(dict);
-    return true;
-  }
-
-  static PyObject* dict_of(PyObject* const* keys_and_values, std::size_t size) {
-    PyObject* dict = new_dict(size);
-    for (std::size_t i = 0; dict != nullptr && i < size; ++i) {
-      if (PyDict_SetItem(dict, keys_and_values[2 * i], keys_and_values[2 * i + 1]) != 0) Py_CLEAR(dict);
+    for (PyObject** at = base; at != top_; at += 2) {
+      if (PyDict_SetItem(dict, at[0], at[1]) != 0) {
+        Py_DECREF(dict);
+        return false;
+      }
     }
-    return dict;
+    while (top_ != base) Py_DECREF(*--top_);
+    return push(dict);
   }
 
   const char* text_;
@@ -309,28 +314,9 @@ class Building {
   std::uint32_t tokens_;
   std::uint32_t at_ = 0;
   Keys& keys_;
-  std::vector<PyObject*>& values_;
+  PyObject** bottom_;
+  PyObject** top_;
   std::string& unescaped_;
-};
-
-}  // namespace
-
-namespace {
-
-// Whatever a text that is refused half-way leaves on the stack.
-class Emptied {
- public:
-  explicit Emptied(std::vector<PyObject*>& values) : values_(values) {}
-  ~Emptied() {
-    for (PyObject* value : values_) Py_DECREF(value);
-    values_.clear();
-    if (values_.capacity() > kept_values) std::vector<PyObject*>().swap(values_);
-  }
-  Emptied(const Emptied&) = delete;
-  Emptied& operator=(const Emptied&) = delete;
-
- private:
-  std::vector<PyObject*>& values_;
 };
 
 }  // namespace
@@ -364,18 +350,22 @@ py::object Reader::read(std::string_view text, Keys& keys) {
   if (text.size() > longest_text || text.size() < 2) return {};
   py::object read;
   if (structure_->find(text)) {
-    const WithoutCollection without_collection;
-    const Emptied emptied(values_);
     const simdjson::internal::dom_parser_implementation& found = *structure_->parser;
-    Building building(text, found.structural_indexes.get(), found.n_structural_indexes, keys, values_,
-                      unescaped_);
-    if (building.whole()) {
-      read = own(values_.back());
-      values_.pop_back();
+    const std::uint32_t tokens = found.n_structural_indexes;
+    if (tokens > room_) {
+      values_.reset(new PyObject*[tokens]);  // not filled: what is not used takes no memory
+      room_ = tokens;
     }
+    const WithoutCollection without_collection;
+    Building building(text, found.structural_indexes.get(), tokens, keys, values_.get(), unescaped_);
+    read = own(building.whole());
   }
   if (!read) PyErr_Clear();
   if (structure_->capacity > kept_text) structure_ = std::make_unique<Structure>();
+  if (room_ > kept_values) {
+    values_.reset();
+    room_ = 0;
+  }
   if (unescaped_.capacity() > kept_text) std::string().swap(unescaped_);
   return read;
 }

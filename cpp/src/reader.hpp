@@ -4,7 +4,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "python.hpp"
 #include "str.hpp"
@@ -26,7 +25,8 @@ class Reader {
  private:
   struct Structure;
   std::unique_ptr<Structure> structure_;
-  std::vector<PyObject*> values_;
+  std::unique_ptr<PyObject*[]> values_;
+  std::size_t room_ = 0;
   std::string unescaped_;
 };
 

@@ -14,18 +14,6 @@ namespace pyhost::detail {
 
 namespace {
 
-std::uint64_t load8(const char* at) {
-  std::uint64_t word;
-  std::memcpy(&word, at, sizeof word);
-  return word;
-}
-
-std::uint32_t load4(const char* at) {
-  std::uint32_t word;
-  std::memcpy(&word, at, sizeof word);
-  return word;
-}
-
 constexpr std::uint64_t high_bits = 0x8080808080808080U;
 
 // A bit set in each byte that is zero; bytes above a zero one may be marked too.
@@ -143,26 +131,6 @@ PyObject* str_from_valid(std::string_view utf8) {
     decode(utf8, PyUnicode_4BYTE_DATA(str));
   }
   return str;
-}
-
-std::size_t Keys::slot_of(std::string_view key) {
-  const char* data = key.data();
-  const std::size_t size = key.size();
-  std::uint64_t first = 0, last = 0;
-  if (size >= 8) {
-    first = load8(data);
-    last = load8(data + size - 8);
-    if (size > 16) first ^= load8(data + size / 2 - 4) * 3;
-  } else if (size >= 4) {
-    first = load4(data);
-    last = load4(data + size - 4);
-  } else {
-    first = static_cast<unsigned char>(data[0]);
-    last = std::uint64_t{static_cast<unsigned char>(data[size / 2])} << 8U |
-           static_cast<unsigned char>(data[size - 1]);
-  }
-  const std::uint64_t mixed = (first + size) * 0x9e3779b97f4a7c15U ^ last * 0xc2b2ae3d27d4eb4fU;
-  return (mixed ^ mixed >> 32U) * 0x9e3779b97f4a7c15U >> 53U;
 }
 
 void Keys::intern([[maybe_unused]] Entry& entry) {
