@@ -22,6 +22,7 @@ namespace {
 constexpr std::size_t kept_room = std::size_t{1} << 20U;
 constexpr std::size_t slice = 4096;        // characters for which room is made at once
 constexpr std::size_t longest_escape = 6;  // \u001f; no character takes more bytes
+constexpr std::size_t written_at_once = 16;
 
 // For each byte: 0 if it stands for itself, else the letter of its escape, of which u wants four digits.
 constexpr std::array<char, 256> make_escapes() {
@@ -110,31 +111,6 @@ char* write_utf8(std::uint32_t code, char* out) {
   return out;
 }
 
-// The digits of the shortest form and the power of ten of the first of them.
-struct Decimal {
-  std::array<char, 20> digits;
-  std::ptrdiff_t size = 0;
-  int power = 0;
-};
-
-Decimal shortest(double number) {
-  std::array<char, 32> text;
-  const char* end =
-      std::to_chars(text.data(), text.data() + text.size(), number, std::chars_format::scientific).ptr;
-  const char* e = std::find(text.data(), const_cast<char*>(end), 'e');
-  Decimal read;
-  read.digits[0] = text[0];
-  read.size = 1;
-  if (text[1] == '.') {
-    read.size = e - text.data() - 1;
-    std::copy(text.data() + 2, const_cast<char*>(e), read.digits.data() + 1);
-  }
-  const bool minus = e[1] == '-';
-  std::from_chars(e + 2, end, read.power);
-  if (minus) read.power = -read.power;
-  return read;
-}
-
 }  // namespace
 
 Text::~Text() { std::free(data_); }
@@ -162,38 +138,16 @@ void Text::put(long long number) {
 }
 
 void Text::put(double number) {
-  char* out = room(40);
-  char* const begin = out;
-  if (std::signbit(number)) *out++ = '-';
-  const auto append = [&out](const char* text, std::ptrdiff_t size) { out = std::copy_n(text, size, out); };
-  const auto zeros = [&out](std::ptrdiff_t count) { out = std::fill_n(out, count, '0'); };
-  const Decimal decimal = shortest(std::abs(number));
-  const char* digits = decimal.digits.data();
-  const std::ptrdiff_t size = decimal.size;
-  const int power = decimal.power;
-  if (power < -4 || power >= 16) {
-    *out++ = digits[0];
-    if (size > 1) {
-      *out++ = '.';
-      append(digits + 1, size - 1);
-    }
-    *out++ = 'e';
-    *out++ = power < 0 ? '-' : '+';
-    const int written = std::abs(power);
-    if (written < 10) *out++ = '0';
-    out = std::to_chars(out, out + 4, written).ptr;
-  } else if (power < 0) {
-    append("0.", 2);
-    zeros(-power - 1);
-    append(digits, size);
-  } else if (size <= power + 1) {
-    append(digits, size);
-    zeros(power + 1 - size);
-    append(".0", 2);
-  } else {
-    append(digits, power + 1);
+  // to_chars' two forms are repr's, but for the point of a whole number; where each is used is for us to say.
+  const double size = std::abs(number);
+  const bool fixed = (size >= 1e-4 && size < 1e16) || size == 0;
+  char* const begin = room(40);
+  char* out = std::to_chars(begin, begin + 40, number,
+                            fixed ? std::chars_format::fixed : std::chars_format::scientific)
+                  .ptr;
+  if (fixed && std::memchr(begin, '.', static_cast<std::size_t>(out - begin)) == nullptr) {
     *out++ = '.';
-    append(digits + power + 1, size - power - 1);
+    *out++ = '0';
   }
   size_ += static_cast<std::size_t>(out - begin);
 }
@@ -201,7 +155,7 @@ void Text::put(double number) {
 void Text::put_ascii(const char* at, std::size_t size) {
   while (size > 0) {
     const std::size_t part = std::min(size, slice);
-    char* out = room(part * longest_escape + 16);  // 16 more, because so many are written at once
+    char* out = room(part * longest_escape + written_at_once);
     size_ += static_cast<std::size_t>(write_ascii(at, part, out) - out);
     at += part;
     size -= part;
@@ -228,6 +182,14 @@ bool Text::put_characters(const Character* at, std::size_t size) {
 bool Text::put_str(PyObject* str) {
   const std::size_t before = size_;
   const auto size = static_cast<std::size_t>(PyUnicode_GET_LENGTH(str));
+  if (PyUnicode_IS_ASCII(str) && size <= slice) {
+    char* const begin = room(size * longest_escape + written_at_once + 2);
+    *begin = '"';
+    char* out = write_ascii(reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(str)), size, begin + 1);
+    *out++ = '"';
+    size_ += static_cast<std::size_t>(out - begin);
+    return true;
+  }
   put('"');
   bool valid = true;
   if (PyUnicode_IS_ASCII(str)) {
@@ -248,12 +210,18 @@ namespace {
 
 template <class Character>
 bool append_characters(std::string& out, const Character* at, std::size_t size) {
+  constexpr std::size_t longest = sizeof(Character) + (sizeof(Character) < 4 ? 1 : 0);
+  const std::size_t before = out.size();
+  out.resize(before + size * longest);
+  char* to = out.data() + before;
   for (const Character* end = at + size; at != end; ++at) {
-    std::array<char, 4> bytes{static_cast<char>(static_cast<unsigned char>(*at))};
-    const char* after = *at < 0x80 ? bytes.data() + 1 : write_utf8(*at, bytes.data());
-    if (after == nullptr) return false;
-    out.append(bytes.data(), static_cast<std::size_t>(after - bytes.data()));
+    if (*at < 0x80) {
+      *to++ = static_cast<char>(static_cast<unsigned char>(*at));
+    } else if (to = write_utf8(*at, to); to == nullptr) {
+      return false;
+    }
   }
+  out.resize(static_cast<std::size_t>(to - out.data()));
   return true;
 }
 

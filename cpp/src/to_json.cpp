@@ -1,5 +1,7 @@
 // Python -> JSON: one walk and one set of rules, into a Json or into text.
 #include <cmath>
+#include <tuple>
+#include <utility>
 
 #include "convert.hpp"
 #include "enter.hpp"
@@ -67,7 +69,14 @@ void end_array(Json& /*out*/) {}
 void begin_object(Json& out) { out = Json::object(); }
 Json& next_value(Json& out, PyObject* /*str*/, std::string_view key, bool /*first*/,
                  const JsonPlace& /*place*/) {
-  return (*out.get_ptr<Json::object_t*>())[std::string(key)];
+  auto& object = *out.get_ptr<Json::object_t*>();
+  // Keys often come in order: then nothing has to be searched.
+  if (object.empty() || object.crbegin()->first < key) {
+    return object
+        .emplace_hint(object.end(), std::piecewise_construct, std::forward_as_tuple(key), std::tuple<>())
+        ->second;
+  }
+  return object.try_emplace(std::string(key)).first->second;
 }
 void end_object(Json& /*out*/) {}
 
