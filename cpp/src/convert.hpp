@@ -1,6 +1,7 @@
 // JSON <-> Python; the only room that knows both. The caller holds the GIL.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -12,18 +13,36 @@ namespace pyhost::detail {
 /// More levels of containers than this are refused, both ways and for text and Json alike.
 inline constexpr int max_depth = 1000;
 
-/// A fresh dict from a JSON object, in which null counts as `{}`. Throws InvalidState with the pointer
-/// of what has no exact form in Python.
-py::object to_python(const Json& state);
+/// What conversions keep from one to the next: the keys they saw, and memory that is worth keeping. One for
+/// each host; a conversion that finds it in use, by another thread or further up on this one, does without.
+class Conversions {
+ public:
+  Conversions();
+  ~Conversions();
+  Conversions(const Conversions&) = delete;
+  Conversions& operator=(const Conversions&) = delete;
 
-/// A fresh dict from JSON text (RFC 8259 in UTF-8), read exactly. Throws InvalidState with line and column.
-py::object to_python(std::string_view state);
+  /// A fresh dict from a JSON object, in which null counts as `{}`. Throws InvalidState with the pointer
+  /// of what has no exact form in Python.
+  py::object to_python(const Json& state);
 
-/// A Json of its own from a Python value. Throws InvalidResult with the pointer of what has no exact
-/// form in JSON, or not in Json: an integer beyond 64 bits.
-Json to_json(PyObject* result);
+  /// A fresh dict from JSON text (RFC 8259 in UTF-8), read exactly. Throws InvalidState with line and column.
+  py::object to_python(std::string_view state);
 
-/// The same as JSON text in UTF-8 on one line, in which an integer may have any size.
-std::string to_text(PyObject* result);
+  /// A Json of its own from a Python value. Throws InvalidResult with the pointer of what has no exact
+  /// form in JSON, or not in Json: an integer beyond 64 bits.
+  Json to_json(PyObject* result);
+
+  /// The same as JSON text in UTF-8 on one line, in which an integer may have any size.
+  std::string to_text(PyObject* result);
+
+  /// Gives up the keys. Without this call they leak.
+  void clear() noexcept;
+
+ private:
+  struct Kept;
+  class Use;
+  std::unique_ptr<Kept> kept_;
+};
 
 }  // namespace pyhost::detail

@@ -14,7 +14,8 @@ enum class Door { Open, Ended, Forked };
 /// Shuts the door to Python, or opens it again: no new Enter succeeds while it is shut.
 void set_door(Door door) noexcept;
 
-/// Holds the GIL on the current thread for as long as it lives; may be nested.
+/// Holds the GIL on the current thread for as long as it lives; may be nested, at next to no cost. A thread's
+/// first one makes the thread state that the thread then keeps until it ends.
 /// Throws HostClosed once the end of the process has begun, because a thread that waits for the GIL
 /// then might wait for ever, and in a child that the application forked, where there is no thread to give it.
 class Enter {
@@ -22,15 +23,16 @@ class Enter {
   Enter();
 
   /// For the end itself: enters whatever the door says.
-  static Enter at_the_end() noexcept { return Enter(PyGILState_Ensure()); }
+  static Enter at_the_end() { return Enter(Door::Ended); }
 
   ~Enter();
   Enter(const Enter&) = delete;
   Enter& operator=(const Enter&) = delete;
 
  private:
-  explicit Enter(PyGILState_STATE state) : state_(state) {}
-  PyGILState_STATE state_;
+  explicit Enter(Door /*whatever it says*/) { take_gil(); }
+  void take_gil();
+  bool took_gil_ = false;
 };
 
 /// Lets the GIL go for as long as it lives, around what may take long or call back.
@@ -48,6 +50,7 @@ class Leave {
 /// Gives up references that need the GIL, from any thread, at any time: after the end they leak.
 template <class... Objects>
 void release(Objects&... objects) noexcept {
+  if ((!objects && ...)) return;
   try {
     const Enter enter;
     ((objects = Objects()), ...);

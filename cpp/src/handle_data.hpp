@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "convert.hpp"
 #include "enter.hpp"
 #include "python.hpp"
 
@@ -13,9 +14,15 @@ namespace pyhost::detail {
 /// Outlives the host in every handle that the host gave out, and tells them whether it is open.
 struct HostLife {
   std::atomic<bool> open = true;
+  Conversions conversions = {};
 
   /// Throws HostClosed once the host is closed.
-  void must_be_open(std::string_view module) const;
+  void must_be_open(std::string_view module) const {
+    if (!open) throw_closed(module);
+  }
+
+ private:
+  [[noreturn]] static void throw_closed(std::string_view module);
 };
 
 struct ModuleData {
@@ -23,10 +30,17 @@ struct ModuleData {
   std::string name;
   py::object module;
   py::object create;
+  py::object full_name;  ///< As in sys.modules; the names are interned.
+  py::object create_name;
+  py::object run_name;
 
   ModuleData(std::shared_ptr<HostLife> life, std::string module_name, py::object imported,
              py::object factory);
-  ~ModuleData() { release(module, create); }
+  ~ModuleData() { release(module, create, full_name, create_name, run_name); }
+
+  /// Whether an import would still give this module, and the module this create. The caller holds the GIL.
+  bool is_current() const;
+
   ModuleData(const ModuleData&) = delete;
   ModuleData& operator=(const ModuleData&) = delete;
 };

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
+#include <mutex>
+#include <unordered_map>
 
 #include "enter.hpp"
 #include "handle_data.hpp"
@@ -39,6 +42,37 @@ class OnlyHost {
   OnlyHost& operator=(const OnlyHost&) = delete;
 };
 
+// What was loaded, by name; in a map of its own, because to import again what is imported takes longer than
+// to run it. The lock is held for no call into Python.
+class Loaded {
+ public:
+  std::shared_ptr<detail::ModuleData> find(std::string_view name) const {
+    const std::lock_guard lock(mutex_);
+    const auto at = modules_.find(name);
+    return at == modules_.end() ? nullptr : at->second;
+  }
+
+  void put(const std::shared_ptr<detail::ModuleData>& module) {
+    std::shared_ptr<detail::ModuleData> displaced = module;  // given up after the lock
+    const std::lock_guard lock(mutex_);
+    modules_[module->name].swap(displaced);
+  }
+
+  void clear() {
+    Modules given_up;
+    const std::lock_guard lock(mutex_);
+    modules_.swap(given_up);
+  }
+
+ private:
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  using Modules = std::unordered_map<std::string, std::shared_ptr<detail::ModuleData>, Hash, std::equal_to<>>;
+  mutable std::mutex mutex_;
+  Modules modules_;
+};
+
 }  // namespace
 
 struct Host::Data {
@@ -46,6 +80,7 @@ struct Host::Data {
   detail::ModulePaths paths;
   std::shared_ptr<detail::HostLife> life = std::make_shared<detail::HostLife>();
   std::unique_ptr<detail::Namespace> modules = {};
+  Loaded loaded = {};
   std::unique_ptr<detail::Redirection> redirection = {};
   Environment environment = {};
 };
@@ -63,6 +98,8 @@ Host::~Host() {
     const Enter enter;
     data_->redirection.reset();  // which may call the application back for the last time
     data_->life->open = false;
+    data_->loaded.clear();
+    data_->life->conversions.clear();
     data_->modules->remove();
     detail::flush_output();
   } catch (const Error&) {
@@ -124,13 +161,41 @@ bool is_import_machinery(const Frame& frame) {
 }  // namespace
 
 Module Host::load(std::string_view name) {
-  detail::check_module_name(name);
-  const std::string asked(name);
+  std::shared_ptr<detail::ModuleData> loaded = data_->loaded.find(name);
+  if (!loaded) detail::check_module_name(name);
   const Enter enter;
+  if (loaded && loaded->is_current() && data_->modules->is_intact()) {
+    return Module(std::move(loaded));
+  }
+  const std::string asked(name);
   data_->modules->restore();
   const py::object module = detail::with_output_flushed(data_->modules->import(asked).release().ptr(), asked);
   if (!module) throw_not_imported(asked, data_->paths);
-  return Module(detail::read_module(data_->life, asked, module));
+  const Module read(detail::read_module(data_->life, asked, module));
+  data_->loaded.put(read.data_);
+  return read;
+}
+
+// One Enter around all three: those within it cost next to nothing.
+
+Json Host::run(std::string_view name, const Json& state) {
+  const Enter once;
+  return load(name).create(state).run();
+}
+
+Json Host::run_from_text(std::string_view name, std::string_view state) {
+  const Enter once;
+  return load(name).create(state).run();
+}
+
+std::string Host::run_text(std::string_view name, const Json& state) {
+  const Enter once;
+  return load(name).create(state).run_text();
+}
+
+std::string Host::run_text_from_text(std::string_view name, std::string_view state) {
+  const Enter once;
+  return load(name).create(state).run_text();
 }
 
 Survey Host::survey(const std::vector<std::string>& names, Look look) {

@@ -91,8 +91,7 @@ bool takes_other_arguments(PyObject* callable, PyObject* arguments) {
 
 }  // namespace
 
-void HostLife::must_be_open(std::string_view module) const {
-  if (open) return;
+void HostLife::throw_closed(std::string_view module) {
   throw Error({.kind = ErrorKind::HostClosed,
                .phase = Phase::Close,
                .module = std::string(module),
@@ -100,12 +99,30 @@ void HostLife::must_be_open(std::string_view module) const {
                .hint = "keep the Host for as long as its modules are used, or load the module again"});
 }
 
+namespace {
+
+py::object interned(const std::string& name) {
+  return must(PyUnicode_InternFromString(name.c_str()), "making a str");
+}
+
+}  // namespace
+
 ModuleData::ModuleData(std::shared_ptr<HostLife> life, std::string module_name, py::object imported,
                        py::object factory)
     : host(std::move(life)),
       name(std::move(module_name)),
       module(std::move(imported)),
-      create(std::move(factory)) {}
+      create(std::move(factory)),
+      full_name(interned("modules." + name)),
+      create_name(interned("create")),
+      run_name(interned("run")) {}
+
+bool ModuleData::is_current() const {
+  const bool current = PyDict_GetItemWithError(PyImport_GetModuleDict(), full_name.ptr()) == module.ptr() &&
+                       own(PyObject_GetAttr(module.ptr(), create_name.ptr())).is(create);
+  PyErr_Clear();
+  return current;
+}
 
 InstanceData::InstanceData(std::shared_ptr<ModuleData> of, py::object created)
     : module(std::move(of)), object(std::move(created)) {}
@@ -148,42 +165,65 @@ template <class State>
 std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>& data, const State& state) {
   const Enter enter;
   data->host->must_be_open(data->name);
-  const py::object dict = convert_for(data->name, [&] { return to_python(state); });
+  const py::object dict = convert_for(data->name, [&] { return data->host->conversions.to_python(state); });
   py::object object = with_output_flushed(PyObject_CallOneArg(data->create.ptr(), dict.ptr()), data->name);
   if (!object) throw_from_call(Phase::Create, data->name, data->create.ptr(), 1, "create(state)");
   return std::make_shared<InstanceData>(data, std::move(object));
 }
 
-py::object find_run(const InstanceData& data) {
+// Why run() could not be called, or what it raised. Only now is it asked whether there is a run at all.
+[[noreturn]] void throw_from_run(const InstanceData& data) {
   const std::string& name = data.module->name;
   PyObject* object = data.object.ptr();
-  py::object run = own(PyObject_GetAttrString(object, "run"));
-  if (!run) {
-    if (!says_attribute_is_missing()) {
-      throw_raised(ErrorKind::ModuleRaised, Phase::Run, name, "module '" + name + "' raised ");
-    }
+  const bool perhaps_missing = says_attribute_is_missing();
+  py::object run;
+  if (perhaps_missing || raised_without_frames(PyExc_TypeError)) {
+    const py::error_scope kept;
+    run = own(PyObject_GetAttr(object, data.module->run_name.ptr()));
+    PyErr_Clear();
+  }
+  if (!run && perhaps_missing) {
     PyErr_Clear();
     const std::string what = object == Py_None ? "None" : "an object of type " + type_of(object);
     break_contract(
         Phase::Run, name, "its create returned " + what + ", which has no run",
         object == Py_None ? data.module->create.ptr() : reinterpret_cast<PyObject*>(Py_TYPE(object)));
   }
-  if (PyCallable_Check(run.ptr()) == 0) {
+  if (run && PyCallable_Check(run.ptr()) == 0) {
+    PyErr_Clear();
     break_contract(Phase::Run, name, "its run is not callable but of type " + type_of(run.ptr()),
                    reinterpret_cast<PyObject*>(Py_TYPE(object)));
   }
-  return run;
+  if (!run) throw_raised(ErrorKind::ModuleRaised, Phase::Run, name, "module '" + name + "' raised ");
+  throw_from_call(Phase::Run, name, run.ptr(), 0, "run()");
+}
+
+// The caller holds the GIL.
+template <class Convert>
+auto run_inside(const InstanceData& data, Convert convert) {
+  data.module->host->must_be_open(data.module->name);
+  // Looked up at each call, as Python itself would: a `run` that is put on an instance later is found.
+  const py::object result = with_output_flushed(
+      PyObject_CallMethodNoArgs(data.object.ptr(), data.module->run_name.ptr()), data.module->name);
+  if (!result) throw_from_run(data);
+  return convert_for(data.module->name,
+                     [&] { return (data.module->host->conversions.*convert)(result.ptr()); });
 }
 
 template <class Convert>
 auto run_instance(const InstanceData& data, Convert convert) {
   const Enter enter;
-  const std::string& name = data.module->name;
-  data.module->host->must_be_open(name);
-  const py::object run = find_run(data);
-  const py::object result = with_output_flushed(PyObject_CallNoArgs(run.ptr()), name);
-  if (!result) throw_from_call(Phase::Run, name, run.ptr(), 0, "run()");
-  return convert_for(name, [&] { return convert(result.ptr()); });
+  return run_inside(data, convert);
+}
+
+// If no other handle shares the object, it goes while the GIL is held anyway.
+template <class Convert>
+auto run_temporary(std::shared_ptr<InstanceData>&& data, Convert convert) {
+  const Enter enter;
+  const std::shared_ptr<InstanceData> mine = std::move(data);
+  auto result = run_inside(*mine, convert);
+  if (mine.use_count() == 1) mine->object = py::object();
+  return result;
 }
 
 }  // namespace
@@ -198,8 +238,16 @@ Instance Module::create_from_text(std::string_view state) const {
   return Instance(detail::create_instance(data_, state));
 }
 
-Json Instance::run() const { return detail::run_instance(*data_, detail::to_json); }
+Json Instance::run() const& { return detail::run_instance(*data_, &detail::Conversions::to_json); }
 
-std::string Instance::run_text() const { return detail::run_instance(*data_, detail::to_text); }
+Json Instance::run() && { return detail::run_temporary(std::move(data_), &detail::Conversions::to_json); }
+
+std::string Instance::run_text() const& {
+  return detail::run_instance(*data_, &detail::Conversions::to_text);
+}
+
+std::string Instance::run_text() && {
+  return detail::run_temporary(std::move(data_), &detail::Conversions::to_text);
+}
 
 }  // namespace pyhost

@@ -129,6 +129,8 @@ std::vector<std::string> list_names(const ModulePaths& paths, std::string_view l
 }
 
 Namespace::Namespace(const ModulePaths& paths) {
+  name_ = must(PyUnicode_InternFromString("modules"), "making a str");
+  path_name_ = must(PyUnicode_InternFromString("__path__"), "making a str");
   path_ = must(PyList_New(0), "making modules.__path__");
   for (const fs::path& path : paths) {
     const py::object folder = text((path / "modules").string());
@@ -159,6 +161,14 @@ void Namespace::restore() {
       PyDict_SetItemString(modules.ptr(), "modules", package_.ptr()) != 0) {
     must(nullptr, "putting modules into sys.modules");
   }
+}
+
+bool Namespace::is_intact() const noexcept {
+  PyObject* names = PyModule_GetDict(package_.ptr());
+  const bool intact = PyDict_GetItemWithError(PyImport_GetModuleDict(), name_.ptr()) == package_.ptr() &&
+                      PyDict_GetItemWithError(names, path_name_.ptr()) == path_.ptr();
+  PyErr_Clear();
+  return intact;
 }
 
 py::object Namespace::import(std::string_view name) {
@@ -198,7 +208,7 @@ void Namespace::remove() noexcept {
     if (view(entry.ptr()).starts_with(mark)) PySequence_DelItem(path.ptr(), i);
     PyErr_Clear();
   }
-  package_ = path_ = importlib_ = py::object();
+  package_ = path_ = importlib_ = name_ = path_name_ = py::object();
 }
 
 }  // namespace pyhost::detail

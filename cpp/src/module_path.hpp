@@ -32,6 +32,9 @@ class Namespace {
   /// Makes sure that `modules` is this package, whatever a module has done to it. The caller holds the GIL.
   void restore();
 
+  /// Whether restore() has nothing to do. The caller holds the GIL.
+  bool is_intact() const noexcept;
+
   /// `modules.<name>` by importlib.import_module; null with Python's error set. The caller holds the GIL.
   py::object import(std::string_view name);
 
@@ -42,6 +45,8 @@ class Namespace {
   py::object package_;
   py::object path_;
   py::object importlib_;
+  py::object name_;       // "modules"
+  py::object path_name_;  // "__path__"
 };
 
 }  // namespace pyhost::detail

@@ -116,7 +116,7 @@ Surveyed survey(const ModulePaths& paths, const std::vector<std::string>& names,
       must(PyObject_CallMethod(python.ptr(), "survey", "OOO", path_list(folders).ptr(),
                                path_list(names).ptr(), look == Look::Import ? Py_True : Py_False),
            "looking at the modules");
-  const Json json = to_json(found.ptr());
+  const Json json = Conversions().to_json(found.ptr());
   Surveyed surveyed;
   surveyed.survey.folders = std::move(folders);
   for (const Json& each : json["modules"]) surveyed.survey.modules.push_back(module_from(each));

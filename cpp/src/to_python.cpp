@@ -1,355 +1,88 @@
-// JSON -> Python: a walker for Json, and a strict scanner for text that builds the objects as it reads.
-#include <charconv>
+// JSON -> Python: a walk through a Json, and the two readers of text.
 #include <cmath>
-#include <optional>
 
+#include "building.hpp"
 #include "convert.hpp"
-#include "enter.hpp"
-#include "json_place.hpp"
-#include "pyhost/error.hpp"
+#include "kept.hpp"
+#include "refuse_state.hpp"
+#include "scanner.hpp"
 
 namespace pyhost::detail {
 
 namespace {
 
-[[noreturn]] void refuse(const JsonPlace& place, std::string_view problem, std::string hint = {}) {
-  std::string at = pointer(place);
-  std::string message = in_words("the state", at) + " " + std::string(problem);
-  throw Error({.kind = ErrorKind::InvalidState,
-               .phase = Phase::Create,
-               .message = std::move(message),
-               .pointer = std::move(at),
-               .hint = std::move(hint)});
-}
-
-// What CPython itself refuses while we build: the integer limit, or memory that ran out.
-[[noreturn]] void refuse_with_python(const JsonPlace& place) {
-  refuse(place, "cannot be made into a Python object: " + one_line(take_exception()));
-}
-
-py::object checked(PyObject* object, const JsonPlace& place) {
-  if (object == nullptr) refuse_with_python(place);
-  return own(object);
-}
-
-void check_depth(const JsonPlace& place) {
-  if (place.depth >= max_depth) {
-    refuse(place, "is nested more than " + std::to_string(max_depth) + " levels deep");
-  }
-}
-
-py::object string(std::string_view utf8, const JsonPlace& place) {
-  py::object str = own(PyUnicode_DecodeUTF8(utf8.data(), static_cast<Py_ssize_t>(utf8.size()), nullptr));
-  if (!str) {
-    PyErr_Clear();
-    refuse(place, "is not valid UTF-8");
-  }
-  return str;
-}
-
-py::object big_integer(std::string_view digits, const JsonPlace& place) {
-  return checked(PyLong_FromString(std::string(digits).c_str(), nullptr, 10), place);
-}
-
-py::object walk(const Json& json, const JsonPlace& place) {
-  switch (json.type()) {
-    case Json::value_t::null:
-      return share(Py_None);
-    case Json::value_t::boolean:
-      return share(json.get<bool>() ? Py_True : Py_False);
-    case Json::value_t::number_integer:
-      return checked(PyLong_FromLongLong(json.get<std::int64_t>()), place);
-    case Json::value_t::number_unsigned:
-      return checked(PyLong_FromUnsignedLongLong(json.get<std::uint64_t>()), place);
-    case Json::value_t::number_float: {
-      const double number = json.get<double>();
-      if (!std::isfinite(number)) refuse(place, "is NaN or infinite, which JSON does not have");
-      return checked(PyFloat_FromDouble(number), place);
-    }
-    case Json::value_t::string:
-      return string(json.get_ref<const std::string&>(), place);
-    case Json::value_t::array: {
-      check_depth(place);
-      py::object list = checked(PyList_New(static_cast<Py_ssize_t>(json.size())), place);
-      std::size_t i = 0;
-      for (const Json& element : json) {
-        PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i),
-                        walk(element, place.in_array(i)).release().ptr());
-        ++i;
-      }
-      return list;
-    }
-    case Json::value_t::object: {
-      check_depth(place);
-      py::object dict = checked(PyDict_New(), place);
-      for (const auto& [key, value] : json.get_ref<const Json::object_t&>()) {
-        const JsonPlace below = place.in_object(key);
-        const py::object name = string(key, below);
-        const py::object object = walk(value, below);
-        if (PyDict_SetItem(dict.ptr(), name.ptr(), object.ptr()) != 0) refuse_with_python(below);
-      }
-      return dict;
-    }
-    case Json::value_t::binary:
-    case Json::value_t::discarded:
-      break;
-  }
-  refuse(place, "holds binary or discarded data, which JSON does not have");
-}
-
-// Reads one text from its first to its last character. What it refuses it can name: line, column, reason.
-class Scanner {
+class Walk {
  public:
-  explicit Scanner(std::string_view text) : begin_(text.data()), at_(begin_), end_(begin_ + text.size()) {}
+  explicit Walk(Keys& keys) : keys_(keys) {}
 
-  py::object whole() {
-    if (std::string_view(begin_, static_cast<std::size_t>(end_ - begin_)).starts_with("\xef\xbb\xbf")) {
-      fail("a byte order mark, which JSON text must not begin with");
+  py::object value(const Json& json, const JsonPlace& place) {
+    switch (json.type()) {
+      case Json::value_t::null:
+        return share(Py_None);
+      case Json::value_t::boolean:
+        return share(*json.get_ptr<const bool*>() ? Py_True : Py_False);
+      case Json::value_t::number_integer:
+        return checked(PyLong_FromLongLong(*json.get_ptr<const Json::number_integer_t*>()), place);
+      case Json::value_t::number_unsigned:
+        return checked(PyLong_FromUnsignedLongLong(*json.get_ptr<const Json::number_unsigned_t*>()), place);
+      case Json::value_t::number_float: {
+        const double number = *json.get_ptr<const double*>();
+        if (!std::isfinite(number)) refuse_state(place, "is NaN or infinite, which JSON does not have");
+        return checked(PyFloat_FromDouble(number), place);
+      }
+      case Json::value_t::string:
+        return string(*json.get_ptr<const std::string*>(), place);
+      case Json::value_t::array:
+        return array(*json.get_ptr<const Json::array_t*>(), place);
+      case Json::value_t::object:
+        return object(*json.get_ptr<const Json::object_t*>(), place);
+      case Json::value_t::binary:
+      case Json::value_t::discarded:
+        break;
     }
-    const JsonPlace top;
-    py::object object = value(top);
-    skip_space();
-    if (at_ != end_) fail("more text after the value");
-    return object;
+    refuse_state(place, "holds binary or discarded data, which JSON does not have");
   }
 
  private:
-  [[noreturn]] void fail(const std::string& found) const {
-    int line = 1;
-    const char* line_begin = begin_;
-    for (const char* c = begin_; c != at_; ++c) {
-      if (*c == '\n') {
-        ++line;
-        line_begin = c + 1;
-      }
-    }
-    throw Error({.kind = ErrorKind::InvalidState,
-                 .phase = Phase::Create,
-                 .message = "the state is not JSON: line " + std::to_string(line) + ", column " +
-                            std::to_string(at_ - line_begin + 1) + ": found " + found});
+  static py::object string(std::string_view utf8, const JsonPlace& place) {
+    if (is_plain_ascii(utf8)) return checked(str_from_ascii(utf8), place);
+    if (!is_valid_utf8(utf8)) refuse_state(place, "is not valid UTF-8");
+    return checked(str_from_valid(utf8), place);
   }
 
-  [[noreturn]] void fail_expecting(std::string_view what) const {
-    if (at_ == end_) fail("the end of the text instead of " + std::string(what));
-    const auto byte = static_cast<unsigned char>(*at_);
-    if (byte < 0x20 || byte == 0x7f) fail("a control character instead of " + std::string(what));
-    const char* rest = at_ + 1;
-    while (rest != end_ && (static_cast<unsigned char>(*rest) & 0xc0U) == 0x80U) ++rest;
-    // A byte of broken UTF-8 must not get into a message.
-    const bool shown = byte < 0x80 || rest - at_ > 1;
-    fail((shown ? "'" + std::string(at_, rest) + "'" : std::string("a byte that is not UTF-8")) +
-         " instead of " + std::string(what));
+  py::object key(std::string_view utf8, const JsonPlace& place) {
+    if (PyObject* seen = keys_.find(utf8); seen != nullptr) return own(seen);
+    return is_plain_ascii(utf8) ? checked(keys_.add(utf8), place) : string(utf8, place);
   }
 
-  void skip_space() {
-    while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\t' || *at_ == '\r')) ++at_;
-  }
-
-  bool take(char wanted) {
-    if (at_ == end_ || *at_ != wanted) return false;
-    ++at_;
-    return true;
-  }
-
-  py::object value(const JsonPlace& place) {
-    skip_space();
-    if (at_ == end_) fail_expecting("a value");
-    switch (*at_) {
-      case '{':
-        return object(place);
-      case '[':
-        return array(place);
-      case '"':
-        return text(place);
-      case 't':
-        return literal("true", Py_True);
-      case 'f':
-        return literal("false", Py_False);
-      case 'n':
-        return literal("null", Py_None);
-      default:
-        return number(place);
-    }
-  }
-
-  py::object literal(std::string_view word, PyObject* meaning) {
-    if (!std::string_view(at_, static_cast<std::size_t>(end_ - at_)).starts_with(word))
-      fail_expecting("a value");
-    at_ += word.size();
-    return share(meaning);
-  }
-
-  py::object object(const JsonPlace& place) {
+  py::object array(const Json::array_t& array, const JsonPlace& place) {
     check_depth(place);
-    ++at_;
-    py::object dict = checked(PyDict_New(), place);
-    skip_space();
-    if (take('}')) return dict;
-    while (true) {
-      skip_space();
-      if (at_ == end_ || *at_ != '"') fail_expecting("a key in double quotes");
-      const py::object key = text(place);
-      Py_ssize_t size = 0;
-      const char* utf8 = PyUnicode_AsUTF8AndSize(key.ptr(), &size);
-      if (utf8 == nullptr) refuse_with_python(place);
-      const JsonPlace below = place.in_object({utf8, static_cast<std::size_t>(size)});
-      skip_space();
-      if (!take(':')) fail_expecting("':'");
-      const py::object item = value(below);
-      if (PyDict_SetItem(dict.ptr(), key.ptr(), item.ptr()) != 0) refuse_with_python(below);
-      skip_space();
-      if (take('}')) return dict;
-      if (!take(',')) fail_expecting("',' or '}'");
+    py::object list = checked(PyList_New(static_cast<Py_ssize_t>(array.size())), place);
+    for (std::size_t i = 0; i < array.size(); ++i) {
+      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i),
+                      value(array[i], place.in_array(i)).release().ptr());
     }
+    return list;
   }
 
-  py::object array(const JsonPlace& place) {
+  py::object object(const Json::object_t& object, const JsonPlace& place) {
     check_depth(place);
-    ++at_;
-    py::object list = checked(PyList_New(0), place);
-    skip_space();
-    if (take(']')) return list;
-    for (std::size_t i = 0;; ++i) {
-      const JsonPlace below = place.in_array(i);
-      const py::object item = value(below);
-      if (PyList_Append(list.ptr(), item.ptr()) != 0) refuse_with_python(below);
-      skip_space();
-      if (take(']')) return list;
-      if (!take(',')) fail_expecting("',' or ']'");
+    py::object dict = checked(new_dict(object.size()), place);
+    for (const auto& [name, json] : object) {
+      const JsonPlace below = place.in_object(name);
+      const py::object str = key(name, below);
+      const py::object item = value(json, below);
+      if (PyDict_SetItem(dict.ptr(), str.ptr(), item.ptr()) != 0) refuse_with_python(below);
     }
+    return dict;
   }
 
-  py::object text(const JsonPlace& place) {
-    const char* first = ++at_;
-    std::string unescaped;
-    while (true) {
-      if (at_ == end_) fail("the end of the text inside a string");
-      if (*at_ == '"') break;
-      if (static_cast<unsigned char>(*at_) < 0x20)
-        fail("a control character inside a string, where JSON wants an escape");
-      if (*at_ == '\\') {
-        unescaped.append(first, at_);
-        escape(unescaped);
-        first = at_;
-      } else {
-        ++at_;
-      }
-    }
-    const std::string_view rest(first, static_cast<std::size_t>(at_ - first));
-    ++at_;
-    return string(unescaped.empty() ? rest : unescaped.append(rest), place);
-  }
-
-  void escape(std::string& out) {
-    const char* backslash = at_++;
-    constexpr std::string_view names = "\"\\/bfnrt";
-    constexpr std::string_view meanings = "\"\\/\b\f\n\r\t";
-    if (at_ == end_) fail("the end of the text inside a string");
-    if (const std::size_t which = names.find(*at_); which != std::string_view::npos) {
-      out += meanings[which];
-      ++at_;
-      return;
-    }
-    unsigned code = code_unit(backslash);
-    if (code >= 0xdc00 && code <= 0xdfff) surrogate(backslash);
-    if (code >= 0xd800 && code <= 0xdbff) {
-      if (!take('\\')) surrogate(backslash);
-      const unsigned low = code_unit(backslash);
-      if (low < 0xdc00 || low > 0xdfff) surrogate(backslash);
-      code = 0x10000 + ((code - 0xd800) << 10U) + (low - 0xdc00);
-    }
-    append_utf8(out, code);
-  }
-
-  [[noreturn]] void surrogate(const char* backslash) {
-    at_ = backslash;
-    fail("half of a surrogate pair, which is no character");
-  }
-
-  // The four hex digits after \u; at_ is on the u.
-  unsigned code_unit(const char* backslash) {
-    unsigned code = 0;
-    if (end_ - at_ >= 5 && *at_ == 'u') {
-      const auto [after, error] = std::from_chars(at_ + 1, at_ + 5, code, 16);
-      if (error == std::errc() && after == at_ + 5) {
-        at_ = after;
-        return code;
-      }
-    }
-    at_ = backslash;
-    fail("an escape that JSON does not have");
-  }
-
-  static void append_utf8(std::string& out, unsigned code) {
-    const auto put = [&out](unsigned byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
-    const auto tail = [&](unsigned shift) { put(0x80U | ((code >> shift) & 0x3fU)); };
-    if (code < 0x80) {
-      put(code);
-    } else if (code < 0x800) {
-      put(0xc0U | (code >> 6U));
-      tail(0);
-    } else if (code < 0x10000) {
-      put(0xe0U | (code >> 12U));
-      tail(6);
-      tail(0);
-    } else {
-      put(0xf0U | (code >> 18U));
-      tail(12);
-      tail(6);
-      tail(0);
-    }
-  }
-
-  bool digits() {
-    const char* first = at_;
-    while (at_ != end_ && *at_ >= '0' && *at_ <= '9') ++at_;
-    return at_ != first;
-  }
-
-  py::object number(const JsonPlace& place) {
-    const char* first = at_;
-    bool whole = true;
-    take('-');
-    if (!take('0') && !digits()) {
-      at_ = first;
-      fail_expecting("a value");
-    }
-    if (take('.')) {
-      whole = false;
-      if (!digits()) fail_expecting("a digit");
-    }
-    if (at_ != end_ && (*at_ == 'e' || *at_ == 'E')) {
-      whole = false;
-      ++at_;
-      if (!take('+')) take('-');
-      if (!digits()) fail_expecting("a digit");
-    }
-    const std::string_view literal(first, static_cast<std::size_t>(at_ - first));
-    return whole ? integer(literal, place) : floating(literal, place);
-  }
-
-  static py::object integer(std::string_view literal, const JsonPlace& place) {
-    std::int64_t small = 0;
-    const auto [after, error] = std::from_chars(literal.data(), literal.data() + literal.size(), small);
-    if (error == std::errc()) return checked(PyLong_FromLongLong(small), place);
-    return big_integer(literal, place);
-  }
-
-  static py::object floating(std::string_view literal, const JsonPlace& place) {
-    // Not strtod: it reads by the locale of the application.
-    const double number = PyOS_string_to_double(std::string(literal).c_str(), nullptr, nullptr);
-    if (!std::isfinite(number)) refuse(place, "is a number beyond the range of a float");
-    return checked(PyFloat_FromDouble(number), place);
-  }
-
-  const char* begin_;
-  const char* at_;
-  const char* end_;
+  Keys& keys_;
 };
 
 [[noreturn]] void refuse_non_object(std::string_view found) {
-  refuse({}, "is " + std::string(found) + ", not an object",
-         R"(a state is an object, such as {"key": "value"})");
+  refuse_state({}, "is " + std::string(found) + ", not an object",
+               R"(a state is an object, such as {"key": "value"})");
 }
 
 std::string_view json_name(PyObject* object) {
@@ -361,17 +94,32 @@ std::string_view json_name(PyObject* object) {
 
 }  // namespace
 
-py::object to_python(const Json& state) {
+py::object Conversions::to_python(const Json& state) {
   if (state.is_null()) return checked(PyDict_New(), {});
   if (!state.is_object())
     refuse_non_object((state.is_array() ? "an " : "a ") + std::string(state.type_name()));
-  return walk(state, {});
+  const Use use(*kept_);
+  const WithoutCollection without_collection;
+  return Walk(use->keys).value(state, {});
 }
 
-py::object to_python(std::string_view state) {
-  py::object object = Scanner(state).whole();
+py::object Conversions::to_python(std::string_view state) {
+  {
+    const Use use(*kept_);
+    if (py::object read = use->reader.read(state, use->keys)) return read;
+  }
+  py::object object = scan(state);
   if (!PyDict_CheckExact(object.ptr())) refuse_non_object(json_name(object.ptr()));
   return object;
+}
+
+Conversions::Conversions() : kept_(std::make_unique<Kept>()) {}
+
+Conversions::~Conversions() = default;
+
+void Conversions::clear() noexcept {
+  const Use use(*kept_);
+  use->keys.clear();
 }
 
 }  // namespace pyhost::detail

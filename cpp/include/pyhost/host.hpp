@@ -30,21 +30,17 @@ class Host {
   Module load(std::string_view name);
 
   /// Loads, creates and runs: throws what these three throw.
-  Json run(std::string_view name, const Json& state = Json::object()) {
-    return load(name).create(state).run();
-  }
+  Json run(std::string_view name, const Json& state = {});
   template <JsonText T>
   Json run(std::string_view name, const T& state) {
-    return load(name).create(state).run();
+    return run_from_text(name, state);
   }
 
   /// The same with the result as JSON text.
-  std::string run_text(std::string_view name, const Json& state = Json::object()) {
-    return load(name).create(state).run_text();
-  }
+  std::string run_text(std::string_view name, const Json& state = {});
   template <JsonText T>
   std::string run_text(std::string_view name, const T& state) {
-    return load(name).create(state).run_text();
+    return run_text_from_text(name, state);
   }
 
   /// The Python that runs the modules.
@@ -61,6 +57,9 @@ class Host {
   static std::filesystem::path python_modules();
 
  private:
+  Json run_from_text(std::string_view name, std::string_view state);
+  std::string run_text_from_text(std::string_view name, std::string_view state);
+
   struct Data;
   std::unique_ptr<Data> data_;
 };

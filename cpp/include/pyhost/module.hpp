@@ -18,12 +18,15 @@ struct InstanceData;
 /// destroy one, also after the host is gone; a run then throws HostClosed.
 class Instance {
  public:
-  /// Calls `run()` and gives its result. Throws BadContract, ModuleRaised, InvalidResult.
-  Json run() const;
+  /// Calls `run()` and gives its result. Throws BadContract, ModuleRaised, InvalidResult. A temporary gives
+  /// its object up with the call.
+  Json run() const&;
+  Json run() &&;
 
   /// The same with the result as JSON text on one line: keys in Python's order, integers beyond 64
   /// bits exactly (up to the digits that `sys.set_int_max_str_digits` allows, 4,300 by default).
-  std::string run_text() const;
+  std::string run_text() const&;
+  std::string run_text() &&;
 
  private:
   friend class Module;
@@ -40,7 +43,7 @@ class Module {
   /// Calls the module's `create` with a fresh dict made from the state, which must be an object; null
   /// counts as `{}`, because that is what C++ makes of empty braces. Throws InvalidState, BadContract,
   /// ModuleRaised.
-  Instance create(const Json& state = Json::object()) const;
+  Instance create(const Json& state = {}) const;
 
   /// The same from JSON text, which is read exactly: integers as large as run_text() has them, keys in order.
   template <JsonText T>

@@ -1,0 +1,27 @@
+// Reads texts from stdin, each after a line with its size, and answers in the same form with what a module is
+// given for it and what it looks like to Python: the "ok" of a text, or the "no" and the reason.
+#include <iostream>
+#include <pyhost/pyhost.hpp>
+#include <string>
+
+namespace {
+
+void answer(const char* verdict, const std::string& text) {
+  std::cout << verdict << ' ' << text.size() << '\n' << text << std::flush;
+}
+
+}  // namespace
+
+int main() {
+  pyhost::Host host({.module_paths = {PYHOST_FIXTURES}});
+  const pyhost::Module module = host.load("shows_its_state");
+  for (std::string line; std::getline(std::cin, line);) {
+    std::string text(std::stoul(line), '\0');
+    std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
+    try {
+      answer("ok", module.create(text).run_text());
+    } catch (const pyhost::Error& error) {
+      answer("no", error.what());
+    }
+  }
+}
