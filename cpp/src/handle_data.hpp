@@ -2,8 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "enter.hpp"
 #include "python.hpp"
@@ -13,10 +15,25 @@ namespace pyhost::detail {
 /// Outlives the host in every handle that the host gave out, and tells them whether it is open.
 struct HostLife {
   std::atomic<bool> open = true;
+  std::function<void(const Error&)> on_error = {};
 
   /// Throws HostClosed once the host is closed.
   void must_be_open(std::string_view module) const;
+
+  /// Tells on_error of an error that came out of a module. The caller does not hold the GIL.
+  void tell(const Error& error) const noexcept;
 };
+
+/// Does the action; an error of it is told to the host's on_error before it goes on to the caller.
+template <class Action>
+auto telling(const HostLife& host, Action action) {
+  try {
+    return action();
+  } catch (const Error& error) {
+    host.tell(error);
+    throw;
+  }
+}
 
 struct ModuleData {
   std::shared_ptr<HostLife> host;

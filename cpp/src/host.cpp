@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <atomic>
 
+#include "baseline.hpp"
 #include "enter.hpp"
 #include "handle_data.hpp"
+#include "hint.hpp"
 #include "interpreter.hpp"
 #include "module_name.hpp"
 #include "module_path.hpp"
@@ -48,8 +50,10 @@ struct Host::Data {
 
 Host::Host(Options options) : data_(std::make_unique<Data>()) {
   data_->paths = detail::find_module_paths(options.module_paths);
+  data_->life->on_error = std::move(options.on_error);
   detail::start_interpreter();
   const Enter enter;
+  detail::keep_baseline();
   data_->modules = std::make_unique<detail::Namespace>(data_->paths);
 }
 
@@ -67,8 +71,13 @@ Host::~Host() {
 
 namespace {
 
-bool is_import_machinery(const Frame& frame) {
-  return frame.file.starts_with("<frozen importlib") || frame.file.ends_with("/importlib/__init__.py");
+// "did you mean 'pricing'?", or nothing.
+std::string close_names_hint(const std::string& name, const detail::ModulePaths& paths) {
+  std::string hint;
+  for (const std::string& close : detail::close_names(name, detail::list_names(paths, name))) {
+    hint += (hint.empty() ? "did you mean '" : " or '") + close + "'";
+  }
+  return hint.empty() ? hint : hint + "?";
 }
 
 [[noreturn]] void throw_not_found(const std::string& name, const detail::ModulePaths& paths) {
@@ -76,50 +85,64 @@ bool is_import_machinery(const Frame& frame) {
   for (const std::filesystem::path& path : paths) {
     looked += (looked.empty() ? "" : ", ") + (path / "modules").string();
   }
-  std::string hint;
-  for (const std::string& close : detail::close_names(name, detail::list_names(paths, name))) {
-    hint += (hint.empty() ? "did you mean '" : " or '") + close + "'";
-  }
-  if (hint.empty() && name.ends_with(".py")) hint = "give the module's name without .py";
   throw Error({.kind = ErrorKind::ModuleNotFound,
                .phase = Phase::Find,
                .module = name,
                .message = "no module " + detail::quoted_name(name) + "; " +
                           (looked.empty() ? "there is no module path to look in" : "looked in " + looked),
-               .hint = hint.empty() ? hint : hint + "?"});
+               .hint = close_names_hint(name, paths)});
+}
+
+// The module that `import modules.x` or `from modules import x` did not find; empty for other errors.
+std::string missing_module(const PythonException& raised) {
+  constexpr std::string_view package = "modules.";
+  constexpr std::string_view from_package = "cannot import name '";
+  if (raised.type == "ModuleNotFoundError" && raised.import_name.starts_with(package)) {
+    return raised.import_name.substr(package.size());
+  }
+  if (raised.type != "ImportError" || raised.import_name != "modules") return {};
+  if (!raised.message.starts_with(from_package)) return {};
+  const std::string rest = raised.message.substr(from_package.size());
+  return rest.substr(0, rest.find('\''));
 }
 
 // Not found and broken look alike: a ModuleNotFoundError means that the module itself is missing only if
 // it names the module or one of its parents, and nothing but the import machinery had run by then.
 [[noreturn]] void throw_not_imported(const std::string& name, const detail::ModulePaths& paths) {
-  const std::string missing = detail::missing_name();
   PythonException raised = detail::take_exception();
-  const bool ours = !missing.empty() && ("modules." + name + ".").starts_with(missing + ".");
-  if (ours && std::ranges::all_of(raised.frames, is_import_machinery)) throw_not_found(name, paths);
+  const std::string& missing = raised.import_name;
+  const bool not_found = raised.type == "ModuleNotFoundError" && !missing.empty();
+  const bool ours = not_found && ("modules." + name + ".").starts_with(missing + ".");
+  const auto is_machinery = [](const Frame& frame) { return origin_of(frame) == Origin::Machinery; };
+  if (ours && std::ranges::all_of(raised.frames, is_machinery)) throw_not_found(name, paths);
 
-  std::string hint;
-  if (raised.type == "SyntaxError" && raised.message.starts_with("Missing parentheses in call to")) {
-    hint = "this looks like Python 2: in Python 3 print is a function, print(\"...\")";
-  }
+  const std::string another = missing_module(raised);
+  const std::string hint = another.empty() ? detail::hint_for(raised) : close_names_hint(another, paths);
   throw Error({.kind = ErrorKind::ImportFailed,
                .phase = Phase::Import,
                .module = name,
                .message = "module '" + name + "' could not be imported: " + detail::one_line(raised),
-               .hint = std::move(hint),
+               .hint = hint,
                .exception = std::move(raised)});
 }
 
 }  // namespace
 
 Module Host::load(std::string_view name) {
-  detail::check_module_name(name);
-  const std::string asked(name);
-  const Enter enter;
-  data_->modules->restore();
-  py::object module = data_->modules->import(asked);
-  detail::flush_output();
-  if (!module) throw_not_imported(asked, data_->paths);
-  return Module(detail::read_module(data_->life, asked, std::move(module)));
+  return detail::telling(*data_->life, [&] {
+    detail::check_module_name(name);
+    const std::string asked(name);
+    const Enter enter;
+    if (!data_->modules->has(asked)) {
+      detail::restore_baseline();
+      detail::refuse_ambiguous(data_->paths, asked);
+    }
+    data_->modules->restore();
+    py::object module = data_->modules->import(asked);
+    detail::flush_output();
+    if (!module) throw_not_imported(asked, data_->paths);
+    return Module(detail::read_module(data_->life, asked, std::move(module)));
+  });
 }
 
 }  // namespace pyhost

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "pyhost/error.hpp"
 #include "pyhost/json.hpp"
 #include "pyhost/module.hpp"
 
@@ -17,6 +19,11 @@ struct Options {
   /// Folders that hold a `modules` folder; the first that has a name wins. If empty: `./python_modules`,
   /// then `.`, each if it holds `modules`, then the modules that were installed with pyhost.
   std::vector<std::filesystem::path> module_paths = {};
+
+  /// Sees every error that comes out of a module (ImportFailed, BadContract, ModuleRaised, InvalidResult)
+  /// before the caller does, on the caller's thread, without the GIL; several threads may call it at once.
+  /// It cannot change the error; what it throws is dropped, and errors of what it runs itself are not told.
+  std::function<void(const Error&)> on_error = {};
 };
 
 /// The process's Python, open for modules. One host is open at a time; any thread may call it. CPython

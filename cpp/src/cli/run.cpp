@@ -166,6 +166,17 @@ std::string seconds_since(std::chrono::steady_clock::time_point start) {
   return Json(std::round(passed.count() * 1e6) / 1e6).dump();
 }
 
+// Colour is for people: never in a file or a pipe, nor where NO_COLOR says so.
+void print(const Error& error) {
+  const auto is_set = [](const char* name) {
+    const char* value = std::getenv(name);
+    return value != nullptr && *value != '\0';
+  };
+  const bool colour = isatty(STDERR_FILENO) != 0 && is_set("TERM") &&
+                      std::strcmp(std::getenv("TERM"), "dumb") != 0 && !is_set("NO_COLOR");
+  std::cerr << (colour ? "\x1b[1;31merror:\x1b[0m " : "error: ") << error.rendered({.colour = colour});
+}
+
 int run(const Arguments& arguments) {
   const std::string state = with_parameters(state_text(arguments.state), arguments.parameters);
   const Output output(arguments);
@@ -187,7 +198,7 @@ int run(const Arguments& arguments) {
                         ",\"error\":" + error.to_json().dump(-1, ' ', false, shown) +
                         ",\"seconds\":" + seconds_since(start) + "}");
     } else {
-      std::cerr << "error: " << error.rendered();
+      print(error);
     }
     return exit_code(error.kind());
   }
