@@ -242,7 +242,7 @@ TEST_CASE("the host's on_error sees what comes out of a module before the caller
   CHECK(on == std::this_thread::get_id());
   REQUIRE_ERROR(import, ImportFailed, host.load("raises_in_import"));
   REQUIRE_ERROR(contract, BadContract, host.load("has_no_create"));
-  REQUIRE_ERROR(result, InvalidResult, host.run("returns_a_set"));
+  REQUIRE_ERROR(result, InvalidResult, host.run("gives_a_set"));
   CHECK(seen == std::vector<std::string>{"ModuleRaised", "ImportFailed", "BadContract", "InvalidResult"});
   // These are no module's doing.
   REQUIRE_ERROR(name, InvalidName, host.load("no name"));

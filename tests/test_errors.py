@@ -20,6 +20,7 @@ GOLDEN = Path(__file__).parent / "golden"
 BAD = {
     "creates_none": 3,
     "exits_in_import": 3,
+    "gives_a_set": 4,
     "has_an_unclosed_bracket": 3,
     "has_async_create": 3,
     "has_create_of_no_argument": 3,
@@ -57,7 +58,6 @@ BAD = {
     "raises_with_notes": 1,
     "raises_with_wide_characters": 1,
     "recurses_in_threes": 1,
-    "returns_a_set": 4,
     "uses_python2_names": 1,
     "writes_7_pm": 2,
 }  # fmt: skip

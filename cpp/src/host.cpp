@@ -71,13 +71,14 @@ Host::~Host() {
 
 namespace {
 
-// "did you mean 'pricing'?", or nothing.
+// "did you mean 'pricing'?" or the like; empty if nothing is close.
 std::string close_names_hint(const std::string& name, const detail::ModulePaths& paths) {
   std::string hint;
   for (const std::string& close : detail::close_names(name, detail::list_names(paths, name))) {
     hint += (hint.empty() ? "did you mean '" : " or '") + close + "'";
   }
-  return hint.empty() ? hint : hint + "?";
+  if (!hint.empty()) return hint + "?";
+  return name.ends_with(".py") ? "give the module's name without .py" : "";
 }
 
 [[noreturn]] void throw_not_found(const std::string& name, const detail::ModulePaths& paths) {
