@@ -95,9 +95,11 @@ def normal_text(text: str, version: str) -> str:
 
 
 def normal_json(value: Any, version: str) -> Any:
-    """The library's own lines belong to its version, and so does how deep Python is at first."""
+    """What lines a library has belongs to its version, and so does how deep Python is at first."""
     if isinstance(value, list):
-        return [normal_json(item, version) for item in value]
+        # Which lines the import machinery takes is its own affair.
+        own = [i for i in value if not (isinstance(i, dict) and i.get("origin") == "machinery")]
+        return [normal_json(item, version) for item in own]
     if not isinstance(value, dict):
         return value
     value = {key: normal_json(item, version) for key, item in value.items()}
