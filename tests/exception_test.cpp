@@ -23,7 +23,9 @@ Error error_of_code(Host& host, const std::string& code) {
   return *error;
 }
 
-PythonException raised_by(Host& host, const std::string& code) { return error_of_code(host, code).exception(); }
+PythonException raised_by(Host& host, const std::string& code) {
+  return error_of_code(host, code).exception();
+}
 
 }  // namespace
 
@@ -131,8 +133,7 @@ TEST_CASE("the members of groups are told, at most 20 of each, 10 levels deep an
   CHECK(group.exception().members[0].message == "row 1");
   CHECK(group.exception().members[1].members.at(1).message == "[Errno 5] gone");
 
-  const std::string group_class =
-      "class G(Exception):\n def __init__(self, es): self.exceptions = es\n";
+  const std::string group_class = "class G(Exception):\n def __init__(self, es): self.exceptions = es\n";
   const PythonException wide =
       raised_by(host, group_class + "raise G([ValueError(i) for i in range(100000)])");
   CHECK(wide.members.size() == 20);
@@ -145,7 +146,9 @@ TEST_CASE("the members of groups are told, at most 20 of each, 10 levels deep an
   CHECK(depth == 10);
   CHECK(at->members_left_out == 1);
   const PythonException broad = raised_by(
-      host, group_class + "g = ValueError(1)\nfor i in range(5): g = G([G([g, ValueError(2)]) for i in range(9)])\nraise g");
+      host,
+      group_class +
+          "g = ValueError(1)\nfor i in range(5): g = G([G([g, ValueError(2)]) for i in range(9)])\nraise g");
   const auto count = [](const auto& self, const PythonException& of) -> int {
     int all = 1;
     for (const PythonException& member : of.members) all += self(self, member);
@@ -178,11 +181,12 @@ TEST_CASE("recursion is folded, and of a long traceback both ends are kept") {
   REQUIRE(frames.size() >= 4);
   CHECK(frames[3].repeated_frames == 3);
   CHECK(frames[3].repeated_times >= 39);
-  const PythonException varied = raised_by(host,
-                                           "names = {}\n"
-                                           "for i in range(400): exec(f'def f{i}(): return f{i+1}()', names)\n"
-                                           "names['f400'] = lambda: 1 / 0\n"
-                                           "names['f0']()");
+  const PythonException varied =
+      raised_by(host,
+                "names = {}\n"
+                "for i in range(400): exec(f'def f{i}(): return f{i+1}()', names)\n"
+                "names['f400'] = lambda: 1 / 0\n"
+                "names['f0']()");
   CHECK(varied.frames.size() == 100);
   CHECK(varied.frames_left_out > 300);
   CHECK(varied.frames[99].function == "<lambda>");

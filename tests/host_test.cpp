@@ -80,18 +80,6 @@ TEST_CASE("any thread may load, create and run") {
   CHECK(right == 400);
 }
 
-TEST_CASE("an error may be read on another thread after its host is gone") {
-  std::optional<Error> kept;
-  {
-    Host host(over_fixtures());
-    kept = test::error_of([&] { return host.run("raises_in_create"); });
-  }
-  REQUIRE(kept.has_value());
-  std::string what;
-  std::thread([&] { what = Error(*kept).what(); }).join();
-  CHECK(what.find("bad threshold: -3") != std::string::npos);
-}
-
 TEST_CASE("a handle that outlives its host says so when it is used, and may be destroyed anywhere") {
   std::optional<Module> module;
   std::optional<Instance> instance;

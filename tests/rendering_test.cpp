@@ -6,7 +6,9 @@ using namespace pyhost;
 
 namespace {
 
-std::string rendered(Error::Data data, const Rendering& how = {}) { return Error(std::move(data)).rendered(how); }
+std::string rendered(Error::Data data, const Rendering& how = {}) {
+  return Error(std::move(data)).rendered(how);
+}
 
 Error::Data raised(PythonException exception) {
   return {.kind = ErrorKind::ModuleRaised,
@@ -72,8 +74,9 @@ TEST_CASE("recursion and what was left out are said in one line each") {
 }
 
 TEST_CASE("what Python gave cannot act on the terminal, and cannot pass for a line of ours") {
-  const std::string text = rendered(
-      raised({.type = "ValueError", .message = "\x1b[31m \xc2\x9b \xe2\x80\xae\r\nerror: \xff \x7f \xf0\x9f\x98\x80"}));
+  const std::string text =
+      rendered(raised({.type = "ValueError",
+                       .message = "\x1b[31m \xc2\x9b \xe2\x80\xae\r\nerror: \xff \x7f \xf0\x9f\x98\x80"}));
   CHECK(text ==
         "module 'm' raised ValueError: \\x1b[31m \\x9b \\u202e\\x0d\n"
         "    error: \\xff \\x7f \xf0\x9f\x98\x80\n");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -96,10 +97,8 @@ def run(root: Path, fault: Fault) -> tuple[int, bytes, bytes]:
             patience = SECONDS_FOR_WHAT_NEVER_RETURNS if fault["id"] in BEYOND_US else 60
             status = child.wait(patience)
         finally:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             child.wait()
             os.close(reader)
             os.close(writer)

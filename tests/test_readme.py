@@ -49,7 +49,9 @@ def test_every_console_block_prints_what_it_shows(program: str, tmp_path: Path) 
                 ["bash", "-c", f"pyhost() {{ {program} \"$@\"; }}; {real}"],
                 cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=clean_environment(),
             )  # fmt: skip
-            assert without_carets(done.stdout.replace(f"{tmp_path}/", "")) == without_carets(shown), command
+            assert without_carets(done.stdout.replace(f"{tmp_path}/", "")) == without_carets(
+                shown
+            ), command
             ran += 1
     assert ran >= 4
 

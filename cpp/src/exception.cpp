@@ -31,8 +31,7 @@ PyBaseExceptionObject* fields(PyObject* exception) {
 // From the type object itself, because a metaclass may lie about __name__ or raise.
 std::string qualified_name(PyTypeObject* type) {
   if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0) return type->tp_name;
-  const std::string name =
-      text_of(reinterpret_cast<PyHeapTypeObject*>(type)->ht_qualname, longest_name);
+  const std::string name = text_of(reinterpret_cast<PyHeapTypeObject*>(type)->ht_qualname, longest_name);
   PyObject* module = type->tp_dict != nullptr ? PyDict_GetItemString(type->tp_dict, "__module__") : nullptr;
   const std::string home = text_of(module, longest_name);
   return home.empty() || home == "builtins" ? name : home + "." + name;
@@ -164,7 +163,8 @@ class Describer {
     if (!members) return;
     const Py_ssize_t size = PySequence_Fast_GET_SIZE(members.ptr());
     for (Py_ssize_t i = 0; i < size && i < PySequence_Fast_GET_SIZE(members.ptr()); ++i) {
-      if (described.members.size() == most_members || depth == deepest_group || read_ >= most_exceptions) break;
+      if (described.members.size() == most_members || depth == deepest_group || read_ >= most_exceptions)
+        break;
       const py::object member = share(PySequence_Fast_GET_ITEM(members.ptr(), i));
       if (PyExceptionInstance_Check(member.ptr()) == 0 || seen_.contains(member.ptr())) continue;
       described.members.push_back(whole(member.ptr(), longest_inner_message, depth + 1));

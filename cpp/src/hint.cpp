@@ -133,7 +133,8 @@ std::string import_hint(const PythonException& raised) {
 
 std::string hint_for_one(const PythonException& raised) {
   if (raised.type == "SyntaxError" || raised.type == "TabError") return syntax_hint(raised.message);
-  if (raised.type == "SystemExit") return "a module cannot end its host: return from run() instead of exiting";
+  if (raised.type == "SystemExit")
+    return "a module cannot end its host: return from run() instead of exiting";
   if (raised.type == "NameError") return name_hint(raised.message);
   if (raised.type == "ModuleNotFoundError") return import_hint(raised);
   return {};

@@ -33,7 +33,8 @@ Frame place_of(PyObject* object) {
   }
   PyErr_Clear();
   if (frame.line == 0) frame.line = 1;
-  if (!frame.file.empty() && !PyModule_Check(object)) frame.source = SourceFiles().line(frame.file, frame.line);
+  if (!frame.file.empty() && !PyModule_Check(object))
+    frame.source = SourceFiles().line(frame.file, frame.line);
   return frame;
 }
 

@@ -16,8 +16,8 @@ using ModulePaths = std::vector<std::filesystem::path>;
 /// that is no folder or holds no `modules` folder.
 ModulePaths find_module_paths(const ModulePaths& given);
 
-/// Throws ImportFailed if the name, or a parent of it, is both a file and a package in the path where it would be
-/// found: Python takes the package without a word, and that may not be the one that was meant.
+/// Throws ImportFailed if the name, or a parent of it, is both a file and a package in the path where it
+/// would be found: Python takes the package without a word, and that may not be the one that was meant.
 void refuse_ambiguous(const ModulePaths& paths, std::string_view name);
 
 /// Top-level names of the modules in all paths, or names in the packages of a dotted name's parents;

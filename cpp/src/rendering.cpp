@@ -84,8 +84,8 @@ class Renderer {
     if (begin == std::string::npos) return;
     const std::string_view text = std::string_view(frame.source).substr(begin);
     line(indent, dimmed ? coloured("2", detail::inert(text)) : detail::inert(text));
-    const std::string carets = under(text, frame.column - static_cast<int>(begin),
-                                     frame.end_column - static_cast<int>(begin));
+    const std::string carets =
+        under(text, frame.column - static_cast<int>(begin), frame.end_column - static_cast<int>(begin));
     if (!carets.empty()) line(indent, coloured("31", carets));
   }
 
@@ -100,8 +100,9 @@ class Renderer {
       // As wide as what stands above: a character that is shown as an escape is wider.
       const std::string above = detail::inert(text.substr(0, character.size));
       const bool tab = above == "\t";
-      const auto wide = above.size() == character.size ? static_cast<std::size_t>(detail::width(character.code))
-                                                       : above.size();
+      const auto wide = above.size() == character.size
+                            ? static_cast<std::size_t>(detail::width(character.code))
+                            : above.size();
       if (column < first) {
         before += tab ? "\t" : std::string(wide, ' ');
       } else {

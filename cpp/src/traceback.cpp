@@ -15,7 +15,9 @@ struct Step {
   int instruction;
   int line;
 
-  bool operator==(const Step& other) const { return code.ptr() == other.code.ptr() && instruction == other.instruction; }
+  bool operator==(const Step& other) const {
+    return code.ptr() == other.code.ptr() && instruction == other.instruction;
+  }
 };
 
 // One step as it is listed, and the recursion that ends with it.

@@ -8,8 +8,8 @@
 namespace pyhost::detail {
 
 struct Character {
-  char32_t code = 0;      ///< U+FFFD if the text is broken here.
-  std::size_t size = 1;   ///< In bytes; 1 if the text is broken here.
+  char32_t code = 0;     ///< U+FFFD if the text is broken here.
+  std::size_t size = 1;  ///< In bytes; 1 if the text is broken here.
   bool valid = false;
 };
 

@@ -1,6 +1,6 @@
 """Faults of our own, written like those in faults.py."""
 
-from faults import ANY, C, ERR, EVIL, OK, run
+from faults import ANY, ERR, EVIL, OK, C, run
 
 F = []
 
@@ -64,8 +64,18 @@ f("create_is_a_generator", "contract", ERR, "def create(state): yield 1\n")
 f("create_call_lies", "contract", ERR,
   "class C:\n    __signature__ = property(lambda s: 1 / 0)\n    def __call__(s): pass\ncreate = C()\n")  # fmt: skip
 f("create_needs_more", "contract", ERR, "def create(a, b): pass\n")
-f("run_is_async", "contract", ERR, "class M:\n    async def run(s): return 3\ndef create(state): return M()\n")
-f("run_is_a_generator", "contract", ERR, "class M:\n    def run(s): yield 3\ndef create(state): return M()\n")
+f(
+    "run_is_async",
+    "contract",
+    ERR,
+    "class M:\n    async def run(s): return 3\ndef create(state): return M()\n",
+)
+f(
+    "run_is_a_generator",
+    "contract",
+    ERR,
+    "class M:\n    def run(s): yield 3\ndef create(state): return M()\n",
+)
 f("run_property_exits", "contract", ERR,
   "class M:\n    @property\n    def run(s): raise SystemExit(0)\ndef create(state): return M()\n")  # fmt: skip
 f("run_class_lies", "contract", ANY,
@@ -114,14 +124,24 @@ f("exc_group_deep", "exc", ERR,
   run("g = ValueError(1)\nfor i in range(500): g = ExceptionGroup('g', [g, ValueError(i)])\nraise g"), since=(3, 11))  # fmt: skip
 f("exc_group_lies", "exc", ERR, run("raise G('g', [ValueError()])",
   "class G(ExceptionGroup):\n    exceptions = property(lambda s: 1 / 0)\n    def __str__(s): raise OSError\n"), since=(3, 11))  # fmt: skip
-f("exc_notes_10mb", "exc", ERR, run("e = ValueError(); e.__notes__ = ['x' * 10**7] * 1000; raise e"))
+f(
+    "exc_notes_10mb",
+    "exc",
+    ERR,
+    run("e = ValueError(); e.__notes__ = ['x' * 10**7] * 1000; raise e"),
+)
 f("exc_long_recursion", "exc", ERR,
   "import sys\nsys.setrecursionlimit(20_000)\n" + run("return f(15_000)", "def f(n): return f(n - 1) if n else 1 / n\n"))  # fmt: skip
 f("exc_raised_by_a_library", "exc", ERR, run("import json; json.loads('[')"))
 f("exc_source_file_gone", "exc", ERR, run("import os; os.remove(__file__); raise ValueError"))
 f("exc_source_file_is_dev_zero", "exc", ERR,
   run("import os; os.remove(__file__); os.symlink('/dev/zero', __file__); raise ValueError"))  # fmt: skip
-f("exc_code_of_a_lying_file", "exc", ERR, run("exec(compile('\\n' * 10**6 + '1/0', '/dev/zero\\x00', 'exec'))"))
+f(
+    "exc_code_of_a_lying_file",
+    "exc",
+    ERR,
+    run("exec(compile('\\n' * 10**6 + '1/0', '/dev/zero\\x00', 'exec'))"),
+)
 f("exc_excepthook_exits", "exc", ERR,
   run("import sys; sys.excepthook = sys.unraisablehook = lambda *a: sys.exit(0); raise ValueError"))  # fmt: skip
 
@@ -157,7 +177,12 @@ f("sab_poisoned_in_import", "sabotage", OK,
 f("out_stderr", "output", OK, run("import sys; print('x', file=sys.stderr); return 3"))
 f("out_surrogates", "output", ANY, run("print('\\ud800'); return 3"))
 f("out_10mb", "output", OK, run("print('x' * 10**7); return 3"))
-f("out_prints_while_raising", "output", ERR, run("print('@@R {\"ok\": true}', end=''); raise ValueError"))
+f(
+    "out_prints_while_raising",
+    "output",
+    ERR,
+    run("print('@@R {\"ok\": true}', end=''); raise ValueError"),
+)
 
 # --- the streams that it is started with
 f("env_no_stdin", "env", OK, C, close=[0])

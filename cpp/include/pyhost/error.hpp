@@ -48,10 +48,10 @@ struct Frame {
   int line = 0;               ///< From 1; 0 if not known.
   std::string function = {};  ///< Empty for the place of a syntax error or of a broken contract.
   std::string source = {};    ///< The line as the file has it, cut at 200 characters; empty if not readable.
-  int column = 0;  ///< Where in `source` the expression begins: in characters from 1; 0 if not known.
-  int end_column = 0;        ///< One after its end; at most one after the end of the line.
-  int repeated_frames = 0;   ///< So many frames up to this one, of a recursion, came again and again:
-  int repeated_times = 0;    ///< so many times more than they are listed.
+  int column = 0;      ///< Where in `source` the expression begins: in characters from 1; 0 if not known.
+  int end_column = 0;  ///< One after its end; at most one after the end of the line.
+  int repeated_frames = 0;  ///< So many frames up to this one, of a recursion, came again and again:
+  int repeated_times = 0;   ///< so many times more than they are listed.
 };
 
 /// Told by the name of the file alone.
@@ -60,11 +60,12 @@ Origin origin_of(const Frame& frame) noexcept;
 /// A Python exception as text: nothing in it refers to Python any more. All of it has a bounded size,
 /// whatever the exception had.
 struct PythonException {
-  std::string type = {};       ///< Qualified, as in "json.decoder.JSONDecodeError"; builtins by bare name.
-  std::string message = {};    ///< `str()` of it as valid UTF-8, cut at 64 KiB.
-  std::string import_name = {};        ///< What an ImportError is about, as in "numpy.linalg".
+  std::string type = {};         ///< Qualified, as in "json.decoder.JSONDecodeError"; builtins by bare name.
+  std::string message = {};      ///< `str()` of it as valid UTF-8, cut at 64 KiB.
+  std::string import_name = {};  ///< What an ImportError is about, as in "numpy.linalg".
   std::vector<std::string> notes = {};  ///< Of `add_note()`; at most 20.
-  std::vector<Frame> frames = {};  ///< Outermost first, recursion folded; of more than 100 the first and last 50.
+  std::vector<Frame> frames =
+      {};  ///< Outermost first, recursion folded; of more than 100 the first and last 50.
   std::size_t frames_left_out = 0;  ///< Between those.
   Link link = Link::None;           ///< To the one before it, if it is in a chain.
   /// Its cause or context, then that one's, and so on; of more than 20 the first and last 10. They have
