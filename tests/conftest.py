@@ -20,6 +20,7 @@ HIDING = (
     "PYTHONHOME",
     "VIRTUAL_ENV",
     "PYHOST_MODULE_PATH",
+    "PYHOST_VENV",
 )
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -53,6 +54,16 @@ def pyhost(program: str, tmp_path: Path) -> Run:
         )
 
     return run
+
+
+def cached(name: str) -> str:
+    """What CMake's cache has under this name for the build that is tested."""
+    for line in (
+        Path(os.environ.get("PYHOST_BUILD", "."), "CMakeCache.txt").read_text().splitlines()
+    ):
+        if line.startswith(name + ":"):
+            return line.partition("=")[2]
+    return ""
 
 
 def without_index(problem: str) -> None:

@@ -64,7 +64,7 @@ BAD = {
 GOOD = {
     "counts_imports", "evaluates", "gets_its_run_late", "imports_another", "imports_json",
     "keeps_its_state", "leaves_a_file_open", "prints", "returns_state", "wins",
-    "writes_to_a_broken_pipe", "__init__",
+    "writes_to_a_broken_pipe", "waits", "runs_cpython_tests", "__init__",
 }  # fmt: skip
 STATES = {"raises_in_run": '{"what": "exit"}', "has_on_error": '{"then": "raise"}'}
 NAMES = {"writes_7_pm": "7_pm.py", "no_such_module": "retruns_state"}  # files that are no modules'

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, clean_environment, make_venv, without_index
+from conftest import ROOT, cached, clean_environment, make_venv, without_index
 
 BUILD = os.environ.get("PYHOST_BUILD", "")
 CONSUMER = ROOT / "tests" / "consumer"
@@ -28,13 +28,6 @@ def call(*words: object, **options: object) -> str:
     )
     assert done.returncode == 0, f"{words} said:\n{done.stdout}"
     return str(done.stdout)
-
-
-def cached(name: str) -> str:
-    for line in Path(BUILD, "CMakeCache.txt").read_text().splitlines():
-        if line.startswith(name + ":"):
-            return line.partition("=")[2]
-    return ""
 
 
 @pytest.fixture(scope="module")

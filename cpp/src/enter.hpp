@@ -9,22 +9,42 @@
 
 namespace pyhost::detail {
 
+/// Why nobody may enter any more.
+enum class Door { Open, Ended, Forked };
+
+/// Shuts the door to Python, or opens it again: no new Enter succeeds while it is shut.
+void set_door(Door door) noexcept;
+
 /// Holds the GIL on the current thread for as long as it lives; may be nested.
 /// Throws HostClosed once the end of the process has begun, because a thread that waits for the GIL
-/// then might wait for ever.
+/// then might wait for ever, and in a child that the application forked, where there is no thread to give it.
 class Enter {
  public:
   Enter();
+
+  /// For the end itself: enters whatever the door says.
+  static Enter at_the_end() noexcept { return Enter(PyGILState_Ensure()); }
+
   ~Enter();
   Enter(const Enter&) = delete;
   Enter& operator=(const Enter&) = delete;
 
  private:
+  explicit Enter(PyGILState_STATE state) : state_(state) {}
   PyGILState_STATE state_;
 };
 
-/// Shuts the door: no new Enter succeeds from here on.
-void shut_door() noexcept;
+/// Lets the GIL go for as long as it lives, around what may take long or call back.
+class Leave {
+ public:
+  Leave() : thread_(PyEval_SaveThread()) {}
+  ~Leave() { PyEval_RestoreThread(thread_); }
+  Leave(const Leave&) = delete;
+  Leave& operator=(const Leave&) = delete;
+
+ private:
+  PyThreadState* thread_;
+};
 
 /// Gives up references that need the GIL, from any thread, at any time: after the end they leak.
 template <class... Objects>

@@ -11,6 +11,7 @@
 #include "interpreter.hpp"
 #include "module_name.hpp"
 #include "module_path.hpp"
+#include "output.hpp"
 #include "pyhost/error.hpp"
 
 namespace pyhost {
@@ -46,28 +47,38 @@ struct Host::Data {
   detail::ModulePaths paths;
   std::shared_ptr<detail::HostLife> life = std::make_shared<detail::HostLife>();
   std::unique_ptr<detail::Namespace> modules = {};
+  std::unique_ptr<detail::Redirection> redirection = {};
+  Environment environment = {};
 };
 
 Host::Host(Options options) : data_(std::make_unique<Data>()) {
   data_->paths = detail::find_module_paths(options.module_paths);
-  data_->life->on_error = std::move(options.on_error);
-  detail::start_interpreter();
+  data_->life->on_error = options.on_error;
+  data_->environment = detail::start_interpreter(options, data_->paths);
   const Enter enter;
   detail::keep_baseline();
   data_->modules = std::make_unique<detail::Namespace>(data_->paths);
+  if (options.on_output) data_->redirection = std::make_unique<detail::Redirection>(options.on_output);
 }
 
 Host::~Host() {
-  data_->life->open = false;
   try {
     const Enter enter;
+    data_->redirection.reset();  // which may call the application back for the last time
+    data_->life->open = false;
     data_->modules->remove();
     detail::flush_output();
   } catch (const Error&) {
     // The process is ending: what could be flushed was flushed by then.
+    data_->life->open = false;
     static_cast<void>(data_->modules.release());
+    static_cast<void>(data_->redirection.release());
   }
 }
+
+const Environment& Host::environment() const noexcept { return data_->environment; }
+
+bool Host::interrupted() const noexcept { return detail::was_interrupted(); }
 
 namespace {
 
@@ -139,10 +150,10 @@ Module Host::load(std::string_view name) {
       detail::refuse_ambiguous(data_->paths, asked);
     }
     data_->modules->restore();
-    py::object module = data_->modules->import(asked);
-    detail::flush_output();
+    const py::object module =
+        detail::with_output_flushed(data_->modules->import(asked).release().ptr(), asked);
     if (!module) throw_not_imported(asked, data_->paths);
-    return Module(detail::read_module(data_->life, asked, std::move(module)));
+    return Module(detail::read_module(data_->life, asked, module));
   });
 }
 

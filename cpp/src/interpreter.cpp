@@ -1,12 +1,22 @@
-// Start and end of the one CPython.
+// Start of the one CPython, or its being joined.
 #include "interpreter.hpp"
 
+#include <dlfcn.h>
+#include <pthread.h>
+#include <unistd.h>
+
 #include <array>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <mutex>
+#include <optional>
 #include <string>
 
+#include "ending.hpp"
 #include "enter.hpp"
+#include "output.hpp"
 #include "pyhost/error.hpp"
 
 namespace pyhost::detail {
@@ -15,9 +25,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Set by CMake: the Python that this library was built for.
-const fs::path built_home = PYHOST_PYTHON_HOME;
-const fs::path built_executable = PYHOST_PYTHON_EXECUTABLE;
+std::mutex starting;
+std::optional<Environment> running;  // once Python runs; guarded by `starting`
+std::atomic<bool> interrupted = false;
+std::atomic<bool> stand_in_allowed = false;
 
 [[noreturn]] void refuse(std::string message, std::string hint) {
   throw Error({.kind = ErrorKind::StartupFailed,
@@ -26,130 +37,232 @@ const fs::path built_executable = PYHOST_PYTHON_EXECUTABLE;
                .hint = std::move(hint)});
 }
 
-// A missing standard library is the most frequent reason for a failed start, and one we can see before.
-void check_home() {
-  constexpr const char* version = "python" PYHOST_PYTHON_VERSION;
-  std::string digits(version);
-  std::erase(digits, '.');
-  const fs::path landmark = built_home / PYHOST_PYTHON_LIBDIR / version / "encodings" / "__init__.py";
-  const fs::path zip = built_home / PYHOST_PYTHON_LIBDIR / (digits + ".zip");
-  std::error_code failed;
-  if (fs::exists(landmark, failed) || fs::exists(zip, failed)) return;
-  refuse("Python's standard library is missing: " + landmark.string() + " does not exist",
-         std::string("install Python ") + PYHOST_PYTHON_VERSION + " in " + built_home.string() +
-             ", or build pyhost for the Python that is there");
-}
+// What CPython would look for is told, so that every version of it finds the same.
+class Config {
+ public:
+  Config() { PyConfig_InitPythonConfig(&config_); }
+  ~Config() { PyConfig_Clear(&config_); }
+  Config(const Config&) = delete;
+  Config& operator=(const Config&) = delete;
 
-void check_status(const PyStatus& status, PyConfig& config) {
-  if (PyStatus_Exception(status) == 0) return;
-  const std::string reason = status.err_msg != nullptr ? status.err_msg : "it asked to exit";
-  PyConfig_Clear(&config);
-  refuse("Python did not start: " + reason, "check the Python in " + built_home.string());
-}
+  PyConfig* operator->() { return &config_; }
+  void set(wchar_t*& member, const fs::path& value) {
+    check(PyConfig_SetBytesString(&config_, &member, value.c_str()));
+  }
+  void append(PyWideStringList& list, const fs::path& value) {
+    check(PyWideStringList_Append(&list, value.wstring().c_str()));
+  }
+  void set_argv(const char* program) {
+    std::string word = program;
+    std::array<char*, 1> argv{word.data()};
+    check(PyConfig_SetBytesArgv(&config_, 1, argv.data()));
+  }
+  void start() { check(Py_InitializeFromConfig(&config_)); }
+  static void check(const PyStatus& status) {
+    if (PyStatus_Exception(status) == 0) return;
+    refuse(std::string("Python did not start: ") +
+               (status.err_msg != nullptr ? status.err_msg : "it asked to exit"),
+           "`pyhost doctor` looks at the Python that is there");
+  }
 
-void initialize() {
+ private:
+  PyConfig config_;
+};
+
+void prepare(const Options& options) {
   PyPreConfig preconfig;
   PyPreConfig_InitPythonConfig(&preconfig);
   preconfig.utf8_mode = 1;
-  preconfig.use_environment = 0;
+  preconfig.use_environment = options.use_environment ? 1 : 0;
   preconfig.parse_argv = 0;
   preconfig.configure_locale = 0;  // the locale is the application's
 #ifdef PYHOST_SANITIZED
   preconfig.allocator = PYMEM_ALLOCATOR_MALLOC;  // what pymalloc holds, LeakSanitizer cannot see
 #endif
-  const PyStatus prepared = Py_PreInitialize(&preconfig);
-
-  PyConfig config;
-  PyConfig_InitPythonConfig(&config);
-  check_status(prepared, config);
-  config.use_environment = 0;
-  config.parse_argv = 0;
-  config.install_signal_handlers = 0;
-  char program[] = "pyhost";
-  std::array<char*, 1> argv{program};
-  check_status(PyConfig_SetBytesArgv(&config, 1, argv.data()), config);
-  check_status(PyConfig_SetBytesString(&config, &config.home, built_home.c_str()), config);
-  check_status(PyConfig_SetBytesString(&config, &config.executable, built_executable.c_str()), config);
-  check_status(Py_InitializeFromConfig(&config), config);
-  PyConfig_Clear(&config);
+  Config::check(Py_PreInitialize(&preconfig));
 }
 
-// A call at the end, where there is nobody left to tell of a failure but stderr. What no module imported
-// has nothing to end.
-void call_at_end(const char* module, const char* function) {
-  const py::object name = own(PyUnicode_FromString(module));
-  const py::object imported = name ? own(PyImport_GetModule(name.ptr())) : py::object();
-  if (!imported) return PyErr_Clear();
-  const py::object done = own(PyObject_CallMethod(imported.ptr(), function, nullptr));
-  if (!done) PyErr_WriteUnraisable(nullptr);
+void initialize(const Options& options, const Environment& environment) {
+  prepare(options);
+  Config config;
+  config->use_environment = options.use_environment ? 1 : 0;
+  config->parse_argv = 0;
+  config->install_signal_handlers = 0;
+  config.set_argv(program_invocation_name);
+  config.append(config->xoptions, "utf8=1");  // multiprocessing starts its children with the same options
+  config.set(config->home, environment.home);
+  config.set(config->executable, environment.executable);
+  config.set(config->base_executable, find_executable({}, environment.home));
+  config.start();
 }
 
-// Files that a module left open: without a teardown nobody else writes out what they hold back.
-void flush_open_files() {
-  const py::object io = own(PyImport_ImportModule("_io"));
-  const py::object gc = own(PyImport_ImportModule("gc"));
-  const py::object base = io ? own(PyObject_GetAttrString(io.ptr(), "_IOBase")) : py::object();
-  const py::object objects = gc ? own(PyObject_CallMethod(gc.ptr(), "get_objects", nullptr)) : py::object();
-  for (Py_ssize_t i = base && objects ? PyList_Size(objects.ptr()) : 0; i-- > 0;) {
-    PyObject* object = PyList_GET_ITEM(objects.ptr(), i);
-    if (PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject*>(base.ptr())) == 0) continue;
-    const py::object flushed = own(PyObject_CallMethod(object, "flush", nullptr));
-    if (!flushed) PyErr_Clear();  // closed, detached, or its disk is full
+// In a plug-in that was loaded RTLD_LOCAL, nobody but the plug-in sees the libpython that came with it;
+// extension modules need it in the global scope.
+void make_symbols_global(const fs::path& library) {
+  void* handle = dlopen(library.c_str(), RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL);
+  if (handle != nullptr) dlclose(handle);
+}
+
+// A child that the application forks has none of Python's threads but this one, which does not hold the GIL.
+// One that Python forks (os.fork, multiprocessing) is made whole by Python itself, and may enter.
+void guard_forks() {
+  pthread_atfork(nullptr, nullptr, [] { set_door(Door::Forked); });
+  static PyMethodDef open{"pyhost_enters_child",
+                          [](PyObject*, PyObject*) -> PyObject* {
+                            set_door(Door::Open);
+                            return share(Py_None).release().ptr();
+                          },
+                          METH_NOARGS, nullptr};
+  const py::object function = must(PyCFunction_New(&open, nullptr), "guarding forks");
+  const py::object names = must(Py_BuildValue("{sO}", "after_in_child", function.ptr()), "guarding forks");
+  const py::object os = must(PyImport_ImportModule("os"), "guarding forks");
+  const py::object guard = must(PyObject_GetAttrString(os.ptr(), "register_at_fork"), "guarding forks");
+  must(PyObject_Call(guard.ptr(), py::tuple().ptr(), names.ptr()), "guarding forks");
+}
+
+// As signal.default_int_handler, but it leaves a note for was_interrupted().
+PyObject* interrupt(PyObject* /*self*/, PyObject* /*signal and frame*/) {
+  interrupted = true;
+  PyErr_SetNone(PyExc_KeyboardInterrupt);
+  return nullptr;
+}
+
+// The mere import of `signal` (asyncio does it) makes CPython take SIGINT, even if it was told not to at the
+// start (github.com/python/cpython/issues/111400). It is imported here and now, and SIGINT given back.
+void settle_signals(const Options& options) {
+  const py::object signal = must(PyImport_ImportModule("_signal"), "importing _signal");
+  const py::object current =
+      must(PyObject_CallMethod(signal.ptr(), "getsignal", "i", SIGINT), "reading SIGINT");
+  const py::object taken =
+      must(PyObject_GetAttrString(signal.ptr(), "default_int_handler"), "finding default_int_handler");
+  const bool is_free = PyLong_Check(current.ptr()) && PyLong_AsLong(current.ptr()) == 0;  // SIG_DFL
+  if (current.is(taken) || is_free) {
+    py::object handler = must(PyLong_FromLong(0), "giving SIGINT back");
+    if (options.interruptible) {
+      // In the place of CPython's: asyncio steps aside for what is called default_int_handler only.
+      static PyMethodDef method{"default_int_handler", interrupt, METH_VARARGS, nullptr};
+      handler = must(PyCFunction_New(&method, nullptr), "making a handler of SIGINT");
+      if (PyObject_SetAttrString(signal.ptr(), "default_int_handler", handler.ptr()) != 0) {
+        must(nullptr, "setting default_int_handler");
+      }
+    }
+    must(PyObject_CallMethod(signal.ptr(), "signal", "iO", SIGINT, handler.ptr()), "settling SIGINT");
   }
-  PyErr_Clear();
-}
-
-// What Py_FinalizeEx does for a module's author, without its teardown: that would pull the interpreter
-// from under threads that still run, and under handles that still live.
-void end_interpreter() {
-  try {
-    const Enter enter;
-    shut_door();
-    call_at_end("threading", "_shutdown");
-    call_at_end("atexit", "_run_exitfuncs");
-    flush_output();
-    flush_open_files();
-  } catch (const Error&) {
-    // The door was shut before: there is nothing left to end.
+  // As under python3: a broken pipe and a full quota are errors that can be told, not the end of the process.
+  for (const char* name : {"SIGPIPE", "SIGXFSZ"}) {
+    const int number = name[3] == 'P' ? SIGPIPE : SIGXFSZ;
+    struct sigaction action{};
+    if (sigaction(number, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;
+    must(PyObject_CallMethod(signal.ptr(), "signal", "ii", number, 1 /* SIG_IGN */), "ignoring a signal");
   }
 }
 
-void flush(const char* stream) noexcept {
-  const py::object file = share(PySys_GetObject(stream));
-  if (!file || file.is_none()) return;
-  const py::object flushed = own(PyObject_CallMethod(file.ptr(), "flush", nullptr));
-  if (!flushed) PyErr_Clear();
+// What the look before the start cannot see: whether Python took what it was told, and its extension modules
+// load.
+void check_itself(const Environment& environment) {
+  const py::object prefix = share(PySys_GetObject("base_prefix"));
+  const char* utf8 = prefix && PyUnicode_Check(prefix.ptr()) ? PyUnicode_AsUTF8(prefix.ptr()) : nullptr;
+  if (utf8 == nullptr || fs::path(utf8) != environment.home) {
+    refuse("Python started with " + std::string(utf8 != nullptr ? utf8 : "nothing") + " as its home, not " +
+               environment.home.string(),
+           "`pyhost doctor` looks at the Python that is there");
+  }
+  if (own(PyImport_ImportModule("_json")) || PyErr_ExceptionMatches(PyExc_ModuleNotFoundError) != 0) {
+    return PyErr_Clear();  // a Python without it is unusual, but has what it needs
+  }
+  throw_raised(ErrorKind::StartupFailed, Phase::Start, {},
+               "Python started, but its extension modules do not load: ");
 }
 
-}  // namespace
+// Where there is no python binary, the program itself becomes one under another name; see python_main.hpp.
+fs::path make_stand_in(const fs::path& home) {
+  std::string folder = (fs::temp_directory_path() / "pyhost-python-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) return {};
+  static std::string made;
+  made = folder;
+  std::error_code failed;
+  const fs::path python = fs::path(folder) / ("python" + built_version());
+  fs::create_symlink(fs::read_symlink("/proc/self/exe", failed), python, failed);
+  fs::create_directory_symlink(home, fs::path(folder) / "home", failed);
+  std::atexit([] {
+    std::error_code ignored;
+    fs::remove_all(made, ignored);
+  });
+  return failed ? fs::path() : python;
+}
 
-void start_interpreter() {
-  static std::mutex mutex;
-  const std::lock_guard lock(mutex);
-  if (Py_IsInitialized() != 0) return;
-  check_home();
-  initialize();
+Environment start(const Options& options, const ModulePaths& paths) {
+  Environment environment = find_environment(options, paths);
+  if (environment.executable.empty() && stand_in_allowed)
+    environment.executable = make_stand_in(environment.home);
+  make_symbols_global(environment.library);
+  initialize(options, environment);
+  check_itself(environment);
+  settle_signals(options);
+  order_output();
+  guard_forks();
   // Here and now, so that threading takes this thread for the main one, and not the first that imports it:
   // else a thread that a module starts from another C++ thread is not waited for at the end.
   if (!own(PyImport_ImportModule("threading"))) PyErr_Clear();
   PyEval_SaveThread();
-  std::atexit(end_interpreter);
+  end_with_process();
+  return environment;
 }
 
-fs::path python_modules() {
-  std::error_code failed;
-  const fs::path program = fs::read_symlink("/proc/self/exe", failed);
-  const fs::path beside = program.parent_path().parent_path() / "share/pyhost/python_modules";
-  if (fs::is_directory(beside / "modules", failed)) return beside;
-  const bool in_build_tree = program.string().starts_with(PYHOST_BUILD_DIR "/");
-  const fs::path built = in_build_tree ? PYHOST_SOURCE_MODULES : PYHOST_INSTALLED_MODULES;
-  return fs::is_directory(built / "modules", failed) ? built : fs::path();
+fs::path path_in_sys(const char* name) {
+  const py::object object = share(PySys_GetObject(name));
+  const char* utf8 = object && PyUnicode_Check(object.ptr()) ? PyUnicode_AsUTF8(object.ptr()) : nullptr;
+  if (utf8 == nullptr) PyErr_Clear();
+  return utf8 != nullptr ? utf8 : "";
 }
 
-void flush_output() noexcept {
-  const py::error_scope kept;  // what the module raised is still to be told
-  flush("stdout");
-  flush("stderr");
+Environment join() {
+  check_library();
+  const Enter enter;
+  Environment environment = loaded_library();
+  environment.home = path_in_sys("base_prefix");
+  environment.executable = path_in_sys("executable");
+  if (const fs::path prefix = path_in_sys("prefix"); prefix != environment.home) {
+    environment.venv = prefix;
+    environment.venv_source = "the Python that runs already";
+  }
+  guard_forks();
+  end_with_python();
+  return environment;
 }
+
+// What a start could still have brought about, and a host that joins cannot.
+void check_wishes(const Options& options, const Environment& is) {
+  const auto same = [](const fs::path& a, const fs::path& b) {
+    std::error_code failed;
+    return fs::equivalent(a, b, failed);
+  };
+  const std::string hint =
+      "a process has one Python: name it where the first host is opened, or use another process";
+  if (!options.venv.empty() && !same(options.venv, is.venv)) {
+    refuse("Python runs already, " +
+               (is.venv.empty() ? "without a virtual environment" : "in " + is.venv.string()) + ", not in '" +
+               options.venv.string() + "'",
+           hint);
+  }
+  if (!options.home.empty() && !same(options.home, is.home)) {
+    refuse("Python runs already with the home " + is.home.string() + ", not '" + options.home.string() + "'",
+           hint);
+  }
+}
+
+}  // namespace
+
+Environment start_interpreter(const Options& options, const ModulePaths& paths) {
+  const std::lock_guard lock(starting);
+  set_shutdown_timeout(options.shutdown_timeout);
+  if (!running) running = Py_IsInitialized() != 0 ? join() : start(options, paths);
+  check_wishes(options, *running);
+  return *running;
+}
+
+bool was_interrupted() noexcept { return interrupted; }
+
+void allow_stand_in() noexcept { stand_in_allowed = true; }
 
 }  // namespace pyhost::detail

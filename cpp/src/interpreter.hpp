@@ -1,20 +1,21 @@
-// The process's one CPython: how it starts, how it flushes, how it ends.
+// The process's one CPython: how it starts, or is joined where it runs already.
 #pragma once
 
-#include <filesystem>
+#include "installation.hpp"
+#include "pyhost/environment.hpp"
+#include "pyhost/options.hpp"
 
 namespace pyhost::detail {
 
-/// Starts CPython by a PyConfig of our own unless it runs already, lets the GIL go, and sees to its end
-/// with the process. Throws StartupFailed; what can be known is checked before the start, because a
-/// failed start cannot be repeated in the same process.
-void start_interpreter();
+/// Sees to it that CPython runs: starts it by a PyConfig of our own, lets the GIL go, and ends it with the
+/// process; or joins the one that somebody else started, and leaves its end to them. Gives the Python that
+/// runs. Throws StartupFailed; what can be known is checked before the start.
+Environment start_interpreter(const Options& options, const ModulePaths& paths);
 
-/// The folder of pyhost's own Python files: beside the program, in the source tree if the program was
-/// built there, or where pyhost was installed. Empty if it is nowhere.
-std::filesystem::path python_modules();
+/// Whether SIGINT has reached Python's own handler since the start.
+bool was_interrupted() noexcept;
 
-/// Flushes sys.stdout and sys.stderr. The caller holds the GIL.
-void flush_output() noexcept;
+/// Says that this program calls python_main(), and so may stand in for a python binary.
+void allow_stand_in() noexcept;
 
 }  // namespace pyhost::detail

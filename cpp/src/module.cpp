@@ -3,7 +3,7 @@
 
 #include "convert.hpp"
 #include "handle_data.hpp"
-#include "interpreter.hpp"
+#include "output.hpp"
 #include "pyhost/error.hpp"
 #include "source.hpp"
 
@@ -189,8 +189,7 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
   const Enter enter;
   data->host->must_be_open(data->name);
   const py::object dict = convert_for(data->name, [&] { return to_python(state); });
-  py::object object = own(PyObject_CallOneArg(data->create.ptr(), dict.ptr()));
-  flush_output();
+  py::object object = with_output_flushed(PyObject_CallOneArg(data->create.ptr(), dict.ptr()), data->name);
   if (!object) throw_from_call(Phase::Create, *data, data->create.ptr(), 1, "create(state)");
   return std::make_shared<InstanceData>(data, std::move(object));
 }
@@ -225,8 +224,7 @@ auto run_instance(const InstanceData& data, Convert convert) {
   const std::string& name = data.module->name;
   data.module->host->must_be_open(name);
   const py::object run = find_run(data);
-  const py::object result = own(PyObject_CallNoArgs(run.ptr()));
-  flush_output();
+  const py::object result = with_output_flushed(PyObject_CallNoArgs(run.ptr()), name);
   if (!result) throw_from_call(Phase::Run, *data.module, run.ptr(), 0, "run()");
   return convert_for(name, [&] { return convert(result.ptr()); });
 }

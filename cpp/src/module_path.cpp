@@ -5,7 +5,6 @@
 #include <set>
 
 #include "enter.hpp"
-#include "interpreter.hpp"
 #include "pyhost/error.hpp"
 
 namespace pyhost::detail {

@@ -1,16 +1,14 @@
 // The namespace `modules` over all module paths.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "installation.hpp"
 #include "python.hpp"
 
 namespace pyhost::detail {
-
-using ModulePaths = std::vector<std::filesystem::path>;
 
 /// The given paths made absolute, or the default ones if none is given. Throws StartupFailed for a path
 /// that is no folder or holds no `modules` folder.

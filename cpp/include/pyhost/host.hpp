@@ -1,33 +1,21 @@
 // The front door: a host embeds CPython, loads modules and runs them.
 #pragma once
 
-#include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "pyhost/error.hpp"
+#include "pyhost/environment.hpp"
 #include "pyhost/json.hpp"
 #include "pyhost/module.hpp"
+#include "pyhost/options.hpp"
 
 namespace pyhost {
 
-/// How a host is opened. Every member has a default.
-struct Options {
-  /// Folders that hold a `modules` folder; the first that has a name wins. If empty: `./python_modules`,
-  /// then `.`, each if it holds `modules`, then the modules that were installed with pyhost.
-  std::vector<std::filesystem::path> module_paths = {};
-
-  /// Sees every error that comes out of a module (ImportFailed, BadContract, ModuleRaised, InvalidResult)
-  /// before the caller does, on the caller's thread, without the GIL; several threads may call it at once.
-  /// It cannot change the error; what it throws is dropped, and errors of what it runs itself are not told.
-  std::function<void(const Error&)> on_error = {};
-};
-
 /// The process's Python, open for modules. One host is open at a time; any thread may call it. CPython
-/// starts with the first host and stays until the process ends; closing a host unloads its modules.
+/// starts with the first host and stays until the process ends; closing a host unloads its modules. In a
+/// process that runs Python already, it is joined, and its end left to whoever started it. After a fork by
+/// the application, the child's calls throw HostClosed.
 class Host {
  public:
   /// Throws StartupFailed, before CPython is started wherever that can be known before.
@@ -57,6 +45,12 @@ class Host {
   std::string run_text(std::string_view name, const T& state) {
     return load(name).create(state).run_text();
   }
+
+  /// The Python that runs the modules.
+  const Environment& environment() const noexcept;
+
+  /// Whether Ctrl-C has raised KeyboardInterrupt since the host was opened; see Options.interruptible.
+  bool interrupted() const noexcept;
 
  private:
   struct Data;

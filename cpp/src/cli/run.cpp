@@ -5,12 +5,14 @@
 #include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -27,9 +29,11 @@ struct Arguments {
   std::string name;
   std::string state = "{}";
   std::vector<std::string> parameters;
-  std::vector<std::string> module_paths;
+  HostArguments host;
   std::string output;
   bool json = false;
+  bool verbose = false;
+  bool quiet = false;
 };
 
 // A mistake of the caller's that no Error has a kind for.
@@ -96,23 +100,14 @@ std::string with_parameters(std::string state, const std::vector<std::string>& p
   return state.substr(0, end) + (empty ? "" : ",") + members + state.substr(end);
 }
 
-Options options_from(const Arguments& arguments) {
-  Options options;
-  options.module_paths.assign(arguments.module_paths.begin(), arguments.module_paths.end());
-  const char* variable = std::getenv("PYHOST_MODULE_PATH");
-  if (!options.module_paths.empty() || variable == nullptr) return options;
-  std::istringstream paths(variable);
-  for (std::string path; std::getline(paths, path, ':');) {
-    if (!path.empty()) options.module_paths.emplace_back(path);
-  }
-  return options;
-}
-
 // Where the result goes. It takes stdout over with --json: what a module prints then goes to stderr, also
 // if C code or a child process prints it.
-class Output {
+class ResultStream {
  public:
-  explicit Output(const Arguments& arguments) : file_(arguments.output) {
+  explicit ResultStream(const Arguments& arguments) : file_(arguments.output) {
+    if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+      throw NotWritten("stdout is closed: what the module prints would be lost; to lose it, use >/dev/null");
+    }
     if (!file_.empty()) check_file();
     if (!arguments.json) return;
     stdout_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -120,11 +115,11 @@ class Output {
       throw NotWritten(std::string("cannot write to stdout: ") + std::strerror(errno));
     }
   }
-  ~Output() {
+  ~ResultStream() {
     if (stdout_ > STDERR_FILENO) close(stdout_);
   }
-  Output(const Output&) = delete;
-  Output& operator=(const Output&) = delete;
+  ResultStream(const ResultStream&) = delete;
+  ResultStream& operator=(const ResultStream&) = delete;
 
   void write_line(std::string text) const {
     text += '\n';
@@ -167,23 +162,51 @@ std::string seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 // Colour is for people: never in a file or a pipe, nor where NO_COLOR says so.
-void print(const Error& error) {
+void print(const Error& error, bool verbose) {
   const auto is_set = [](const char* name) {
     const char* value = std::getenv(name);
     return value != nullptr && *value != '\0';
   };
   const bool colour = isatty(STDERR_FILENO) != 0 && is_set("TERM") &&
                       std::strcmp(std::getenv("TERM"), "dumb") != 0 && !is_set("NO_COLOR");
-  std::cerr << (colour ? "\x1b[1;31merror:\x1b[0m " : "error: ") << error.rendered({.colour = colour});
+  std::cerr << (colour ? "\x1b[1;31merror:\x1b[0m " : "error: ")
+            << error.rendered({.colour = colour, .verbose = verbose});
+}
+
+// Where the modules run, for who wants to know; what was found and is not used, for all.
+void say_environment(const Environment& environment, const Arguments& arguments) {
+  if (arguments.quiet) return;
+  for (const std::string& warning : environment.warnings) std::cerr << "warning: " << warning << "\n";
+  if (!arguments.verbose) return;
+  std::cerr << "pyhost: Python " << environment.version << " from " << environment.library.string() << "\n"
+            << "pyhost: virtual environment: "
+            << (environment.venv.empty() ? "none"
+                                         : environment.venv.string() + " (" + environment.venv_source + ")")
+            << "\n";
+}
+
+// After Ctrl-C the process ends by that signal, as python3 does, so that a shell script around it stops too;
+// but only once modules have had their end: atexit functions run in the reverse of their order here.
+bool by_interrupt = false;
+
+void end_by_interrupt() {
+  if (!by_interrupt) return;
+  std::signal(SIGINT, SIG_DFL);
+  std::raise(SIGINT);
 }
 
 int run(const Arguments& arguments) {
   const std::string state = with_parameters(state_text(arguments.state), arguments.parameters);
-  const Output output(arguments);
+  const ResultStream output(arguments);
   const auto start = std::chrono::steady_clock::now();
+  std::atexit(end_by_interrupt);
+  std::optional<Host> host;
   try {
-    Host host(options_from(arguments));
-    const std::string result = host.run_text(arguments.name, state);
+    Options options = options_from(arguments.host);
+    options.interruptible = true;
+    host.emplace(std::move(options));
+    say_environment(host->environment(), arguments);
+    const std::string result = host->run_text(arguments.name, state);
     if (arguments.json) {
       output.write_line("{\"name\":" + Json(arguments.name).dump() + ",\"result\":" + result +
                         ",\"seconds\":" + seconds_since(start) + "}");
@@ -198,8 +221,9 @@ int run(const Arguments& arguments) {
                         ",\"error\":" + error.to_json().dump(-1, ' ', false, shown) +
                         ",\"seconds\":" + seconds_since(start) + "}");
     } else {
-      print(error);
+      print(error, arguments.verbose);
     }
+    by_interrupt = host && host->interrupted() && error.exception().type == "KeyboardInterrupt";
     return exit_code(error.kind());
   }
 }
@@ -222,20 +246,23 @@ void add_run(CLI::App& program, int& code) {
   command
       ->add_option("-p,--param", arguments->parameters, "key=value added to the state; JSON, else a string")
       ->allow_extra_args(false);
-  command
-      ->add_option("-m,--module-path", arguments->module_paths,
-                   "A folder that holds modules/; may be repeated (Env:PYHOST_MODULE_PATH, with : between)")
-      ->allow_extra_args(false);
+  add_host_arguments(*command, arguments->host);
   command->add_option("-o,--output", arguments->output, "Write the result to this file")
       ->envname("PYHOST_OUTPUT");
   command
       ->add_flag("--json", arguments->json, "Print one JSON document; what the module prints goes to stderr")
       ->envname("PYHOST_JSON");
+  command
+      ->add_flag("-v,--verbose", arguments->verbose,
+                 "Say what Python and which environment it runs on, and tell an error in full")
+      ->envname("PYHOST_VERBOSE");
+  command->add_flag("-q,--quiet", arguments->quiet, "Print no warnings")->envname("PYHOST_QUIET");
   command->footer(
       "Without -m, modules are looked for in ./python_modules, in . if it holds a folder modules,\n"
       "and among the modules that came with pyhost.\n\n"
       "Exit codes: 0 ok; 1 the module raised; 2 usage, bad name or bad state; 3 it could not be loaded;\n"
-      "4 its result is not JSON; 70 Python could not start; 74 the result could not be written.");
+      "4 its result is not JSON; 70 Python could not start; 74 the result could not be written;\n"
+      "130 ended by Ctrl-C, and 128+n by signal n.");
   command->callback([arguments, &code] {
     try {
       code = run(*arguments);

@@ -1,0 +1,59 @@
+// How a host is opened.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "pyhost/error.hpp"
+
+namespace pyhost {
+
+/// A piece of what Python code wrote to sys.stdout or sys.stderr: whole lines, but for the last of a run.
+struct Output {
+  enum class Stream { Stdout, Stderr };
+  std::string_view module;  ///< The module that runs on the thread that wrote; empty if it is none.
+  Stream stream;
+  std::string_view text;  ///< In UTF-8; valid during the call.
+};
+
+/// How a host is opened. Every member has a default. What concerns the start of CPython (the venv, the
+/// home, the environment) counts for the first host of a process; a later one that asks for another is
+/// refused.
+struct Options {
+  /// Folders that hold a `modules` folder; the first that has a name wins. If empty: `./python_modules`,
+  /// then `.`, each if it holds `modules`, then the modules that were installed with pyhost.
+  std::vector<std::filesystem::path> module_paths = {};
+
+  /// A virtual environment, whose packages the modules may import. If empty: the one that VIRTUAL_ENV
+  /// names, else `.venv` in or beside a module path, else the one that the program is installed in. One that
+  /// is named here and cannot be used is refused; one that was merely found is warned about and passed over.
+  std::filesystem::path venv = {};
+
+  /// The folder whose Python's standard library is used, of the version that pyhost was built for. If
+  /// empty: the Python that it was built with.
+  std::filesystem::path home = {};
+
+  /// Whether PYTHONPATH, PYTHONHOME and CPython's other variables count, as they do for `python3`.
+  bool use_environment = false;
+
+  /// Whether Ctrl-C raises KeyboardInterrupt in the module that the main thread runs, as under `python3`.
+  /// Without it, and wherever the application has a handler of its own, SIGINT stays the application's.
+  bool interruptible = false;
+
+  /// Gets what Python code writes to sys.stdout and sys.stderr, instead of the process's own streams; is
+  /// called on the thread that wrote, without the GIL. What it throws is raised in the module as an OSError.
+  std::function<void(const Output&)> on_output = {};
+
+  /// Sees every error that comes out of a module (ImportFailed, BadContract, ModuleRaised, InvalidResult)
+  /// before the caller does, on the caller's thread, without the GIL; several threads may call it at once.
+  /// It cannot change the error; what it throws is dropped, and errors of what it runs itself are not told.
+  std::function<void(const Error&)> on_error = {};
+
+  /// How long the end of the process waits for the threads and atexit handlers that modules left behind.
+  std::chrono::milliseconds shutdown_timeout = std::chrono::seconds(5);
+};
+
+}  // namespace pyhost

@@ -1,0 +1,44 @@
+// sys.stdout and sys.stderr: in order with all else that writes there, flushed only if something is held
+// back.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "pyhost/options.hpp"
+#include "python.hpp"
+
+namespace pyhost::detail {
+
+/// Makes the streams of a fresh interpreter write line by line, so that what Python code, C code and child
+/// processes print comes out in its order, also into a pipe. The caller holds the GIL.
+void order_output();
+
+/// What a call into a module returned, with what it printed written out; null with Python's error set if that
+/// fails. Costs two tests if nothing is held back. The caller holds the GIL.
+py::object with_output_flushed(PyObject* returned, std::string_view module);
+
+/// Writes out all that Python's and C's streams hold back, whatever a module has put in their place; tells
+/// stderr if that fails. The caller holds the GIL.
+void flush_output() noexcept;
+
+/// Gives what Python code writes to a function, for as long as it lives. The caller holds the GIL.
+class Redirection {
+ public:
+  explicit Redirection(std::function<void(const Output&)> function);
+  ~Redirection();
+  Redirection(const Redirection&) = delete;
+  Redirection& operator=(const Redirection&) = delete;
+
+ private:
+  struct Stream {
+    const char* name;
+    py::object before;
+  };
+  std::shared_ptr<struct Sink> sink_;
+  Stream stdout_{"stdout", {}};
+  Stream stderr_{"stderr", {}};
+};
+
+}  // namespace pyhost::detail

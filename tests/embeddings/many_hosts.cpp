@@ -1,0 +1,30 @@
+// Opens and closes a thousand hosts, one after another, and runs the same module in each.
+// Prints its last result, and by how many KiB the process grew after the first hundred.
+#include <fstream>
+#include <iostream>
+#include <pyhost/pyhost.hpp>
+#include <string>
+
+namespace {
+
+long resident_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmRSS:")) return std::stol(line.substr(6));
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int /*argc*/, char** argv) {
+  const pyhost::Options options{.module_paths = {argv[1]}, .venv = argv[2]};
+  std::string result;
+  long before = 0;
+  for (int i = 0; i < 1000; ++i) {
+    if (i == 100) before = resident_kib();
+    pyhost::Host host(options);
+    result = host.run_text(argv[3]);
+  }
+  std::cout << result << ' ' << resident_kib() - before << '\n';
+}

@@ -1,0 +1,16 @@
+// A plug-in that uses pyhost, for an application that knows nothing of Python.
+#include <cstdio>
+#include <pyhost/pyhost.hpp>
+
+/// Runs a module and prints its result; 0 if that went well.
+extern "C" __attribute__((visibility("default"))) int run(const char* path, const char* venv,
+                                                          const char* name) {
+  try {
+    pyhost::Host host({.module_paths = {path}, .venv = venv});
+    std::puts(host.run_text(name).c_str());
+    return 0;
+  } catch (const pyhost::Error& error) {
+    std::fputs(error.rendered().c_str(), stderr);
+    return 1;
+  }
+}

@@ -1,0 +1,14 @@
+// A program for a machine that has Python's library but no python binary: it stands in for it.
+#include <iostream>
+#include <pyhost/pyhost.hpp>
+
+int main(int argc, char** argv) {
+  if (const auto code = pyhost::python_main(argc, argv)) return *code;
+  try {
+    pyhost::Host host({.module_paths = {argv[1]}, .home = argv[2]});
+    std::cout << host.environment().executable.string() << '\n' << host.run_text(argv[3]) << '\n';
+  } catch (const pyhost::Error& error) {
+    std::cerr << error.rendered();
+    return 1;
+  }
+}

@@ -1,0 +1,257 @@
+"""The program as a process: signals, streams, and its end."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import FIXTURES, Run, clean_environment
+
+MODULES = ("-m", str(FIXTURES))
+
+
+def write_module(folder: Path, name: str, run: str, first: str = "") -> tuple[str, ...]:
+    """A module whose run() has this body; gives the words that run it."""
+    (folder / "modules").mkdir(exist_ok=True)
+    body = "".join(f"        {line}\n" for line in run.splitlines())
+    (folder / "modules" / f"{name}.py").write_text(
+        f"{first}\n\nclass Module:\n    def run(self):\n{body}\n\ndef create(state):\n    return Module()\n"
+    )
+    return ("run", name, "-m", str(folder))
+
+
+# --- signals
+
+
+@pytest.mark.parametrize(
+    "how", ["sleep", "sleep_after_signal", "sleep_after_asyncio", "asyncio", "loop"]
+)
+def test_ctrl_c_ends_a_module_with_130_after_it_cleaned_up(program: str, how: str) -> None:
+    with subprocess.Popen(
+        [program, "run", "waits", "-p", f"how={how}", *MODULES],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(),
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "started\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "cleaned up\n"
+        assert "raised KeyboardInterrupt" in process.stderr.read()
+        assert process.wait(30) == -signal.SIGINT  # a shell makes 130 of it
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_shell_sees_which_signal_ended_it(
+    program: str, tmp_path: Path, name: str, code: int
+) -> None:
+    kill = f"os.kill(os.getpid(), signal.{name})\ntime.sleep(60)"
+    words = write_module(tmp_path, "is_killed", kill, "import os, signal, time")
+    script = f"{program} {' '.join(words)}; echo $?"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=clean_environment()
+    )
+    assert done.stdout == f"{code}\n"
+
+
+def test_a_keyboard_interrupt_that_a_module_raises_by_itself_is_its_error(pyhost: Run) -> None:
+    assert pyhost("run", "raises_in_run", "-p", "what=interrupt", *MODULES).returncode == 1
+
+
+def test_what_was_ignored_stays_ignored(program: str, tmp_path: Path) -> None:
+    words = write_module(
+        tmp_path, "kills", "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nreturn 'lives'"
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"trap '' INT; {program} {' '.join(words)}"], capture_output=True, text=True, env=clean_environment()
+    )  # fmt: skip
+    assert done.stdout == '"lives"\n'
+
+
+# --- streams
+
+
+ORDER = """\
+import ctypes, os, subprocess
+c = ctypes.CDLL(None)
+for i in range(3):
+    print("print", i)
+    os.write(1, b"fd 1\\n")
+    c.puts(b"C stdio")
+    subprocess.run(["echo", "a child"])
+    os.system("echo a shell")
+"""
+
+
+def test_what_python_c_and_children_print_comes_out_in_its_order(
+    program: str, tmp_path: Path
+) -> None:
+    words = write_module(tmp_path, "prints_in_turn", ORDER)
+    expected = "".join(f"print {i}\nfd 1\nC stdio\na child\na shell\n" for i in range(3))
+    piped = subprocess.run(
+        [program, *words], stdout=subprocess.PIPE, text=True, env=clean_environment()
+    )
+    assert piped.stdout == expected
+    with open(tmp_path / "out", "w") as file:
+        subprocess.run([program, *words], stdout=file, check=True, env=clean_environment())
+    assert (tmp_path / "out").read_text() == expected
+
+
+def test_much_output_is_whole(pyhost: Run, tmp_path: Path) -> None:
+    words = write_module(
+        tmp_path, "prints_much", "for i in range(20000): print(i, 'x' * 100)\nprint('end', end='')"
+    )
+    lines = pyhost(*words).stdout.splitlines()
+    assert len(lines) == 20001
+    assert lines[19999] == "19999 " + "x" * 100
+    assert lines[20000] == "end"
+
+
+@pytest.mark.parametrize("run", ["print('lost')", "import sys; sys.stdout.write('no newline')"])
+def test_a_full_disk_is_an_error_of_the_module_that_prints(
+    pyhost: Run, tmp_path: Path, run: str
+) -> None:
+    words = write_module(tmp_path, "prints", run)
+    with open("/dev/full", "w") as full:
+        done = pyhost(*words, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert "raised OSError: [Errno 28] No space left on device" in done.stderr
+
+
+def test_a_closed_stdout_is_refused_before_anything_runs(program: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{program} run mod1 >&-"], capture_output=True, text=True, env=clean_environment()
+    )  # fmt: skip
+    assert done.returncode == 74
+    assert "stdout is closed" in done.stderr
+
+
+def test_a_closed_stdin_and_stderr_are_no_trouble(program: str, tmp_path: Path) -> None:
+    words = write_module(
+        tmp_path,
+        "opens",
+        "import sys\nprint(open('/dev/null').fileno() > 2)\nprint(1, file=sys.stderr)",
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"{program} {' '.join(words)} <&- 2>&-"], capture_output=True, text=True, env=clean_environment()
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "True\n")
+
+
+def test_a_reader_that_leaves_is_an_error_and_no_silent_end(program: str, tmp_path: Path) -> None:
+    words = write_module(tmp_path, "prints_on", "for i in range(100000): print(i)")
+    done = subprocess.run(
+        ["bash", "-c", f"{program} {' '.join(words)} | head -n 1; echo ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, env=clean_environment(),
+    )  # fmt: skip
+    assert done.stdout == "0\n1\n"
+    assert "raised BrokenPipeError" in done.stderr
+
+
+def test_text_is_utf_8_whatever_the_locale(pyhost: Run, tmp_path: Path) -> None:
+    words = write_module(
+        tmp_path, "prints_umlauts", "print('Grüße')\nreturn open(__file__).read().count('ü')"
+    )
+    assert pyhost(*words, env={"LC_ALL": "C"}).stdout == "Grüße\n2\n"
+
+
+# --- the end
+
+
+def test_atexit_handlers_run_and_threads_are_waited_for(pyhost: Run, tmp_path: Path) -> None:
+    words = write_module(
+        tmp_path,
+        "leaves_work",
+        "atexit.register(print, 'at exit')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.3), print('thread done'))).start()\n"
+        "return 1",
+        "import atexit, threading, time",
+    )
+    done = pyhost(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\nthread done\nat exit\n", "")
+
+
+def test_executors_that_were_left_open_are_no_trouble(pyhost: Run, tmp_path: Path) -> None:
+    words = write_module(
+        tmp_path,
+        "leaves_executors",
+        "global pools\npools = [ThreadPoolExecutor(2), ProcessPoolExecutor(1)]\n"
+        "return [pool.submit(pow, 2, 5).result() for pool in pools]",
+        "from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor",
+    )
+    done = pyhost(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[32,32]\n", "")
+
+
+def test_a_daemon_thread_that_prints_does_not_disturb_the_end(pyhost: Run, tmp_path: Path) -> None:
+    words = write_module(
+        tmp_path,
+        "prints_for_ever",
+        "def go():\n    while True: print('t')\nthreading.Thread(target=go, daemon=True).start()\nreturn 1",
+        "import threading",
+    )
+    for _ in range(5):
+        done = pyhost(*words)
+        assert done.returncode == 0
+        assert "1\n" in done.stdout
+        assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("run", "named"),
+    [
+        ("threading.Thread(target=hang, name='Slow').start()", "thread 'Slow' still runs at"),
+        ("threading.Thread(target=spin, name='Busy').start()", "thread 'Busy' still runs at"),
+        ("atexit.register(hang)", "an atexit handler still runs at"),
+        ("atexit.register(spin)", "an atexit handler still runs at"),
+        ("atexit.register(ctypes.PyDLL(None).sleep, 60)", "C code of a module does not return"),
+    ],
+)
+def test_what_hangs_at_the_end_is_named_and_cut_short(
+    program: str, tmp_path: Path, run: str, named: str
+) -> None:
+    words = write_module(
+        tmp_path,
+        "hangs",
+        f"{run}\natexit.register(print, 'another handler')\nprint('partial', end='')\nreturn 1",
+        "import atexit, ctypes, threading, time\n\n"
+        "def hang():\n    time.sleep(60)\n\n"
+        "def spin():\n    while True: pass\n",
+    )
+    start = time.monotonic()
+    environment = clean_environment(PYHOST_SHUTDOWN_TIMEOUT="0.5")
+    done = subprocess.run([program, *words], capture_output=True, text=True, env=environment)
+    assert time.monotonic() - start < 50  # it would be 60, or for ever
+    assert done.returncode == 0
+    assert done.stdout.startswith("partial1\n")
+    assert "another handler" in done.stdout
+    assert "was cut short after 0.5 s:\n" in done.stderr
+    assert named in done.stderr
+    if "C code" not in named:
+        assert f"{tmp_path}/modules/hangs.py:" in done.stderr
+        assert "in hang" in done.stderr or "in spin" in done.stderr
+
+
+def test_the_exit_code_is_the_earned_one_also_when_the_end_hangs(
+    pyhost: Run, tmp_path: Path
+) -> None:
+    words = write_module(
+        tmp_path,
+        "raises_and_hangs",
+        "threading.Thread(target=time.sleep, args=(60,)).start()\nraise ValueError('bad')",
+        "import threading, time",
+    )
+    done = pyhost(*words)
+    assert done.returncode == 1
+    assert "raised ValueError: bad" in done.stderr
+    assert "still runs" in done.stderr
+
+
+def test_a_thread_that_raises_is_told_as_under_python(pyhost: Run, tmp_path: Path) -> None:
+    run = "t = threading.Thread(target=lambda: 1 / 0)\nt.start()\nt.join()\nreturn 1"
+    words = write_module(tmp_path, "raises_in_a_thread", run, "import threading")
+    done = pyhost(*words)
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert "Exception in thread Thread-1" in done.stderr
+    assert "ZeroDivisionError: division by zero" in done.stderr
