@@ -405,7 +405,8 @@ def test_what_check_says_of_the_fixtures_is_what_a_run_meets(pyhost: Run) -> Non
     assert len(errors) >= 10
     for name in names(listed(pyhost, "-m", str(FIXTURES))):
         code = pyhost("run", name, "-m", str(FIXTURES)).returncode
-        assert (code == 3) >= (name in errors), f"{name} ended with {code}"
+        # 1: a module may raise on the way to what check has seen.
+        assert code in (1, 3) or name not in errors, f"{name} ended with {code}"
 
 
 IMPORTED = [

@@ -19,6 +19,11 @@ def blocks(language: str) -> list[str]:
     return found
 
 
+def without_carets(text: str) -> str:
+    """Python knows columns since 3.11."""
+    return re.sub(r"^ *\^+\n", "", text, flags=re.MULTILINE)
+
+
 def test_the_cpp_example_is_the_consumer_that_is_built_and_run() -> None:
     assert (ROOT / "tests" / "consumer" / "main.cpp").read_text() in blocks("cpp")
 
@@ -44,7 +49,9 @@ def test_every_console_block_prints_what_it_shows(program: str, tmp_path: Path) 
                 ["bash", "-c", f"pyhost() {{ {program} \"$@\"; }}; {real}"],
                 cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=clean_environment(),
             )  # fmt: skip
-            assert done.stdout.replace(f"{tmp_path}/", "") == shown, command
+            assert without_carets(done.stdout.replace(f"{tmp_path}/", "")) == without_carets(
+                shown
+            ), command
             ran += 1
     assert ran >= 4
 

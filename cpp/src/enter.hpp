@@ -1,8 +1,9 @@
 // The one door into Python: the GIL on the way in, a Python exception as an Error on the way out.
 #pragma once
 
-#include <string>
+#include <string_view>
 
+#include "exception.hpp"
 #include "pyhost/error.hpp"
 #include "python.hpp"
 
@@ -47,6 +48,20 @@ class Leave {
   PyThreadState* thread_;
 };
 
+/// Lets the GIL go if this thread holds it, around a call of the application's own.
+class Outside {
+ public:
+  Outside() : thread_(PyGILState_Check() != 0 ? PyEval_SaveThread() : nullptr) {}
+  ~Outside() {
+    if (thread_ != nullptr) PyEval_RestoreThread(thread_);
+  }
+  Outside(const Outside&) = delete;
+  Outside& operator=(const Outside&) = delete;
+
+ private:
+  PyThreadState* thread_;
+};
+
 /// Gives up references that need the GIL, from any thread, at any time: after the end they leak.
 template <class... Objects>
 void release(Objects&... objects) noexcept {
@@ -58,20 +73,6 @@ void release(Objects&... objects) noexcept {
     (static_cast<void>(objects.release()), ...);
   }
 }
-
-/// Takes the exception that Python has set and clears it. Its message and frames are
-/// bounded in size, and what its own code raises is told; a `__str__` that never returns is waited for.
-PythonException take_exception();
-
-/// The qualified name of an object's type, as the type itself has it: a metaclass cannot lie about it.
-std::string type_of(PyObject* object);
-
-/// "ValueError: bad threshold", or the bare type where there is no message.
-std::string one_line(const PythonException& exception);
-
-/// Throws what Python has set as an Error whose message is `happened` and the exception in one line.
-[[noreturn]] void throw_raised(ErrorKind kind, Phase phase, std::string_view module,
-                               std::string_view happened);
 
 /// The object if it is not null; else throws StartupFailed with what Python has set.
 py::object must(PyObject* object, std::string_view doing);

@@ -1,47 +1,85 @@
-// Error: its words, for people and as data.
+// Error: its words, in one paragraph and as data.
 #include "pyhost/error.hpp"
 
+#include <algorithm>
 #include <array>
+#include <ranges>
 #include <utility>
+
+#include "utf8.hpp"
 
 namespace pyhost {
 
 namespace {
 
-// One paragraph: what a caller sees who only logs what().
+std::string said_of(const PythonException& exception) {
+  return exception.message.empty() ? exception.type : exception.type + ": " + exception.message;
+}
+
+// The last line of the module's own; of an error within the machinery or a library alone, the last of all.
+Frame place_of(const PythonException& exception) {
+  if (exception.frames.empty()) return {};
+  const auto last_first = exception.frames | std::views::reverse;
+  const auto own = std::ranges::find(last_first, Origin::Module, origin_of);
+  return own != last_first.end() ? *own : exception.frames.back();
+}
+
+std::string in_parentheses(const Frame& place) {
+  if (place.file.empty()) return {};
+  std::string text = " (" + place.file;
+  if (place.line > 0) text += ":" + std::to_string(place.line);
+  if (!place.function.empty()) text += " in " + place.function;
+  return text + ")";
+}
+
+// What a caller sees who only logs what(): no newline and no NUL would do there.
 std::string paragraph(const Error::Data& data) {
-  std::string text = data.message;
-  if (!data.exception.frames.empty()) {
-    const Frame& last = data.exception.frames.back();
-    text += " (" + last.file + ":" + std::to_string(last.line);
-    if (!last.function.empty()) text += " in " + last.function;
-    text += ")";
+  std::string text = data.message + in_parentheses(data.place);
+  for (const PythonException& earlier : data.exception.chain | std::views::take(1)) {
+    text += earlier.link == Link::Cause ? "; caused by " : "; raised while handling ";
+    text += said_of(earlier) + in_parentheses(place_of(earlier));
   }
   if (!data.hint.empty()) text += "; " + data.hint;
+  text = detail::inert(text);
+  std::ranges::replace(text, '\n', ' ');
   return text;
 }
 
-// What a module's author need not see: the import machinery between the host and the module.
-bool is_import_machinery(const Frame& frame) {
-  return frame.file.starts_with("<frozen importlib") || frame.file.ends_with("/importlib/__init__.py");
+Json known(int number) { return number > 0 ? Json(number) : Json(nullptr); }
+
+Json as_json(const Frame& frame) {
+  Json json{{"file", frame.file},
+            {"line", frame.line},
+            {"function", frame.function},
+            {"source", frame.source},
+            {"origin", to_string(origin_of(frame))},
+            {"column", known(frame.column)},
+            {"end_column", known(frame.end_column)},
+            {"repeated", nullptr}};
+  if (frame.repeated_times > 0) {
+    json["repeated"] = {{"frames", frame.repeated_frames}, {"times", frame.repeated_times}};
+  }
+  return json;
 }
 
-// Terminal escapes and other control characters are shown, not obeyed.
-std::string inert(std::string_view text) {
-  constexpr std::string_view hex = "0123456789abcdef";
-  std::string shown;
-  shown.reserve(text.size());
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f) {
-      shown += "\\x";
-      shown += hex[byte >> 4U];
-      shown += hex[byte & 0xfU];
-    } else {
-      shown += c;
-    }
+Json as_json(const PythonException& exception) {
+  Json frames = Json::array(), chain = Json::array(), members = Json::array();
+  for (const Frame& frame : exception.frames) frames.push_back(as_json(frame));
+  for (const PythonException& earlier : exception.chain) {
+    chain.push_back(as_json(earlier));
+    chain.back()["link"] = to_string(earlier.link);
   }
-  return shown;
+  for (const PythonException& member : exception.members) members.push_back(as_json(member));
+  return {{"type", exception.type},
+          {"message", exception.message},
+          {"import_name", exception.import_name},
+          {"notes", exception.notes},
+          {"frames", std::move(frames)},
+          {"frames_left_out", exception.frames_left_out},
+          {"chain", std::move(chain)},
+          {"chain_left_out", exception.chain_left_out},
+          {"members", std::move(members)},
+          {"members_left_out", exception.members_left_out}};
 }
 
 }  // namespace
@@ -59,38 +97,45 @@ std::string_view to_string(Phase phase) noexcept {
   return names[static_cast<std::size_t>(phase)];
 }
 
+std::string_view to_string(Origin origin) noexcept {
+  constexpr std::array<std::string_view, 3> names{"module", "library", "machinery"};
+  return names[static_cast<std::size_t>(origin)];
+}
+
+std::string_view to_string(Link link) noexcept {
+  constexpr std::array<std::string_view, 3> names{"none", "cause", "context"};
+  return names[static_cast<std::size_t>(link)];
+}
+
+Origin origin_of(const Frame& frame) noexcept {
+  const std::string_view file = frame.file;
+  if (file.starts_with("<frozen importlib") || file.ends_with("/importlib/__init__.py")) {
+    return Origin::Machinery;
+  }
+  constexpr std::array<std::string_view, 4> libraries{"/lib/python3", "/lib64/python3", "/site-packages/",
+                                                      "/dist-packages/"};
+  const bool library = file.starts_with("<frozen ") || std::ranges::any_of(libraries, [&](auto part) {
+                         return file.find(part) != std::string_view::npos;
+                       });
+  return library ? Origin::Library : Origin::Module;
+}
+
 Error::Error(Data data) {
+  if (data.place.file.empty()) data.place = place_of(data.exception);
   std::string what = paragraph(data);
   said_ = std::make_shared<const Said>(Said{std::move(data), std::move(what)});
 }
 
-std::string Error::rendered() const {
-  std::string text = message() + "\n";
-  for (const Frame& frame : exception().frames) {
-    if (is_import_machinery(frame)) continue;
-    text += "  " + frame.file + ":" + std::to_string(frame.line);
-    if (!frame.function.empty()) text += " in " + frame.function;
-    text += "\n";
-    if (!frame.source.empty()) text += "    " + frame.source + "\n";
-  }
-  if (!hint().empty()) text += "hint: " + hint() + "\n";
-  return inert(text);
-}
-
 Json Error::to_json() const {
-  Json frames = Json::array();
-  for (const Frame& frame : exception().frames) {
-    frames.push_back(
-        {{"file", frame.file}, {"line", frame.line}, {"function", frame.function}, {"source", frame.source}});
-  }
-  Json json{{"schema", 1},        {"kind", to_string(kind())}, {"phase", to_string(phase())},
-            {"module", module()}, {"message", message()},      {"pointer", pointer()},
-            {"hint", hint()},     {"exception", nullptr}};
-  if (!exception().type.empty()) {
-    json["exception"] = {
-        {"type", exception().type}, {"message", exception().message}, {"frames", std::move(frames)}};
-  }
-  return json;
+  return {{"schema", 1},
+          {"kind", to_string(kind())},
+          {"phase", to_string(phase())},
+          {"module", module()},
+          {"message", message()},
+          {"pointer", pointer()},
+          {"hint", hint()},
+          {"place", place().file.empty() ? Json(nullptr) : as_json(place())},
+          {"exception", exception().type.empty() ? Json(nullptr) : as_json(exception())}};
 }
 
 }  // namespace pyhost

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "convert.hpp"
 #include "enter.hpp"
@@ -15,15 +17,30 @@ namespace pyhost::detail {
 struct HostLife {
   std::atomic<bool> open = true;
   Conversions conversions = {};
+  std::function<void(const Error&)> on_error = {};
 
   /// Throws HostClosed once the host is closed.
   void must_be_open(std::string_view module) const {
     if (!open) throw_closed(module);
   }
 
+  /// Tells on_error of an error that came out of a module, without the GIL.
+  void tell(const Error& error) const noexcept;
+
  private:
   [[noreturn]] static void throw_closed(std::string_view module);
 };
+
+/// Does the action; an error of it is told to the host's on_error before it goes on to the caller.
+template <class Action>
+auto telling(const HostLife& host, Action action) {
+  try {
+    return action();
+  } catch (const Error& error) {
+    host.tell(error);
+    throw;
+  }
+}
 
 struct ModuleData {
   std::shared_ptr<HostLife> host;

@@ -7,8 +7,10 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "baseline.hpp"
 #include "enter.hpp"
 #include "handle_data.hpp"
+#include "hint.hpp"
 #include "interpreter.hpp"
 #include "module_name.hpp"
 #include "module_path.hpp"
@@ -87,8 +89,10 @@ struct Host::Data {
 
 Host::Host(Options options) : data_(std::make_unique<Data>()) {
   data_->paths = detail::find_module_paths(options.module_paths);
+  data_->life->on_error = options.on_error;
   data_->environment = detail::start_interpreter(options, data_->paths);
   const Enter enter;
+  detail::keep_baseline();
   data_->modules = std::make_unique<detail::Namespace>(data_->paths);
   if (options.on_output) data_->redirection = std::make_unique<detail::Redirection>(options.on_output);
 }
@@ -116,8 +120,14 @@ bool Host::interrupted() const noexcept { return detail::was_interrupted(); }
 
 namespace {
 
-bool is_import_machinery(const Frame& frame) {
-  return frame.file.starts_with("<frozen importlib") || frame.file.ends_with("/importlib/__init__.py");
+// "did you mean 'pricing'?" or the like; empty if nothing is close.
+std::string close_names_hint(const std::string& name, const detail::ModulePaths& paths) {
+  std::string hint;
+  for (const std::string& close : detail::close_names(name, detail::list_names(paths, name))) {
+    hint += (hint.empty() ? "did you mean '" : " or '") + close + "'";
+  }
+  if (!hint.empty()) return hint + "?";
+  return name.ends_with(".py") ? "give the module's name without .py" : "";
 }
 
 [[noreturn]] void throw_not_found(const std::string& name, const detail::ModulePaths& paths) {
@@ -125,55 +135,68 @@ bool is_import_machinery(const Frame& frame) {
   for (const std::filesystem::path& path : paths) {
     looked += (looked.empty() ? "" : ", ") + (path / "modules").string();
   }
-  std::string hint;
-  for (const std::string& close : detail::close_names(name, detail::list_names(paths, name))) {
-    hint += (hint.empty() ? "did you mean '" : " or '") + close + "'";
-  }
-  if (hint.empty() && name.ends_with(".py")) hint = "give the module's name without .py";
   throw Error({.kind = ErrorKind::ModuleNotFound,
                .phase = Phase::Find,
                .module = name,
                .message = "no module " + detail::quoted_name(name) + "; " +
                           (looked.empty() ? "there is no module path to look in" : "looked in " + looked),
-               .hint = hint.empty() ? hint : hint + "?"});
+               .hint = close_names_hint(name, paths)});
+}
+
+// The module that `import modules.x` or `from modules import x` did not find; empty for other errors.
+std::string missing_module(const PythonException& raised) {
+  constexpr std::string_view package = "modules.";
+  constexpr std::string_view from_package = "cannot import name '";
+  if (raised.type == "ModuleNotFoundError" && raised.import_name.starts_with(package)) {
+    return raised.import_name.substr(package.size());
+  }
+  if (raised.type != "ImportError" || raised.import_name != "modules") return {};
+  if (!raised.message.starts_with(from_package)) return {};
+  const std::string rest = raised.message.substr(from_package.size());
+  return rest.substr(0, rest.find('\''));
 }
 
 // Not found and broken look alike: a ModuleNotFoundError means that the module itself is missing only if
 // it names the module or one of its parents, and nothing but the import machinery had run by then.
 [[noreturn]] void throw_not_imported(const std::string& name, const detail::ModulePaths& paths) {
-  const std::string missing = detail::missing_name();
   PythonException raised = detail::take_exception();
-  const bool ours = !missing.empty() && ("modules." + name + ".").starts_with(missing + ".");
-  if (ours && std::ranges::all_of(raised.frames, is_import_machinery)) throw_not_found(name, paths);
+  const std::string& missing = raised.import_name;
+  const bool not_found = raised.type == "ModuleNotFoundError" && !missing.empty();
+  const bool ours = not_found && ("modules." + name + ".").starts_with(missing + ".");
+  const auto is_machinery = [](const Frame& frame) { return origin_of(frame) == Origin::Machinery; };
+  if (ours && std::ranges::all_of(raised.frames, is_machinery)) throw_not_found(name, paths);
 
-  std::string hint;
-  if (raised.type == "SyntaxError" && raised.message.starts_with("Missing parentheses in call to")) {
-    hint = "this looks like Python 2: in Python 3 print is a function, print(\"...\")";
-  }
+  const std::string another = missing_module(raised);
+  const std::string hint = another.empty() ? detail::hint_for(raised) : close_names_hint(another, paths);
   throw Error({.kind = ErrorKind::ImportFailed,
                .phase = Phase::Import,
                .module = name,
                .message = "module '" + name + "' could not be imported: " + detail::one_line(raised),
-               .hint = std::move(hint),
+               .hint = hint,
                .exception = std::move(raised)});
 }
 
 }  // namespace
 
 Module Host::load(std::string_view name) {
-  std::shared_ptr<detail::ModuleData> loaded = data_->loaded.find(name);
-  if (!loaded) detail::check_module_name(name);
-  const Enter enter;
-  if (loaded && loaded->is_current() && data_->modules->is_intact()) {
-    return Module(std::move(loaded));
-  }
-  const std::string asked(name);
-  data_->modules->restore();
-  const py::object module = detail::with_output_flushed(data_->modules->import(asked).release().ptr(), asked);
-  if (!module) throw_not_imported(asked, data_->paths);
-  const Module read(detail::read_module(data_->life, asked, module));
-  data_->loaded.put(read.data_);
-  return read;
+  return detail::telling(*data_->life, [&] {
+    std::shared_ptr<detail::ModuleData> loaded = data_->loaded.find(name);
+    if (!loaded) detail::check_module_name(name);
+    const Enter enter;
+    if (loaded && loaded->is_current() && data_->modules->is_intact()) return Module(std::move(loaded));
+    const std::string asked(name);
+    if (!data_->modules->has(asked)) {
+      detail::restore_baseline();
+      detail::refuse_ambiguous(data_->paths, asked);
+    }
+    data_->modules->restore();
+    const py::object module =
+        detail::with_output_flushed(data_->modules->import(asked).release().ptr(), asked);
+    if (!module) throw_not_imported(asked, data_->paths);
+    Module read(detail::read_module(data_->life, asked, module));
+    data_->loaded.put(read.data_);
+    return read;
+  });
 }
 
 // One Enter around all three: those within it cost next to nothing.

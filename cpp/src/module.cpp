@@ -5,6 +5,7 @@
 #include "handle_data.hpp"
 #include "output.hpp"
 #include "pyhost/error.hpp"
+#include "source.hpp"
 
 namespace pyhost {
 
@@ -15,7 +16,7 @@ namespace {
 constexpr const char* contract_hint = "a module exports create(state), and what that returns has run()";
 
 // Where an object was defined; a file at least, if it is a module.
-std::vector<Frame> place_of(PyObject* object) {
+Frame place_of(PyObject* object) {
   const py::object inspect = own(PyImport_ImportModule("inspect"));
   const py::object file =
       inspect ? own(PyObject_CallMethod(inspect.ptr(), "getsourcefile", "O", object)) : py::object();
@@ -31,9 +32,10 @@ std::vector<Frame> place_of(PyObject* object) {
     frame.line = line > 0 && line < (1L << 30) ? static_cast<int>(line) : 1;
   }
   PyErr_Clear();
-  if (frame.file.empty()) return {};
   if (frame.line == 0) frame.line = 1;
-  return {std::move(frame)};
+  if (!frame.file.empty() && !PyModule_Check(object))
+    frame.source = SourceFiles().line(frame.file, frame.line);
+  return frame;
 }
 
 [[noreturn]] void break_contract(Phase phase, const std::string& module, const std::string& problem,
@@ -43,33 +45,24 @@ std::vector<Frame> place_of(PyObject* object) {
                .module = module,
                .message = "module '" + module + "' breaks the contract: " + problem,
                .hint = contract_hint,
-               .exception = {{}, {}, place_of(where)}});
+               .place = place_of(where)});
 }
 
-// What Python itself raises at a call or a look-up has no traceback; what code of the module raises has one.
-bool raised_without_frames(PyObject* exception) {
-  if (PyErr_ExceptionMatches(exception) == 0) return false;
-  const py::error_scope kept;
-  return kept.trace == nullptr;
+bool is_a(PyObject* exception, PyObject* type) {
+  return exception != nullptr && PyErr_GivenExceptionMatches(exception, type) != 0;
 }
 
-// An object without the attribute, also one whose __getattr__ says so.
-bool says_attribute_is_missing() {
-  if (PyErr_ExceptionMatches(PyExc_AttributeError) == 0) return false;
-  if (raised_without_frames(PyExc_AttributeError)) return true;
-  const py::error_scope kept;
-  const py::object next = own(PyObject_GetAttrString(kept.trace, "tb_next"));
-  const py::object frame = own(PyObject_GetAttrString(kept.trace, "tb_frame"));
-  const py::object code = frame ? own(PyObject_GetAttrString(frame.ptr(), "f_code")) : py::object();
-  const py::object name = code ? own(PyObject_GetAttrString(code.ptr(), "co_name")) : py::object();
-  PyErr_Clear();
-  return next.is_none() && name && PyUnicode_CompareWithASCIIString(name.ptr(), "__getattr__") == 0;
+// An object without the attribute, also one whose __getattr__ says so. What Python itself raises at a
+// look-up or a call has no frames; what code of the module raises has some.
+bool says_attribute_is_missing(PyObject* raised) {
+  if (!is_a(raised, PyExc_AttributeError)) return false;
+  const std::vector<Frame> frames = frames_of(raised);
+  return frames.empty() || (frames.size() == 1 && frames[0].function == "__getattr__");
 }
 
 // Whether the signature of a callable that raised a TypeError takes other arguments than it was given.
-bool takes_other_arguments(PyObject* callable, PyObject* arguments) {
-  if (!raised_without_frames(PyExc_TypeError)) return false;
-  const py::error_scope kept;
+bool takes_other_arguments(PyObject* raised, PyObject* callable, PyObject* arguments) {
+  if (!is_a(raised, PyExc_TypeError) || !frames_of(raised).empty()) return false;
   const py::object inspect = own(PyImport_ImportModule("inspect"));
   const py::object signature =
       inspect ? own(PyObject_CallMethod(inspect.ptr(), "signature", "O", callable)) : py::object();
@@ -79,14 +72,43 @@ bool takes_other_arguments(PyObject* callable, PyObject* arguments) {
   return misfit;
 }
 
-[[noreturn]] void throw_from_call(Phase phase, const std::string& module, PyObject* callable,
-                                  std::size_t arguments, const char* wanted) {
-  const py::tuple stand_ins = arguments == 1 ? py::make_tuple(py::none()) : py::tuple();
-  if (takes_other_arguments(callable, stand_ins.ptr())) {
-    const PythonException raised = take_exception();
-    break_contract(phase, module, std::string(wanted) + " cannot be called: " + raised.message, callable);
+// The module's own handler of errors, if it exports one. What it raises is returned as a note, because it
+// can neither replace nor swallow the error; it leaves the exception's traceback as it was.
+std::string call_on_error(const ModuleData& module, PyObject* raised) {
+  const py::object on_error = own(PyObject_GetAttrString(module.module.ptr(), "on_error"));
+  if (!on_error || raised == nullptr) {
+    PyErr_Clear();
+    return {};
   }
-  throw_raised(ErrorKind::ModuleRaised, phase, module, "module '" + module + "' raised ");
+  const py::object traceback = own(PyException_GetTraceback(raised));
+  const py::object done = own(PyObject_CallOneArg(on_error.ptr(), raised));
+  std::string note;
+  if (!done) {
+    const py::object failure = take_raised();
+    if (failure.ptr() != raised) note = "its on_error failed: " + one_line(describe(failure.ptr()));
+  }
+  if (PyException_SetTraceback(raised, traceback ? traceback.ptr() : Py_None) != 0) PyErr_Clear();
+  flush_output();
+  return note;
+}
+
+// Throws what create or run raised, after the module's on_error has seen it.
+[[noreturn]] void throw_module_raised(Phase phase, const ModuleData& module, const py::object& raised) {
+  std::string note = call_on_error(module, raised.ptr());
+  PythonException exception = describe(raised.ptr());
+  if (!note.empty()) exception.notes.push_back(std::move(note));
+  throw_raised(ErrorKind::ModuleRaised, phase, module.name, "module '" + module.name + "' raised ",
+               std::move(exception));
+}
+
+[[noreturn]] void throw_from_call(Phase phase, const ModuleData& module, const py::object& raised,
+                                  PyObject* callable, std::size_t arguments, const char* wanted) {
+  const py::tuple stand_ins = arguments == 1 ? py::make_tuple(py::none()) : py::tuple();
+  if (takes_other_arguments(raised.ptr(), callable, stand_ins.ptr())) {
+    break_contract(phase, module.name,
+                   std::string(wanted) + " cannot be called: " + describe(raised.ptr()).message, callable);
+  }
+  throw_module_raised(phase, module, raised);
 }
 
 }  // namespace
@@ -97,6 +119,22 @@ void HostLife::throw_closed(std::string_view module) {
                .module = std::string(module),
                .message = "module '" + std::string(module) + "' belongs to a host that is closed",
                .hint = "keep the Host for as long as its modules are used, or load the module again"});
+}
+
+void HostLife::tell(const Error& error) const noexcept {
+  static thread_local bool in_on_error = false;
+  const bool of_a_module =
+      error.kind() == ErrorKind::ImportFailed || error.kind() == ErrorKind::BadContract ||
+      error.kind() == ErrorKind::ModuleRaised || error.kind() == ErrorKind::InvalidResult;
+  if (!on_error || !of_a_module || in_on_error) return;
+  in_on_error = true;
+  try {
+    const Outside outside;
+    on_error(error);
+  } catch (...) {
+    // The caller is to get the error that was told, not that of the telling.
+  }
+  in_on_error = false;
 }
 
 namespace {
@@ -130,10 +168,11 @@ InstanceData::InstanceData(std::shared_ptr<ModuleData> of, py::object created)
 std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostLife> host, std::string name, py::object module) {
   py::object create = own(PyObject_GetAttrString(module.ptr(), "create"));
   if (!create) {
-    if (!says_attribute_is_missing()) {
-      throw_raised(ErrorKind::ImportFailed, Phase::Import, name, "module '" + name + "' raised ");
+    const py::object raised = take_raised();
+    if (!says_attribute_is_missing(raised.ptr())) {
+      throw_raised(ErrorKind::ImportFailed, Phase::Import, name,
+                   "module '" + name + "' could not be asked for its create: ", describe(raised.ptr()));
     }
-    PyErr_Clear();
     break_contract(Phase::Import, name, "it has no create", module.ptr());
   }
   if (PyCallable_Check(create.ptr()) == 0) {
@@ -157,6 +196,7 @@ auto convert_for(const std::string& module, Conversion convert) {
                  .message = "module '" + module + "': " + error.message(),
                  .pointer = error.pointer(),
                  .hint = error.hint(),
+                 .place = error.place(),
                  .exception = error.exception()});
   }
 }
@@ -167,7 +207,7 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
   data->host->must_be_open(data->name);
   const py::object dict = convert_for(data->name, [&] { return data->host->conversions.to_python(state); });
   py::object object = with_output_flushed(PyObject_CallOneArg(data->create.ptr(), dict.ptr()), data->name);
-  if (!object) throw_from_call(Phase::Create, data->name, data->create.ptr(), 1, "create(state)");
+  if (!object) throw_from_call(Phase::Create, *data, take_raised(), data->create.ptr(), 1, "create(state)");
   return std::make_shared<InstanceData>(data, std::move(object));
 }
 
@@ -175,27 +215,30 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
 [[noreturn]] void throw_from_run(const InstanceData& data) {
   const std::string& name = data.module->name;
   PyObject* object = data.object.ptr();
-  const bool perhaps_missing = says_attribute_is_missing();
+  const py::object raised = take_raised();
+  const bool perhaps_missing = says_attribute_is_missing(raised.ptr());
   py::object run;
-  if (perhaps_missing || raised_without_frames(PyExc_TypeError)) {
-    const py::error_scope kept;
+  if (perhaps_missing || (is_a(raised.ptr(), PyExc_TypeError) && frames_of(raised.ptr()).empty())) {
     run = own(PyObject_GetAttr(object, data.module->run_name.ptr()));
     PyErr_Clear();
   }
   if (!run && perhaps_missing) {
-    PyErr_Clear();
+    if (PyCoro_CheckExact(object)) {
+      if (!own(PyObject_CallMethod(object, "close", nullptr))) PyErr_Clear();  // or Python warns of it
+      break_contract(Phase::Run, name, "its create is async, and returned a coroutine",
+                     data.module->create.ptr());
+    }
     const std::string what = object == Py_None ? "None" : "an object of type " + type_of(object);
     break_contract(
         Phase::Run, name, "its create returned " + what + ", which has no run",
         object == Py_None ? data.module->create.ptr() : reinterpret_cast<PyObject*>(Py_TYPE(object)));
   }
   if (run && PyCallable_Check(run.ptr()) == 0) {
-    PyErr_Clear();
     break_contract(Phase::Run, name, "its run is not callable but of type " + type_of(run.ptr()),
                    reinterpret_cast<PyObject*>(Py_TYPE(object)));
   }
-  if (!run) throw_raised(ErrorKind::ModuleRaised, Phase::Run, name, "module '" + name + "' raised ");
-  throw_from_call(Phase::Run, name, run.ptr(), 0, "run()");
+  if (!run) throw_module_raised(Phase::Run, *data.module, raised);
+  throw_from_call(Phase::Run, *data.module, raised, run.ptr(), 0, "run()");
 }
 
 // The caller holds the GIL.
@@ -232,22 +275,38 @@ auto run_temporary(std::shared_ptr<InstanceData>&& data, Convert convert) {
 
 const std::string& Module::name() const noexcept { return data_->name; }
 
-Instance Module::create(const Json& state) const { return Instance(detail::create_instance(data_, state)); }
-
-Instance Module::create_from_text(std::string_view state) const {
-  return Instance(detail::create_instance(data_, state));
+Instance Module::create(const Json& state) const {
+  return Instance(detail::telling(*data_->host, [&] { return detail::create_instance(data_, state); }));
 }
 
-Json Instance::run() const& { return detail::run_instance(*data_, &detail::Conversions::to_json); }
+Instance Module::create_from_text(std::string_view state) const {
+  return Instance(detail::telling(*data_->host, [&] { return detail::create_instance(data_, state); }));
+}
 
-Json Instance::run() && { return detail::run_temporary(std::move(data_), &detail::Conversions::to_json); }
+Json Instance::run() const& {
+  return detail::telling(*data_->module->host, [&] {
+    return detail::run_instance(*data_, &detail::Conversions::to_json);
+  });
+}
+
+Json Instance::run() && {
+  const std::shared_ptr<detail::HostLife> host = data_->module->host;
+  return detail::telling(*host, [&] {
+    return detail::run_temporary(std::move(data_), &detail::Conversions::to_json);
+  });
+}
 
 std::string Instance::run_text() const& {
-  return detail::run_instance(*data_, &detail::Conversions::to_text);
+  return detail::telling(*data_->module->host, [&] {
+    return detail::run_instance(*data_, &detail::Conversions::to_text);
+  });
 }
 
 std::string Instance::run_text() && {
-  return detail::run_temporary(std::move(data_), &detail::Conversions::to_text);
+  const std::shared_ptr<detail::HostLife> host = data_->module->host;
+  return detail::telling(*host, [&] {
+    return detail::run_temporary(std::move(data_), &detail::Conversions::to_text);
+  });
 }
 
 }  // namespace pyhost

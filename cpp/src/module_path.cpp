@@ -111,6 +111,29 @@ ModulePaths find_module_paths(const ModulePaths& given) {
   return found;
 }
 
+void refuse_ambiguous(const ModulePaths& paths, std::string_view name) {
+  for (std::size_t dot = name.find('.');; dot = name.find('.', dot + 1)) {
+    const std::string_view asked = name.substr(0, dot);
+    for (const fs::path& path : paths) {
+      std::error_code failed;
+      const fs::path package = folder_of(path, asked) / asked.substr(asked.rfind('.') + 1);
+      const fs::path file = package.string() + ".py";
+      const bool is_package = fs::is_regular_file(package / "__init__.py", failed);
+      const bool is_file = fs::is_regular_file(file, failed);
+      if (is_package && is_file) {
+        throw Error({.kind = ErrorKind::ImportFailed,
+                     .phase = Phase::Find,
+                     .module = std::string(name),
+                     .message = "module '" + std::string(asked) + "' is there twice: " + file.string() +
+                                " and " + (package / "__init__.py").string(),
+                     .hint = "remove one of them"});
+      }
+      if (is_package || is_file) break;
+    }
+    if (dot == std::string_view::npos) return;
+  }
+}
+
 std::vector<std::string> list_names(const ModulePaths& paths, std::string_view like) {
   const std::size_t dot = like.rfind('.');
   const std::string parents(dot == std::string_view::npos ? "" : like.substr(0, dot + 1));
@@ -171,25 +194,48 @@ bool Namespace::is_intact() const noexcept {
   return intact;
 }
 
-py::object Namespace::import(std::string_view name) {
-  const std::string full = "modules." + std::string(name);
-  py::object module = own(PyObject_CallMethod(importlib_.ptr(), "import_module", "s", full.c_str()));
-  if (module || missing_name() != full) return module;
-  // Perhaps the file was written after its folder was last listed, and within the clock's resolution.
-  PyErr_Clear();
-  if (!own(PyObject_CallMethod(importlib_.ptr(), "invalidate_caches", nullptr))) return {};
-  return own(PyObject_CallMethod(importlib_.ptr(), "import_module", "s", full.c_str()));
-}
+namespace {
 
+// The name that a ModuleNotFoundError which Python has set says is missing. Leaves it set.
 std::string missing_name() {
   if (PyErr_ExceptionMatches(PyExc_ModuleNotFoundError) == 0) return {};
   py::error_scope raised;
   PyErr_NormalizeException(&raised.type, &raised.value, &raised.trace);
   const py::object name = own(PyObject_GetAttrString(raised.value, "name"));
-  const char* utf8 = name && PyUnicode_Check(name.ptr()) ? PyUnicode_AsUTF8(name.ptr()) : nullptr;
-  std::string missing = utf8 != nullptr ? utf8 : "";
+  return std::string(view(name.ptr()));
+}
+
+}  // namespace
+
+bool Namespace::has(std::string_view name) const noexcept {
+  PyObject* const modules = PySys_GetObject("modules");
+  const std::string full = "modules." + std::string(name);
+  PyObject* const module =
+      modules != nullptr && PyDict_Check(modules) ? PyDict_GetItemString(modules, full.c_str()) : nullptr;
+  if (module == nullptr || !PyModule_Check(module)) return module != nullptr;
+  PyObject* const spec = PyDict_GetItemString(PyModule_GetDict(module), "__spec__");
+  return spec != nullptr && spec != Py_None;
+}
+
+py::object Namespace::import(std::string_view name) {
+  const std::string full = "modules." + std::string(name);
+  const py::object modules = sys_object("modules");
+  py::object by_hand;
+  if (!has(name)) {
+    by_hand = share(PyDict_GetItemString(modules.ptr(), full.c_str()));
+    if (by_hand) PyDict_DelItemString(modules.ptr(), full.c_str());
+  }
+  const auto import_module = [&] {
+    return own(PyObject_CallMethod(importlib_.ptr(), "import_module", "s", full.c_str()));
+  };
+  py::object module = import_module();
+  if (module || missing_name() != full) return module;
   PyErr_Clear();
-  return missing;
+  // A file wins over what was put there by hand; where there is no file, that is the module.
+  if (by_hand && PyDict_SetItemString(modules.ptr(), full.c_str(), by_hand.ptr()) == 0) return by_hand;
+  // Perhaps the file was written after its folder was last listed, and within the clock's resolution.
+  if (!own(PyObject_CallMethod(importlib_.ptr(), "invalidate_caches", nullptr))) return {};
+  return import_module();
 }
 
 void Namespace::remove() noexcept {

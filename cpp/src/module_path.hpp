@@ -14,13 +14,13 @@ namespace pyhost::detail {
 /// that is no folder or holds no `modules` folder.
 ModulePaths find_module_paths(const ModulePaths& given);
 
+/// Throws ImportFailed if the name, or a parent of it, is both a file and a package in the path where it
+/// would be found: Python takes the package without a word, and that may not be the one that was meant.
+void refuse_ambiguous(const ModulePaths& paths, std::string_view name);
+
 /// Top-level names of the modules in all paths, or names in the packages of a dotted name's parents;
 /// files are listed, nothing is imported.
 std::vector<std::string> list_names(const ModulePaths& paths, std::string_view like);
-
-/// The name that a ModuleNotFoundError which Python has set says is missing; empty for any other
-/// exception. Leaves it set.
-std::string missing_name();
 
 /// The package `modules` of one host. Its `__path__` is the module paths, so it is the same package as in
 /// a child of multiprocessing, where python_modules/modules/__init__.py makes it from sys.path.
@@ -34,6 +34,8 @@ class Namespace {
 
   /// Whether restore() has nothing to do. The caller holds the GIL.
   bool is_intact() const noexcept;
+  /// Whether an import made `modules.<name>` already. What a module put into sys.modules by hand is none.
+  bool has(std::string_view name) const noexcept;
 
   /// `modules.<name>` by importlib.import_module; null with Python's error set. The caller holds the GIL.
   py::object import(std::string_view name);

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "pyhost/error.hpp"
+
 namespace pyhost {
 
 /// A piece of what Python code wrote to sys.stdout or sys.stderr: whole lines, but for the last of a run.
@@ -44,6 +46,11 @@ struct Options {
   /// Gets what Python code writes to sys.stdout and sys.stderr, instead of the process's own streams; is
   /// called on the thread that wrote, without the GIL. What it throws is raised in the module as an OSError.
   std::function<void(const Output&)> on_output = {};
+
+  /// Sees every error that comes out of a module (ImportFailed, BadContract, ModuleRaised, InvalidResult)
+  /// before the caller does, on the caller's thread, without the GIL; several threads may call it at once.
+  /// It cannot change the error; what it throws is dropped, and errors of what it runs itself are not told.
+  std::function<void(const Error&)> on_error = {};
 
   /// How long the end of the process waits for the threads and atexit handlers that modules left behind.
   std::chrono::milliseconds shutdown_timeout = std::chrono::seconds(5);

@@ -93,6 +93,18 @@ std::string seconds_since(std::chrono::steady_clock::time_point start) {
   return Json(std::round(passed.count() * 1e6) / 1e6).dump();
 }
 
+// Colour is for people: never in a file or a pipe, nor where NO_COLOR says so.
+void print(const Error& error, bool verbose) {
+  const auto is_set = [](const char* name) {
+    const char* value = std::getenv(name);
+    return value != nullptr && *value != '\0';
+  };
+  const bool colour = isatty(STDERR_FILENO) != 0 && is_set("TERM") &&
+                      std::strcmp(std::getenv("TERM"), "dumb") != 0 && !is_set("NO_COLOR");
+  std::cerr << (colour ? "\x1b[1;31merror:\x1b[0m " : "error: ")
+            << error.rendered({.colour = colour, .verbose = verbose});
+}
+
 // Where the modules run, for who wants to know; what was found and is not used, for all.
 void say_environment(const Environment& environment, const Arguments& arguments) {
   if (arguments.quiet) return;
@@ -141,7 +153,7 @@ int run(const Arguments& arguments) {
                         ",\"error\":" + error.to_json().dump(-1, ' ', false, shown) +
                         ",\"seconds\":" + seconds_since(start) + "}");
     } else {
-      std::cerr << "error: " << error.rendered();
+      print(error, arguments.verbose);
     }
     by_interrupt = host && host->interrupted() && error.exception().type == "KeyboardInterrupt";
     return exit_code(error.kind());
@@ -172,7 +184,9 @@ void add_run(CLI::App& program, int& code) {
   command
       ->add_flag("--json", arguments->json, "Print one JSON document; what the module prints goes to stderr")
       ->envname("PYHOST_JSON");
-  command->add_flag("-v,--verbose", arguments->verbose, "Say what Python and which environment it runs on")
+  command
+      ->add_flag("-v,--verbose", arguments->verbose,
+                 "Say what Python and which environment it runs on, and tell an error in full")
       ->envname("PYHOST_VERBOSE");
   command->add_flag("-q,--quiet", arguments->quiet, "Print no warnings")->envname("PYHOST_QUIET");
   command->footer(

@@ -1,0 +1,72 @@
+// The host program of the fault battery: runs one module, then the module `good` in the same host, and says
+// what came of each on the stdout that it was started with, whatever a module does to it.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <pyhost/pyhost.hpp>
+#include <string>
+
+namespace {
+
+std::string state_text(const std::string& given) {
+  if (!given.starts_with('@')) return given;
+  std::ifstream stream(given.substr(1), std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+}
+
+// One line {"ok":true,"result":…} or {"ok":false,"type":…,…}.
+std::string verdict(pyhost::Host& host, const std::string& name, const std::string& state) {
+  try {
+    return R"({"ok":true,"result":)" + host.run_text(name, state) + "}";
+  } catch (const pyhost::Error& error) {
+    const std::string& type = error.exception().type;
+    const pyhost::Json said{{"ok", false},
+                            {"type", type.empty() ? std::string(to_string(error.kind())) : type},
+                            {"message", error.what()}};
+    return said.dump(-1, ' ', false, pyhost::Json::error_handler_t::replace);
+  }
+}
+
+void say(int to, const std::string& tag, const std::string& text) {
+  const std::string line = tag + " " + text + "\n";
+  for (std::string_view rest = line; !rest.empty();) {
+    const ssize_t written = write(to, rest.data(), rest.size());
+    if (written <= 0) return;
+    rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+// The verdict's own descriptor. The module's stdout is stderr, so that what it prints passes for no verdict;
+// its stdin is empty, as for any service.
+int take_stdout() {
+  constexpr int out_of_reach = 1000;  // of a loop that closes the low descriptors
+  const int to = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, out_of_reach);
+  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  dup2(null, STDIN_FILENO);
+  if (fcntl(STDERR_FILENO, F_GETFD) < 0) dup2(null, STDERR_FILENO);
+  dup2(STDERR_FILENO, STDOUT_FILENO);
+  if (null > STDERR_FILENO) close(null);
+  return to;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 4) {
+    std::fprintf(stderr, "usage: fault_host ROOT NAME STATE\n");
+    return 2;
+  }
+  const int to = take_stdout();
+  try {
+    pyhost::Host host({.module_paths = {argv[1]}});
+    say(to, "@@R", verdict(host, argv[2], state_text(argv[3])));
+    say(to, "@@C", verdict(host, "good", R"({"a":1,"b":2})"));
+  } catch (const pyhost::Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 70;
+  }
+  return 0;
+}

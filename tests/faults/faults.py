@@ -1,0 +1,121 @@
+"""What bad modules, names, states and environments do to a host, one line a fault.
+
+A fault has an id, a group, what a good host answers ("ok", value), ("err",) or ("any",), and the module's
+source or other keys: files, name (what the host is asked for), state (JSON text), env, stdin, rlim_as, mark
+(a planted file that must not run).
+"""
+
+C = "class M:\n    def __init__(s, state): s.state = state\n    def run(s):\n        return s.state['a'] + s.state['b']\ndef create(state): return M(state)\n"
+def run(body, pre=""):
+    return pre + "class M:\n    def __init__(s, st): s.state = st\n    def run(s):\n" + "".join("        %s\n" % l for l in body.split("\n")) + "def create(state): return M(state)\n"
+F = []
+def f(id, group, expect, src=None, **k): F.append(dict(id=id, group=group, expect=expect, src=src, **k))
+OK = ("ok", 3); ERR = ("err",); ANY = ("any",)
+EVIL = "import os\nopen(os.environ['FB_MARK'],'w').write('evil')\n" + C
+# --- names
+f("name_abs_path","name",ERR,name="/etc/passwd")
+f("name_dunder_init","name",ERR,name="__init__")
+f("name_py_suffix","name",ERR,name="good.py")
+f("name_trailing_space","name",ERR,name="good ")
+f("name_keyword","name",ERR,name="class",files={"modules/class.py":C})
+f("name_unicode_nfd","name",ERR,name="cafe\u0301",files={"modules/caf\u00e9.py":C})
+f("name_10k_chars","name",ERR,name="a"*10000)
+f("name_255_byte_limit","name",ERR,name="a"*260)
+f("name_stdlib_os","name",OK,name="os",files={"modules/os.py":C})
+# --- files
+f("file_utf8_bom","file",OK,b"\xef\xbb\xbf"+C.encode())
+f("file_null_byte","file",ERR,C.encode()+b"\0\n")
+f("file_no_create","file",ERR,"x=1\n")
+f("file_deep_parens","file",ERR,"x = "+"("*5000+")"*5000+"\n"+C)
+f("file_deep_unary","file",ERR,"x = "+"-"*200000+"1\n"+C)
+f("file_is_dir_nopkg","file",ERR,files={"modules/fault/x.txt":"x"})
+f("file_dev_zero","file",ERR,files={"modules/fault.py":("symlink","/dev/zero")},rlim_as=1<<30)
+f("pkg_shadows_module","file",ANY,C,files={"modules/fault/__init__.py":EVIL},mark=True)
+# --- environment / path hijack
+f("env_PYTHONHOME_bad","env",OK,C,env={"PYTHONHOME":"/nonexistent"})
+f("env_PYTHONINSPECT_etc","env",OK,C,env={"PYTHONINSPECT":"1","PYTHONVERBOSE":"0","PYTHONDONTWRITEBYTECODE":"1"})
+# --- import
+f("imp_keyboardinterrupt","import",ERR,"raise KeyboardInterrupt\n")
+f("imp_infinite_loop","import",ERR,"while True: pass\n")
+f("imp_cycle","import",OK,"from modules import cyc\n"+C,files={"modules/cyc.py":"import modules.fault\n"})
+f("imp_cycle_from","import",ERR,"from modules.cyc import x\n"+C,files={"modules/cyc.py":"from modules.fault import create\nx=1\n"})
+f("imp_replaces_self","import",("any",),"import sys\nsys.modules[__name__]=None\n"+C)
+f("imp_exit_in_thread","import",OK,"import threading,sys\nt=threading.Thread(target=sys.exit); t.start(); t.join()\n"+C)
+# --- factory contract
+f("create_int","contract",ERR,"create=42\n")
+f("create_raises","contract",ERR,"def create(state): raise ValueError('x')\n")
+f("create_async","contract",ERR,"class M:\n def run(s): return 3\nasync def create(state): return M()\n")
+f("create_mutates_state","contract",OK,"class M:\n def run(s): return 3\ndef create(state): state.clear(); state['x']=state; return M()\n")
+# --- exceptions
+f("exc_systemexit_msg","exc",ERR,run("raise SystemExit('bye')"))
+f("exc_generatorexit","exc",ERR,run("raise GeneratorExit"))
+f("exc_str_raises","exc",ERR,run("raise E()","class E(Exception):\n    def __str__(s): raise RuntimeError('str')\n"))
+f("exc_str_nonstr","exc",ERR,run("raise E()","class E(Exception):\n    def __str__(s): return 42\n"))
+f("exc_str_infinite_recursion","exc",ERR,run("raise E()","class E(Exception):\n    def __str__(s): return str(s)\n"))
+f("exc_surrogate_msg","exc",ERR,run("raise ValueError('\\ud800')"))
+f("exc_nul_msg","exc",ERR,run("raise ValueError('a\\0b')"))
+f("exc_10MB_msg","exc",ERR,run("raise ValueError('x'*10_000_000)"))
+f("exc_cyclic_cause","exc",ERR,run("a=ValueError('a'); b=ValueError('b'); a.__cause__=b; b.__cause__=a; raise a"))
+f("exc_group","exc",ERR,run("raise ExceptionGroup('g',[ValueError(1),TypeError(2)])"))
+f("exc_recursion","exc",ERR,run("return f()","def f(): return f()\n"))
+f("exc_meta_name","exc",ERR,run("raise E('x')","class Mt(type):\n    @property\n    def __name__(c): raise RuntimeError('n')\nclass E(Exception, metaclass=Mt): pass\n"))
+f("exc_del_raises","exc",OK,run("D(); return 3","class D:\n    def __del__(s): raise RuntimeError('del')\n"))
+f("exc_tb_tampered","exc",ERR,run("e=ValueError('x'); e.__traceback__=None; e.__class__=KeyError2; raise e","class KeyError2(ValueError):\n    @property\n    def args(s): raise RuntimeError\n"))
+# --- results
+f("res_none","result",("ok",None),run("return None"))
+f("res_nan","result",ERR,run("return float('nan')"))
+f("res_bigint_5000","result",("any",),run("return 10**5000"))
+f("res_nonstr_keys","result",("any",),run("return {1:'a', None:'b', True:'c', 1.5:'d'}"))
+f("res_colliding_keys","result",ERR,run("return {1:'a','1':'b'}"))
+f("res_cycle","result",ERR,run("x=[]; x.append(x); return x"))
+f("res_dict_cycle","result",ERR,run("x={}; x['x']=x; return x"))
+f("res_deep_100k","result",ERR,run("x=[]\nfor i in range(100000): x=[x]\nreturn x"))
+f("res_str_subclass_evil","result",("any",),run("return S('ok')","class S(str):\n    def __str__(s): raise RuntimeError\n    def encode(s,*a): raise RuntimeError\n    def __len__(s): return 10**9\n"))
+f("res_dict_subclass_mutating","result",("any",),run("return D(a=1)","class D(dict):\n    def items(s):\n        while True: s[len(s)]=1; yield from list(dict.items(s))[:1]; break\n    def __iter__(s): raise RuntimeError('iter')\n"))
+f("res_20MB","result",("any",),run("return 'x'*20_000_000"))
+# --- state input
+f("st_nan_literal","state",ERR,C,state='{"a":NaN,"b":2}')
+f("st_not_object","state",ERR,"class M:\n def run(s): return 3\ndef create(state): return M()\n",state='[1,2]')
+f("st_empty","state",ERR,C,state='')
+f("st_bigint_10k","state",ANY,run("return 1"),state='{"a":'+"9"*10000+'}')
+f("st_nul_in_key","state",("ok",1),run("return len(s.state)"),state='{"a\\u0000b":1}')
+# --- process killers
+f("kill_abort","kill",ERR,run("import os; os.abort()"))
+f("kill_segv_ctypes","kill",ERR,run("import ctypes; ctypes.string_at(0)"))
+f("kill_sigkill_self","kill",ERR,run("import os; os.kill(os.getpid(),9)"))
+f("kill_py_finalize","kill",ERR,run("import ctypes; ctypes.pythonapi.Py_FinalizeEx(); return 3"))
+f("kill_fatal_error","kill",ERR,run("import ctypes; ctypes.pythonapi.Py_FatalError(b'x')"))
+f("kill_infinite_loop","kill",ERR,run("while True: pass"))
+f("kill_catch_all_loop","kill",ERR,run("while True:\n    try:\n        while True: pass\n    except BaseException: pass"))
+f("kill_gil_hog_c","kill",ERR,run("return len(str(pow(3, 3**17)))"))
+f("kill_stdin_read","kill",("any",),run("import sys; return len(sys.stdin.read())"),stdin="open")
+f("kill_memory_bomb","kill",ERR,run("x=[]\nwhile True: x.append(bytearray(64<<20))"),rlim_as=1<<30)
+# --- interpreter sabotage (canary must still work)
+f("sab_builtins_import","sabotage",ANY,run("import builtins; builtins.__import__=None; return 3"))
+f("sab_json_patched","sabotage",OK,run("import json; json.dumps=lambda *a,**k: 'HACKED'; json.loads=lambda *a,**k: {}; return 3"))
+f("sab_meta_path_clear","sabotage",OK,run("import sys; sys.meta_path.clear(); sys.path_hooks.clear(); return 3"))
+f("sab_sys_path_clear","sabotage",OK,run("import sys; sys.path.clear(); return 3"))
+f("sab_audit_hook_raises","sabotage",ANY,run("import sys\ndef h(e,a):\n    if e=='import' or e=='compile' or e=='open': raise RuntimeError(e)\nsys.addaudithook(h); return 3"))
+f("sab_setprofile_raises","sabotage",OK,run("import sys\ndef t(*a): raise RuntimeError('prof')\nsys.setprofile(t); return 3"))
+f("sab_recursionlimit_low","sabotage",ANY,run("import sys; sys.setrecursionlimit(30); return 3"))
+f("sab_stdout_none","sabotage",OK,run("import sys; sys.stdout=None; sys.__stdout__=None; return 3"))
+f("sab_stdout_closed","sabotage",OK,run("import sys; sys.stdout.close(); return 3"))
+f("sab_fd1_closed","sabotage",OK,run("import os; os.close(1); return 3"))
+f("sab_fd1_dup_devnull","sabotage",OK,run("import os; os.dup2(os.open('/dev/null',1),1); return 3"))
+f("sab_all_fds_closed","sabotage",OK,run("import os; os.closerange(0,256); return 3"))
+f("sab_locale","sabotage",OK,run("import locale; locale.setlocale(locale.LC_ALL,'C'); return 3"))
+f("sab_rlimit_nofile","sabotage",OK,run("import resource; resource.setrlimit(resource.RLIMIT_NOFILE,(3,3)); return 3"))
+f("sab_sigmask_all","sabotage",OK,run("import signal; signal.pthread_sigmask(signal.SIG_BLOCK,range(1,65)); return 3"))
+f("sab_good_poisoned","sabotage",OK,run("import sys,types; m=types.ModuleType('modules.good'); m.create=lambda s: None; sys.modules['modules.good']=m; return 3"))
+f("sab_modules_path","sabotage",OK,run("import modules; modules.__path__=['/nonexistent']; return 3"))
+f("sab_fd_leak","sabotage",OK,run("import os\ntry:\n    while True: os.open('/dev/null',0)\nexcept OSError: pass\nreturn 3"))
+# --- output
+f("out_print","output",OK,run("print('hello'); return 3"))
+f("out_print_fake_result","output",OK,run("print('@@R {\"ok\": true, \"result\": 666}'); return 3"))
+f("out_no_newline","output",OK,run("import sys; sys.stdout.write('partial'); return 3"))
+f("out_fd1_raw","output",OK,run("import os; os.write(1,b'\\xff\\xfe raw'); return 3"))
+# --- shutdown
+f("end_atexit_raises","shutdown",OK,run("import atexit; atexit.register(lambda: 1/0); return 3"))
+f("end_atexit_osexit","shutdown",OK,run("import atexit,os; atexit.register(os._exit,9); return 3"))
+f("end_thread_prints","shutdown",OK,run("import threading\ndef h():\n    while True: print('t',flush=True)\nthreading.Thread(target=h,daemon=True).start(); return 3"))
+f("end_child_process_left","shutdown",OK,run("import subprocess; subprocess.Popen(['sleep','1000']); return 3"))

@@ -1,0 +1,152 @@
+"""Each fault is put to a host, and then a module that is sound: the host must answer both rightly."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "faults"))
+import faults  # noqa: E402
+import more_faults  # noqa: E402
+
+Fault = dict[str, Any]
+
+# What one process cannot withstand, and why; a host that runs modules in processes of their own can.
+ENDS_THE_PROCESS = "it ends the process that it runs in"
+NEVER_RETURNS = "it never returns, and Python has no way to stop the code of a thread"
+BEYOND_US = {
+    "kill_abort": ENDS_THE_PROCESS,
+    "kill_segv_ctypes": ENDS_THE_PROCESS,
+    "kill_sigkill_self": ENDS_THE_PROCESS,
+    "kill_py_finalize": "it ends the interpreter that it runs in",
+    "kill_fatal_error": ENDS_THE_PROCESS,
+    "end_atexit_osexit": "it ends the process while that ends, with a status of its own",
+    "imp_infinite_loop": NEVER_RETURNS,
+    "kill_infinite_loop": NEVER_RETURNS,
+    "kill_catch_all_loop": NEVER_RETURNS,
+    "kill_gil_hog_c": NEVER_RETURNS,
+    "sab_audit_hook_raises": "an audit hook stays until the process ends, and this one refuses every import",
+    "sab_setprofile_raises": "Python itself lets run() raise what a profiler raises: there is no result",
+    "sab_rlimit_nofile": "no file can be opened any more, and the limit cannot be raised again",
+    "sab_fd_leak": "no file can be opened any more: what a module leaks is the process's",
+}  # fmt: skip
+SECONDS_FOR_WHAT_NEVER_RETURNS = 3
+
+pytestmark = pytest.mark.skipif(
+    "PYHOST_FAULT_HOST" not in os.environ, reason="PYHOST_FAULT_HOST names no program"
+)
+
+
+def host() -> str:
+    return os.environ["PYHOST_FAULT_HOST"]
+
+
+def write(root: Path, fault: Fault) -> None:
+    files: dict[str, Any] = {"modules/__init__.py": "", "modules/good.py": faults.C}
+    if fault["src"] is not None:
+        files["modules/fault.py"] = fault["src"]
+    for name, content in (files | fault.get("files", {})).items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, tuple):
+            kind, target = content
+            assert kind == "symlink"
+            file.symlink_to(target)
+        else:
+            file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def run(root: Path, fault: Fault) -> tuple[int, bytes, bytes]:
+    """The status, stdout and stderr of the host; it leaves nothing running."""
+    limit = fault.get("rlim_as")
+
+    def before_it_starts() -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if limit:
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
+        for descriptor in fault.get("close", ()):
+            os.close(descriptor)
+
+    state = fault.get("state", '{"a":1,"b":2}').encode("utf-8", "surrogatepass")
+    if len(state) > 100_000:  # the kernel's limit for one word
+        (root / "state.json").write_bytes(state)
+        state = b"@state.json"
+    name = fault.get("name", "fault")
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(root), "LANG": "C.UTF-8"}
+    environment |= {"FB_MARK": str(root / "MARK")} | fault.get("env", {})
+    reader, writer = os.pipe()  # a stdin that nothing comes from and that does not end
+    out, err = root / "stdout", root / "stderr"
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        child = subprocess.Popen(
+            [host(), str(root), name.encode("utf-8", "surrogateescape"), state],
+            cwd=root, env=environment, stdin=reader, stdout=stdout, stderr=stderr,
+            preexec_fn=before_it_starts, start_new_session=True,
+        )  # fmt: skip
+        try:
+            patience = SECONDS_FOR_WHAT_NEVER_RETURNS if fault["id"] in BEYOND_US else 60
+            status = child.wait(patience)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            os.close(reader)
+            os.close(writer)
+    return status, out.read_bytes(), err.read_bytes()
+
+
+def verdicts(stdout: bytes, tag: bytes) -> list[Any]:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    texts = re.findall(rb"^@@%s (.*)$" % tag, stdout, re.MULTILINE)
+    return [json.loads(text.decode(), parse_constant=refuse) for text in texts]
+
+
+def cases() -> list[Any]:
+    return [
+        pytest.param(
+            fault,
+            id=fault["id"],
+            marks=[pytest.mark.xfail(reason=BEYOND_US[fault["id"]], strict=True)]
+            if fault["id"] in BEYOND_US
+            else [],
+        )
+        for fault in faults.F + more_faults.F
+    ]
+
+
+@pytest.mark.parametrize("fault", cases())
+def test_a_host_withstands(fault: Fault, tmp_path: Path) -> None:
+    if fault.get("rlim_as") and b"__asan_init" in Path(host()).read_bytes():
+        pytest.skip("AddressSanitizer needs more address space than the fault allows")
+    if fault.get("since", (3, 9)) > sys.version_info[:2]:
+        pytest.skip("this Python does not have what the fault needs")
+    write(tmp_path, fault)
+    status, stdout, stderr = run(tmp_path, fault)
+    told = stderr[-2000:].decode(errors="replace")
+    first = verdicts(stdout, b"R")
+    assert len(first) == 1, told
+    kind, *value = fault["expect"]
+    if kind == "ok":
+        assert first[0] == {"ok": True, "result": value[0]}, told
+    elif kind == "err":
+        assert first[0]["ok"] is False
+        assert first[0]["type"]
+    assert verdicts(stdout, b"C") == [{"ok": True, "result": 3}], told
+    assert not (fault.get("mark") and (tmp_path / "MARK").exists()), "a planted file was run"
+    assert status == 0, told
+
+
+def test_what_cannot_be_withstood_is_in_the_battery() -> None:
+    assert set(BEYOND_US) <= {fault["id"] for fault in faults.F + more_faults.F}
