@@ -47,7 +47,8 @@ class KeptThreadState {
   }
 
   ~KeptThreadState() {
-    if (made_ == nullptr || door != Door::Open || !python_runs() || PyGILState_GetThisThreadState() != made_) return;
+    if (made_ == nullptr || door != Door::Open || !python_runs() || PyGILState_GetThisThreadState() != made_)
+      return;
     PyGILState_Ensure();
     PyGILState_Release(PyGILState_LOCKED);    // this destructor's entry
     PyGILState_Release(PyGILState_UNLOCKED);  // the one that was kept: it ends the thread state

@@ -89,7 +89,8 @@ void initialize(const Options& options, const Environment& environment) {
   config->parse_argv = 0;
   config->install_signal_handlers = 0;
 #if PY_VERSION_HEX >= 0x030b0000
-  config->safe_path = 1;  // here the current directory is not on sys.path anyway; for the children, who take it over
+  config->safe_path =
+      1;  // here the current directory is not on sys.path anyway; for the children, who take it over
 #endif
   config.set_argv(program_invocation_name);
   config.append(config->xoptions, "utf8=1");  // multiprocessing starts its children with the same options

@@ -284,29 +284,25 @@ Instance Module::create_from_text(std::string_view state) const {
 }
 
 Json Instance::run() const& {
-  return detail::telling(*data_->module->host, [&] {
-    return detail::run_instance(*data_, &detail::Conversions::to_json);
-  });
+  return detail::telling(*data_->module->host,
+                         [&] { return detail::run_instance(*data_, &detail::Conversions::to_json); });
 }
 
 Json Instance::run() && {
   const std::shared_ptr<detail::HostLife> host = data_->module->host;
-  return detail::telling(*host, [&] {
-    return detail::run_temporary(std::move(data_), &detail::Conversions::to_json);
-  });
+  return detail::telling(
+      *host, [&] { return detail::run_temporary(std::move(data_), &detail::Conversions::to_json); });
 }
 
 std::string Instance::run_text() const& {
-  return detail::telling(*data_->module->host, [&] {
-    return detail::run_instance(*data_, &detail::Conversions::to_text);
-  });
+  return detail::telling(*data_->module->host,
+                         [&] { return detail::run_instance(*data_, &detail::Conversions::to_text); });
 }
 
 std::string Instance::run_text() && {
   const std::shared_ptr<detail::HostLife> host = data_->module->host;
-  return detail::telling(*host, [&] {
-    return detail::run_temporary(std::move(data_), &detail::Conversions::to_text);
-  });
+  return detail::telling(
+      *host, [&] { return detail::run_temporary(std::move(data_), &detail::Conversions::to_text); });
 }
 
 }  // namespace pyhost
