@@ -56,9 +56,8 @@ TEST_CASE("a survey that imports finds what the source does not show") {
   Host host(over_fixtures());
   const auto codes = [&](const char* name, Look look) {
     std::vector<std::string> found;
-    for (const Diagnostic& each : host.survey({name}, look).modules.at(0).diagnostics) {
-      found.push_back(each.code);
-    }
+    const Survey survey = host.survey({name}, look);
+    for (const Diagnostic& each : survey.modules.at(0).diagnostics) found.push_back(each.code);
     return found;
   };
   using Codes = std::vector<std::string>;
