@@ -72,9 +72,9 @@ void take_steps(Step first) {
 
 std::string text_of_attribute(PyObject* object, const char* name) {
   const py::object value = own(PyObject_GetAttrString(object, name));
-  const char* utf8 = value && PyUnicode_Check(value.ptr()) ? PyUnicode_AsUTF8(value.ptr()) : nullptr;
+  const std::string text(view(value.ptr()));
   PyErr_Clear();
-  return utf8 != nullptr ? utf8 : "?";
+  return text.empty() ? "?" : text;
 }
 
 // "modules/x.py:7 in work", where the thread with this identity is.

@@ -161,13 +161,13 @@ void settle_signals(const Options& options) {
   }
 }
 
+fs::path path_in_sys(const char* name) { return view(share(PySys_GetObject(name)).ptr()); }
+
 // What the look before the start cannot see: whether Python took what it was told, and its extension modules
 // load.
 void check_itself(const Environment& environment) {
-  const py::object prefix = share(PySys_GetObject("base_prefix"));
-  const char* utf8 = prefix && PyUnicode_Check(prefix.ptr()) ? PyUnicode_AsUTF8(prefix.ptr()) : nullptr;
-  if (utf8 == nullptr || fs::path(utf8) != environment.home) {
-    refuse("Python started with " + std::string(utf8 != nullptr ? utf8 : "nothing") + " as its home, not " +
+  if (const fs::path home = path_in_sys("base_prefix"); home != environment.home) {
+    refuse("Python started with " + (home.empty() ? "nothing" : home.string()) + " as its home, not " +
                environment.home.string(),
            "`pyhost doctor` looks at the Python that is there");
   }
@@ -211,13 +211,6 @@ Environment start(const Options& options, const ModulePaths& paths) {
   PyEval_SaveThread();
   end_with_process();
   return environment;
-}
-
-fs::path path_in_sys(const char* name) {
-  const py::object object = share(PySys_GetObject(name));
-  const char* utf8 = object && PyUnicode_Check(object.ptr()) ? PyUnicode_AsUTF8(object.ptr()) : nullptr;
-  if (utf8 == nullptr) PyErr_Clear();
-  return utf8 != nullptr ? utf8 : "";
 }
 
 Environment join() {

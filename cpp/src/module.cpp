@@ -23,10 +23,7 @@ Frame place_of(PyObject* object) {
   const py::object lines =
       file ? own(PyObject_CallMethod(inspect.ptr(), "getsourcelines", "O", object)) : py::object();
   Frame frame;
-  if (const char* name = file && PyUnicode_Check(file.ptr()) ? PyUnicode_AsUTF8(file.ptr()) : nullptr;
-      name != nullptr) {
-    frame.file = name;
-  }
+  frame.file = view(file.ptr());
   if (lines && PyTuple_Check(lines.ptr()) && PyTuple_GET_SIZE(lines.ptr()) == 2) {
     const long line = PyLong_AsLong(PyTuple_GET_ITEM(lines.ptr(), 1));
     frame.line = line > 0 && line < (1L << 30) ? static_cast<int>(line) : 1;

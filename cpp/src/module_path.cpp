@@ -53,13 +53,6 @@ py::object text(std::string_view utf8) {
               "reading a path");
 }
 
-// Empty for what is no str; valid while the object lives.
-std::string_view view(PyObject* object) {
-  const char* utf8 = object != nullptr && PyUnicode_Check(object) ? PyUnicode_AsUTF8(object) : nullptr;
-  if (utf8 == nullptr) PyErr_Clear();
-  return utf8 != nullptr ? utf8 : "";
-}
-
 py::object sys_object(const char* name) {
   py::object object = share(PySys_GetObject(name));
   if (!object) {

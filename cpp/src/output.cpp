@@ -106,10 +106,8 @@ std::string running_module() {
        frame; frame = back_of(reinterpret_cast<PyFrameObject*>(frame.ptr()))) {
     const py::object globals = own(PyObject_GetAttrString(frame.ptr(), "f_globals"));
     PyObject* name = globals ? PyDict_GetItemString(globals.ptr(), "__name__") : nullptr;
-    const char* utf8 = name != nullptr && PyUnicode_Check(name) ? PyUnicode_AsUTF8(name) : nullptr;
-    if (utf8 == nullptr) PyErr_Clear();
     constexpr std::string_view package = "modules.";
-    if (utf8 != nullptr && std::string_view(utf8).starts_with(package)) found = utf8 + package.size();
+    if (view(name).starts_with(package)) found = view(name).substr(package.size());
   }
   return found.empty() ? std::string(flushing_for) : found;
 }

@@ -3,6 +3,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include <string_view>
+
 namespace pyhost::detail {
 
 namespace py = pybind11;
@@ -12,5 +14,13 @@ inline py::object own(PyObject* object) { return py::reinterpret_steal<py::objec
 
 /// Shares a borrowed reference.
 inline py::object share(PyObject* object) { return py::reinterpret_borrow<py::object>(object); }
+
+/// The text of a str, valid while it lives; empty for what is no str or null. Clears Python's error if it
+/// fails.
+inline std::string_view view(PyObject* object) {
+  const char* utf8 = object != nullptr && PyUnicode_Check(object) ? PyUnicode_AsUTF8(object) : nullptr;
+  if (utf8 == nullptr) PyErr_Clear();
+  return utf8 != nullptr ? utf8 : "";
+}
 
 }  // namespace pyhost::detail

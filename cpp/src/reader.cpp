@@ -14,6 +14,7 @@
 
 #include "building.hpp"
 #include "convert.hpp"
+#include "utf8.hpp"
 
 namespace pyhost::detail {
 
@@ -35,22 +36,6 @@ constexpr std::array<unsigned char, 256> make_kinds() {
 constexpr std::array<unsigned char, 256> kinds = make_kinds();
 
 bool is(char c, unsigned kind) { return (kinds[static_cast<unsigned char>(c)] & kind) != 0; }
-
-void append_utf8(std::string& out, unsigned code) {
-  const auto put = [&out](unsigned byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
-  if (code < 0x80) return put(code);
-  if (code < 0x800) {
-    put(0xc0U | code >> 6U);
-  } else if (code < 0x10000) {
-    put(0xe0U | code >> 12U);
-    put(0x80U | (code >> 6U & 0x3fU));
-  } else {
-    put(0xf0U | code >> 18U);
-    put(0x80U | (code >> 12U & 0x3fU));
-    put(0x80U | (code >> 6U & 0x3fU));
-  }
-  put(0x80U | (code & 0x3fU));
-}
 
 // One text. Each function that reads a value puts it on the stack of values, or returns false.
 class Building {

@@ -8,6 +8,7 @@
 #include "convert.hpp"
 #include "json_place.hpp"
 #include "refuse_state.hpp"
+#include "utf8.hpp"
 
 namespace pyhost::detail {
 
@@ -207,26 +208,6 @@ class Scanner {
     }
     at_ = backslash;
     fail("an escape that JSON does not have");
-  }
-
-  static void append_utf8(std::string& out, unsigned code) {
-    const auto put = [&out](unsigned byte) { out += static_cast<char>(static_cast<unsigned char>(byte)); };
-    const auto tail = [&](unsigned shift) { put(0x80U | ((code >> shift) & 0x3fU)); };
-    if (code < 0x80) {
-      put(code);
-    } else if (code < 0x800) {
-      put(0xc0U | (code >> 6U));
-      tail(0);
-    } else if (code < 0x10000) {
-      put(0xe0U | (code >> 12U));
-      tail(6);
-      tail(0);
-    } else {
-      put(0xf0U | (code >> 18U));
-      tail(12);
-      tail(6);
-      tail(0);
-    }
   }
 
   bool digits() {

@@ -10,6 +10,7 @@
 #include <new>
 
 #include "str.hpp"
+#include "utf8.hpp"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -88,26 +89,6 @@ char* write_ascii(const char* at, std::size_t size, char* out) {
     out += 4;
   }
   for (; at != end; ++at) out = write_escaped(static_cast<unsigned char>(*at), out);
-  return out;
-}
-
-// A character beyond ASCII; null for a surrogate.
-char* write_utf8(std::uint32_t code, char* out) {
-  const auto put = [&out](std::uint32_t byte) {
-    *out++ = static_cast<char>(static_cast<unsigned char>(byte));
-  };
-  if (code < 0x800) {
-    put(0xc0U | code >> 6U);
-  } else if (code < 0x10000) {
-    if (code >= 0xd800 && code <= 0xdfff) return nullptr;
-    put(0xe0U | code >> 12U);
-    put(0x80U | (code >> 6U & 0x3fU));
-  } else {
-    put(0xf0U | code >> 18U);
-    put(0x80U | (code >> 12U & 0x3fU));
-    put(0x80U | (code >> 6U & 0x3fU));
-  }
-  put(0x80U | (code & 0x3fU));
   return out;
 }
 

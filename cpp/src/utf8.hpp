@@ -1,7 +1,9 @@
 // UTF-8 read character by character, also where it is broken; and text made harmless for a terminal.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -12,6 +14,36 @@ struct Character {
   std::size_t size = 1;  ///< In bytes; 1 if the text is broken here.
   bool valid = false;
 };
+
+/// Writes a character beyond ASCII, four bytes at most, and gives the end; null for a surrogate.
+inline char* write_utf8(std::uint32_t code, char* out) noexcept {
+  const auto put = [&out](std::uint32_t byte) {
+    *out++ = static_cast<char>(static_cast<unsigned char>(byte));
+  };
+  if (code < 0x800) {
+    put(0xc0U | code >> 6U);
+  } else if (code < 0x10000) {
+    if (code >= 0xd800 && code <= 0xdfff) return nullptr;
+    put(0xe0U | code >> 12U);
+    put(0x80U | (code >> 6U & 0x3fU));
+  } else {
+    put(0xf0U | code >> 18U);
+    put(0x80U | (code >> 12U & 0x3fU));
+    put(0x80U | (code >> 6U & 0x3fU));
+  }
+  put(0x80U | (code & 0x3fU));
+  return out;
+}
+
+/// Appends a character that is no surrogate.
+inline void append_utf8(std::string& out, std::uint32_t code) {
+  if (code < 0x80) {
+    out += static_cast<char>(code);
+    return;
+  }
+  std::array<char, 4> bytes{};
+  out.append(bytes.data(), write_utf8(code, bytes.data()));
+}
 
 /// The first character of a text that is not empty.
 Character first_character(std::string_view text) noexcept;
