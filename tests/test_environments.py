@@ -446,17 +446,41 @@ def test_the_doctor_imports_no_module(pyhost: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "exploded").exists()
 
 
-@pytest.mark.skipif(SANITIZED, reason="another libpython cannot be preloaded before the sanitizer")
-def test_another_libpython_is_noticed_before_it_is_started(pyhost: Run, tmp_path: Path) -> None:
+@pytest.fixture
+def other_libpython(tmp_path: Path) -> dict[str, str]:
+    """The environment that brings in what says that it is Python 3.8."""
     source = tmp_path / "other.c"
     source.write_text('const char *Py_GetVersion(void) { return "3.8.18 (default)"; }\n')
     other = tmp_path / "libother.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", other, source], check=True)
-    done = pyhost("run", "mod1", env={"LD_PRELOAD": str(other)})
-    assert done.returncode == 70
+    return {"LD_PRELOAD": str(other)}
+
+
+@pytest.mark.skipif(SANITIZED, reason="another libpython cannot be preloaded before the sanitizer")
+def test_another_libpython_is_noticed_before_it_is_started(
+    other_libpython: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "modules").mkdir()
+    done = subprocess.run(
+        [embedding("many_hosts"), tmp_path, "", "mod1"],
+        env=clean_environment() | other_libpython,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
     assert (
-        f"built for Python {VERSION}, and the process has loaded Python 3.8.18 from {other}"
+        f"built for Python {VERSION}, and the process has loaded Python 3.8.18 from "
+        + other_libpython["LD_PRELOAD"]
         in done.stderr
     )
-    found = findings(pyhost, code=70, env={"LD_PRELOAD": str(other)})["libpython"]
-    assert "LD_PRELOAD" in found["cure"]
+
+
+@pytest.mark.skipif(SANITIZED, reason="another libpython cannot be preloaded before the sanitizer")
+def test_the_program_runs_the_python_that_it_holds_whatever_else_is_loaded(
+    pyhost: Run, other_libpython: dict[str, str]
+) -> None:
+    holds_python = findings(pyhost)["libpython"]["value"].endswith("/pyhost")
+    done = pyhost("run", "mod1", env=other_libpython)
+    assert done.returncode == (0 if holds_python else 70)
+    found = findings(pyhost, code=done.returncode, env=other_libpython)["libpython"]
+    assert holds_python or "LD_PRELOAD" in found["cure"]

@@ -1,25 +1,9 @@
 // Enter: the GIL, for as long as the process is not ending.
 #include "enter.hpp"
 
-#include <atomic>
-
 namespace pyhost::detail {
 
 namespace {
-
-std::atomic<Door> door = Door::Open;
-
-[[noreturn]] void turn_away() {
-  if (door == Door::Forked) {
-    throw Error({.kind = ErrorKind::HostClosed,
-                 .phase = Phase::Close,
-                 .message = "this process was forked from one that runs Python, and cannot run it itself",
-                 .hint = "call exec in the child, or open the host after the fork"});
-  }
-  throw Error({.kind = ErrorKind::HostClosed,
-               .phase = Phase::Close,
-               .message = "the process is ending: Python takes no more calls"});
-}
 
 bool python_runs() {
 #if PY_VERSION_HEX >= 0x030D0000
@@ -28,6 +12,32 @@ bool python_runs() {
   const bool ends = _Py_IsFinalizing() != 0;
 #endif
   return Py_IsInitialized() != 0 && !ends;
+}
+
+unsigned long main_thread = 0;  // the one that started Python, if that was pyhost
+
+// Up to Python 3.12 `threading` takes the thread that imports it first for the main one, and the end would
+// not wait for what modules start from others. To import it at each start would take a quarter of the start;
+// so it is done for the first other thread that enters, and what it then takes for the main thread is put
+// right.
+void settle_threading() {
+#if PY_VERSION_HEX < 0x030D0000
+  if (main_thread == 0 || main_thread == PyThread_get_thread_ident()) return;
+  if (PyDict_GetItemString(PyImport_GetModuleDict(), "threading") != nullptr) return;
+  const py::object names =
+      own(Py_BuildValue("{sOsk}", "__builtins__", PyEval_GetBuiltins(), "ident", main_thread));
+  const py::object done = own(names ? PyRun_String("import threading, _thread, posix\n"
+                                                   "main = threading._main_thread\n"
+                                                   "del threading._active[main._ident]\n"
+                                                   "threading._shutdown_locks.discard(main._tstate_lock)\n"
+                                                   "main._ident, main._native_id = ident, posix.getpid()\n"
+                                                   "main._tstate_lock = _thread.allocate_lock()\n"
+                                                   "main._tstate_lock.acquire()\n"
+                                                   "threading._active[ident] = main\n",
+                                                   Py_file_input, names.ptr(), names.ptr())
+                                    : nullptr);
+  if (!done) PyErr_Clear();
+#endif
 }
 
 // The thread state of a C++ thread, kept until the thread ends: else one would be made and thrown away at
@@ -42,6 +52,7 @@ class KeptThreadState {
 
   PyThreadState* make() {
     PyGILState_Ensure();
+    settle_threading();
     made_ = PyEval_SaveThread();
     return made_;
   }
@@ -60,34 +71,23 @@ class KeptThreadState {
 
 thread_local KeptThreadState kept;
 
-// Null without the GIL; any other thread's, on Pythons before 3.12, if that one holds it.
-PyThreadState* current_thread_state() {
-#if PY_VERSION_HEX >= 0x030D0000
-  return PyThreadState_GetUnchecked();
-#else
-  return _PyThreadState_UncheckedGet();
-#endif
-}
-
 }  // namespace
 
-Enter::Enter() {
-  if (door != Door::Open) turn_away();
-  take_gil();
+void turn_away() {
+  if (door == Door::Forked) {
+    throw Error({.kind = ErrorKind::HostClosed,
+                 .phase = Phase::Close,
+                 .message = "this process was forked from one that runs Python, and cannot run it itself",
+                 .hint = "call exec in the child, or open the host after the fork"});
+  }
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .message = "the process is ending: Python takes no more calls"});
 }
 
-void Enter::take_gil() {
-  // Asked each time: some other entry may have lent this thread a thread state for a while.
-  PyThreadState* here = PyGILState_GetThisThreadState();
-  if (here == nullptr) here = kept.make();
-  if (current_thread_state() == here) return;
-  PyEval_RestoreThread(here);
-  took_gil_ = true;
-}
+PyThreadState* make_thread_state() { return kept.make(); }
 
-Enter::~Enter() {
-  if (took_gil_) PyEval_SaveThread();
-}
+void set_main_thread() noexcept { main_thread = PyThread_get_thread_ident(); }
 
 void set_door(Door to) noexcept { door = to; }
 

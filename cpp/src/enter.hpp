@@ -1,6 +1,7 @@
 // The one door into Python: the GIL on the way in, a Python exception as an Error on the way out.
 #pragma once
 
+#include <atomic>
 #include <string_view>
 
 #include "exception.hpp"
@@ -13,7 +14,28 @@ namespace pyhost::detail {
 enum class Door { Open, Ended, Forked };
 
 /// Shuts the door to Python, or opens it again: no new Enter succeeds while it is shut.
-void set_door(Door door) noexcept;
+void set_door(Door to) noexcept;
+
+/// What set_door() said last.
+inline std::atomic<Door> door = Door::Open;
+
+/// Throws HostClosed, with the reason why the door is shut.
+[[noreturn]] void turn_away();
+
+/// Says that this thread is Python's main one. The caller holds the GIL.
+void set_main_thread() noexcept;
+
+/// Makes the thread state that this thread keeps until it ends.
+PyThreadState* make_thread_state();
+
+/// Null without the GIL; any other thread's, on Pythons before 3.12, if that one holds it.
+inline PyThreadState* current_thread_state() {
+#if PY_VERSION_HEX >= 0x030D0000
+  return PyThreadState_GetUnchecked();
+#else
+  return _PyThreadState_UncheckedGet();
+#endif
+}
 
 /// Holds the GIL on the current thread for as long as it lives; may be nested, at next to no cost. A thread's
 /// first one makes the thread state that the thread then keeps until it ends.
@@ -21,18 +43,30 @@ void set_door(Door door) noexcept;
 /// then might wait for ever, and in a child that the application forked, where there is no thread to give it.
 class Enter {
  public:
-  Enter();
+  Enter() {
+    if (door.load(std::memory_order_acquire) != Door::Open) turn_away();
+    take_gil();
+  }
 
   /// For the end itself: enters whatever the door says.
   static Enter at_the_end() { return Enter(Door::Ended); }
 
-  ~Enter();
+  ~Enter() {
+    if (took_gil_) PyEval_SaveThread();
+  }
   Enter(const Enter&) = delete;
   Enter& operator=(const Enter&) = delete;
 
  private:
   explicit Enter(Door /*whatever it says*/) { take_gil(); }
-  void take_gil();
+  void take_gil() {
+    // Asked each time: some other entry may have lent this thread a thread state for a while.
+    PyThreadState* here = PyGILState_GetThisThreadState();
+    if (here == nullptr) here = make_thread_state();
+    if (current_thread_state() == here) return;
+    PyEval_RestoreThread(here);
+    took_gil_ = true;
+  }
   bool took_gil_ = false;
 };
 

@@ -163,19 +163,17 @@ void settle_signals(const Options& options) {
 
 fs::path path_in_sys(const char* name) { return view(share(PySys_GetObject(name)).ptr()); }
 
-// What the look before the start cannot see: whether Python took what it was told, and its extension modules
-// load.
+// What the look before the start cannot see: whether Python took what it was told, and extension modules will
+// find it.
 void check_itself(const Environment& environment) {
   if (const fs::path home = path_in_sys("base_prefix"); home != environment.home) {
     refuse("Python started with " + (home.empty() ? "nothing" : home.string()) + " as its home, not " +
                environment.home.string(),
            "`pyhost doctor` looks at the Python that is there");
   }
-  if (own(PyImport_ImportModule("_json")) || PyErr_ExceptionMatches(PyExc_ModuleNotFoundError) != 0) {
-    return PyErr_Clear();  // a Python without it is unusual, but has what it needs
-  }
-  throw_raised(ErrorKind::StartupFailed, Phase::Start, {},
-               "Python started, but its extension modules do not load: ");
+  if (dlsym(RTLD_DEFAULT, "PyModule_Create2") == reinterpret_cast<void*>(&PyModule_Create2)) return;
+  refuse("Python started, but extension modules cannot load: its symbols are not visible in the process",
+         "link the program with -rdynamic if it holds Python itself, or load libpython with RTLD_GLOBAL");
 }
 
 // Where there is no python binary, the program itself becomes one under another name; see python_main.hpp.
@@ -205,9 +203,7 @@ Environment start(const Options& options, const ModulePaths& paths) {
   settle_signals(options);
   order_output();
   guard_forks();
-  // Here and now, so that threading takes this thread for the main one, and not the first that imports it:
-  // else a thread that a module starts from another C++ thread is not waited for at the end.
-  if (!own(PyImport_ImportModule("threading"))) PyErr_Clear();
+  set_main_thread();
   PyEval_SaveThread();
   end_with_process();
   return environment;

@@ -152,18 +152,17 @@ Namespace::Namespace(const ModulePaths& paths) {
     const py::object folder = text((path / "modules").string());
     if (PyList_Append(path_.ptr(), folder.ptr()) != 0) must(nullptr, "making modules.__path__");
   }
-  importlib_ = must(PyImport_ImportModule("importlib"), "importing importlib");
-  const py::object machinery =
-      must(PyImport_ImportModule("importlib.machinery"), "importing importlib.machinery");
+  // The core of importlib, which Python has in it. All of importlib and importlib.util would be another
+  // millisecond at each start.
+  importlib_ = must(PyImport_ImportModule("_frozen_importlib"), "importing importlib");
   const py::object make_spec =
-      must(PyObject_GetAttrString(machinery.ptr(), "ModuleSpec"), "finding ModuleSpec");
+      must(PyObject_GetAttrString(importlib_.ptr(), "ModuleSpec"), "finding ModuleSpec");
   const py::object spec =
       must(PyObject_CallFunction(make_spec.ptr(), "sO", "modules", Py_None), "making a ModuleSpec");
-  const py::object util = must(PyImport_ImportModule("importlib.util"), "importing importlib.util");
   if (PyObject_SetAttrString(spec.ptr(), "submodule_search_locations", path_.ptr()) != 0) {
     must(nullptr, "setting modules.__path__");
   }
-  package_ = must(PyObject_CallMethod(util.ptr(), "module_from_spec", "O", spec.ptr()),
+  package_ = must(PyObject_CallMethod(importlib_.ptr(), "module_from_spec", "O", spec.ptr()),
                   "making the package modules");
 
   if (const fs::path own_files = python_modules(); !own_files.empty()) put_on_sys_path(own_files);
@@ -218,8 +217,8 @@ py::object Namespace::import(std::string_view name) {
     by_hand = share(PyDict_GetItemString(modules.ptr(), full.c_str()));
     if (by_hand) PyDict_DelItemString(modules.ptr(), full.c_str());
   }
-  const auto import_module = [&] {
-    return own(PyObject_CallMethod(importlib_.ptr(), "import_module", "s", full.c_str()));
+  const auto import_module = [&] {  // what importlib.import_module calls
+    return own(PyObject_CallMethod(importlib_.ptr(), "_gcd_import", "s", full.c_str()));
   };
   py::object module = import_module();
   if (module || missing_name() != full) return module;
@@ -227,7 +226,8 @@ py::object Namespace::import(std::string_view name) {
   // A file wins over what was put there by hand; where there is no file, that is the module.
   if (by_hand && PyDict_SetItemString(modules.ptr(), full.c_str(), by_hand.ptr()) == 0) return by_hand;
   // Perhaps the file was written after its folder was last listed, and within the clock's resolution.
-  if (!own(PyObject_CallMethod(importlib_.ptr(), "invalidate_caches", nullptr))) return {};
+  const py::object importlib = own(PyImport_ImportModule("importlib"));
+  if (!importlib || !own(PyObject_CallMethod(importlib.ptr(), "invalidate_caches", nullptr))) return {};
   return import_module();
 }
 

@@ -1,7 +1,6 @@
 // The writer that notes whether it holds something back, and the raw stream that ends in a function.
 #include "output.hpp"
 
-#include <stdio_ext.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -32,9 +31,6 @@ struct Sink {
 };
 
 namespace {
-
-// Only ever set by a write and cleared by a flush: a flush too many is harmless, and none is left out.
-std::atomic<bool> written = false;
 
 constexpr std::string_view making = "making a stream";
 
@@ -235,18 +231,16 @@ void order_output() {
   replace_stream("stderr", "__stderr__", "backslashreplace");
 }
 
-py::object with_output_flushed(PyObject* returned, std::string_view module) {
-  py::object result = own(returned);
-  if (!written.load(std::memory_order_relaxed) && __fpending(stdout) == 0) return result;
+py::object flushed_for(py::object returned, std::string_view module) {
   flushing_for = module;
-  if (result) {
-    if (!flush_all()) result = py::object();
+  if (returned) {
+    if (!flush_all()) returned = py::object();
   } else {
     const py::error_scope raised;  // is still to be told
     if (!flush_all()) PyErr_Clear();
   }
   flushing_for = {};
-  return result;
+  return returned;
 }
 
 void flush_output() noexcept {

@@ -2,9 +2,14 @@
 // back.
 #pragma once
 
+#include <stdio_ext.h>
+
+#include <atomic>
+#include <cstdio>
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "pyhost/options.hpp"
 #include "python.hpp"
@@ -15,9 +20,20 @@ namespace pyhost::detail {
 /// processes print comes out in its order, also into a pipe. The caller holds the GIL.
 void order_output();
 
+/// Whether a stream of Python's may hold something back. Only ever set by a write and cleared by a flush: a
+/// flush too many is harmless, and none is left out.
+inline std::atomic<bool> written = false;
+
+/// Writes out what is held back, for the module that printed it; null with Python's error set if that fails.
+py::object flushed_for(py::object returned, std::string_view module);
+
 /// What a call into a module returned, with what it printed written out; null with Python's error set if that
 /// fails. Costs two tests if nothing is held back. The caller holds the GIL.
-py::object with_output_flushed(PyObject* returned, std::string_view module);
+inline py::object with_output_flushed(PyObject* returned, std::string_view module) {
+  py::object result = own(returned);
+  if (!written.load(std::memory_order_relaxed) && __fpending(stdout) == 0) return result;
+  return flushed_for(std::move(result), module);
+}
 
 /// Writes out all that Python's and C's streams hold back, whatever a module has put in their place; tells
 /// stderr if that fails. The caller holds the GIL.

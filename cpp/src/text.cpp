@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "shortest.hpp"
 #include "str.hpp"
 #include "utf8.hpp"
 
@@ -92,6 +93,64 @@ char* write_ascii(const char* at, std::size_t size, char* out) {
   return out;
 }
 
+// Eight digits at once: halves of four, then pairs, then single ones, each in a lane of its own of one word.
+// The factors are those of a division by 100 and by 10 that hold for what a lane can have.
+void write_eight(std::uint64_t number, char* out) {
+  const std::uint64_t halves = number / 10000 | number % 10000 << 32U;
+  const std::uint64_t upper_pairs = (halves * 10486 >> 20U) & 0x0000007f0000007fU;
+  const std::uint64_t pairs = (halves - upper_pairs * 100) << 16U | upper_pairs;
+  const std::uint64_t tens = (pairs * 103 >> 10U) & 0x000f000f000f000fU;
+  std::uint64_t digits = ((pairs - tens * 10) << 8U | tens) | 0x3030303030303030U;
+  if constexpr (std::endian::native == std::endian::big) digits = __builtin_bswap64(digits);
+  std::memcpy(out, &digits, sizeof digits);
+}
+
+constexpr std::size_t digits_at_once = 24;
+
+// As repr() has it: from 0.0001 to 9999999999999998.0 with a point, all else with an exponent. Writes up to
+// twice as much as it keeps, because to copy a fixed size takes no time.
+char* write_decimal(double number, char* out) {
+  constexpr std::uint64_t eight = 100'000'000;
+  const Decimal decimal = shortest_decimal(number);
+  std::array<char, digits_at_once * 2> padded;
+  padded.fill('0');
+  write_eight(decimal.digits / (eight * eight), padded.data());
+  write_eight(decimal.digits / eight % eight, padded.data() + 8);
+  write_eight(decimal.digits % eight, padded.data() + 16);
+  const char* digits = padded.data();
+  while (*digits == '0') ++digits;
+  const char* end = padded.data() + digits_at_once;
+  const std::ptrdiff_t before_point = end - digits + decimal.exponent;
+  while (end[-1] == '0') --end;
+  const std::ptrdiff_t count = end - digits;
+
+  if (before_point > 16 || before_point <= -4) {
+    *out++ = *digits;
+    if (count > 1) {
+      *out = '.';
+      std::memcpy(out + 1, digits + 1, digits_at_once);
+      out += count;
+    }
+    const std::ptrdiff_t power = before_point - 1;
+    *out++ = 'e';
+    *out++ = power < 0 ? '-' : '+';
+    const std::ptrdiff_t size = std::abs(power);
+    if (size < 10) *out++ = '0';
+    return std::to_chars(out, out + 3, size).ptr;
+  }
+  if (before_point <= 0) {
+    std::memcpy(out, "0.0000", 6);
+    out += 2 - before_point;
+    std::memcpy(out, digits, digits_at_once);
+    return out + count;
+  }
+  // Behind the digits there are zeros, as many as may stand before the point.
+  std::memcpy(out, digits, digits_at_once);
+  out[before_point] = '.';
+  std::memcpy(out + before_point + 1, digits + before_point, digits_at_once);
+  return out + before_point + 1 + std::max(count - before_point, std::ptrdiff_t{1});
+}
+
 }  // namespace
 
 Text::~Text() { std::free(data_); }
@@ -119,16 +178,15 @@ void Text::put(long long number) {
 }
 
 void Text::put(double number) {
-  // to_chars' two forms are repr's, but for the point of a whole number; where each is used is for us to say.
+  char* const begin = room(digits_at_once * 3);
+  char* out = begin;
+  if (std::signbit(number)) *out++ = '-';
   const double size = std::abs(number);
-  const bool fixed = (size >= 1e-4 && size < 1e16) || size == 0;
-  char* const begin = room(40);
-  char* out = std::to_chars(begin, begin + 40, number,
-                            fixed ? std::chars_format::fixed : std::chars_format::scientific)
-                  .ptr;
-  if (fixed && std::memchr(begin, '.', static_cast<std::size_t>(out - begin)) == nullptr) {
-    *out++ = '.';
-    *out++ = '0';
+  if (size != 0) {
+    out = write_decimal(size, out);
+  } else {
+    std::memcpy(out, "0.0", 3);
+    out += 3;
   }
   size_ += static_cast<std::size_t>(out - begin);
 }

@@ -1,0 +1,35 @@
+# Sets PYHOST_PYTHON_ARCHIVE_WORKS, and gives the target pyhost_python_archive what linking all of Python takes.
+include(CheckCXXSourceCompiles)
+
+execute_process(
+  COMMAND ${Python_EXECUTABLE} -I -c "
+import glob, os, sysconfig
+folder, library = sysconfig.get_config_vars('LIBPL', 'LIBRARY')
+stem = os.path.join(folder or '', (library or '').removesuffix('.a'))
+print(';'.join(filter(os.path.exists, (stem + '-pic.a', stem + '.a'))))
+words = ' '.join(sysconfig.get_config_var(v) or '' for v in ('LIBS', 'SYSLIBS', 'MODLIBS')).split()
+print(';'.join(dict.fromkeys(w for w in words if w.startswith('-l'))))"
+  OUTPUT_VARIABLE archive_facts OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCH "^[^\n]*" archives "${archive_facts}")
+string(REGEX MATCH "\n(.*)$" unused "${archive_facts}")
+set(needs ${CMAKE_MATCH_1})
+
+option(PYHOST_STATIC_PYTHON "Let the program hold Python where that can be done" ON)
+set(PYHOST_PYTHON_ARCHIVE_WORKS OFF)
+if(PYHOST_STATIC_PYTHON AND PYHOST_PROGRAM AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  foreach(archive IN LISTS archives)
+    set(whole -Wl,--whole-archive ${archive} -Wl,--no-whole-archive ${needs} Threads::Threads ${CMAKE_DL_LIBS})
+    set(CMAKE_REQUIRED_LIBRARIES ${whole})
+    set(CMAKE_REQUIRED_INCLUDES ${Python_INCLUDE_DIRS})
+    get_filename_component(name ${archive} NAME)
+    check_cxx_source_compiles("#include <Python.h>\nint main() { return Py_IsInitialized(); }" "PYHOST_LINKS_${name}")
+    if(PYHOST_LINKS_${name})
+      target_link_libraries(pyhost_python_archive INTERFACE ${whole})
+      # Not -rdynamic: it would lend our C++ symbols to extension modules as well.
+      target_link_options(pyhost_python_archive INTERFACE "LINKER:--export-dynamic-symbol=Py*" "LINKER:--export-dynamic-symbol=_Py*")
+      set(PYHOST_PYTHON_ARCHIVE_WORKS ON)
+      message(STATUS "The program holds Python: ${archive}")
+      break()
+    endif()
+  endforeach()
+endif()
