@@ -8,10 +8,12 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 
+#include "binary.hpp"
 #include "building.hpp"
 #include "convert.hpp"
 #include "utf8.hpp"
@@ -34,6 +36,20 @@ constexpr std::array<unsigned char, 256> make_kinds() {
   return kinds;
 }
 constexpr std::array<unsigned char, 256> kinds = make_kinds();
+
+bool are_digits(std::uint64_t bytes) {
+  constexpr std::uint64_t ones = 0x0101010101010101U;
+  return ((bytes & ones * 0xf0) | ((bytes + ones * 6) & ones * 0xf0) >> 4U) == ones * 0x33;
+}
+
+// Neighbours become pairs, pairs become fours, fours become eight.
+std::uint64_t eight_digits(std::uint64_t bytes) {
+  if constexpr (std::endian::native == std::endian::big) bytes = __builtin_bswap64(bytes);
+  bytes &= 0x0f0f0f0f0f0f0f0fU;
+  bytes = (bytes * 10 + (bytes >> 8U)) & 0x00ff00ff00ff00ffU;
+  bytes = (bytes * 100 + (bytes >> 16U)) & 0x0000ffff0000ffffU;
+  return (bytes * 10000 + (bytes >> 32U)) & 0xffffffffU;
+}
 
 bool is(char c, unsigned kind) { return (kinds[static_cast<unsigned char>(c)] & kind) != 0; }
 
@@ -177,6 +193,15 @@ class Building {
     return error == std::errc() && after == digits + 4;
   }
 
+  // Eight at a time where there are as many, which the byte after a number's last digit always ends.
+  void read_digits(const char*& at, std::uint64_t& number) const {
+    while (text_ + size_ - at >= 8 && are_digits(load8(at))) {
+      number = number * 100'000'000 + eight_digits(load8(at));
+      at += 8;
+    }
+    for (; is(*at, digit); ++at) number = number * 10 + static_cast<unsigned>(*at - '0');
+  }
+
   bool number(std::uint32_t here) {
     const char* first = text_ + here;
     const char* at = first;
@@ -184,7 +209,7 @@ class Building {
     if (negative) ++at;
     const char* digits = at;
     std::uint64_t mantissa = 0;
-    for (; is(*at, digit); ++at) mantissa = mantissa * 10 + static_cast<unsigned>(*at - '0');
+    read_digits(at, mantissa);
     const auto whole = at - digits;
     if (whole == 0 || (*digits == '0' && whole > 1)) return false;
     if (is(*at, ends_scalar))
@@ -194,7 +219,7 @@ class Building {
     std::ptrdiff_t all_digits = whole;
     if (*at == '.') {
       const char* fraction = ++at;
-      for (; is(*at, digit); ++at) mantissa = mantissa * 10 + static_cast<unsigned>(*at - '0');
+      read_digits(at, mantissa);
       if (at == fraction) return false;
       all_digits += at - fraction;
       exponent = fraction - at;
@@ -235,8 +260,13 @@ class Building {
                            : value * powers[static_cast<std::size_t>(exponent)];
       if (negative) value = -value;
     } else {
-      const auto [after, error] = std::from_chars(literal.data(), literal.data() + literal.size(), value);
-      if (error != std::errc() || !std::isfinite(value)) return false;
+      if (digits <= 19) value = closest_double({mantissa, exponent});
+      if (digits > 19 || value < 0) {
+        const auto [after, error] = std::from_chars(literal.data(), literal.data() + literal.size(), value);
+        if (error != std::errc() || !std::isfinite(value)) return false;
+      } else if (negative) {
+        value = -value;
+      }
     }
     return push(PyFloat_FromDouble(value));
   }

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "shortest.hpp"
+#include "binary.hpp"
 #include "str.hpp"
 #include "utf8.hpp"
 
@@ -173,8 +173,24 @@ void Text::grow(std::size_t wanted) {
 }
 
 void Text::put(long long number) {
-  char* out = room(24);
-  size_ += static_cast<std::size_t>(std::to_chars(out, out + 24, number).ptr - out);
+  constexpr std::uint64_t eight = 100'000'000;
+  char* const begin = room(24);
+  char* out = begin;
+  if (number < 0) *out++ = '-';
+  const auto size = number < 0 ? -static_cast<std::uint64_t>(number) : static_cast<std::uint64_t>(number);
+  if (size < eight * eight) {
+    std::array<char, 24> padded;
+    write_eight(size / eight, padded.data());
+    write_eight(size % eight, padded.data() + 8);
+    const char* digits = padded.data() + (size < eight ? 8 : 0);
+    const char* const last = padded.data() + 15;
+    while (*digits == '0' && digits != last) ++digits;
+    std::memcpy(out, digits, 16);
+    out += last + 1 - digits;
+  } else {
+    out = std::to_chars(out, begin + 24, size).ptr;
+  }
+  size_ += static_cast<std::size_t>(out - begin);
 }
 
 void Text::put(double number) {

@@ -229,15 +229,15 @@ void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* a
     put_bool(out, object == Py_True);
   } else if (PyLong_Check(object)) {
     put_int(out, object, place);
-  } else if (PyFloat_Check(object)) {
-    const double value = PyFloat_AS_DOUBLE(object);
-    if (!std::isfinite(value))
-      refuse(place, "is NaN or infinite, which JSON does not have", "give None instead");
-    put_float(out, value, place);
   } else if (PyList_Check(object) || PyTuple_Check(object)) {
     walk_sequence(object, out, place, around);
   } else if (PyDict_Check(object)) {
     walk_dict(object, out, place, around);
+  } else if (PyFloat_Check(object)) {  // last, because this one looks through the bases of what is none
+    const double value = PyFloat_AS_DOUBLE(object);
+    if (!std::isfinite(value))
+      refuse(place, "is NaN or infinite, which JSON does not have", "give None instead");
+    put_float(out, value, place);
   } else {
     const std::string type = type_of(object);
     refuse(place, "is of type " + type + ", which JSON does not have", hint_for(type));

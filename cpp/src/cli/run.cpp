@@ -1,4 +1,5 @@
 // pyhost run NAME: one module, one state, one result.
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
@@ -8,7 +9,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -34,8 +34,18 @@ struct Arguments {
   bool quiet = false;
 };
 
-std::string read_all(std::istream& stream) {
-  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+// A large state is held once: room for all of it is made at the start where its size is known.
+std::string read_all(std::istream& stream, std::size_t expected = 0) {
+  std::string text;
+  std::size_t size = 0;
+  do {
+    text.resize(std::max(size + size / 2, expected + 1));
+    stream.read(text.data() + size, static_cast<std::streamsize>(text.size() - size));
+    size += static_cast<std::size_t>(stream.gcount());
+    expected = size + 65536;
+  } while (stream);
+  text.resize(size);
+  return text;
 }
 
 std::string state_text(const std::string& given) {
@@ -48,7 +58,9 @@ std::string state_text(const std::string& given) {
   if (folder || !stream) {
     throw Usage("cannot read the state from '" + file + "': " + std::strerror(folder ? EISDIR : errno));
   }
-  return read_all(stream);
+  std::error_code unknown;  // as of a pipe or a device
+  const std::uintmax_t size = std::filesystem::file_size(file, unknown);
+  return read_all(stream, unknown ? 0 : static_cast<std::size_t>(size));
 }
 
 // A parameter's value is JSON if it can be read as such, else a string.

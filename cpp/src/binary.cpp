@@ -1,7 +1,5 @@
-// Raffaello Giulietti, "The Schubfach way to render doubles" (2020): three products of 64 with 128 bits say
-// where the number and the two ends of what rounds to it lie on a decimal scale, whose unit is chosen so that
-// at most two multiples of ten of it are in between. The letters are those of the paper.
-#include "shortest.hpp"
+// Both ways multiply by a power of ten, of which the upper 128 bits are enough.
+#include "binary.hpp"
 
 #include <algorithm>
 #include <array>
@@ -14,8 +12,11 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;
 
-constexpr int lowest_power = -292;  // what the smallest and the largest double take
-constexpr int highest_power = 324;
+constexpr int lowest_power = -342;  // below it all rounds to zero, even with 19 digits in front
+constexpr int highest_power = 324;  // the smallest double takes it
+constexpr int fraction_bits = 52;
+constexpr std::uint64_t hidden_bit = std::uint64_t{1} << fraction_bits;
+constexpr int largest_exponent = 0x7ff;
 
 constexpr int floor_log2_of_power_of_10(int e) { return (e * 1741647) >> 19; }
 constexpr int floor_log10_of_power_of_2(int e) { return (e * 1262611) >> 22; }
@@ -79,8 +80,14 @@ struct Powers {
       at(k) = inverse.top(more) + 1;  // never exact
     }
   }
+  const Wide& at(int k) const { return of_ten[static_cast<std::size_t>(k - lowest_power)]; }
   Wide& at(int k) { return of_ten[static_cast<std::size_t>(k - lowest_power)]; }
 };
+
+const Powers& powers() {
+  static const Powers made;
+  return made;
+}
 
 // The product's upper 64 bits, with the lowest of them set if anything is lost below.
 std::uint64_t rounded_to_odd(Wide g, std::uint64_t factor) {
@@ -91,9 +98,10 @@ std::uint64_t rounded_to_odd(Wide g, std::uint64_t factor) {
 
 }  // namespace
 
+// Raffaello Giulietti, "The Schubfach way to render doubles" (2020): three products of 64 with 128 bits say
+// where the number and the two ends of what rounds to it lie on a decimal scale, whose unit is chosen so that
+// at most two multiples of ten of it are in between. The letters are those of the paper.
 Decimal shortest_decimal(double number) {
-  constexpr int fraction_bits = 52;
-  constexpr std::uint64_t hidden_bit = std::uint64_t{1} << fraction_bits;
   const auto bits = std::bit_cast<std::uint64_t>(number);
   const std::uint64_t fraction = bits & (hidden_bit - 1);
   const auto biased = static_cast<int>(bits >> fraction_bits & 0x7ffU);
@@ -104,11 +112,10 @@ Decimal shortest_decimal(double number) {
     const auto shift = static_cast<unsigned>(-q);
     if ((c >> shift) << shift == c) return {c >> shift, 0};
   }
-  static Powers powers;
   const bool closer_below = fraction == 0 && biased > 1;  // at a power of two
   const int k = closer_below ? floor_log10_of_three_quarters(q) : floor_log10_of_power_of_2(q);
   const auto h = static_cast<unsigned>(q + floor_log2_of_power_of_10(-k) + 1);
-  const Wide g = powers.at(-k);
+  const Wide g = powers().at(-k);
   const std::uint64_t odd = c & 1U;
   const std::uint64_t lower = rounded_to_odd(g, (4 * c - (closer_below ? 1 : 2)) << h) + odd;
   const std::uint64_t middle = rounded_to_odd(g, 4 * c << h);
@@ -126,6 +133,40 @@ Decimal shortest_decimal(double number) {
   if (below_fits != above_fits) return {s + (above_fits ? 1 : 0), k};
   const std::uint64_t half = 4 * s + 2;
   return {s + (middle > half || (middle == half && (s & 1U) != 0) ? 1 : 0), k};
+}
+
+// Daniel Lemire, "Number parsing at a gigabyte per second" (2021), after an idea of Michael Eisel's.
+double closest_double(Decimal number) {
+  constexpr double cannot_tell = -1;
+  // From 5^28 on a power below one has more than 128 bits, and is the paper's only if it is cut, not rounded.
+  constexpr std::int64_t last_rounded_up = -27;
+  // Below it the result may have fewer bits, or be zero; above it, be infinite.
+  if (number.digits == 0 || number.exponent < -307 || number.exponent > 288) return cannot_tell;
+  const auto q = static_cast<int>(number.exponent);
+  const bool exact = q >= 0 && q <= 55;
+  const Wide power = powers().at(q) - (exact || (q < 0 && q >= last_rounded_up) ? 0 : 1);
+  const int zeros = std::countl_zero(number.digits);
+  const std::uint64_t w = number.digits << static_cast<unsigned>(zeros);
+
+  Wide product = Wide{w} * static_cast<std::uint64_t>(power >> 64U);
+  if ((static_cast<std::uint64_t>(product >> 64U) & 0x1ffU) == 0x1ffU) {  // what is below might carry into it
+    product += Wide{w} * static_cast<std::uint64_t>(power) >> 64U;
+    if (static_cast<std::uint64_t>(product) == ~std::uint64_t{0} && !exact && q < last_rounded_up) return cannot_tell;
+  }
+  const auto high = static_cast<std::uint64_t>(product >> 64U);
+  const auto low = static_cast<std::uint64_t>(product);
+  const auto top = static_cast<unsigned>(high >> 63U);
+  const unsigned shift = top + 64 - fraction_bits - 3;
+  std::uint64_t mantissa = high >> shift;  // one bit more than it will have
+  const int exponent = floor_log2_of_power_of_10(q) + 63 + static_cast<int>(top) - zeros + 1023;
+  // Half-way between two doubles, where that can be: to the even one.
+  if (low <= 1 && q >= -4 && q <= 23 && (mantissa & 3U) == 1 && mantissa << shift == high) mantissa &= ~std::uint64_t{1};
+  mantissa = (mantissa + (mantissa & 1U)) >> 1U;
+  const bool carried = mantissa == hidden_bit << 1U;
+  const int biased = exponent + (carried ? 1 : 0);
+  if (biased <= 0 || biased >= largest_exponent) return cannot_tell;
+  const std::uint64_t fraction = carried ? 0 : mantissa & (hidden_bit - 1);
+  return std::bit_cast<double>(static_cast<std::uint64_t>(biased) << fraction_bits | fraction);
 }
 
 }  // namespace pyhost::detail

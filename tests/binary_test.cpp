@@ -1,0 +1,91 @@
+// Doubles to the shortest decimals and back, held against the standard library's.
+#include "../cpp/src/binary.hpp"
+
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <random>
+#include <string>
+
+using namespace pyhost::detail;
+
+namespace {
+
+double read(const Decimal& decimal) {
+  const std::string text = std::to_string(decimal.digits) + "e" + std::to_string(decimal.exponent);
+  double number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+// Without the zeros at the end.
+std::string digits_of(const Decimal& decimal) {
+  std::string digits = std::to_string(decimal.digits);
+  digits.erase(digits.find_last_not_of('0') + 1);
+  return digits;
+}
+
+std::string shortest_by_library(double number) {
+  char text[40];
+  const auto [end, error] = std::to_chars(text, text + sizeof text, number, std::chars_format::scientific);
+  std::string digits(text, end);
+  digits.erase(digits.find('e'));
+  std::erase(digits, '.');
+  digits.erase(digits.find_last_not_of('0') + 1);
+  return digits;
+}
+
+void check_shortest(double number) {
+  const Decimal decimal = shortest_decimal(number);
+  if (digits_of(decimal) != shortest_by_library(number) || read(decimal) != number) {
+    FAIL_CHECK("not the shortest of " << number << ": " << digits_of(decimal));
+  }
+}
+
+void check_closest(const Decimal& decimal) {
+  const double found = closest_double(decimal);
+  if (found >= 0 && found != read(decimal)) FAIL_CHECK(decimal.digits << 'e' << decimal.exponent);
+}
+
+}  // namespace
+
+TEST_CASE("every power of two and its neighbours have the shortest decimals") {
+  for (std::uint64_t exponent = 0; exponent < 0x7ff; ++exponent) {
+    for (const std::uint64_t fraction : {0ULL, 1ULL, 2ULL, (1ULL << 51U), (1ULL << 52U) - 1}) {
+      const std::uint64_t bits = exponent << 52U | fraction;
+      if (bits != 0) check_shortest(std::bit_cast<double>(bits));
+    }
+  }
+}
+
+TEST_CASE("doubles of random bits have the shortest decimals, and read back from them") {
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 200'000; ++i) {
+    const auto number = std::abs(std::bit_cast<double>(random()));
+    if (!std::isfinite(number) || number == 0) continue;
+    check_shortest(number);
+    check_closest(shortest_decimal(number));
+  }
+}
+
+TEST_CASE("decimals near half-way between two doubles go to the closest one, or are left to others") {
+  std::mt19937_64 random(2);
+  int told = 0;
+  for (int i = 0; i < 200'000; ++i) {
+    const std::uint64_t halfway = (std::uint64_t{1} << 53U | random() >> 11U) * 2 + 1;
+    const auto exponent = static_cast<std::int64_t>(random() % 60) - 30;
+    for (const std::uint64_t digits : {halfway, halfway - 1, halfway + 1}) check_closest({digits, exponent});
+    if (closest_double({halfway, exponent}) >= 0) ++told;
+  }
+  CHECK(told > 190'000);
+}
+
+TEST_CASE("what has fewer bits or is infinite is left to others") {
+  CHECK(closest_double({0, 0}) < 0);
+  CHECK(closest_double({5, -324}) < 0);
+  CHECK(closest_double({1, 309}) < 0);
+  CHECK(closest_double({1, 22}) == 1e22);
+  CHECK(closest_double({9007199254740993, 0}) == 9007199254740992.0);
+}
