@@ -25,7 +25,9 @@ constexpr int floor_log10_of_three_quarters(int e) { return (e * 1262611 - 52403
 // A natural number large enough for any power of ten there is here, in words from the lowest.
 class Large {
  public:
-  void set_bit(int bit) { words_[static_cast<std::size_t>(bit / 32)] |= 1U << static_cast<unsigned>(bit % 32); }
+  void set_bit(int bit) {
+    words_[static_cast<std::size_t>(bit / 32)] |= 1U << static_cast<unsigned>(bit % 32);
+  }
   void times_ten() {
     std::uint64_t carry = 0;
     for (std::uint32_t& word : words_) {
@@ -92,7 +94,8 @@ const Powers& powers() {
 // The product's upper 64 bits, with the lowest of them set if anything is lost below.
 std::uint64_t rounded_to_odd(Wide g, std::uint64_t factor) {
   const Wide low = Wide{static_cast<std::uint64_t>(g)} * factor;
-  const Wide high = Wide{static_cast<std::uint64_t>(g >> 64U)} * factor + static_cast<std::uint64_t>(low >> 64U);
+  const Wide high =
+      Wide{static_cast<std::uint64_t>(g >> 64U)} * factor + static_cast<std::uint64_t>(low >> 64U);
   return static_cast<std::uint64_t>(high >> 64U) | (static_cast<std::uint64_t>(high) > 1 ? 1U : 0U);
 }
 
@@ -151,7 +154,8 @@ double closest_double(Decimal number) {
   Wide product = Wide{w} * static_cast<std::uint64_t>(power >> 64U);
   if ((static_cast<std::uint64_t>(product >> 64U) & 0x1ffU) == 0x1ffU) {  // what is below might carry into it
     product += Wide{w} * static_cast<std::uint64_t>(power) >> 64U;
-    if (static_cast<std::uint64_t>(product) == ~std::uint64_t{0} && !exact && q < last_rounded_up) return cannot_tell;
+    if (static_cast<std::uint64_t>(product) == ~std::uint64_t{0} && !exact && q < last_rounded_up)
+      return cannot_tell;
   }
   const auto high = static_cast<std::uint64_t>(product >> 64U);
   const auto low = static_cast<std::uint64_t>(product);
@@ -160,7 +164,8 @@ double closest_double(Decimal number) {
   std::uint64_t mantissa = high >> shift;  // one bit more than it will have
   const int exponent = floor_log2_of_power_of_10(q) + 63 + static_cast<int>(top) - zeros + 1023;
   // Half-way between two doubles, where that can be: to the even one.
-  if (low <= 1 && q >= -4 && q <= 23 && (mantissa & 3U) == 1 && mantissa << shift == high) mantissa &= ~std::uint64_t{1};
+  if (low <= 1 && q >= -4 && q <= 23 && (mantissa & 3U) == 1 && mantissa << shift == high)
+    mantissa &= ~std::uint64_t{1};
   mantissa = (mantissa + (mantissa & 1U)) >> 1U;
   const bool carried = mantissa == hidden_bit << 1U;
   const int biased = exponent + (carried ? 1 : 0);

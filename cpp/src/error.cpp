@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <ranges>
 #include <utility>
 
 #include "utf8.hpp"
@@ -19,9 +18,9 @@ std::string said_of(const PythonException& exception) {
 // The last line of the module's own; of an error within the machinery or a library alone, the last of all.
 Frame place_of(const PythonException& exception) {
   if (exception.frames.empty()) return {};
-  const auto last_first = exception.frames | std::views::reverse;
-  const auto own = std::ranges::find(last_first, Origin::Module, origin_of);
-  return own != last_first.end() ? *own : exception.frames.back();
+  const auto is_own = [](const Frame& frame) { return origin_of(frame) == Origin::Module; };
+  const auto own = std::find_if(exception.frames.rbegin(), exception.frames.rend(), is_own);
+  return own != exception.frames.rend() ? *own : exception.frames.back();
 }
 
 std::string in_parentheses(const Frame& place) {
@@ -35,7 +34,8 @@ std::string in_parentheses(const Frame& place) {
 // What a caller sees who only logs what(): no newline and no NUL would do there.
 std::string paragraph(const Error::Data& data) {
   std::string text = data.message + in_parentheses(data.place);
-  for (const PythonException& earlier : data.exception.chain | std::views::take(1)) {
+  if (!data.exception.chain.empty()) {
+    const PythonException& earlier = data.exception.chain.front();
     text += earlier.link == Link::Cause ? "; caused by " : "; raised while handling ";
     text += said_of(earlier) + in_parentheses(place_of(earlier));
   }

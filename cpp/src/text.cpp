@@ -112,7 +112,7 @@ constexpr std::size_t digits_at_once = 24;
 char* write_decimal(double number, char* out) {
   constexpr std::uint64_t eight = 100'000'000;
   const Decimal decimal = shortest_decimal(number);
-  std::array<char, digits_at_once * 2> padded;
+  std::array<char, digits_at_once * 2 + 16> padded;  // as many zeros as there may be copied
   padded.fill('0');
   write_eight(decimal.digits / (eight * eight), padded.data());
   write_eight(decimal.digits / eight % eight, padded.data() + 8);
@@ -179,7 +179,7 @@ void Text::put(long long number) {
   if (number < 0) *out++ = '-';
   const auto size = number < 0 ? -static_cast<std::uint64_t>(number) : static_cast<std::uint64_t>(number);
   if (size < eight * eight) {
-    std::array<char, 24> padded;
+    std::array<char, 32> padded;
     write_eight(size / eight, padded.data());
     write_eight(size % eight, padded.data() + 8);
     const char* digits = padded.data() + (size < eight ? 8 : 0);
