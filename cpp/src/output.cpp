@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "current_run.hpp"
 #include "enter.hpp"
 
 namespace pyhost::detail {
@@ -33,9 +34,6 @@ struct Sink {
 namespace {
 
 constexpr std::string_view making = "making a stream";
-
-// For whom the thread flushes, when no frame of Python's can tell.
-thread_local std::string_view flushing_for = {};
 
 // io.BufferedWriter.write, which this type overrides to note that it was called.
 PyObject* write_and_note(PyObject* self, PyTypeObject* writer, PyObject* const* arguments, Py_ssize_t count,
@@ -92,8 +90,9 @@ void replace_stream(const char* name, const char* dunder, const char* errors) {
   PySys_SetObject(dunder, text.ptr());
 }
 
-// The module whose call is the outermost one on this thread.
+// The module that this thread runs; on a thread of a module's own, the one whose function is the outermost.
 std::string running_module() {
+  if (const CurrentRun* run = CurrentRun::here()) return std::string(run->module());
   std::string found;
   const auto back_of = [](PyFrameObject* frame) {
     return own(reinterpret_cast<PyObject*>(PyFrame_GetBack(frame)));
@@ -105,7 +104,7 @@ std::string running_module() {
     constexpr std::string_view package = "modules.";
     if (view(name).starts_with(package)) found = view(name).substr(package.size());
   }
-  return found.empty() ? std::string(flushing_for) : found;
+  return found;
 }
 
 using SharedSink = std::shared_ptr<Sink>;
@@ -231,15 +230,13 @@ void order_output() {
   replace_stream("stderr", "__stderr__", "backslashreplace");
 }
 
-py::object flushed_for(py::object returned, std::string_view module) {
-  flushing_for = module;
+py::object flushed(py::object returned) {
   if (returned) {
     if (!flush_all()) returned = py::object();
   } else {
     const py::error_scope raised;  // is still to be told
     if (!flush_all()) PyErr_Clear();
   }
-  flushing_for = {};
   return returned;
 }
 

@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
-#include <string_view>
 #include <utility>
 
 #include "pyhost/options.hpp"
@@ -24,15 +23,15 @@ void order_output();
 /// flush too many is harmless, and none is left out.
 inline std::atomic<bool> written = false;
 
-/// Writes out what is held back, for the module that printed it; null with Python's error set if that fails.
-py::object flushed_for(py::object returned, std::string_view module);
+/// What it is given, with what is held back written out; null with Python's error set if that fails.
+py::object flushed(py::object returned);
 
 /// What a call into a module returned, with what it printed written out; null with Python's error set if that
 /// fails. Costs two tests if nothing is held back. The caller holds the GIL.
-inline py::object with_output_flushed(PyObject* returned, std::string_view module) {
+inline py::object with_output_flushed(PyObject* returned) {
   py::object result = own(returned);
   if (!written.load(std::memory_order_relaxed) && __fpending(stdout) == 0) return result;
-  return flushed_for(std::move(result), module);
+  return flushed(std::move(result));
 }
 
 /// Writes out all that Python's and C's streams hold back, whatever a module has put in their place; tells
