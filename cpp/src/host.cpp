@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "baseline.hpp"
+#include "connections.hpp"
 #include "contract.hpp"
 #include "current_run.hpp"
 #include "enter.hpp"
@@ -102,6 +103,7 @@ Host::Host(Options options) : data_(std::make_unique<Data>()) {
   data_->environment = detail::start_interpreter(options, data_->paths);
   const Enter enter;
   detail::keep_baseline();
+  detail::offer_connections(options, data_->life->watchers, data_->life->conversions);
   data_->modules = std::make_unique<detail::Namespace>(data_->paths);
   if (options.on_output) data_->redirection = std::make_unique<detail::Redirection>(options.on_output);
 }
@@ -112,6 +114,7 @@ Host::~Host() {
     data_->redirection.reset();  // which may call the application back for the last time
     data_->life->open = false;
     data_->loaded.clear();
+    detail::close_connections();
     data_->life->conversions.clear();
     data_->modules->remove();
     detail::flush_output();

@@ -5,12 +5,13 @@
 
 namespace pyhost::detail {
 
-void add_to_python_side(PyMethodDef& function) {
+void put_on_python_side(const char* name, const py::object& value) {
   const py::object side = share(PyImport_AddModule("_pyhost"));
-  if (!side) must(nullptr, "making _pyhost");
-  const py::object callable = must(PyCFunction_New(&function, nullptr), "making a function");
-  if (PyObject_SetAttrString(side.ptr(), function.ml_name, callable.ptr()) != 0)
-    must(nullptr, "adding a function");
+  if (!side || PyObject_SetAttrString(side.ptr(), name, value.ptr()) != 0) must(nullptr, "making _pyhost");
+}
+
+void add_to_python_side(PyMethodDef& function) {
+  put_on_python_side(function.ml_name, must(PyCFunction_New(&function, nullptr), "making a function"));
 }
 
 }  // namespace pyhost::detail

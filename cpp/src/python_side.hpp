@@ -11,4 +11,7 @@ namespace pyhost::detail {
 /// for ever. Throws StartupFailed. The caller holds the GIL.
 void add_to_python_side(PyMethodDef& function);
 
+/// Puts any other value there. The caller holds the GIL.
+void put_on_python_side(const char* name, const py::object& value);
+
 }  // namespace pyhost::detail

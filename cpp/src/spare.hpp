@@ -7,8 +7,8 @@
 
 namespace pyhost::detail {
 
-/// The memory of an instance is kept for the next one of the same thread: a temporary one is gone by then, and
-/// to allocate takes as long as a tenth of all that pyhost adds to a call.
+/// The memory of an instance is kept for the next one of the same thread: a temporary one is gone by then,
+/// and to allocate takes as long as a tenth of all that pyhost adds to a call.
 class Spare {
  public:
   ~Spare() {

@@ -1,5 +1,6 @@
 """The Python side of pyhost: what a module or its test may import. A module needs none of it.
 
+from pyhost import connection, store    # what the host was told of, and what lasts from run to run
 from pyhost import Factory, Module      # what create and its result look like, for type checkers
 from pyhost.testing import run_module   # runs a module without a host
 """
@@ -7,15 +8,26 @@ from pyhost.testing import run_module   # runs a module without a host
 # Not typing.TYPE_CHECKING: a host pays for every import that is made here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyhost._connections import ConnectionFailed as ConnectionFailed
+    from pyhost._connections import connection as connection
+    from pyhost._store import store as store
     from pyhost.contract import Factory as Factory
     from pyhost.contract import Module as Module
 
-__all__ = ["Factory", "Module"]
+_HOMES = {
+    "ConnectionFailed": "_connections",
+    "Factory": "contract",
+    "Module": "contract",
+    "connection": "_connections",
+    "store": "_store",
+}
+
+__all__ = ["ConnectionFailed", "Factory", "Module", "connection", "store"]
 
 
 def __getattr__(name: str) -> object:
-    if name in __all__:
-        from pyhost import contract
+    if name in _HOMES:
+        from importlib import import_module
 
-        return getattr(contract, name)
+        return getattr(import_module(f"pyhost.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -56,6 +58,16 @@ struct Options {
   /// Sees what happens to modules and their runs, on the thread where it happens and without the GIL; several
   /// threads may call it at once. What it throws is dropped, and events of what it runs itself are not told.
   std::function<void(const Event&)> on_event = {};
+
+  /// What `pyhost.connection(name)` opens for a module: an URL for each name. `sqlite:///file` is opened by
+  /// Python's own sqlite3, `https://host/base` by httpx, and any other one by SQLAlchemy; both are taken from
+  /// the modules' environment. `${NAME}` stands for a variable of the environment when it is opened, so that
+  /// a secret needs to stand nowhere else; no error shows it. They are closed with the host.
+  std::map<std::string, std::string> connections = {};
+
+  /// The SQLite file of `pyhost.store`, the dict of JSON values that a module finds again in its next run;
+  /// made if it is not there. If empty, there is no store.
+  std::filesystem::path store = {};
 
   /// How long the end of the process waits for the threads and atexit handlers that modules left behind.
   std::chrono::milliseconds shutdown_timeout = std::chrono::seconds(5);

@@ -7,6 +7,8 @@
 #include <iostream>
 #include <sstream>
 
+#include "configuration.hpp"
+
 namespace pyhost::cli {
 
 ExitCode exit_code(ErrorKind kind) noexcept {
@@ -63,6 +65,10 @@ void add_host_arguments(CLI::App& command, HostArguments& arguments) {
                 "Heed PYTHONPATH, PYTHONHOME and Python's other variables")
       ->envname("PYHOST_USE_ENVIRONMENT");
   command
+      .add_option("--store", arguments.store,
+                  "The SQLite file in which pyhost.store lasts; made if it is not there")
+      ->envname("PYHOST_STORE");
+  command
       .add_option("--shutdown-timeout", arguments.shutdown_timeout,
                   "Seconds that the end waits for threads and atexit handlers of modules (5)")
       ->check(CLI::Range(0.0, 1e6))
@@ -70,17 +76,22 @@ void add_host_arguments(CLI::App& command, HostArguments& arguments) {
 }
 
 Options options_from(const HostArguments& arguments) {
+  const Configuration& file = configuration();
   Options options;
-  options.venv = arguments.venv;
+  options.venv = arguments.venv.empty() ? file.venv : arguments.venv;
+  options.store = arguments.store.empty() ? file.store : arguments.store;
+  options.connections = file.connections;
   options.use_environment = arguments.use_environment;
   options.shutdown_timeout = std::chrono::milliseconds(std::llround(arguments.shutdown_timeout * 1000));
   options.module_paths.assign(arguments.module_paths.begin(), arguments.module_paths.end());
   const char* variable = std::getenv("PYHOST_MODULE_PATH");
-  if (!options.module_paths.empty() || variable == nullptr) return options;
-  std::istringstream paths(variable);
+  if (!options.module_paths.empty()) return options;
+  std::istringstream paths(variable != nullptr ? variable : "");
   for (std::string path; std::getline(paths, path, ':');) {
     if (!path.empty()) options.module_paths.emplace_back(path);
   }
+  if (options.module_paths.empty())
+    options.module_paths.assign(file.module_paths.begin(), file.module_paths.end());
   return options;
 }
 

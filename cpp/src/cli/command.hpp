@@ -50,6 +50,7 @@ struct HostArguments {
   std::vector<std::string> module_paths;
   std::string venv;
   bool use_environment = false;
+  std::string store;
   double shutdown_timeout = 5;
 };
 
@@ -59,7 +60,7 @@ void add_module_paths(CLI::App& command, HostArguments& arguments);
 /// Adds the flags that open a host to a command.
 void add_host_arguments(CLI::App& command, HostArguments& arguments);
 
-/// The options that they come to, with PYHOST_MODULE_PATH for module paths that are not given.
+/// The options that they come to: flags beat variables of the environment, and these beat the project's file.
 Options options_from(const HostArguments& arguments);
 
 /// Adds a command to the program; its callback writes the exit code to `code`.

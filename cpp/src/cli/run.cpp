@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "command.hpp"
+#include "configuration.hpp"
 #include "pyhost/pyhost.hpp"
 #include "result_stream.hpp"
 
@@ -25,7 +26,7 @@ namespace {
 
 struct Arguments {
   std::string name;
-  std::string state = "{}";
+  std::string state;
   std::vector<std::string> parameters;
   HostArguments host;
   std::string output;
@@ -61,6 +62,18 @@ std::string state_text(const std::string& given) {
   std::error_code unknown;  // as of a pipe or a device
   const std::uintmax_t size = std::filesystem::file_size(file, unknown);
   return read_all(stream, unknown ? 0 : static_cast<std::size_t>(size));
+}
+
+const Configuration::Module& defaults_of(const std::string& module) {
+  static const Configuration::Module none;
+  const auto found = configuration().modules.find(module);
+  return found != configuration().modules.end() ? found->second : none;
+}
+
+std::string given_state(const Arguments& arguments) {
+  if (!arguments.state.empty()) return arguments.state;
+  const std::string& state = defaults_of(arguments.name).state;
+  return state.empty() ? "{}" : state;
 }
 
 // A parameter's value is JSON if it can be read as such, else a string.
@@ -122,6 +135,9 @@ void say_environment(const Environment& environment, const Arguments& arguments)
   if (arguments.quiet) return;
   for (const std::string& warning : environment.warnings) std::cerr << "warning: " << warning << "\n";
   if (!arguments.verbose) return;
+  if (const auto& file = configuration().file; !file.empty()) {
+    std::cerr << "pyhost: configuration: " << file.string() << "\n";
+  }
   std::cerr << "pyhost: Python " << environment.version << " from " << environment.library.string() << "\n"
             << "pyhost: virtual environment: "
             << (environment.venv.empty() ? "none"
@@ -140,7 +156,7 @@ void end_by_interrupt() {
 }
 
 int run(const Arguments& arguments) {
-  const std::string state = with_parameters(state_text(arguments.state), arguments.parameters);
+  const std::string state = with_parameters(state_text(given_state(arguments)), arguments.parameters);
   const ResultStream output(arguments.output, arguments.json);
   const auto start = std::chrono::steady_clock::now();
   std::atexit(end_by_interrupt);

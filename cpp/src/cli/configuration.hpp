@@ -1,0 +1,33 @@
+// The file of a project: pyhost.toml, or [tool.pyhost] in pyproject.toml.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pyhost::cli {
+
+/// What the file says. Relative paths in it are meant from its folder, and are absolute here.
+struct Configuration {
+  /// What a module gets where nothing else says it.
+  struct Module {
+    std::string state;                 ///< JSON text; empty if there is none.
+    std::optional<std::string> timeout;
+  };
+  std::filesystem::path file;  ///< Empty if there is none.
+  std::vector<std::string> module_paths;
+  std::string venv;
+  std::string store;
+  std::string log_level;
+  std::string log_format;
+  std::map<std::string, std::string> connections;
+  std::map<std::string, Module> modules;
+};
+
+/// Of the file that is nearest, in the current folder or above it; read once. A pyproject.toml without
+/// [tool.pyhost] is none. Throws Usage, with the file and the line.
+const Configuration& configuration();
+
+}  // namespace pyhost::cli
