@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <atomic>
-#include <latch>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "support.hpp"
@@ -105,10 +108,16 @@ TEST_CASE("a deadline that passes between two runs stops neither") {
 }
 
 TEST_CASE("the deadline of Host::run is that of the import and the create too") {
-  Host host(over_fixtures());
-  REQUIRE_ERROR(error, TimedOut, host.run("loops_in_import", {}, soon()));
-  CHECK(error.phase() == Phase::Import);
-  CHECK(host.run("wins") == "second");
+  const auto folder = std::filesystem::temp_directory_path() / ("pyhost-endless-" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder / "modules");
+  std::ofstream(folder / "modules" / "endless.py") << "while True: pass\n";
+  {
+    Host host({.module_paths = {folder, fixtures}});
+    REQUIRE_ERROR(error, TimedOut, host.run("endless", {}, soon()));
+    CHECK(error.phase() == Phase::Import);
+    CHECK(host.run("wins") == "second");
+  }
+  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("a stop token stops a run") {
@@ -131,9 +140,7 @@ TEST_CASE("a run is cancelled by its number, and all runs at once") {
              }});
   for (const bool all : {false, true}) {
     running = 0;
-    std::thread runner([&] {
-      REQUIRE_ERROR(error, Cancelled, host.run("does_not_end", does("loop")));
-    });
+    std::thread runner([&] { REQUIRE_ERROR(error, Cancelled, host.run("does_not_end", does("loop"))); });
     while (running == 0) std::this_thread::sleep_for(1ms);
     CHECK((all ? host.cancel_all() == 1 : host.cancel(running)));
     runner.join();

@@ -69,7 +69,7 @@ RESULTS = [
     "{'\\ud800': 1}",
     "datetime.datetime.now()",
     "decimal.Decimal(1)",
-    "(x for x in [])",
+    "[(x for x in [])]",
     "{}.keys()",
     "object",
     "1 + 2j",

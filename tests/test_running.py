@@ -75,7 +75,7 @@ def test_a_run_that_is_stuck_in_c_code_ends_with_the_process(pyhost: Run, stuck:
     done = pyhost("run", "stuck", "--timeout", "0.3")
     assert done.returncode == 124
     assert "it is in C code, called here, which does not return" in done.stderr
-    assert "stuck.py:15 in run" in done.stderr
+    assert "stuck.py:14 in run" in done.stderr
     assert "self.lock(mutex)" in done.stderr
     assert done.stdout == "in the middle of a line"
 

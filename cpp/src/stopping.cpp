@@ -12,6 +12,7 @@
 #include "enter.hpp"
 #include "output.hpp"
 #include "python_side.hpp"
+#include "source.hpp"
 #include "traceback.hpp"
 
 namespace pyhost::detail {
@@ -138,6 +139,11 @@ std::string in_seconds(Clock::duration time) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.10g s", std::chrono::duration<double>(rounded).count());
   return text.data();
+}
+
+Frame with_source(Frame frame) {
+  if (frame.line > 0) frame.source = SourceFiles().line(frame.file, frame.line);
+  return frame;
 }
 
 }  // namespace
@@ -327,7 +333,7 @@ void Stop::tell_stuck(bool in_c) {
                                 what,
                      .hint = in_c ? "what is stuck in C code can only be ended with its process"
                                   : "`except BaseException` has to let pyhost.Stopped pass",
-                     .place = unknown ? Frame() : place_});
+                     .place = unknown ? Frame() : with_source(place_)});
   const Outside outside;
   try {
     on_stuck_(error);
@@ -357,7 +363,7 @@ Error Stop::told(Phase phase, const py::object& raised) const {
                 .phase = phase,
                 .module = module_,
                 .message = std::move(message),
-                .place = stopped ? Frame() : place_,
+                .place = stopped ? Frame() : with_source(place_),
                 .exception = raised ? describe(raised.ptr()) : PythonException()});
 }
 
