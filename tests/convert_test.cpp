@@ -231,7 +231,7 @@ TEST_CASE("a result that is no JSON is refused with its JSON pointer, and with w
       {"datetime.date(2020, 1, 1)", "", "", "isoformat"},
       {"decimal.Decimal('1.5')", "", "", "decimal.Decimal"},
       {"object()", "", "", "object"},
-      {"(i for i in [1])", "", "", "generator"},
+      {"[(i for i in [1])]", "", "/0", "generator"},
       {"1j", "", "", "complex"},
       {"x", "x = []; x.append(x)", std::string(), "holds itself"},
       {"x", "x = {}; x['x'] = [x]", std::string(), "holds itself"},

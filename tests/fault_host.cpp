@@ -18,9 +18,10 @@ std::string state_text(const std::string& given) {
 }
 
 // One line {"ok":true,"result":…} or {"ok":false,"type":…,…}.
-std::string verdict(pyhost::Host& host, const std::string& name, const std::string& state) {
+std::string verdict(pyhost::Host& host, const std::string& name, const std::string& state,
+                    const pyhost::RunOptions& how) {
   try {
-    return R"({"ok":true,"result":)" + host.run_text(name, state) + "}";
+    return R"({"ok":true,"result":)" + host.run_text(name, state, how) + "}";
   } catch (const pyhost::Error& error) {
     const std::string& type = error.exception().type;
     const pyhost::Json said{{"ok", false},
@@ -55,15 +56,17 @@ int take_stdout() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: fault_host ROOT NAME STATE\n");
+  if (argc != 4 && argc != 5) {
+    std::fprintf(stderr, "usage: fault_host ROOT NAME STATE [MILLISECONDS]\n");
     return 2;
   }
+  pyhost::RunOptions how;
+  if (argc == 5) how.timeout = std::chrono::milliseconds(std::stol(argv[4]));
   const int to = take_stdout();
   try {
     pyhost::Host host({.module_paths = {argv[1]}});
-    say(to, "@@R", verdict(host, argv[2], state_text(argv[3])));
-    say(to, "@@C", verdict(host, "good", R"({"a":1,"b":2})"));
+    say(to, "@@R", verdict(host, argv[2], state_text(argv[3]), how));
+    say(to, "@@C", verdict(host, "good", R"({"a":1,"b":2})", {}));
   } catch (const pyhost::Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 70;

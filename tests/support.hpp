@@ -4,6 +4,7 @@
 #include <optional>
 #include <pyhost/pyhost.hpp>
 #include <string>
+#include <vector>
 
 namespace pyhost::test {
 
@@ -20,6 +21,16 @@ std::optional<Error> error_of(Action action) {
     return error;
   }
   return std::nullopt;
+}
+
+/// What the expression is worth in Python once the statements have been run.
+inline Json evaluated(Host& host, const std::string& give, const std::string& first = {}) {
+  return host.run("evaluates", {{"give", give}, {"first", first}});
+}
+
+/// What modules have noted in sys.told, which is empty then.
+inline std::vector<std::string> told(Host& host) {
+  return evaluated(host, "told", "import sys; told = list(getattr(sys, 'told', [])); sys.told = []");
 }
 
 }  // namespace pyhost::test

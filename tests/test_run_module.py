@@ -69,7 +69,7 @@ RESULTS = [
     "{'\\ud800': 1}",
     "datetime.datetime.now()",
     "decimal.Decimal(1)",
-    "(x for x in [])",
+    "[(x for x in [])]",
     "{}.keys()",
     "object",
     "1 + 2j",
@@ -329,3 +329,31 @@ def test_a_module_in_a_host_can_import_it(pyhost: Run, tmp_path: Path) -> None:
     )
     done = pyhost("run", "typed")
     assert json.loads(done.stdout) == [True, str(PYTHON_MODULES / "pyhost" / "__init__.py")]
+
+
+def test_what_is_async_or_yields_is_run_as_a_host_runs_it() -> None:
+    assert isinstance(over_fixtures("awaits"), int)
+    assert over_fixtures("yields", {"items": [1, "two"]}) == [1, "two"]
+    assert over_fixtures("yields_async", {"items": [1, "two"]}) == [1, "two"]
+
+
+def test_modules_and_objects_are_told_of_their_life_as_by_a_host() -> None:
+    told: list[str] = []
+    sys.told = told  # type: ignore[attr-defined]
+    with Modules([FIXTURES]) as modules:
+        modules.run("tells_of_its_life", {"name": "one"})
+        with pytest.raises(ValueError, match="as was wished"):
+            modules.run("tells_of_its_life", {"name": "two", "raises": True})
+        with pytest.raises(ConnectionError):
+            modules.run("raises_in_on_load", {})
+        assert "modules.raises_in_on_load" not in sys.modules
+    assert told == ["load", "run one", "close one", "run two", "close two", "unload"]
+
+
+def test_without_a_host_no_run_is_ever_to_stop() -> None:
+    from pyhost import Stopped, cancelled
+
+    assert not cancelled.is_set()
+    assert not cancelled.wait(0)
+    assert not issubclass(Stopped, Exception)
+    assert f"{Stopped.__module__}.{Stopped.__qualname__}" == "pyhost.Stopped"

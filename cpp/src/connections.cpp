@@ -1,5 +1,5 @@
-// Python opens and closes both, in pyhost._connections and pyhost._store; neither is imported before a module uses
-// it.
+// Python opens and closes both, in pyhost._connections and pyhost._store; neither is imported before a module
+// uses it.
 #include "connections.hpp"
 
 #include "current_run.hpp"
@@ -34,8 +34,8 @@ py::object if_imported(const char* name) {
   throw Error({.kind = error.kind(),
                .phase = error.phase(),
                .module = std::string(module),
-               .message = "module '" + std::string(module) + "': " + in_words("pyhost.store", error.pointer()) + found +
-                          "; nothing was stored",
+               .message = "module '" + std::string(module) +
+                          "': " + in_words("pyhost.store", error.pointer()) + found + "; nothing was stored",
                .pointer = error.pointer(),
                .hint = error.hint()});
 }
@@ -59,12 +59,14 @@ void see_to_store(const Happening& happening, Conversions& conversions) {
   const py::object store = if_imported("pyhost._store");
   if (!store) return;
   const py::object text = ends_well ? left_in_store(store, happening, conversions) : share(Py_None);
-  const py::object done = own(text ? PyObject_CallMethod(store.ptr(), "end", "KO",
-                                                         static_cast<unsigned long long>(happening.run), text.ptr())
-                                   : nullptr);
+  const py::object done =
+      own(text ? PyObject_CallMethod(store.ptr(), "end", "KO", static_cast<unsigned long long>(happening.run),
+                                     text.ptr())
+               : nullptr);
   if (done) return;
   const std::string module(happening.module);
-  throw_raised(ErrorKind::ModuleRaised, Phase::Run, module, "module '" + module + "' has run, but its store was not written: ");
+  throw_raised(ErrorKind::ModuleRaised, Phase::Run, module,
+               "module '" + module + "' has run, but its store was not written: ");
 }
 
 void close_all(const char* name) noexcept {
@@ -79,7 +81,8 @@ void offer_connections(const Options& options, Watchers& watchers, Conversions& 
   add_to_python_side(function);
   const py::object urls = must(PyDict_New(), "offering connections");
   for (const auto& [name, url] : options.connections) {
-    if (PyDict_SetItem(urls.ptr(), str(name).ptr(), str(url).ptr()) != 0) must(nullptr, "offering connections");
+    if (PyDict_SetItem(urls.ptr(), str(name).ptr(), str(url).ptr()) != 0)
+      must(nullptr, "offering connections");
   }
   put_on_python_side("connections", urls);
   const std::string file = options.store.empty() ? "" : std::filesystem::absolute(options.store).string();

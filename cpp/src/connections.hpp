@@ -1,5 +1,5 @@
-// The connections and the store that Python code finds in the package pyhost: what the host was told of them, and
-// their end.
+// The connections and the store that Python code finds in the package pyhost: what the host was told of them,
+// and their end.
 #pragma once
 
 #include "convert.hpp"
@@ -8,9 +8,9 @@
 
 namespace pyhost::detail {
 
-/// Tells the Python side which connections and which store there are. A run that has used the store has what it
-/// left there written when it ends well, and else forgotten. The conversions have to outlive the watchers, and
-/// the watchers a host's last run. The caller holds the GIL.
+/// Tells the Python side which connections and which store there are. A run that has used the store has what
+/// it left there written when it ends well, and else forgotten. The conversions have to outlive the watchers,
+/// and the watchers a host's last run. The caller holds the GIL.
 void offer_connections(const Options& options, Watchers& watchers, Conversions& conversions);
 
 /// Closes what modules have opened, and offers nothing any more. The caller holds the GIL.

@@ -122,6 +122,10 @@ std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostLife> host, std::str
   return std::make_shared<ModuleData>(std::move(host), std::move(name), std::move(module), std::move(create));
 }
 
+void throw_module_raised(Phase phase, const ModuleData& module) {
+  throw_module_raised(phase, module, take_raised());
+}
+
 void throw_from_create(const ModuleData& module) {
   throw_from_call(Phase::Create, module, take_raised(), module.create.ptr(), 1, "create(state)");
 }

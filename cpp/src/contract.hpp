@@ -12,6 +12,10 @@ namespace pyhost::detail {
 /// `modules.<name>` as imported, with its `create` found. Throws BadContract. The caller holds the GIL.
 std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostLife> host, std::string name, py::object module);
 
+/// Throws what Python has set as ModuleRaised, after the module's on_error has seen it. The caller holds the
+/// GIL.
+[[noreturn]] void throw_module_raised(Phase phase, const ModuleData& module);
+
 /// Throws what Python has set after a call of create(state), or why that could not be called. The caller
 /// holds the GIL.
 [[noreturn]] void throw_from_create(const ModuleData& module);

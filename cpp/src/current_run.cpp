@@ -5,6 +5,8 @@
 #include <atomic>
 #include <mutex>
 
+#include "stopping.hpp"
+
 namespace pyhost::detail {
 
 namespace {
@@ -61,7 +63,10 @@ CurrentRun::CurrentRun(std::string_view module, Extent extent)
 
 CurrentRun::CurrentRun(std::string_view module, RunId id) : CurrentRun(module) { id_ = id; }
 
-CurrentRun::~CurrentRun() { thread_.innermost = outer_; }
+CurrentRun::~CurrentRun() {
+  thread_.innermost = outer_;
+  if (stop_) stop_->end();
+}
 
 const CurrentRun* CurrentRun::here() noexcept { return this_thread().innermost; }
 

@@ -3,13 +3,18 @@
 
 #include <pthread.h>
 
+#include <atomic>
+#include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "pyhost/event.hpp"
 #include "python.hpp"
 
 namespace pyhost::detail {
+
+class Stop;
 
 /// That this thread is in a module's code, on behalf of C++, for as long as it lives: in an import, a create
 /// or a run. They nest as calls do: C++ -> Python -> C++ -> Python. Made and destroyed with the GIL, so that
@@ -41,6 +46,10 @@ class CurrentRun {
   /// Whether it is a part of the one around it: then the run goes on after it.
   bool is_part() const noexcept { return outer_ != nullptr && outer_->id_ == id_; }
 
+  /// How it is stopped; null as long as nobody wants to. The caller holds the GIL.
+  const std::shared_ptr<Stop>& stop() const noexcept { return stop_; }
+  void set_stop(std::shared_ptr<Stop> stop) const noexcept { stop_ = std::move(stop); }
+
   /// A thread, as all of its runs see it; guarded by the GIL.
   struct Thread;
   Thread& thread() const noexcept { return thread_; }
@@ -52,6 +61,7 @@ class CurrentRun {
   std::string_view module_;
   RunId id_;
   Extent extent_;
+  mutable std::shared_ptr<Stop> stop_;
 };
 
 struct CurrentRun::Thread {
@@ -60,6 +70,15 @@ struct CurrentRun::Thread {
   PyThreadState* state = nullptr;  ///< As of the outermost run.
   pthread_t handle = pthread_self();
   unsigned long identity = PyThread_get_thread_ident();
+  bool inside = false;     ///< Whether it is in a module's code, or C++ code has been called from there.
+  bool raised = false;     ///< Whether a stop has been raised there,
+  bool arrived = false;    ///< and whether it has arrived.
+  bool woken = false;      ///< Whether it is to raise a stop by itself once a signal has woken it.
+  py::object cancel_task;  ///< What cancels the task that it waits for; null if it waits for none.
+  enum class Wakes { NotAsked, No, Yes } wakes = Wakes::NotAsked;  ///< Whether a signal would do that.
+
+  /// Whether a stop has been raised there and has not arrived.
+  bool is_pending() const noexcept { return raised && (woken || state->async_exc != nullptr); }
 
   Thread();
   ~Thread();

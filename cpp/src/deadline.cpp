@@ -1,11 +1,9 @@
-// The deadline: a thread that sleeps, and that interrupts if it is not told in time.
+// The deadline: an alarm that interrupts, unless the code has ended in time.
 #include "deadline.hpp"
 
-#include <condition_variable>
-#include <mutex>
 #include <system_error>
-#include <thread>
 
+#include "alarms.hpp"
 #include "enter.hpp"
 #include "python.hpp"
 
@@ -13,47 +11,39 @@ namespace pyhost::detail {
 
 struct Deadline::Watch {
   unsigned long thread = PyThread_get_thread_ident();
-  bool passed = false;  // guarded by the GIL
-  bool done = false;    // written with the GIL and the mutex, so that either is enough to read it
-  std::mutex mutex;
-  std::condition_variable told;
+  bool passed = false;  // these are guarded by the GIL
+  bool done = false;
+  Alarms::Id alarm = 0;
 };
 
 Deadline::Deadline(std::chrono::milliseconds limit) : watch_(std::make_shared<Watch>()) {
   try {
-    std::thread(watch, watch_, limit).detach();
+    watch_->alarm =
+        Alarms::inside().set(Alarms::Clock::now() + limit, [watch = watch_] { return interrupt(*watch); });
   } catch (const std::system_error&) {
     // No thread to be had: then there is no deadline.
   }
 }
 
 Deadline::~Deadline() {
-  {
-    const std::lock_guard lock(watch_->mutex);
-    watch_->done = true;
-  }
-  watch_->told.notify_all();
+  watch_->done = true;
+  Alarms::inside().remove(watch_->alarm);
   // What was raised and has not arrived must not arrive later.
   if (watch_->passed) PyThreadState_SetAsyncExc(watch_->thread, nullptr);
 }
 
 bool Deadline::passed() const noexcept { return watch_->passed; }
 
-void Deadline::watch(const std::shared_ptr<Watch>& watch, std::chrono::milliseconds limit) {
-  const auto told_in = [&](std::chrono::milliseconds time) {
-    std::unique_lock lock(watch->mutex);
-    return watch->told.wait_for(lock, time, [&] { return watch->done; });
-  };
+std::optional<Alarms::Clock::time_point> Deadline::interrupt(Watch& watch) noexcept {
   constexpr std::chrono::milliseconds between(50);
   try {
-    for (; !told_in(limit); limit = between) {
-      const Enter enter;
-      if (watch->done) return;
-      watch->passed = true;
-      PyThreadState_SetAsyncExc(watch->thread, PyExc_KeyboardInterrupt);
-    }
+    const Enter enter;
+    if (watch.done) return std::nullopt;
+    watch.passed = true;
+    PyThreadState_SetAsyncExc(watch.thread, PyExc_KeyboardInterrupt);
+    return Alarms::Clock::now() + between;
   } catch (const Error&) {
-    // The process is ending.
+    return std::nullopt;  // the process is ending
   }
 }
 

@@ -3,6 +3,9 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
+
+#include "alarms.hpp"
 
 namespace pyhost::detail {
 
@@ -21,7 +24,7 @@ class Deadline {
 
  private:
   struct Watch;
-  static void watch(const std::shared_ptr<Watch>& watch, std::chrono::milliseconds limit);
+  static std::optional<Alarms::Clock::time_point> interrupt(Watch& watch) noexcept;
   std::shared_ptr<Watch> watch_;
 };
 

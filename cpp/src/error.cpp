@@ -85,9 +85,9 @@ Json as_json(const PythonException& exception) {
 }  // namespace
 
 std::string_view to_string(ErrorKind kind) noexcept {
-  constexpr std::array<std::string_view, 9> names{"StartupFailed",  "InvalidName",   "InvalidState",
-                                                  "ModuleNotFound", "ImportFailed",  "BadContract",
-                                                  "ModuleRaised",   "InvalidResult", "HostClosed"};
+  constexpr std::array<std::string_view, 11> names{
+      "StartupFailed", "InvalidName",   "InvalidState", "ModuleNotFound", "ImportFailed", "BadContract",
+      "ModuleRaised",  "InvalidResult", "TimedOut",     "Cancelled",      "HostClosed"};
   return names[static_cast<std::size_t>(kind)];
 }
 
@@ -109,7 +109,8 @@ std::string_view to_string(Link link) noexcept {
 
 Origin origin_of(const Frame& frame) noexcept {
   const std::string_view file = frame.file;
-  if (file.starts_with("<frozen importlib") || file.ends_with("/importlib/__init__.py")) {
+  if (file.starts_with("<frozen importlib") || file.ends_with("/importlib/__init__.py") ||
+      file == "<pyhost>") {
     return Origin::Machinery;
   }
   constexpr std::array<std::string_view, 4> libraries{"/lib/python3", "/lib64/python3", "/site-packages/",

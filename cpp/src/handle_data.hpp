@@ -2,7 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,11 +18,19 @@
 namespace pyhost::detail {
 
 /// Outlives the host in every handle that the host gave out, and tells them whether it is open.
+struct InstanceData;
+
 struct HostLife {
   std::atomic<bool> open = true;
+  std::atomic<bool> closing = false;  ///< Nothing more is loaded.
   Conversions conversions = {};
   std::function<void(const Error&)> on_error = {};
   Watchers watchers = {};
+  std::chrono::milliseconds shutdown_timeout = {};
+
+  /// Those that have something to close, by their number, which grows. Guarded by the GIL.
+  std::map<std::uint64_t, std::weak_ptr<InstanceData>> to_close = {};
+  std::uint64_t last_to_close = 0;
 
   /// Throws HostClosed once the host is closed.
   void must_be_open(std::string_view module) const {
@@ -28,6 +39,11 @@ struct HostLife {
 
   /// Tells on_error of an error that came out of a module, without the GIL.
   void tell(const Error& error) const noexcept;
+
+  /// Throws HostClosed once the host is being closed.
+  void must_take_more(std::string_view module) const {
+    if (closing) throw_closed(module);
+  }
 
  private:
   [[noreturn]] static void throw_closed(std::string_view module);
@@ -44,6 +60,9 @@ auto telling(const HostLife& host, Action action) {
   }
 }
 
+/// What an object wants when it is given up.
+enum class Closing { Nothing, Close, Exit };
+
 struct ModuleData {
   std::shared_ptr<HostLife> host;
   std::string name;
@@ -52,26 +71,53 @@ struct ModuleData {
   py::object full_name;  ///< As in sys.modules; the names are interned.
   py::object create_name;
   py::object run_name;
+  std::atomic<bool> unloaded = false;
+
+  /// The type of the last object that create returned, and what such objects want. Guarded by the GIL.
+  py::object known_type = {};
+  Closing known_closing = Closing::Nothing;
 
   ModuleData(std::shared_ptr<HostLife> life, std::string module_name, py::object imported,
              py::object factory);
-  ~ModuleData() { release(module, create, full_name, create_name, run_name); }
+  ~ModuleData() { release(module, create, full_name, create_name, run_name, known_type); }
 
   /// Whether an import would still give this module, and the module this create. The caller holds the GIL.
   bool is_current() const;
 
+  /// Throws HostClosed once the host is closed or the module unloaded.
+  void must_be_loaded() const {
+    host->must_be_open(name);
+    if (unloaded) throw_unloaded();
+  }
+
   ModuleData(const ModuleData&) = delete;
   ModuleData& operator=(const ModuleData&) = delete;
+
+ private:
+  [[noreturn]] void throw_unloaded() const;
 };
 
 struct InstanceData {
   std::shared_ptr<ModuleData> module;
-  py::object object;
+  py::object object;  ///< Null once it is closed.
+  py::object state;
+  Closing closing = Closing::Nothing;
+  std::uint64_t number = 0;  ///< In HostLife::to_close.
+  py::object raised = {};    ///< What its last run raised, for its __exit__.
 
-  InstanceData(std::shared_ptr<ModuleData> of, py::object created);
-  ~InstanceData() { release(object); }
+  InstanceData(std::shared_ptr<ModuleData> of, py::object created, py::object given);
+  ~InstanceData();
   InstanceData(const InstanceData&) = delete;
   InstanceData& operator=(const InstanceData&) = delete;
+
+  /// Throws HostClosed if it cannot be run any more.
+  void must_be_open() const {
+    module->must_be_loaded();
+    if (!object) throw_closed();
+  }
+
+ private:
+  [[noreturn]] void throw_closed() const;
 };
 
 }  // namespace pyhost::detail

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "awaiting.hpp"
 #include "baseline.hpp"
 #include "connections.hpp"
 #include "contract.hpp"
@@ -16,10 +17,12 @@
 #include "handle_data.hpp"
 #include "hint.hpp"
 #include "interpreter.hpp"
+#include "life_cycle.hpp"
 #include "module_name.hpp"
 #include "module_path.hpp"
 #include "output.hpp"
 #include "pyhost/error.hpp"
+#include "stopping.hpp"
 #include "survey.hpp"
 #include "watchers.hpp"
 
@@ -61,16 +64,44 @@ class Loaded {
     return at == modules_.end() ? nullptr : at->second;
   }
 
+  // Whether this very object was loaded, if perhaps by another name's handle or with another create.
+  bool has(const py::object& object) const {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::any_of(in_order_, [&](const auto& module) { return module->module.is(object); });
+  }
+
   void put(const std::shared_ptr<detail::ModuleData>& module) {
     std::shared_ptr<detail::ModuleData> displaced = module;  // given up after the lock
     const std::lock_guard lock(mutex_);
     modules_[module->name].swap(displaced);
+    const auto same =
+        std::ranges::find_if(in_order_, [&](const auto& other) { return other->module.is(module->module); });
+    if (same != in_order_.end()) {
+      *same = module;
+    } else {
+      in_order_.push_back(module);
+    }
   }
 
-  void clear() {
-    Modules given_up;
+  // Null if it is not there.
+  std::shared_ptr<detail::ModuleData> take(std::string_view name) {
     const std::lock_guard lock(mutex_);
-    modules_.swap(given_up);
+    const auto at = modules_.find(name);
+    if (at == modules_.end()) return nullptr;
+    std::shared_ptr<detail::ModuleData> module = std::move(at->second);
+    modules_.erase(at);
+    std::erase(in_order_, module);
+    return module;
+  }
+
+  // The one that was loaded last; null if there is none.
+  std::shared_ptr<detail::ModuleData> take_last() {
+    const std::lock_guard lock(mutex_);
+    if (in_order_.empty()) return nullptr;
+    std::shared_ptr<detail::ModuleData> module = std::move(in_order_.back());
+    in_order_.pop_back();
+    std::erase_if(modules_, [&](const auto& entry) { return entry.second == module; });
+    return module;
   }
 
  private:
@@ -80,6 +111,7 @@ class Loaded {
   using Modules = std::unordered_map<std::string, std::shared_ptr<detail::ModuleData>, Hash, std::equal_to<>>;
   mutable std::mutex mutex_;
   Modules modules_;
+  std::vector<std::shared_ptr<detail::ModuleData>> in_order_;  // also those that were displaced
 };
 
 }  // namespace
@@ -90,18 +122,22 @@ struct Host::Data {
   std::shared_ptr<detail::HostLife> life = std::make_shared<detail::HostLife>();
   std::unique_ptr<detail::Namespace> modules = {};
   Loaded loaded = {};
+  std::recursive_mutex loading = {};  // held during an on_load, which may load others
   std::unique_ptr<detail::Redirection> redirection = {};
   Environment environment = {};
 
   std::shared_ptr<detail::ModuleData> import(const std::string& name, const CurrentRun& run);
+  void load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module);
 };
 
 Host::Host(Options options) : data_(std::make_unique<Data>()) {
   data_->paths = detail::find_module_paths(options.module_paths);
   data_->life->on_error = options.on_error;
+  data_->life->shutdown_timeout = options.shutdown_timeout;
   if (options.on_event) detail::tell_events(data_->life->watchers, options.on_event);
   data_->environment = detail::start_interpreter(options, data_->paths);
   const Enter enter;
+  detail::prepare_stopping();
   detail::keep_baseline();
   detail::offer_connections(options, data_->life->watchers, data_->life->conversions);
   data_->modules = std::make_unique<detail::Namespace>(data_->paths);
@@ -111,9 +147,11 @@ Host::Host(Options options) : data_(std::make_unique<Data>()) {
 Host::~Host() {
   try {
     const Enter enter;
+    data_->life->closing = true;
+    while (const auto module = data_->loaded.take_last()) detail::unload_module(*module);
+    detail::close_loops();
     data_->redirection.reset();  // which may call the application back for the last time
     data_->life->open = false;
-    data_->loaded.clear();
     detail::close_connections();
     data_->life->conversions.clear();
     data_->modules->remove();
@@ -203,6 +241,7 @@ Module Host::load(std::string_view name) {
 }
 
 std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, const CurrentRun& run) {
+  life->must_take_more(name);
   const auto begun = life->watchers.begin();
   if (!modules->has(name)) {
     detail::restore_baseline();
@@ -211,39 +250,95 @@ std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, 
   modules->restore();
   if (!life->watchers.empty() && modules->finds(name))
     life->watchers.tell({Moment::Found, name, run.id(), begun});
-  const py::object module = detail::with_output_flushed(modules->import(name).release().ptr());
+  const py::object module = detail::with_output_flushed(
+      detail::call_inside(run, [&] { return modules->import(name).release().ptr(); }).release().ptr());
+  detail::must_go_on(run, Phase::Import);
   if (!module) throw_not_imported(name, paths);
   const std::shared_ptr<detail::ModuleData> read = detail::read_module(life, name, module);
-  loaded.put(read);
+  load(run, read);
   if (!run.is_part()) life->watchers.tell({Moment::Ending, name, run.id(), begun});
   life->watchers.tell({Moment::Imported, name, run.id(), begun});
   return read;
 }
 
-// One Enter and one run around all three: those within cost next to nothing.
-
-Json Host::run(std::string_view name, const Json& state) {
-  const Enter once;
-  const CurrentRun whole(name, CurrentRun::Extent::Whole);
-  return load(name).create(state).run();
+// The first thread that has imported the module calls its on_load, and the others wait for that.
+void Host::Data::load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module) {
+  std::unique_lock lock(loading, std::try_to_lock);
+  if (!lock) {
+    const detail::Leave leave;
+    lock.lock();
+  }
+  if (!loaded.has(module->module)) {
+    try {
+      detail::load_module(run, *module);
+    } catch (const Error&) {
+      modules->forget(module->name);
+      throw;
+    }
+  }
+  loaded.put(module);
 }
 
-Json Host::run_from_text(std::string_view name, std::string_view state) {
-  const Enter once;
-  const CurrentRun whole(name, CurrentRun::Extent::Whole);
-  return load(name).create(state).run();
+bool Host::unload(std::string_view name) {
+  const Enter enter;
+  const std::shared_ptr<detail::ModuleData> module = data_->loaded.take(name);
+  if (!module) return false;
+  detail::unload_module(*module);
+  data_->modules->forget(module->name);
+  return true;
 }
 
-std::string Host::run_text(std::string_view name, const Json& state) {
+namespace {
+
+// One Enter and one run around all: those within cost next to nothing.
+template <class Action>
+auto as_one_run(std::string_view name, const RunOptions* options, Action action) {
   const Enter once;
   const CurrentRun whole(name, CurrentRun::Extent::Whole);
-  return load(name).create(state).run_text();
+  detail::heed(options, whole);
+  return action();
 }
 
-std::string Host::run_text_from_text(std::string_view name, std::string_view state) {
-  const Enter once;
-  const CurrentRun whole(name, CurrentRun::Extent::Whole);
-  return load(name).create(state).run_text();
+}  // namespace
+
+Json Host::run_json(std::string_view name, const Json& state, const RunOptions* options) {
+  return as_one_run(name, options, [&] { return load(name).create(state).run(); });
+}
+
+Json Host::run_json_from_text(std::string_view name, std::string_view state, const RunOptions* options) {
+  return as_one_run(name, options, [&] { return load(name).create(state).run(); });
+}
+
+std::string Host::run_into_text(std::string_view name, const Json& state, const RunOptions* options) {
+  return as_one_run(name, options, [&] { return load(name).create(state).run_text(); });
+}
+
+std::string Host::run_text_from_text(std::string_view name, std::string_view state,
+                                     const RunOptions* options) {
+  return as_one_run(name, options, [&] { return load(name).create(state).run_text(); });
+}
+
+Stream Host::stream(std::string_view name, const Json& state, const RunOptions& options) {
+  return as_one_run(name, &options, [&] { return load(name).create(state).stream(options); });
+}
+
+Stream Host::stream_from_text(std::string_view name, std::string_view state, const RunOptions& options) {
+  return as_one_run(name, &options, [&] { return load(name).create(state).stream(options); });
+}
+
+bool Host::cancel(RunId run) {
+  const Enter enter;
+  const CurrentRun* found = CurrentRun::find(run);
+  if (found == nullptr) return false;
+  detail::Stop::of(*found)->ask(ErrorKind::Cancelled);
+  return true;
+}
+
+std::size_t Host::cancel_all() {
+  const Enter enter;
+  const std::vector<const CurrentRun*> runs = CurrentRun::outermost();
+  for (const CurrentRun* run : runs) detail::Stop::of(*run)->ask(ErrorKind::Cancelled);
+  return runs.size();
 }
 
 Survey Host::survey(const std::vector<std::string>& names, Look look) {

@@ -1,5 +1,6 @@
-// What a host leaves behind with its handles, and whom it tells of errors.
+// What is behind the handles: whether they can still be used, and whom a host tells of errors.
 #include "handle_data.hpp"
+#include "life_cycle.hpp"
 
 namespace pyhost::detail {
 
@@ -13,9 +14,10 @@ void HostLife::throw_closed(std::string_view module) {
 
 void HostLife::tell(const Error& error) const noexcept {
   static thread_local bool in_on_error = false;
-  const bool of_a_module =
-      error.kind() == ErrorKind::ImportFailed || error.kind() == ErrorKind::BadContract ||
-      error.kind() == ErrorKind::ModuleRaised || error.kind() == ErrorKind::InvalidResult;
+  const bool of_a_module = error.kind() == ErrorKind::ImportFailed ||
+                           error.kind() == ErrorKind::BadContract ||
+                           error.kind() == ErrorKind::ModuleRaised ||
+                           error.kind() == ErrorKind::InvalidResult || error.kind() == ErrorKind::TimedOut;
   if (!on_error || !of_a_module || in_on_error) return;
   in_on_error = true;
   try {
@@ -25,6 +27,55 @@ void HostLife::tell(const Error& error) const noexcept {
     // The caller is to get the error that was told, not that of the telling.
   }
   in_on_error = false;
+}
+
+void ModuleData::throw_unloaded() const {
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .module = name,
+               .message = "module '" + name + "' has been unloaded",
+               .hint = "load it again"});
+}
+
+void InstanceData::throw_closed() const {
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .module = module->name,
+               .message = "this instance of module '" + module->name + "' has been closed",
+               .hint = "create another one"});
+}
+
+namespace {
+
+py::object interned(const std::string& name) {
+  return must(PyUnicode_InternFromString(name.c_str()), "making a str");
+}
+
+}  // namespace
+
+ModuleData::ModuleData(std::shared_ptr<HostLife> life, std::string module_name, py::object imported,
+                       py::object factory)
+    : host(std::move(life)),
+      name(std::move(module_name)),
+      module(std::move(imported)),
+      create(std::move(factory)),
+      full_name(interned("modules." + name)),
+      create_name(interned("create")),
+      run_name(interned("run")) {}
+
+bool ModuleData::is_current() const {
+  const bool current = PyDict_GetItemWithError(PyImport_GetModuleDict(), full_name.ptr()) == module.ptr() &&
+                       own(PyObject_GetAttr(module.ptr(), create_name.ptr())).is(create);
+  PyErr_Clear();
+  return current;
+}
+
+InstanceData::InstanceData(std::shared_ptr<ModuleData> of, py::object created, py::object given)
+    : module(std::move(of)), object(std::move(created)), state(std::move(given)) {}
+
+InstanceData::~InstanceData() {
+  give_up(*this, nullptr);
+  release(object, state, raised);
 }
 
 }  // namespace pyhost::detail

@@ -1,13 +1,14 @@
-// Module and Instance: create and run.
+// Module and Instance: create, run and close.
 #include "pyhost/module.hpp"
 
-#include "contract.hpp"
 #include "convert.hpp"
 #include "current_run.hpp"
 #include "handle_data.hpp"
-#include "output.hpp"
+#include "life_cycle.hpp"
 #include "pyhost/error.hpp"
+#include "running.hpp"
 #include "spare.hpp"
+#include "stopping.hpp"
 #include "watchers.hpp"
 
 namespace pyhost {
@@ -16,100 +17,41 @@ namespace detail {
 
 namespace {
 
-py::object interned(const std::string& name) {
-  return must(PyUnicode_InternFromString(name.c_str()), "making a str");
-}
-
-}  // namespace
-
-ModuleData::ModuleData(std::shared_ptr<HostLife> life, std::string module_name, py::object imported,
-                       py::object factory)
-    : host(std::move(life)),
-      name(std::move(module_name)),
-      module(std::move(imported)),
-      create(std::move(factory)),
-      full_name(interned("modules." + name)),
-      create_name(interned("create")),
-      run_name(interned("run")) {}
-
-bool ModuleData::is_current() const {
-  const bool current = PyDict_GetItemWithError(PyImport_GetModuleDict(), full_name.ptr()) == module.ptr() &&
-                       own(PyObject_GetAttr(module.ptr(), create_name.ptr())).is(create);
-  PyErr_Clear();
-  return current;
-}
-
-InstanceData::InstanceData(std::shared_ptr<ModuleData> of, py::object created)
-    : module(std::move(of)), object(std::move(created)) {}
-
-namespace {
-
-[[noreturn]] void throw_for(const std::string& module, const Error& error) {
-  throw Error({.kind = error.kind(),
-               .phase = error.phase(),
-               .module = module,
-               .message = "module '" + module + "': " + error.message(),
-               .pointer = error.pointer(),
-               .hint = error.hint(),
-               .place = error.place(),
-               .exception = error.exception()});
-}
-
-// What the room of conversion refuses, said of the module that it was for.
-template <class Conversion>
-auto convert_for(const std::string& module, Conversion convert) {
-  try {
-    return convert();
-  } catch (const Error& error) {
-    throw_for(module, error);
-  }
-}
-
-template <class State>
-py::object create_object(const ModuleData& module, const State& state) {
-  const py::object dict = convert_for(module.name, [&] { return module.host->conversions.to_python(state); });
-  py::object object = with_output_flushed(PyObject_CallOneArg(module.create.ptr(), dict.ptr()));
-  if (!object) throw_from_create(module);
-  return object;
-}
-
 template <class State>
 std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>& module, const State& state) {
   const Enter enter;
-  const HostLife& host = *module->host;
-  host.must_be_open(module->name);
+  module->must_be_loaded();
+  HostLife& host = *module->host;
   const CurrentRun run(module->name);
   const auto begun = host.watchers.begin();
   return telling_failure(host.watchers, module->name, [&] {
-    auto created = std::allocate_shared<InstanceData>(SpareAllocator<InstanceData>(), module,
-                                                      create_object(*module, state));
+    py::object dict = convert_for(module->name, [&] { return host.conversions.to_python(state); });
+    py::object object = call_create(run, *module, dict);
+    const auto created = std::allocate_shared<InstanceData>(SpareAllocator<InstanceData>(), module,
+                                                            std::move(object), std::move(dict));
+    open_instance(run, created);
     if (!run.is_part()) host.watchers.tell({Moment::Ending, module->name, run.id(), begun});
     host.watchers.tell({Moment::Created, module->name, run.id(), begun});
     return created;
   });
 }
 
+// A run is the last part of a whole, so its end is the whole's. What it gives up is closed before that, as
+// at the end of a with-statement. The caller holds the GIL.
 template <class Convert>
-auto call_run(const InstanceData& instance, Convert convert) {
+auto run_inside(InstanceData& instance, Convert convert, const RunOptions* options, bool gives_up) {
+  instance.must_be_open();
   const ModuleData& module = *instance.module;
-  // Looked up at each call, as Python itself would: a `run` that is put on an instance later is found.
-  const py::object result =
-      with_output_flushed(PyObject_CallMethodNoArgs(instance.object.ptr(), module.run_name.ptr()));
-  if (!result) throw_from_run(instance);
-  return convert_for(module.name, [&] { return (module.host->conversions.*convert)(result.ptr()); });
-}
-
-// The caller holds the GIL. A run is the last part of a whole, so its end is the whole's.
-template <class Convert>
-auto run_inside(const InstanceData& instance, Convert convert) {
-  const ModuleData& module = *instance.module;
-  const HostLife& host = *module.host;
-  host.must_be_open(module.name);
+  HostLife& host = *module.host;
   const CurrentRun run(module.name);
+  heed(options, run);
   const auto begun = host.watchers.begin();
   return telling_failure(host.watchers, module.name, [&] {
     host.watchers.tell({Moment::RunStarted, module.name, run.id(), begun});
-    auto result = call_run(instance, convert);
+    const GivesUp closing(run, gives_up ? &instance : nullptr);
+    const py::object returned = result_of_run(run, instance);
+    auto result = convert_for(module.name, [&] { return (host.conversions.*convert)(returned.ptr()); });
+    if (gives_up) close_instance(instance, &run);
     host.watchers.tell({Moment::Ending, module.name, run.id(), begun});
     host.watchers.tell({Moment::RunEnded, module.name, run.id(), begun});
     return result;
@@ -117,23 +59,47 @@ auto run_inside(const InstanceData& instance, Convert convert) {
 }
 
 template <class Convert>
-auto run_instance(const InstanceData& data, Convert convert) {
-  const Enter enter;
-  return run_inside(data, convert);
+auto run_instance(InstanceData& instance, Convert convert, const RunOptions* options) {
+  return telling(*instance.module->host, [&] {
+    const Enter enter;
+    return run_inside(instance, convert, options, false);
+  });
 }
 
 // If no other handle shares the object, it goes while the GIL is held anyway.
 template <class Convert>
-auto run_temporary(const std::shared_ptr<InstanceData>& data, Convert convert) {
+auto run_temporary(std::shared_ptr<InstanceData>&& data, Convert convert, const RunOptions* options) {
+  const std::shared_ptr<InstanceData> mine = std::move(data);
+  return telling(*mine->module->host, [&] {
+    const Enter enter;
+    auto result = run_inside(*mine, convert, options, mine.use_count() == 1);
+    if (mine.use_count() == 1) mine->object = mine->state = py::object();
+    return result;
+  });
+}
+
+template <class Convert>
+auto state_of(const InstanceData& instance, Convert convert) {
   const Enter enter;
-  auto result = run_inside(*data, convert);
-  if (data.use_count() == 1) data->object = py::object();
-  return result;
+  instance.must_be_open();
+  try {
+    return (instance.module->host->conversions.*convert)(instance.state.ptr());
+  } catch (const Error& error) {
+    throw Error(
+        {.kind = ErrorKind::InvalidState,
+         .phase = Phase::Result,
+         .module = instance.module->name,
+         .message = "module '" + instance.module->name + "' left a state that is no JSON: " + error.message(),
+         .pointer = error.pointer(),
+         .hint = error.hint()});
+  }
 }
 
 }  // namespace
 
 }  // namespace detail
+
+using detail::Conversions;
 
 const std::string& Module::name() const noexcept { return data_->name; }
 
@@ -145,26 +111,44 @@ Instance Module::create_from_text(std::string_view state) const {
   return Instance(detail::telling(*data_->host, [&] { return detail::create_instance(data_, state); }));
 }
 
-Json Instance::run() const& {
-  return detail::telling(*data_->module->host,
-                         [&] { return detail::run_instance(*data_, &detail::Conversions::to_json); });
+Json Instance::run() const& { return detail::run_instance(*data_, &Conversions::to_json, nullptr); }
+
+Json Instance::run() && { return detail::run_temporary(std::move(data_), &Conversions::to_json, nullptr); }
+
+Json Instance::run(const RunOptions& options) const& {
+  return detail::run_instance(*data_, &Conversions::to_json, &options);
 }
 
-Json Instance::run() && {
-  const std::shared_ptr<detail::InstanceData> mine = std::move(data_);
-  return detail::telling(*mine->module->host,
-                         [&] { return detail::run_temporary(mine, &detail::Conversions::to_json); });
+Json Instance::run(const RunOptions& options) && {
+  return detail::run_temporary(std::move(data_), &Conversions::to_json, &options);
 }
 
 std::string Instance::run_text() const& {
-  return detail::telling(*data_->module->host,
-                         [&] { return detail::run_instance(*data_, &detail::Conversions::to_text); });
+  return detail::run_instance(*data_, &Conversions::to_text, nullptr);
 }
 
 std::string Instance::run_text() && {
-  const std::shared_ptr<detail::InstanceData> mine = std::move(data_);
-  return detail::telling(*mine->module->host,
-                         [&] { return detail::run_temporary(mine, &detail::Conversions::to_text); });
+  return detail::run_temporary(std::move(data_), &Conversions::to_text, nullptr);
+}
+
+std::string Instance::run_text(const RunOptions& options) const& {
+  return detail::run_instance(*data_, &Conversions::to_text, &options);
+}
+
+std::string Instance::run_text(const RunOptions& options) && {
+  return detail::run_temporary(std::move(data_), &Conversions::to_text, &options);
+}
+
+Json Instance::state() const { return detail::state_of(*data_, &Conversions::to_json); }
+
+std::string Instance::state_text() const { return detail::state_of(*data_, &Conversions::to_text); }
+
+void Instance::close() {
+  detail::telling(*data_->module->host, [&] {
+    const detail::Enter enter;
+    data_->must_be_open();
+    detail::close_instance(*data_, nullptr);
+  });
 }
 
 }  // namespace pyhost

@@ -240,15 +240,35 @@ py::object Namespace::import(std::string_view name) {
   return import_module();
 }
 
-void Namespace::remove() noexcept {
+namespace {
+
+void remove_from_sys_modules(std::string_view full) noexcept {
   const py::object modules = share(PySys_GetObject("modules"));
   const py::object names = modules ? own(PyDict_Keys(modules.ptr())) : py::object();
   for (Py_ssize_t i = names ? PyList_GET_SIZE(names.ptr()) : 0; i-- > 0;) {
     PyObject* name = PyList_GET_ITEM(names.ptr(), i);
     const std::string_view text = view(name);
-    if (text == "modules" || text.starts_with("modules.")) PyDict_DelItem(modules.ptr(), name);
+    if (text.starts_with(full) && (text.size() == full.size() || text[full.size()] == '.')) {
+      PyDict_DelItem(modules.ptr(), name);
+    }
     PyErr_Clear();
   }
+}
+
+}  // namespace
+
+void Namespace::forget(std::string_view name) noexcept {
+  const std::string full = "modules." + std::string(name);
+  const std::size_t dot = full.rfind('.');
+  remove_from_sys_modules(full);
+  const py::object parent =
+      share(PyDict_GetItemString(PyImport_GetModuleDict(), full.substr(0, dot).c_str()));
+  if (parent) PyObject_DelAttrString(parent.ptr(), full.c_str() + dot + 1);
+  PyErr_Clear();
+}
+
+void Namespace::remove() noexcept {
+  remove_from_sys_modules("modules");
   const py::object path = share(PySys_GetObject("path"));
   for (Py_ssize_t i = path && PyList_Check(path.ptr()) ? PyList_GET_SIZE(path.ptr()) : 0; i-- > 0;) {
     const py::object entry =

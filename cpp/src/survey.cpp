@@ -22,8 +22,6 @@ constexpr std::array codes{
     DiagnosticCode{"no-run", Severity::Error, "What create returns has no run()."},
     DiagnosticCode{"run-not-callable", Severity::Error, "run is a value that cannot be called."},
     DiagnosticCode{"run-arguments", Severity::Error, "run cannot be called without arguments."},
-    DiagnosticCode{"async-run", Severity::Error, "run is async, so its result would be a coroutine."},
-    DiagnosticCode{"run-yields", Severity::Error, "run is a generator, so its result would be one."},
     DiagnosticCode{"import-failed", Severity::Error, "Importing the module raised (with --import)."},
     DiagnosticCode{"syntax-warning", Severity::Warning, "Python warns about the source."},
     DiagnosticCode{"hidden", Severity::Warning,

@@ -140,7 +140,7 @@ std::string hint_for(std::string_view type) {
   if (type.starts_with("datetime.")) return "give its isoformat()";
   if (type.starts_with("numpy.")) return "give its tolist()";
   if (type == "decimal.Decimal") return "make it a str, or a float";
-  if (type == "coroutine") return "run() must not be async";
+  if (type == "coroutine") return "await it";
   return "a result is made of None, bool, int, float, str, list, tuple and dict";
 }
 

@@ -2,6 +2,7 @@
 
 from pyhost import connection, store    # what the host was told of, and what lasts from run to run
 from pyhost import Factory, Module      # what create and its result look like, for type checkers
+from pyhost import cancelled, Stopped   # whether this run is to stop, and what is raised in it then
 from pyhost.testing import run_module   # runs a module without a host
 """
 
@@ -10,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyhost._connections import ConnectionFailed as ConnectionFailed
     from pyhost._connections import connection as connection
+    from pyhost._running import Stopped as Stopped
+    from pyhost._running import cancelled as cancelled
     from pyhost._store import store as store
     from pyhost.contract import Factory as Factory
     from pyhost.contract import Module as Module
@@ -18,11 +21,13 @@ _HOMES = {
     "ConnectionFailed": "_connections",
     "Factory": "contract",
     "Module": "contract",
+    "Stopped": "_running",
+    "cancelled": "_running",
     "connection": "_connections",
     "store": "_store",
 }
 
-__all__ = ["ConnectionFailed", "Factory", "Module", "connection", "store"]
+__all__ = ["ConnectionFailed", "Factory", "Module", "Stopped", "cancelled", "connection", "store"]
 
 
 def __getattr__(name: str) -> object:

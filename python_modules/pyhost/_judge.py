@@ -30,8 +30,6 @@ class Finding(NamedTuple):
 # Said in the same words of what is seen and of what is imported.
 ASYNC_CREATE = "create must not be async: it would return a coroutine"
 CREATE_YIELDS = "create yields, so it returns a generator, which has no run"
-ASYNC_RUN = "run must not be async: its result would be a coroutine"
-RUN_YIELDS = "run yields, so its result is a generator, which JSON does not have"
 _RUN_UNSEEN = "whether what create returns has a run cannot be seen"
 
 
@@ -287,15 +285,10 @@ class _Judge:
                 what = "what the decorator makes of run cannot be seen"
                 return _one(value, "run-unseen", what)
             given = 0 if name == "staticmethod" else given
-        if isinstance(value, ast.AsyncFunctionDef):
-            return _one(value, "async-run", ASYNC_RUN)
-        if isinstance(value, (ast.FunctionDef, ast.Lambda)):
+        if isinstance(value, (*_FUNCTIONS, ast.Lambda)):
             misfit = _misfit(value.args, given)
             if misfit:
                 return _one(value, "run-arguments", f"run() cannot be called: run {misfit}")
-            body: list[ast.AST] = [value.body] if isinstance(value, ast.Lambda) else [*value.body]
-            if any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in _own_nodes(body)):
-                return _one(value, "run-yields", RUN_YIELDS)
             return []
         if isinstance(value, _LITERALS):
             what = f"run is not callable but of type {_type(value)}"

@@ -88,10 +88,6 @@ def _look_at_class(cls: type, file: str) -> Optional[_Findings]:
     misfit = _misfit(run, given)
     if misfit:
         return [_finding(run, file, "run-arguments", f"run() cannot be called: {misfit}")]
-    if inspect.iscoroutinefunction(run):
-        return [_finding(run, file, "async-run", _judge.ASYNC_RUN)]
-    if inspect.isgeneratorfunction(run):
-        return [_finding(run, file, "run-yields", _judge.RUN_YIELDS)]
     return []
 
 

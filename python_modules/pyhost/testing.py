@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from keyword import iskeyword
-from types import ModuleType, TracebackType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType, ModuleType, TracebackType
 from typing import Any, NoReturn, Optional, Protocol, Union
 
 Path = Union[str, "os.PathLike[str]"]
@@ -76,6 +76,7 @@ class Modules:
                     f"module path '{path}' is no folder that holds a folder 'modules'"
                 )
         self.folders = [os.path.join(path, "modules") for path in self.paths]
+        self._loaded: list[ModuleType] = []
 
     def __enter__(self) -> "Modules":
         self._before = _take_modules_out()
@@ -90,6 +91,8 @@ class Modules:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        for module in reversed(self._loaded):
+            vars(module).get("on_unload", _nothing)()
         _take_modules_out()
         sys.modules.update(self._before)
         sys.path[:] = self._sys_path
@@ -114,9 +117,22 @@ class Modules:
             _break_contract(name, f"its create returned {what}, which has no run")
         if not callable(run):
             _break_contract(name, f"its run is not callable but of type {_type(run)}")
-        return _as_json(_call(name, "run()", run), f"module '{name}': the result")
+        with _closing(instance):
+            result = _call(name, "run()", run)
+            return _as_json(_awaited(result), f"module '{name}': the result")
 
     def _load(self, name: str) -> Any:
+        module = self._import(name)
+        if module not in self._loaded:
+            try:
+                vars(module).get("on_load", _nothing)()
+            except BaseException:
+                sys.modules.pop(f"modules.{name}", None)
+                raise
+            self._loaded.append(module)
+        return module
+
+    def _import(self, name: str) -> Any:
         if not name or not all(map(_can_be_a_name, name.split("."))):
             raise ContractError(
                 f"{name!r} cannot be a module's name: a name is ASCII identifiers with dots between"
@@ -168,6 +184,33 @@ def _raised_by_import_alone(trace: Optional[TracebackType]) -> bool:
     return True
 
 
+def _nothing() -> None:
+    """What a module does in its on_load and on_unload that has none."""
+
+
+def _closing(instance: Any) -> "contextlib.AbstractContextManager[Any]":
+    cls = type(instance)
+    if hasattr(cls, "__enter__") and hasattr(cls, "__exit__"):
+        return instance  # type: ignore[no-any-return]
+    return contextlib.closing(instance) if hasattr(cls, "close") else contextlib.nullcontext()
+
+
+def _awaited(returned: Any) -> Any:
+    """What is async is awaited, and what yields makes a list."""
+    if isinstance(returned, GeneratorType):
+        return list(returned)
+    if not isinstance(returned, (CoroutineType, AsyncGeneratorType)):
+        return returned
+    import asyncio
+
+    async def collected() -> Any:
+        if isinstance(returned, CoroutineType):
+            return await returned
+        return [item async for item in returned]
+
+    return asyncio.run(collected())
+
+
 _MISSING = object()
 
 
@@ -217,7 +260,7 @@ _HINTS = {
     **dict.fromkeys(["set", "frozenset", "generator", "map"], "make it a list"),
     **dict.fromkeys(["dict_keys", "dict_values"], "make it a list"),
     "decimal.Decimal": "make it a str, or a float",
-    "coroutine": "run() must not be async",
+    "coroutine": "await it",
 }
 _HINT = "JSON has None, bool, int, float, str, list, tuple and dict"
 

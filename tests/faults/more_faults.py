@@ -67,13 +67,13 @@ f("create_needs_more", "contract", ERR, "def create(a, b): pass\n")
 f(
     "run_is_async",
     "contract",
-    ERR,
+    OK,
     "class M:\n    async def run(s): return 3\ndef create(state): return M()\n",
 )
 f(
     "run_is_a_generator",
     "contract",
-    ERR,
+    ("ok", [3]),
     "class M:\n    def run(s): yield 3\ndef create(state): return M()\n",
 )
 f("run_property_exits", "contract", ERR,

@@ -22,7 +22,9 @@ enum class ErrorKind {
   BadContract,     ///< `create` or `run` is missing or cannot be called as the contract says.
   ModuleRaised,    ///< The module raised in `create` or `run`, SystemExit and KeyboardInterrupt included.
   InvalidResult,   ///< What `run` returned has no exact form in JSON.
-  HostClosed,      ///< The handle's host is gone, or the process is ending.
+  TimedOut,        ///< The run was not over by its deadline.
+  Cancelled,       ///< The application wanted the run to stop.
+  HostClosed,      ///< The handle's host, module or object is gone, or the process is ending.
 };
 
 /// The step during which it went wrong.

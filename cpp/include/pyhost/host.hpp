@@ -6,15 +6,19 @@
 #include <string_view>
 
 #include "pyhost/environment.hpp"
+#include "pyhost/event.hpp"
 #include "pyhost/json.hpp"
 #include "pyhost/module.hpp"
 #include "pyhost/options.hpp"
+#include "pyhost/run_options.hpp"
+#include "pyhost/stream.hpp"
 #include "pyhost/survey.hpp"
 
 namespace pyhost {
 
 /// The process's Python, open for modules. One host is open at a time; any thread may call it. CPython
-/// starts with the first host and stays until the process ends; closing a host unloads its modules. In a
+/// starts with the first host and stays until the process ends; closing a host unloads its modules, the last
+/// loaded first. In a
 /// process that runs Python already, it is joined, and its end left to whoever started it. After a fork by
 /// the application, the child's calls throw HostClosed.
 class Host {
@@ -25,23 +29,61 @@ class Host {
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
-  /// Imports `modules.<name>`, once for as long as the host is open. The name is one or more ASCII
-  /// identifiers joined by dots. Throws InvalidName, ModuleNotFound, ImportFailed, BadContract.
+  /// Imports `modules.<name>` and calls its `on_load()`, once for as long as the host is open; if that
+  /// raises, the module is not loaded. The name is one or more ASCII identifiers joined by dots. Throws
+  /// InvalidName, ModuleNotFound, ImportFailed, BadContract.
   Module load(std::string_view name);
 
-  /// Loads, creates and runs: throws what these three throw.
-  Json run(std::string_view name, const Json& state = {});
+  /// Loads, creates, runs and closes: throws what these throw.
+  Json run(std::string_view name, const Json& state = {}) { return run_json(name, state, nullptr); }
   template <JsonText T>
   Json run(std::string_view name, const T& state) {
-    return run_from_text(name, state);
+    return run_json_from_text(name, state, nullptr);
   }
 
   /// The same with the result as JSON text.
-  std::string run_text(std::string_view name, const Json& state = {});
+  std::string run_text(std::string_view name, const Json& state = {}) {
+    return run_into_text(name, state, nullptr);
+  }
   template <JsonText T>
   std::string run_text(std::string_view name, const T& state) {
-    return run_text_from_text(name, state);
+    return run_text_from_text(name, state, nullptr);
   }
+
+  /// All of it as one run that can be stopped: throws TimedOut and Cancelled as well.
+  Json run(std::string_view name, const Json& state, const RunOptions& options) {
+    return run_json(name, state, &options);
+  }
+  template <JsonText T>
+  Json run(std::string_view name, const T& state, const RunOptions& options) {
+    return run_json_from_text(name, state, &options);
+  }
+  std::string run_text(std::string_view name, const Json& state, const RunOptions& options) {
+    return run_into_text(name, state, &options);
+  }
+  template <JsonText T>
+  std::string run_text(std::string_view name, const T& state, const RunOptions& options) {
+    return run_text_from_text(name, state, &options);
+  }
+
+  /// Loads, creates, and gives what the run yields; the object is closed with the stream.
+  Stream stream(std::string_view name, const Json& state = {}, const RunOptions& options = {});
+  template <JsonText T>
+  Stream stream(std::string_view name, const T& state, const RunOptions& options = {}) {
+    return stream_from_text(name, state, options);
+  }
+
+  /// Has a run stopped that is in progress on another thread, by the number that Options.on_event gives; see
+  /// RunOptions. False if there is none of that number. Does not wait for its end.
+  bool cancel(RunId run);
+
+  /// The same for all runs; gives how many there were.
+  std::size_t cancel_all();
+
+  /// Closes the module's instances, calls its `on_unload()`, and forgets it: handles to it throw HostClosed,
+  /// and the next load imports it anew. What it raises is told to Options.on_error and on_event, and stops
+  /// nothing; each call may take Options.shutdown_timeout. False if it is not loaded.
+  bool unload(std::string_view name);
 
   /// The Python that runs the modules.
   const Environment& environment() const noexcept;
@@ -57,8 +99,11 @@ class Host {
   static std::filesystem::path python_modules();
 
  private:
-  Json run_from_text(std::string_view name, std::string_view state);
-  std::string run_text_from_text(std::string_view name, std::string_view state);
+  Json run_json(std::string_view name, const Json& state, const RunOptions* options);
+  Json run_json_from_text(std::string_view name, std::string_view state, const RunOptions* options);
+  std::string run_into_text(std::string_view name, const Json& state, const RunOptions* options);
+  std::string run_text_from_text(std::string_view name, std::string_view state, const RunOptions* options);
+  Stream stream_from_text(std::string_view name, std::string_view state, const RunOptions& options);
 
   struct Data;
   std::unique_ptr<Data> data_;

@@ -6,6 +6,8 @@
 #include <string_view>
 
 #include "pyhost/json.hpp"
+#include "pyhost/run_options.hpp"
+#include "pyhost/stream.hpp"
 
 namespace pyhost {
 
@@ -15,11 +17,15 @@ struct InstanceData;
 }  // namespace detail
 
 /// What a module's `create(state)` returned. A handle: copies share the object, any thread may use or
-/// destroy one, also after the host is gone; a run then throws HostClosed.
+/// destroy one, also after the host is gone; a run then throws HostClosed. If its class has `close()`, that
+/// is called once when the object is given up: by close(), else with the last handle, else when the module is
+/// unloaded or the host closed. If its class is a context manager, `__enter__` is called after `create`, and
+/// `__exit__` then.
 class Instance {
  public:
-  /// Calls `run()` and gives its result. Throws BadContract, ModuleRaised, InvalidResult. A temporary gives
-  /// its object up with the call.
+  /// Calls `run()` and gives its result; awaits it if it is async, and makes an array of all that it yields.
+  /// Throws BadContract, ModuleRaised, InvalidResult. A temporary gives its object up with the call, and
+  /// throws what its `close()` raises.
   Json run() const&;
   Json run() &&;
 
@@ -27,6 +33,26 @@ class Instance {
   /// bits exactly (up to the digits that `sys.set_int_max_str_digits` allows, 4,300 by default).
   std::string run_text() const&;
   std::string run_text() &&;
+
+  /// A run that can be stopped: throws TimedOut and Cancelled as well.
+  Json run(const RunOptions& options) const&;
+  Json run(const RunOptions& options) &&;
+  std::string run_text(const RunOptions& options) const&;
+  std::string run_text(const RunOptions& options) &&;
+
+  /// Calls `run()` and gives what it yields, each item when it is asked for. The timeout is that of the whole
+  /// stream, from now on; its time goes on while nobody asks. The stream shares the object.
+  Stream stream(const RunOptions& options = {}) const;
+
+  /// The dict that `create` was given, as the module has left it. Throws InvalidState if that is no JSON any
+  /// more.
+  Json state() const;
+  /// The same as JSON text on one line.
+  std::string state_text() const;
+
+  /// Gives the object up, for all handles that share it: a run then throws HostClosed. Throws what its
+  /// `close()` or `__exit__` raises, as ModuleRaised.
+  void close();
 
  private:
   friend class Module;

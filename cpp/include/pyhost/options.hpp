@@ -50,9 +50,10 @@ struct Options {
   /// called on the thread that wrote, without the GIL. What it throws is raised in the module as an OSError.
   std::function<void(const Output&)> on_output = {};
 
-  /// Sees every error that comes out of a module (ImportFailed, BadContract, ModuleRaised, InvalidResult)
-  /// before the caller does, on the caller's thread, without the GIL; several threads may call it at once.
-  /// It cannot change the error; what it throws is dropped, and errors of what it runs itself are not told.
+  /// Sees every error that comes out of a module (ImportFailed, BadContract, ModuleRaised, InvalidResult,
+  /// TimedOut) before the caller does, on the caller's thread, without the GIL; several threads may call it
+  /// at once. It cannot change the error; what it throws is dropped, and errors of what it runs itself are
+  /// not told.
   std::function<void(const Error&)> on_error = {};
 
   /// Sees what happens to modules and their runs, on the thread where it happens and without the GIL; several
@@ -69,7 +70,8 @@ struct Options {
   /// made if it is not there. If empty, there is no store.
   std::filesystem::path store = {};
 
-  /// How long the end of the process waits for the threads and atexit handlers that modules left behind.
+  /// How long each `close()` and `on_unload()` of a module may take when it is unloaded, and how long the end
+  /// of the process waits for the threads and atexit handlers that modules left behind.
   std::chrono::milliseconds shutdown_timeout = std::chrono::seconds(5);
 };
 

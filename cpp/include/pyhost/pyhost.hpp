@@ -10,4 +10,6 @@
 #include "pyhost/module.hpp"       // IWYU pragma: export
 #include "pyhost/options.hpp"      // IWYU pragma: export
 #include "pyhost/python_main.hpp"  // IWYU pragma: export
+#include "pyhost/run_options.hpp"  // IWYU pragma: export
+#include "pyhost/stream.hpp"       // IWYU pragma: export
 #include "pyhost/survey.hpp"       // IWYU pragma: export

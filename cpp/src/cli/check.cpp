@@ -147,7 +147,7 @@ std::string all_codes() {
   return text;
 }
 
-int check(const Arguments& arguments, const ResultStream& output) {
+int check(const Arguments& arguments, ResultStream& output) {
   Checked checked;
   {
     Host host(options_from(arguments.host));
@@ -167,7 +167,7 @@ int check(const Arguments& arguments, const ResultStream& output) {
 int check_or_explain(Arguments arguments) {
   if (arguments.format.empty() && arguments.json) arguments.format = "json";
   // What modules print while they are imported is no diagnostic.
-  const ResultStream output({}, arguments.import);
+  ResultStream output({}, arguments.import);
   if (arguments.codes) {
     output.write(all_codes());
     return ok;

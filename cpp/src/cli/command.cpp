@@ -24,6 +24,9 @@ ExitCode exit_code(ErrorKind kind) noexcept {
       return not_loaded;
     case ErrorKind::InvalidResult:
       return result_not_json;
+    case ErrorKind::TimedOut:
+    case ErrorKind::Cancelled:
+      return timed_out;
     case ErrorKind::StartupFailed:
     case ErrorKind::HostClosed:
       break;

@@ -22,6 +22,7 @@ enum ExitCode : int {
   result_not_json = 4,
   not_started = 70,
   not_written = 74,
+  timed_out = 124,
 };
 
 /// The exit code that an error of this kind has.

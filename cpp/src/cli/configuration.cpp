@@ -1,12 +1,12 @@
 // Reads what toml++ has parsed, key by key; a key that is not known is refused, with the nearest one that is.
 #include "configuration.hpp"
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numeric>
 #include <string_view>
-#include <toml++/toml.h>
 
 #include "command.hpp"
 #include "pyhost/json.hpp"
@@ -37,12 +37,13 @@ class Reading {
   explicit Reading(fs::path file) { read_.file = std::move(file); }
 
   Configuration of(const toml::table& table) {
-    each(table, "", {{"module_paths", [&](const auto& node) { read_.module_paths = paths(node); }},
-                     {"venv", [&](const auto& node) { read_.venv = path(node); }},
-                     {"store", [&](const auto& node) { read_.store = path(node); }},
-                     {"log", [&](const auto& node) { read_log(table_of(node)); }},
-                     {"connections", [&](const auto& node) { read_connections(table_of(node)); }},
-                     {"modules", [&](const auto& node) { read_modules(table_of(node)); }}});
+    each(table, "",
+         {{"module_paths", [&](const auto& node) { read_.module_paths = paths(node); }},
+          {"venv", [&](const auto& node) { read_.venv = path(node); }},
+          {"store", [&](const auto& node) { read_.store = path(node); }},
+          {"log", [&](const auto& node) { read_log(table_of(node)); }},
+          {"connections", [&](const auto& node) { read_connections(table_of(node)); }},
+          {"modules", [&](const auto& node) { read_modules(table_of(node)); }}});
     return std::move(read_);
   }
 
@@ -91,8 +92,9 @@ class Reading {
   }
 
   void read_log(const toml::table& table) {
-    each(table, "log.", {{"level", [&](const auto& node) { read_.log_level = text(node); }},
-                         {"format", [&](const auto& node) { read_.log_format = text(node); }}});
+    each(table, "log.",
+         {{"level", [&](const auto& node) { read_.log_level = text(node); }},
+          {"format", [&](const auto& node) { read_.log_format = text(node); }}});
   }
 
   void read_connections(const toml::table& table) {

@@ -13,7 +13,7 @@ namespace pyhost::cli {
 struct Configuration {
   /// What a module gets where nothing else says it.
   struct Module {
-    std::string state;                 ///< JSON text; empty if there is none.
+    std::string state;  ///< JSON text; empty if there is none.
     std::optional<std::string> timeout;
   };
   std::filesystem::path file;  ///< Empty if there is none.

@@ -103,7 +103,7 @@ void tell_of_strays(const Survey& survey) {
             << "\nhint: `pyhost new NAME` writes one\n";
 }
 
-int list(const Arguments& arguments, const ResultStream& output) {
+int list(const Arguments& arguments, ResultStream& output) {
   const Survey survey = Host(options_from(arguments.host)).survey();
   if (arguments.json) {
     output.write_line(json_of(survey).dump());
@@ -138,7 +138,7 @@ void add_list(CLI::App& program, int& code) {
       "74 the list could not be written.");
   command->callback([arguments, &code] {
     code = exit_code_of("list", [&] {
-      const ResultStream output({}, false);
+      ResultStream output({}, false);
       return errors_as_json(arguments->json, output, [&] { return list(*arguments, output); });
     });
   });

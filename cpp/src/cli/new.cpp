@@ -184,7 +184,7 @@ std::string pytest_command() {
 
 int make(const Arguments& arguments) {
   check_module_name(arguments.name);
-  const ResultStream output({}, false);
+  ResultStream output({}, false);
   std::vector<std::unique_ptr<NewFile>> files;
   for (const fs::path& path : files_of(module_path(arguments), arguments.name)) {
     files.push_back(std::make_unique<NewFile>(path));

@@ -27,15 +27,16 @@ ResultStream::~ResultStream() {
   if (stdout_ > STDERR_FILENO) close(stdout_);
 }
 
-void ResultStream::write(std::string_view text) const {
-  const int to =
-      file_.empty() ? stdout_ : open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+void ResultStream::write(std::string_view text) {
+  const int how = O_WRONLY | O_CREAT | O_CLOEXEC | (begun_ ? O_APPEND : O_TRUNC);
+  const int to = file_.empty() ? stdout_ : open(file_.c_str(), how, 0666);
   if (to < 0) fail();
+  begun_ = true;
   if (!write_all(to, text)) fail();
   if (!file_.empty() && close(to) != 0) fail();
 }
 
-void ResultStream::write_line(std::string text) const {
+void ResultStream::write_line(std::string text) {
   text += '\n';
   write(text);
 }
@@ -66,7 +67,7 @@ bool write_all(int descriptor, std::string_view text) noexcept {
   return true;
 }
 
-int errors_as_json(bool json, const ResultStream& output, const std::function<int()>& work) {
+int errors_as_json(bool json, ResultStream& output, const std::function<int()>& work) {
   try {
     return work();
   } catch (const Error& error) {

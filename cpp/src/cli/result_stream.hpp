@@ -21,9 +21,9 @@ class ResultStream {
   /// The descriptor of stdout as it was.
   int descriptor() const noexcept { return stdout_; }
 
-  /// Throws NotWritten.
-  void write(std::string_view text) const;
-  void write_line(std::string text) const;
+  /// Writes it at once, after what was written before. Throws NotWritten.
+  void write(std::string_view text);
+  void write_line(std::string text);
 
  private:
   void check_file() const;
@@ -31,6 +31,7 @@ class ResultStream {
 
   std::string file_;
   int stdout_ = STDOUT_FILENO;
+  bool begun_ = false;
 };
 
 /// Writes all of the text. False if that failed, with errno.
@@ -38,6 +39,6 @@ bool write_all(int descriptor, std::string_view text) noexcept;
 
 /// What the work gives. If `json`, an Error is written to the output as one JSON document, and gives its
 /// exit code.
-int errors_as_json(bool json, const ResultStream& output, const std::function<int()>& work);
+int errors_as_json(bool json, ResultStream& output, const std::function<int()>& work);
 
 }  // namespace pyhost::cli

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -30,6 +31,7 @@ struct Arguments {
   std::vector<std::string> parameters;
   HostArguments host;
   std::string output;
+  std::string timeout;
   bool json = false;
   bool verbose = false;
   bool quiet = false;
@@ -155,10 +157,92 @@ void end_by_interrupt() {
   std::raise(SIGINT);
 }
 
+// "30s" and the like; without a unit it is seconds.
+std::optional<std::chrono::milliseconds> duration(const std::string& text) {
+  const std::size_t end = text.find_last_of("0123456789.");
+  const std::string unit = end == std::string::npos ? text : text.substr(end + 1);
+  const double factor = unit == "ms"                  ? 1
+                        : unit == "s" || unit.empty() ? 1000
+                        : unit == "m"                 ? 60'000
+                        : unit == "h"                 ? 3'600'000
+                                                      : 0;
+  std::size_t read = 0;
+  double number = 0;
+  try {
+    number = std::stod(text, &read);
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+  constexpr double longest = 1e12;  // 30 years
+  if (factor == 0 || read + unit.size() != text.size() || !(number >= 0 && number * factor <= longest)) {
+    return std::nullopt;
+  }
+  return std::chrono::milliseconds(std::llround(number * factor));
+}
+
+// What one run came to, told as the arguments want it.
+class Report {
+ public:
+  Report(const Arguments& arguments, ResultStream& output) : arguments_(arguments), output_(output) {}
+
+  // What a run yields is told item by item; as one document it is an array.
+  void results(Stream& stream) {
+    std::string array;
+    while (const std::optional<std::string> item = stream.next_text()) {
+      if (!stream.yields()) return one_result(*item);
+      if (!arguments_.json) output_.write_line(*item);
+      if (arguments_.json) array += (array.empty() ? "" : ",") + *item;
+    }
+    if (arguments_.json) return one_result("[" + array + "]");
+    output_.write("");  // a file without a line, too, is a result
+  }
+
+  void error(const Error& error) {
+    if (!arguments_.json) return print(error, arguments_.verbose);
+    document("error", error.to_json().dump(-1, ' ', false, Json::error_handler_t::replace));
+  }
+
+ private:
+  void one_result(const std::string& result) {
+    if (arguments_.json) return document("result", result);
+    if (result != "null" || !arguments_.output.empty()) output_.write_line(result);
+  }
+
+  void document(const std::string& key, const std::string& value) {
+    const std::string name = Json(arguments_.name).dump(-1, ' ', false, Json::error_handler_t::replace);
+    output_.write_line("{\"name\":" + name + ",\"" + key + "\":" + value +
+                       ",\"seconds\":" + seconds_since(start_) + "}");
+  }
+
+  const Arguments& arguments_;
+  ResultStream& output_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+// A run that cannot be stopped ends with the process.
+void leave_stuck(Report& report, const Error& error) noexcept {
+  try {
+    report.error(error);
+  } catch (const std::exception& failed) {
+    std::fprintf(stderr, "error: %s\n", failed.what());
+  }
+  std::fflush(stdout);
+  std::fflush(stderr);
+  _exit(timed_out);
+}
+
 int run(const Arguments& arguments) {
   const std::string state = with_parameters(state_text(given_state(arguments)), arguments.parameters);
-  const ResultStream output(arguments.output, arguments.json);
-  const auto start = std::chrono::steady_clock::now();
+  RunOptions how;
+  const std::string timeout =
+      arguments.timeout.empty() ? defaults_of(arguments.name).timeout.value_or("") : arguments.timeout;
+  if (!timeout.empty()) {
+    how.timeout = duration(timeout);
+    if (!how.timeout) throw Usage("a timeout is a time like 30s, 500ms, 2m or 1h, and not '" + timeout + "'");
+  }
+  ResultStream output(arguments.output, arguments.json);
+  Report report(arguments, output);
+  how.on_stuck = [&report](const Error& error) { leave_stuck(report, error); };
   std::atexit(end_by_interrupt);
   std::optional<Host> host;
   try {
@@ -166,23 +250,11 @@ int run(const Arguments& arguments) {
     options.interruptible = true;
     host.emplace(std::move(options));
     say_environment(host->environment(), arguments);
-    const std::string result = host->run_text(arguments.name, state);
-    if (arguments.json) {
-      output.write_line("{\"name\":" + Json(arguments.name).dump() + ",\"result\":" + result +
-                        ",\"seconds\":" + seconds_since(start) + "}");
-    } else if (result != "null" || !arguments.output.empty()) {
-      output.write_line(result);
-    }
+    Stream stream = host->stream(arguments.name, state, how);
+    report.results(stream);
     return ok;
   } catch (const Error& error) {
-    if (arguments.json) {
-      const auto shown = Json::error_handler_t::replace;
-      output.write_line("{\"name\":" + Json(arguments.name).dump(-1, ' ', false, shown) +
-                        ",\"error\":" + error.to_json().dump(-1, ' ', false, shown) +
-                        ",\"seconds\":" + seconds_since(start) + "}");
-    } else {
-      print(error, arguments.verbose);
-    }
+    report.error(error);
     by_interrupt = host && host->interrupted() && error.exception().type == "KeyboardInterrupt";
     return exit_code(error.kind());
   }
@@ -210,6 +282,10 @@ void add_run(CLI::App& program, int& code) {
   command->add_option("-o,--output", arguments->output, "Write the result to this file")
       ->envname("PYHOST_OUTPUT");
   command
+      ->add_option("--timeout", arguments->timeout,
+                   "Stop the run after this time, as in 30s, 500ms, 2m, 1h; exit code 124")
+      ->envname("PYHOST_TIMEOUT");
+  command
       ->add_flag("--json", arguments->json, "Print one JSON document; what the module prints goes to stderr")
       ->envname("PYHOST_JSON");
   command
@@ -221,7 +297,8 @@ void add_run(CLI::App& program, int& code) {
       std::string(module_paths_footer) +
       "Exit codes: 0 ok; 1 the module raised; 2 usage, bad name or bad state; 3 it could not be loaded;\n"
       "4 its result is not JSON; 70 Python could not start; 74 the result could not be written;\n"
-      "130 ended by Ctrl-C, and 128+n by signal n.");
+      "124 timed out; 130 ended by Ctrl-C, and 128+n by signal n.\n\n"
+      "What run() yields is printed item by item, a line each; with --json as one array at the end.");
   command->callback([arguments, &code] { code = exit_code_of("run", [&] { return run(*arguments); }); });
 }
 

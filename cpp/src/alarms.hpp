@@ -1,0 +1,51 @@
+// Alarms: one thread that waits, and calls back when it is time.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace pyhost::detail {
+
+/// Calls functions at their time, one after the other, on a thread of its own, which begins with the first.
+/// It is never destroyed: what rings at the end of the process has to cope with that.
+class Alarms {
+ public:
+  using Clock = std::chrono::steady_clock;
+  /// Gives when to ring again, if at all. Must not throw.
+  using Ring = std::function<std::optional<Clock::time_point>()>;
+  using Id = std::uint64_t;
+
+  /// Those that may wait for the GIL when they ring.
+  static Alarms& inside();
+  /// Those that never do: they ring on time even if C code does not let the GIL go.
+  static Alarms& outside();
+
+  /// Throws std::system_error if no thread can be had.
+  Id set(Clock::time_point when, Ring ring);
+
+  /// The alarm may still be ringing when this returns.
+  void remove(Id id) noexcept;
+
+ private:
+  struct Alarm {
+    Id id;
+    Ring ring;
+  };
+  void begin();
+  void watch();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::multimap<Clock::time_point, Alarm> alarms_;
+  Id last_ = 0;
+  Id ringing_ = 0;  // 0 if it is to ring no more
+  bool begun_ = false;
+};
+
+}  // namespace pyhost::detail

@@ -1,0 +1,178 @@
+// What a module and its instances are told of their life, and how what they raise then is told.
+#include "life_cycle.hpp"
+
+#include <cstdio>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "contract.hpp"
+#include "output.hpp"
+#include "stopping.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+// A function that the module itself has; what a __getattr__ of its might make up does not count.
+py::object function_of(const ModuleData& module, const char* name) {
+  PyObject* object = module.module.ptr();
+  py::object found = PyModule_Check(object) ? share(PyDict_GetItemString(PyModule_GetDict(object), name))
+                                            : own(PyObject_GetAttrString(object, name));
+  PyErr_Clear();
+  return found;
+}
+
+// As Python looks for __enter__ and __exit__: on the type, so that no code of the module's runs for it.
+bool has(PyTypeObject* type, const char* name) {
+  const py::object key = own(PyUnicode_InternFromString(name));
+  return key && _PyType_Lookup(type, key.ptr()) != nullptr;
+}
+
+Closing closing_of(PyTypeObject* type) {
+  if (has(type, "__enter__") && has(type, "__exit__")) return Closing::Exit;
+  return has(type, "close") ? Closing::Close : Closing::Nothing;
+}
+
+py::object call_close(InstanceData& instance, PyObject* object, Closing closing) {
+  if (closing == Closing::Close) return own(PyObject_CallMethod(object, "close", nullptr));
+  const py::object raised = std::move(instance.raised);
+  if (!raised) return own(PyObject_CallMethod(object, "__exit__", "OOO", Py_None, Py_None, Py_None));
+  const py::object traceback = own(PyException_GetTraceback(raised.ptr()));
+  return own(PyObject_CallMethod(object, "__exit__", "OOO",
+                                 reinterpret_cast<PyObject*>(Py_TYPE(raised.ptr())), raised.ptr(),
+                                 traceback ? traceback.ptr() : Py_None));
+}
+
+// The time that is left for closing, if the run around it has used up its own.
+void heed_what_is_left(const CurrentRun& run) {
+  for (const CurrentRun* outer = run.outer(); outer != nullptr; outer = outer->outer()) {
+    if (!outer->stop() || !outer->stop()->over()) continue;
+    const RunOptions rest = outer->stop()->for_the_rest();
+    return heed(&rest, run);
+  }
+}
+
+RunOptions within(std::chrono::milliseconds limit, const std::string& what) {
+  return {.timeout = limit,
+          .grace = std::chrono::milliseconds(500),
+          .stop = {},
+          .on_stuck = [what](const Error& error) {
+            std::fprintf(stderr, "pyhost: %s does not return, and is waited for: %s\n", what.c_str(),
+                         error.what());
+          }};
+}
+
+void call_on_unload(const ModuleData& module) {
+  const py::object on_unload = function_of(module, "on_unload");
+  if (!on_unload) return;
+  const CurrentRun run(module.name);
+  const RunOptions limit =
+      within(module.host->shutdown_timeout, "on_unload() of module '" + module.name + "'");
+  heed(&limit, run);
+  telling_failure(module.host->watchers, module.name, [&] {
+    const py::object done = with_output_flushed(
+        call_inside(run, [&] { return PyObject_CallNoArgs(on_unload.ptr()); }).release().ptr());
+    must_go_on(run, Phase::Close);
+    if (!done) throw_module_raised(Phase::Close, module);
+  });
+}
+
+}  // namespace
+
+void load_module(const CurrentRun& run, const ModuleData& module) {
+  const py::object on_load = function_of(module, "on_load");
+  if (!on_load) return;
+  const py::object done = with_output_flushed(
+      call_inside(run, [&] { return PyObject_CallNoArgs(on_load.ptr()); }).release().ptr());
+  must_go_on(run, Phase::Import);
+  if (done) return;
+  throw_raised(ErrorKind::ImportFailed, Phase::Import, module.name,
+               "module '" + module.name + "' was not loaded, because its on_load raised ");
+}
+
+void unload_module(ModuleData& module) noexcept {
+  HostLife& host = *module.host;
+  std::vector<std::shared_ptr<InstanceData>> open;
+  for (const auto& [number, instance] : host.to_close) {
+    if (auto alive = instance.lock(); alive && alive->module.get() == &module)
+      open.push_back(std::move(alive));
+  }
+  for (auto at = open.rbegin(); at != open.rend(); ++at) {
+    const CurrentRun run(module.name);
+    const RunOptions limit =
+        within(host.shutdown_timeout, "close() of an instance of module '" + module.name + "'");
+    heed(&limit, run);
+    give_up(**at, &run);
+  }
+  const auto begun = host.watchers.begin();
+  try {
+    call_on_unload(module);
+  } catch (const Error& error) {
+    host.tell(error);
+  }
+  module.unloaded = true;
+  host.watchers.tell({Moment::Unloaded, module.name, 0, begun});
+}
+
+void open_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance) {
+  ModuleData& module = *instance->module;
+  PyTypeObject* const type = Py_TYPE(instance->object.ptr());
+  if (module.known_type.ptr() != reinterpret_cast<PyObject*>(type)) {
+    module.known_type = share(reinterpret_cast<PyObject*>(type));
+    module.known_closing = closing_of(type);
+  }
+  const Closing closing = module.known_closing;
+  if (closing == Closing::Nothing) return;
+  if (closing == Closing::Exit) {
+    const py::object entered = with_output_flushed(
+        call_inside(run, [&] { return PyObject_CallMethod(instance->object.ptr(), "__enter__", nullptr); })
+            .release()
+            .ptr());
+    must_go_on(run, Phase::Create);
+    if (!entered) throw_module_raised(Phase::Create, module);
+  }
+  instance->closing = closing;
+  instance->number = ++module.host->last_to_close;
+  module.host->to_close.emplace(instance->number, instance);
+}
+
+void close_instance(InstanceData& instance, const CurrentRun* of) {
+  const py::object object = std::move(instance.object);
+  const py::object state = std::move(instance.state);
+  const Closing closing = std::exchange(instance.closing, Closing::Nothing);
+  if (closing == Closing::Nothing) return;
+  const ModuleData& module = *instance.module;
+  HostLife& host = *module.host;
+  host.to_close.erase(instance.number);
+  std::optional<CurrentRun> run;
+  of != nullptr ? run.emplace(module.name, of->id()) : run.emplace(module.name);
+  heed_what_is_left(*run);
+  const auto begun = host.watchers.begin();
+  telling_failure(host.watchers, module.name, [&] {
+    const py::object done = with_output_flushed(
+        call_inside(*run, [&] { return call_close(instance, object.ptr(), closing).release().ptr(); })
+            .release()
+            .ptr());
+    must_go_on(*run, Phase::Close);
+    if (!done) throw_module_raised(Phase::Close, module);
+    host.watchers.tell({Moment::Closed, module.name, run->id(), begun});
+  });
+}
+
+void give_up(InstanceData& instance, const CurrentRun* of) noexcept {
+  if (instance.closing == Closing::Nothing) return;
+  try {
+    const Enter enter;
+    const py::error_scope kept;
+    try {
+      if (instance.module->host->open) close_instance(instance, of);
+    } catch (const Error& error) {
+      instance.module->host->tell(error);
+    }
+  } catch (const Error&) {
+    // The process is ending.
+  }
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,47 @@
+// The life of a module and its instances: on_load and on_unload, __enter__ and __exit__, close.
+#pragma once
+
+#include <memory>
+
+#include "current_run.hpp"
+#include "handle_data.hpp"
+
+namespace pyhost::detail {
+
+/// Calls the module's on_load(), if it has one. Throws ImportFailed with what it raises. The caller holds the
+/// GIL.
+void load_module(const CurrentRun& run, const ModuleData& module);
+
+/// Closes what instances of the module are still open, the last created first, and calls its on_unload().
+/// What these raise is told to on_error and the watchers; each has the shutdown timeout. Handles are of no
+/// use then. The caller holds the GIL.
+void unload_module(ModuleData& module) noexcept;
+
+/// Learns what the object wants when it is given up, and calls __enter__ if that is __exit__. Throws
+/// ModuleRaised. The caller holds the GIL.
+void open_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance);
+
+/// Gives the object up: calls its close() or __exit__, if it has one, as a part of the run `of` if there is
+/// one. Does nothing the second time. Throws ModuleRaised, TimedOut. The caller holds the GIL.
+void close_instance(InstanceData& instance, const CurrentRun* of);
+
+/// The same where there is nobody to throw to: what goes wrong is told to on_error and the watchers. Takes
+/// the GIL.
+void give_up(InstanceData& instance, const CurrentRun* of) noexcept;
+
+/// Gives the instance, if there is one, up at the end of a run that failed.
+class GivesUp {
+ public:
+  GivesUp(const CurrentRun& run, InstanceData* instance) : run_(run), instance_(instance) {}
+  ~GivesUp() {
+    if (instance_ != nullptr) give_up(*instance_, &run_);
+  }
+  GivesUp(const GivesUp&) = delete;
+  GivesUp& operator=(const GivesUp&) = delete;
+
+ private:
+  const CurrentRun& run_;
+  InstanceData* instance_;
+};
+
+}  // namespace pyhost::detail

@@ -1,0 +1,381 @@
+// A stop is asked for on any thread, and raised by the thread of the alarms, or by the main thread itself
+// after a signal: only that ends waiting in C code.
+#include "stopping.hpp"
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <system_error>
+#include <vector>
+
+#include "enter.hpp"
+#include "output.hpp"
+#include "python_side.hpp"
+#include "source.hpp"
+#include "traceback.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = Stop::Clock;
+using Thread = CurrentRun::Thread;
+
+constexpr auto between = 50ms;       // two raises
+constexpr auto patience = 250ms;     // with C code that does not let the GIL go
+constexpr int wake_signal = SIGURG;  // ignored by default, and as good as never used
+constexpr std::size_t longest_name = 1000;
+
+// For all that wait in pyhost.cancelled. Never destroyed: threads may outlive the end of main().
+struct Bell {
+  std::mutex mutex;
+  std::condition_variable rung;
+};
+
+Bell& bell() {
+  static auto* const kept = new Bell;
+  return *kept;
+}
+
+// --- what Python sees
+
+py::object side(const char* name) {
+  const py::object module = share(PyImport_AddModule("_pyhost"));
+  py::object found = module ? own(PyObject_GetAttrString(module.ptr(), name)) : py::object();
+  PyErr_Clear();
+  return found;
+}
+
+py::object stopped_type() {
+  py::object type = side("Stopped");
+  return type && PyExceptionClass_Check(type.ptr()) ? type : share(PyExc_KeyboardInterrupt);
+}
+
+std::vector<std::shared_ptr<Stop>> stops_here() {
+  std::vector<std::shared_ptr<Stop>> stops;
+  for (const CurrentRun* run = CurrentRun::here(); run != nullptr; run = run->outer()) {
+    stops.push_back(Stop::of(*run));
+    stops.back()->listen();
+  }
+  return stops;
+}
+
+bool is_asked(const std::vector<std::shared_ptr<Stop>>& stops) {
+  for (const std::shared_ptr<Stop>& stop : stops) {
+    if (stop->asked() && !stop->over()) return true;
+  }
+  return false;
+}
+
+PyObject* is_set(PyObject* /*self*/, PyObject* /*none*/) { return PyBool_FromLong(is_asked(stops_here())); }
+
+// Waits so many seconds at most; in slices, so that Ctrl-C is heard.
+PyObject* wait(PyObject* /*self*/, PyObject* seconds) {
+  const double limit = seconds == Py_None ? 1e9 : PyFloat_AsDouble(seconds);
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                      std::chrono::duration<double>(limit < 1e9 ? limit : 1e9));
+  const std::vector<std::shared_ptr<Stop>> stops = stops_here();
+  while (!is_asked(stops) && Clock::now() < end) {
+    {
+      const Leave leave;
+      std::unique_lock lock(bell().mutex);
+      bell().rung.wait_until(lock, std::min(end, Clock::now() + between), [&] { return is_asked(stops); });
+    }
+    if (PyErr_CheckSignals() != 0) return nullptr;
+  }
+  return PyBool_FromLong(is_asked(stops));
+}
+
+// The handler of the signal that wakes the main thread: raises the stop there and then.
+PyObject* wake(PyObject* /*self*/, PyObject* /*signal and frame*/) {
+  Thread& thread = CurrentRun::this_thread();
+  // It may be set without the GIL.
+  const bool woken = std::atomic_ref(thread.woken).exchange(false);
+  if (!woken || !thread.inside) return share(Py_None).release().ptr();
+  PyErr_SetNone(stopped_type().ptr());
+  return nullptr;
+}
+
+// --- waking a thread that waits in C code
+
+// Takes the signal, if this is the main thread and nobody else has a use for it.
+void learn_to_wake(Thread& thread) {
+  if (thread.wakes != Thread::Wakes::NotAsked) return;
+  thread.wakes = Thread::Wakes::No;
+  struct sigaction now{};
+  if (sigaction(wake_signal, nullptr, &now) != 0 || now.sa_handler != SIG_DFL) return;
+  const py::object signal = own(PyImport_ImportModule("_signal"));
+  const py::object handler = side("wake");
+  const py::object taken =
+      signal && handler ? own(PyObject_CallMethod(signal.ptr(), "signal", "iO", wake_signal, handler.ptr()))
+                        : py::object();
+  PyErr_Clear();  // it takes the main thread
+  if (taken) thread.wakes = Thread::Wakes::Yes;
+}
+
+// Whether the signal still comes to Python.
+bool is_heard(const Thread& thread) {
+  struct sigaction now{};
+  return thread.wakes == Thread::Wakes::Yes && sigaction(wake_signal, nullptr, &now) == 0 &&
+         now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN;
+}
+
+// Whether it comes to our handler.
+bool can_wake(const Thread& thread) {
+  if (!is_heard(thread)) return false;
+  const py::object signal = own(PyImport_ImportModule("_signal"));
+  const py::object handler =
+      signal ? own(PyObject_CallMethod(signal.ptr(), "getsignal", "i", wake_signal)) : py::object();
+  PyErr_Clear();
+  return handler && handler.is(side("wake"));
+}
+
+// "2 s", to the millisecond.
+std::string in_seconds(Clock::duration time) {
+  const auto rounded = std::chrono::round<std::chrono::milliseconds>(time);
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.10g s", std::chrono::duration<double>(rounded).count());
+  return text.data();
+}
+
+Frame with_source(Frame frame) {
+  if (frame.line > 0) frame.source = SourceFiles().line(frame.file, frame.line);
+  return frame;
+}
+
+}  // namespace
+
+void prepare_stopping() {
+  static PyMethodDef functions[] = {{"is_set", is_set, METH_NOARGS, nullptr},
+                                    {"wait", wait, METH_O, nullptr},
+                                    {"wake", wake, METH_VARARGS, nullptr}};
+  if (side("Stopped")) return;  // by an earlier host; its `wake` may be a signal's handler
+  for (PyMethodDef& each : functions) add_to_python_side(each);
+  const py::object type =
+      must(PyErr_NewExceptionWithDoc("pyhost.Stopped",
+                                     "The host wants this run to stop: clean up, and let it pass.",
+                                     PyExc_BaseException, nullptr),
+           "making pyhost.Stopped");
+  const py::object module = share(PyImport_AddModule("_pyhost"));
+  if (PyObject_SetAttrString(module.ptr(), "Stopped", type.ptr()) != 0)
+    must(nullptr, "making pyhost.Stopped");
+}
+
+void Inside::take_back() noexcept {
+  if (!thread_.is_pending()) thread_.arrived = true;
+  thread_.raised = thread_.woken = false;
+  PyThreadState_SetAsyncExc(thread_.identity, nullptr);
+}
+
+std::shared_ptr<Stop> Stop::of(const CurrentRun& run) {
+  if (!run.stop()) run.set_stop(std::shared_ptr<Stop>(new Stop(run)));
+  return run.stop();
+}
+
+void Stop::prepare(const RunOptions& options, Clock::time_point begun) {
+  begun_ = begun;
+  thread_.arrived = false;
+  timeout_ = options.timeout;
+  grace_ = options.grace;
+  on_stuck_ = options.on_stuck;
+  token_ = options.stop;
+  learn_to_wake(thread_);
+  if (timeout_) set_alarms(begun_ + *timeout_);
+  // It holds no owner of this: it goes with it.
+  if (token_.stop_possible()) callback_.emplace(token_, [this] { ask(ErrorKind::Cancelled); });
+}
+
+void Stop::set_alarms(Clock::time_point when) {
+  const std::lock_guard lock(asking_);
+  if (over_) return;
+  const std::shared_ptr<Stop> self = shared_from_this();
+  if (inside_) Alarms::inside().remove(*inside_);
+  inside_ = Alarms::inside().set(when, [self] { return self->ring(); });
+  if (!on_stuck_ && !is_heard(thread_)) return;
+  if (outside_) Alarms::outside().remove(*outside_);
+  outside_ = Alarms::outside().set(when, [self] { return self->ring_outside(); });
+}
+
+void Stop::ask(ErrorKind why) noexcept {
+  {
+    const std::lock_guard lock(asking_);
+    if (asked_) return;
+    why_ = why;
+    asked_at_ = Clock::now();
+    asked_ = true;
+  }
+  {
+    const std::lock_guard lock(bell().mutex);
+  }
+  bell().rung.notify_all();
+  try {
+    if (why == ErrorKind::Cancelled) set_alarms(Clock::now());
+  } catch (const std::system_error&) {
+    // No thread to be had: who listens is told all the same.
+  }
+}
+
+void Stop::end() noexcept {
+  callback_.reset();
+  {
+    const std::lock_guard lock(asking_);
+    over_ = true;
+    thread_.woken = false;  // a signal that is still under way wakes nobody
+    if (inside_) Alarms::inside().remove(*inside_);
+    if (outside_) Alarms::outside().remove(*outside_);
+  }
+  if (!on_stuck_) return;
+  const Leave leave;
+  const std::lock_guard lock(telling_);
+}
+
+std::optional<Clock::time_point> Stop::ring() noexcept {
+  try {
+    ask(ErrorKind::TimedOut);
+    const Enter enter;
+    if (over_) return std::nullopt;
+    entered_ = true;
+    const py::error_scope kept;
+    const bool pending = thread_.is_pending();
+    if (pending) in_c_ = true;
+    if (thread_.raised && !pending) thread_.arrived = true;
+    look();
+    if (thread_.cancel_task && !task_cancelled_) cancel_task();
+    const auto since = Clock::now() - asked_at_;
+    if (thread_.inside && !pending && since >= (listens_ ? grace_ / 2 : 0ms)) raise();
+    if (since >= grace_ && on_stuck_ && !stuck_told_) {
+      flush_output();
+      tell_stuck(pending || !thread_.inside);
+    }
+    return Clock::now() + between;
+  } catch (const Error&) {
+    return std::nullopt;  // the process is ending
+  }
+}
+
+std::optional<Clock::time_point> Stop::ring_outside() noexcept {
+  ask(ErrorKind::TimedOut);
+  if (over_) return std::nullopt;
+  const auto since = Clock::now() - asked_at_;
+  if (since >= patience && !entered_) wake_from_outside();
+  if (since >= grace_ + patience) tell_stuck(true);
+  return Clock::now() + patience;
+}
+
+// C code that holds the GIL and looks for signals, as a regular expression does.
+void Stop::wake_from_outside() {
+  const std::lock_guard lock(asking_);
+  if (over_ || !is_heard(thread_)) return;
+  std::atomic_ref(thread_.woken) = true;
+  pthread_kill(thread_.handle, wake_signal);
+}
+
+// Its code may run on for as long as one that listens.
+void Stop::cancel_task() {
+  task_cancelled_ = listens_ = true;
+  const py::object cancel = thread_.cancel_task;
+  if (!own(PyObject_CallNoArgs(cancel.ptr()))) PyErr_Clear();
+}
+
+void Stop::raise() {
+  thread_.raised = true;
+  if (can_wake(thread_)) {
+    thread_.woken = true;
+    pthread_kill(thread_.handle, wake_signal);
+  } else {
+    PyThreadState_SetAsyncExc(thread_.identity, stopped_type().ptr());
+  }
+}
+
+// The innermost line of the module's own, or of whoever's there is.
+void Stop::look() {
+  Frame innermost;
+  py::object frame = own(reinterpret_cast<PyObject*>(PyThreadState_GetFrame(thread_.state)));
+  while (frame) {
+    auto* at = reinterpret_cast<PyFrameObject*>(frame.ptr());
+    const py::object code = own(reinterpret_cast<PyObject*>(PyFrame_GetCode(at)));
+    const auto attribute = [&](const char* name) {
+      return text_of(own(PyObject_GetAttrString(code.ptr(), name)).ptr(), longest_name);
+    };
+    Frame here{.file = attribute("co_filename"),
+               .line = PyFrame_GetLineNumber(at),
+               .function = attribute("co_name")};
+    PyErr_Clear();
+    const bool own_code = origin_of(here) == Origin::Module;
+    if (innermost.file.empty() || own_code) innermost = std::move(here);
+    if (own_code) break;
+    frame = own(reinterpret_cast<PyObject*>(PyFrame_GetBack(at)));
+  }
+  place_ = std::move(innermost);
+}
+
+// "its deadline of 2 s"
+std::string Stop::deadline() const {
+  return why_ == ErrorKind::TimedOut ? "its deadline of " + in_seconds(*timeout_) : "the wish that it stop";
+}
+
+void Stop::tell_stuck(bool in_c) {
+  if (!on_stuck_ || stuck_told_.exchange(true)) return;
+  const std::lock_guard lock(telling_);
+  if (over_) return;
+  const bool unknown = PyGILState_Check() == 0;
+  const std::string what = unknown ? "in C code that does not let go of Python, somewhere after this line"
+                           : in_c  ? "in C code, called here, which does not return"
+                                   : "here, and catches pyhost.Stopped";
+  const Error error({.kind = why_,
+                     .phase = Phase::Run,
+                     .module = module_,
+                     .message = "module '" + module_ + "' still runs " +
+                                in_seconds(Clock::now() - asked_at_) + " after " + deadline() + ": it is " +
+                                what,
+                     .hint = in_c ? "what is stuck in C code can only be ended with its process"
+                                  : "`except BaseException` has to let pyhost.Stopped pass",
+                     .place = unknown ? Frame() : with_source(place_)});
+  const Outside outside;
+  try {
+    on_stuck_(error);
+  } catch (...) {
+    // There is nobody to tell.
+  }
+}
+
+Error Stop::told(Phase phase, const py::object& raised) const {
+  const bool stopped =
+      raised && (PyErr_GivenExceptionMatches(raised.ptr(), stopped_type().ptr()) != 0 ||
+                 (task_cancelled_ && type_of(raised.ptr()) == "asyncio.exceptions.CancelledError"));
+  const bool by_itself = listens_ && !thread_.arrived && !thread_.raised;
+  const std::string late = in_seconds(Clock::now() - asked_at_) + " after " + deadline();
+  std::string message = "module '" + module_ + "' ";
+  if (stopped && in_c_) {
+    message += "was stopped only " + late + ": till then it was in C code";
+  } else if (stopped) {
+    message += why_ == ErrorKind::TimedOut ? "was stopped at " + deadline() : "was stopped, as was wished";
+  } else {
+    message += "ended " + late;
+    message += by_itself         ? ", of which it had been told"
+               : thread_.arrived ? ": it caught pyhost.Stopped"
+                                 : ": it was in C code, which could not be interrupted";
+  }
+  return Error({.kind = why_,
+                .phase = phase,
+                .module = module_,
+                .message = std::move(message),
+                .place = stopped ? Frame() : with_source(place_),
+                .exception = raised ? describe(raised.ptr()) : PythonException()});
+}
+
+void must_go_on(const CurrentRun& run, Phase phase) {
+  for (const CurrentRun* at = &run; at != nullptr; at = at->outer()) {
+    const std::shared_ptr<Stop>& stop = at->stop();
+    if (!stop || !stop->asked() || stop->over()) continue;
+    const py::object raised = PyErr_Occurred() != nullptr ? take_raised() : py::object();
+    const Error error = stop->told(phase, raised);
+    if (at->id() == run.id()) stop->end();
+    throw error;
+  }
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,137 @@
+// Stopping a run: at its deadline, by a stop token, or by its number; told to the module, then raised in it.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "alarms.hpp"
+#include "current_run.hpp"
+#include "pyhost/error.hpp"
+#include "pyhost/run_options.hpp"
+#include "python.hpp"
+
+namespace pyhost::detail {
+
+/// Puts pyhost.Stopped and what `pyhost.cancelled` calls into `_pyhost`. The caller holds the GIL.
+void prepare_stopping();
+
+/// That this thread is in a module's code for as long as it lives; only there is a stop raised. What was
+/// raised and has not arrived by its end does not arrive later. The caller holds the GIL.
+class Inside {
+ public:
+  explicit Inside(CurrentRun::Thread& thread) : thread_(thread), before_(thread.inside) {
+    thread_.inside = true;
+  }
+  ~Inside() {
+    thread_.inside = before_;
+    if (thread_.raised) take_back();
+  }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+ private:
+  void take_back() noexcept;
+  CurrentRun::Thread& thread_;
+  bool before_;
+};
+
+/// What a call into a module's code returns; null with Python's error set.
+template <class Call>
+py::object call_inside(const CurrentRun& run, Call call) {
+  const Inside inside(run.thread());
+  return own(call());
+}
+
+/// The stop of one run, made when somebody may want it.
+class Stop : public std::enable_shared_from_this<Stop> {
+ public:
+  using Clock = Alarms::Clock;
+
+  /// That of the run, made if there is none. The caller holds the GIL.
+  static std::shared_ptr<Stop> of(const CurrentRun& run);
+
+  /// Takes the time, the token and the rest from the options; the time began at `begun`.
+  void prepare(const RunOptions& options, Clock::time_point begun);
+
+  /// Wants the run to stop from now on. Needs no GIL, and waits for nothing.
+  void ask(ErrorKind why) noexcept;
+
+  bool asked() const noexcept { return asked_; }
+  ErrorKind why() const noexcept { return why_; }
+
+  /// The module listens: it is to be told, and has some time to end by itself. The caller holds the GIL.
+  void listen() noexcept { listens_ = true; }
+
+  /// The run is over, or what is left of it is not to be stopped. The caller holds the GIL.
+  void end() noexcept;
+  bool over() const noexcept { return over_; }
+
+  /// How a call that this stop was asked for, and that is over, is to be told. `raised` may be null.
+  Error told(Phase phase, const py::object& raised) const;
+
+  /// The options for what has to be done after the run all the same.
+  RunOptions for_the_rest() const {
+    return {.timeout = grace_, .grace = grace_, .stop = {}, .on_stuck = on_stuck_};
+  }
+
+ private:
+  std::optional<Clock::time_point> ring() noexcept;
+  std::optional<Clock::time_point> ring_outside() noexcept;
+  void set_alarms(Clock::time_point when);
+  void raise();
+  void wake_from_outside();
+  void look();
+  void cancel_task();
+  void tell_stuck(bool in_c);
+  std::string deadline() const;
+
+  explicit Stop(const CurrentRun& run) : thread_(run.thread()), module_(run.module()), begun_(Clock::now()) {}
+
+  CurrentRun::Thread& thread_;  // alive until the run is over
+  std::string module_;
+  Clock::time_point begun_;
+  std::optional<std::chrono::milliseconds> timeout_;
+  std::chrono::milliseconds grace_ = RunOptions().grace;
+  std::function<void(const Error&)> on_stuck_;
+  std::stop_token token_;
+  std::optional<std::stop_callback<std::function<void()>>> callback_;
+
+  std::atomic<bool> asked_ = false;  // after the two that follow
+  ErrorKind why_ = ErrorKind::TimedOut;
+  Clock::time_point asked_at_;
+  std::mutex asking_;
+  std::atomic<bool> over_ = false;     // set with the GIL and asking_
+  std::atomic<bool> entered_ = false;  // whether the GIL was to be had since it was asked
+
+  bool listens_ = false;  // these are guarded by the GIL
+  bool task_cancelled_ = false;
+  bool in_c_ = false;  // whether what was raised was long in arriving
+  Frame place_;        // where the module was when it was last looked at
+
+  std::mutex telling_;  // held while on_stuck is called
+  std::atomic<bool> stuck_told_ = false;
+  std::optional<Alarms::Id> inside_, outside_;  // guarded by asking_
+};
+
+/// Makes the run, which began at `begun`, one that the options can stop; costs a few tests if they do not.
+inline void heed(const RunOptions* options, const CurrentRun& run, Stop::Clock::time_point begun) {
+  if (options == nullptr || (!options->timeout && !options->stop.stop_possible())) return;
+  Stop::of(run)->prepare(*options, begun);
+}
+
+/// The same of a run that begins now.
+inline void heed(const RunOptions* options, const CurrentRun& run) {
+  if (options != nullptr) heed(options, run, Stop::Clock::now());
+}
+
+/// Throws TimedOut or Cancelled if this run or one around it is to stop, and with it goes what Python has
+/// set.
+void must_go_on(const CurrentRun& run, Phase phase);
+
+}  // namespace pyhost::detail

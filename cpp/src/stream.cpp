@@ -1,0 +1,144 @@
+// Stream: each item is a part of one run, which is entered for it and left again.
+#include "pyhost/stream.hpp"
+
+#include <utility>
+
+#include "contract.hpp"
+#include "convert.hpp"
+#include "handle_data.hpp"
+#include "life_cycle.hpp"
+#include "output.hpp"
+#include "pyhost/module.hpp"
+#include "running.hpp"
+#include "stopping.hpp"
+
+namespace pyhost {
+
+using detail::Conversions;
+using detail::CurrentRun;
+using detail::Enter;
+using detail::Giving;
+using detail::Moment;
+namespace py = detail::py;
+
+struct Stream::Data {
+  std::shared_ptr<detail::InstanceData> instance;
+  RunOptions options;
+  detail::Stop::Clock::time_point begun = detail::Stop::Clock::now();
+  RunId run = 0;
+  py::object items = {};  // the generator, or the one result; null at the end
+  Giving giving = Giving::Result;
+
+  Data(std::shared_ptr<detail::InstanceData> of, const RunOptions& how)
+      : instance(std::move(of)), options(how) {}
+  ~Data() { detail::release(items); }
+  Data(const Data&) = delete;
+  Data& operator=(const Data&) = delete;
+
+  const detail::HostLife& host() const { return *instance->module->host; }
+  const std::string& module() const { return instance->module->name; }
+
+  // Does a step of the run; after one that fails there are no more.
+  template <class Action>
+  auto step(Action action) {
+    return telling(host(), [&] {
+      const Enter enter;
+      instance->must_be_open();
+      const CurrentRun here = run == 0 ? CurrentRun(module()) : CurrentRun(module(), run);
+      run = here.id();
+      if (!here.is_part()) heed(&options, here, begun);  // else the whole heeds them
+      return telling_failure(host().watchers, module(), [&] {
+        try {
+          return action(here);
+        } catch (...) {
+          items = py::object();
+          if (instance.use_count() == 1) give_up(*instance, &here);
+          throw;
+        }
+      });
+    });
+  }
+
+  void begin() {
+    step([&](const CurrentRun& here) {
+      host().watchers.tell({Moment::RunStarted, module(), run, begun});
+      items = detail::call_run(here, *instance, giving);
+    });
+  }
+
+  // The object goes with the stream, if nobody else has it.
+  void end(const CurrentRun& here) {
+    items = py::object();
+    if (instance.use_count() == 1) close_instance(*instance, &here);
+    host().watchers.tell({Moment::Ending, module(), run, begun});
+    host().watchers.tell({Moment::RunEnded, module(), run, begun});
+  }
+
+  template <class Convert>
+  auto next(Convert convert) {
+    using Item = std::optional<decltype((std::declval<Conversions&>().*convert)(nullptr))>;
+    if (!items) return Item();
+    return step([&](const CurrentRun& here) -> Item {
+      const bool only_one = giving == Giving::Result;
+      const py::object item = only_one ? items : next_of(here);
+      if (!item) return end(here), std::nullopt;
+      Item converted = detail::convert_for(
+          module(), [&] { return (instance->module->host->conversions.*convert)(item.ptr()); });
+      if (only_one) end(here);
+      return converted;
+    });
+  }
+
+  py::object next_of(const CurrentRun& here) {
+    const auto failed = [] { return PyErr_Occurred() != nullptr; };
+    py::object item = detail::finished(here, *instance, detail::next_item(here, items.ptr(), giving));
+    if (!item && failed()) detail::throw_module_raised(Phase::Run, *instance->module);
+    return item;
+  }
+
+  void close() {
+    if (!items) return;
+    step([&](const CurrentRun& here) {
+      const py::object closed = std::move(items);
+      if (giving != Giving::Result && !close_items(here, closed.ptr(), giving)) {
+        detail::must_go_on(here, Phase::Close);
+        detail::throw_module_raised(Phase::Close, *instance->module);
+      }
+      detail::flush_output();
+      end(here);
+    });
+  }
+};
+
+Stream::Stream(std::unique_ptr<Data> data) : data_(std::move(data)) {}
+Stream::Stream(Stream&& other) noexcept = default;
+
+Stream& Stream::operator=(Stream&& other) noexcept {
+  Stream before(std::move(*this));
+  data_ = std::move(other.data_);
+  return *this;
+}
+
+Stream::~Stream() {
+  try {
+    if (data_) data_->close();
+  } catch (const Error&) {
+    // Told already; and there is nobody here to throw to.
+  }
+}
+
+bool Stream::yields() const noexcept { return data_->giving != Giving::Result; }
+
+std::optional<Json> Stream::next() { return data_->next(&Conversions::to_json); }
+
+std::optional<std::string> Stream::next_text() { return data_->next(&Conversions::to_text); }
+
+void Stream::close() { data_->close(); }
+
+Stream Instance::stream(const RunOptions& options) const {
+  auto data = std::make_unique<Stream::Data>(data_, options);
+  data->begin();
+  return Stream(std::move(data));
+}
+
+}  // namespace pyhost

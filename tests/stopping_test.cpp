@@ -1,0 +1,160 @@
+#include <doctest/doctest.h>
+
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "support.hpp"
+
+using namespace pyhost;
+using namespace std::chrono_literals;
+using test::evaluated;
+using test::fixtures;
+using test::over_fixtures;
+
+namespace {
+
+RunOptions soon() { return {.timeout = 100ms, .grace = 400ms}; }
+
+Json does(const char* how) { return {{"how", how}}; }
+
+}  // namespace
+
+TEST_CASE("a run that is over in time knows nothing of its deadline") {
+  Host host(over_fixtures());
+  CHECK(host.run("wins", {}, {.timeout = 1h}) == "second");
+  CHECK(host.run_text("wins", "{}", {.timeout = 1h}) == "\"second\"");
+  const Instance instance = host.load("returns_state").create({{"a", 1}});
+  CHECK(instance.run({.timeout = 1h}) == Json{{"a", 1}});
+  CHECK(instance.run_text({.timeout = 1h}) == R"({"a":1})");
+}
+
+TEST_CASE("a deadline stops Python code, wherever it is, and the module cleans up") {
+  Host host(over_fixtures());
+  for (const char* how : {"loop", "sleep", "lock", "regex", "catch_some"}) {
+    CAPTURE(how);
+    const Instance instance = host.load("does_not_end").create(does(how));
+    REQUIRE_ERROR(error, TimedOut, instance.run(soon()));
+    CHECK(error.phase() == Phase::Run);
+    CHECK(error.module() == "does_not_end");
+    CHECK(error.place().function == how);
+    CHECK(instance.state()["notes"].back() == "cleaned up");
+    CHECK(host.run("wins") == "second");
+  }
+}
+
+TEST_CASE("the error of a stopped run says what became of it") {
+  Host host(over_fixtures());
+  const auto told = [&](const char* how) {
+    const auto error = test::error_of([&] { return host.run("does_not_end", does(how), soon()); });
+    return error ? std::string(error->what()) : "no error";
+  };
+  CHECK(told("loop").starts_with("module 'does_not_end' was stopped at its deadline of 0.1 s ("));
+  CHECK(told("catch_some").find("it caught pyhost.Stopped") != std::string::npos);
+  CHECK(told("listen").find(", of which it had been told") != std::string::npos);
+  CHECK(told("ask").find(", of which it had been told") != std::string::npos);
+  REQUIRE_ERROR(other, TimedOut, host.run("does_not_end", does("raise_another"), soon()));
+  CHECK(other.exception().type == "ValueError");
+  REQUIRE(other.exception().chain.size() == 1);
+  CHECK(other.exception().chain[0].type == "pyhost.Stopped");
+}
+
+TEST_CASE("what except Exception catches does not include a stop") {
+  Host host(over_fixtures());
+  CHECK(evaluated(host, "issubclass(Stopped, BaseException) and not issubclass(Stopped, Exception)",
+                  "from pyhost import Stopped") == true);
+}
+
+TEST_CASE("a thread that waits in C code is not interrupted, and its error says so") {
+  Host host(over_fixtures());
+  std::thread([&] {
+    REQUIRE_ERROR(error, TimedOut, host.run("does_not_end", does("sleep_for_a_moment"), soon()));
+    CHECK_SAYS(error, "in C code");
+    CHECK(error.place().function == "sleep_for_a_moment");
+    REQUIRE_ERROR(loop, TimedOut, host.run("does_not_end", does("loop"), soon()));
+    CHECK(host.run("wins") == "second");
+  }).join();
+}
+
+TEST_CASE("on_stuck is told where a run is that goes on after its grace") {
+  Host host(over_fixtures());
+  std::thread([&] {
+    std::atomic<int> calls = 0;
+    std::string said;
+    RunOptions options{.timeout = 50ms, .grace = 50ms};
+    options.on_stuck = [&](const Error& error) {
+      ++calls;
+      said = error.what();
+    };
+    REQUIRE_ERROR(error, TimedOut, host.run("does_not_end", does("sleep_for_a_moment"), options));
+    CHECK(calls == 1);
+    CHECK(said.find("in C code") != std::string::npos);
+    CHECK(said.find("in sleep_for_a_moment") != std::string::npos);
+  }).join();
+}
+
+TEST_CASE("a deadline that passes between two runs stops neither") {
+  Host host(over_fixtures());
+  const Instance instance = host.load("returns_state").create();
+  for (int i = 0; i < 300; ++i) {
+    const auto error = test::error_of([&] { return instance.run({.timeout = 0ms}); });
+    if (error) CHECK(to_string(error->kind()) == "TimedOut");
+    CHECK(instance.run() == Json::object());
+    CHECK(evaluated(host, "sum(range(1000))") == 499500);
+  }
+}
+
+TEST_CASE("the deadline of Host::run is that of the import and the create too") {
+  const auto folder = std::filesystem::temp_directory_path() / ("pyhost-endless-" + std::to_string(getpid()));
+  std::filesystem::create_directories(folder / "modules");
+  std::ofstream(folder / "modules" / "endless.py") << "while True: pass\n";
+  {
+    Host host({.module_paths = {folder, fixtures}});
+    REQUIRE_ERROR(error, TimedOut, host.run("endless", {}, soon()));
+    CHECK(error.phase() == Phase::Import);
+    CHECK(host.run("wins") == "second");
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("a stop token stops a run") {
+  Host host(over_fixtures());
+  std::stop_source source;
+  std::thread stopper([&] {
+    std::this_thread::sleep_for(50ms);
+    source.request_stop();
+  });
+  REQUIRE_ERROR(error, Cancelled, host.run("does_not_end", does("sleep"), {.stop = source.get_token()}));
+  CHECK_SAYS(error, "was stopped, as was wished");
+  stopper.join();
+  CHECK(host.run("wins", {}, {.stop = std::stop_source().get_token()}) == "second");
+}
+
+TEST_CASE("a run is cancelled by its number, and all runs at once") {
+  std::atomic<RunId> running = 0;
+  Host host({.module_paths = {fixtures}, .on_event = [&](const Event& event) {
+               if (event.kind == EventKind::RunStarted) running = event.run;
+             }});
+  for (const bool all : {false, true}) {
+    running = 0;
+    std::thread runner([&] { REQUIRE_ERROR(error, Cancelled, host.run("does_not_end", does("loop"))); });
+    while (running == 0) std::this_thread::sleep_for(1ms);
+    CHECK((all ? host.cancel_all() == 1 : host.cancel(running)));
+    runner.join();
+  }
+  CHECK_FALSE(host.cancel(running));
+  CHECK(host.cancel_all() == 0);
+}
+
+TEST_CASE("pyhost.cancelled is set for the run that is to stop, and for no other") {
+  Host host(over_fixtures());
+  const std::string set = "from pyhost import cancelled";
+  CHECK(evaluated(host, "cancelled.is_set() or cancelled.wait(0.001)", set) == false);
+  std::thread([&] {
+    REQUIRE_ERROR(error, TimedOut, host.run("does_not_end", does("listen"), soon()));
+  }).join();
+  CHECK(evaluated(host, "cancelled.is_set()", set) == false);
+}

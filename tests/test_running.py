@@ -1,0 +1,174 @@
+"""Deadlines, streams and async runs, as the command line shows them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import FIXTURES, Run, clean_environment
+
+# A mutex that is locked twice: no signal ends that.
+STUCK = """
+import ctypes
+
+
+class Module:
+    def __init__(self, state):
+        libc = ctypes.PyDLL(None) if state.get("keeps_the_lock") else ctypes.CDLL(None)
+        self.lock = libc.pthread_mutex_lock
+
+    def run(self):
+        mutex = ctypes.create_string_buffer(64)
+        self.lock(mutex)
+        print("in the middle of a line", end="")
+        self.lock(mutex)
+
+
+def create(state):
+    return Module(state)
+"""
+
+
+@pytest.fixture
+def stuck(tmp_path: Path) -> Path:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "stuck.py").write_text(STUCK)
+    return tmp_path
+
+
+def timed(
+    pyhost: Run, how: str, *words: str, **options: object
+) -> subprocess.CompletedProcess[str]:
+    return pyhost(
+        *("run", "-m", str(FIXTURES), "does_not_end", "-p", f"how={how}", "--timeout", "300ms", *words),
+        **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["loop", "sleep", "lock", "regex", "standard_input"])
+def test_a_run_that_does_not_end_is_stopped_where_it_is(pyhost: Run, how: str) -> None:
+    # A stdin that nothing comes from and that does not end.
+    with subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE) as silent:
+        done = timed(pyhost, how, stdin=silent.stdout)
+        silent.kill()
+    assert done.returncode == 124, done.stderr
+    first, place, source = done.stderr.splitlines()[:3]
+    assert first == "error: module 'does_not_end' was stopped at its deadline of 0.3 s"
+    assert place.endswith(" in run")
+    assert source == "    return getattr(self, self.how)()"
+    assert f" in {how}" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_run_that_catches_everything_ends_with_the_process(pyhost: Run) -> None:
+    done = timed(pyhost, "catch_all")
+    assert done.returncode == 124
+    assert "still runs" in done.stderr
+    assert "here, and catches pyhost.Stopped" in done.stderr
+    assert "in catch_all" in done.stderr
+    assert "hint: `except BaseException` has to let pyhost.Stopped pass" in done.stderr
+
+
+def test_a_run_that_is_stuck_in_c_code_ends_with_the_process(pyhost: Run, stuck: Path) -> None:
+    done = pyhost("run", "stuck", "--timeout", "0.3")
+    assert done.returncode == 124
+    assert "it is in C code, called here, which does not return" in done.stderr
+    assert "stuck.py:14 in run" in done.stderr
+    assert "self.lock(mutex)" in done.stderr
+    assert done.stdout == "in the middle of a line"
+
+
+def test_a_run_that_is_stuck_and_keeps_pythons_lock_ends_with_the_process(
+    pyhost: Run, stuck: Path
+) -> None:
+    done = pyhost("run", "stuck", "-p", "keeps_the_lock=true", "--timeout", "300ms", "--json")
+    assert done.returncode == 124
+    error = json.loads(done.stdout)["error"]
+    assert error["kind"] == "TimedOut"
+    assert "in C code that does not let go of Python" in error["message"]
+
+
+def test_a_run_that_timed_out_is_one_json_document(pyhost: Run) -> None:
+    done = timed(pyhost, "loop", "--json")
+    assert done.returncode == 124
+    error = json.loads(done.stdout)["error"]
+    assert error["kind"] == "TimedOut"
+    assert error["exception"]["type"] == "pyhost.Stopped"
+    assert error["place"]["function"] == "loop"
+
+
+def test_a_run_may_end_by_itself_but_is_late_all_the_same(pyhost: Run) -> None:
+    done = timed(pyhost, "listen")
+    assert done.returncode == 124
+    assert "after its deadline of 0.3 s, of which it had been told" in done.stderr
+
+
+@pytest.mark.parametrize("time", ["30s", "500ms", "2m", "1.5h", "10"])
+def test_a_timeout_that_is_long_enough_changes_nothing(pyhost: Run, time: str) -> None:
+    done = pyhost("run", "-m", str(FIXTURES), "wins", env={"PYHOST_TIMEOUT": time})
+    assert (done.returncode, done.stdout, done.stderr) == (0, '"second"\n', "")
+
+
+@pytest.mark.parametrize("time", ["soon", "3 x", "-1s", "1e99s", "s", "nan", "5d"])
+def test_a_timeout_that_is_no_time_is_refused(pyhost: Run, time: str) -> None:
+    done = pyhost("run", "-m", str(FIXTURES), "wins", f"--timeout={time}")
+    assert done.returncode == 2
+    assert (
+        f"error: --timeout takes a time like 30s, 500ms, 2m or 1h, and got '{time}'" in done.stderr
+    )
+
+
+ITEMS = 'items=[1,"two",{"b":1,"a":2}]'
+
+
+@pytest.mark.parametrize("name", ["yields", "yields_async"])
+def test_what_a_run_yields_is_a_line_each(pyhost: Run, name: str, tmp_path: Path) -> None:
+    run = ("run", "-m", str(FIXTURES), name, "-p", ITEMS)
+    lines = '1\n"two"\n{"b":1,"a":2}\n'
+    assert pyhost(*run).stdout == lines
+    assert pyhost(*run, "-o", "out").stdout == ""
+    assert (tmp_path / "out").read_text() == lines
+    document = json.loads(pyhost(*run, "--json").stdout)
+    assert document["result"] == [1, "two", {"b": 1, "a": 2}]
+    none = ("run", "-m", str(FIXTURES), name, "-p", "items=[]")
+    assert pyhost(*none, "-o", "out").returncode == 0
+    assert (tmp_path / "out").read_text() == ""
+    assert json.loads(pyhost(*none, "--json").stdout)["result"] == []
+
+
+def test_an_item_is_printed_before_the_next_is_made(program: str, tmp_path: Path) -> None:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "asks.py").write_text(
+        "class M:\n"
+        "    def run(self):\n"
+        "        yield 'first'\n"
+        "        yield input()\n"
+        "def create(state): return M()\n"
+    )
+    with subprocess.Popen(
+        [program, "run", "asks"], cwd=tmp_path, env=clean_environment(), text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin and process.stdout
+        assert process.stdout.readline() == '"first"\n'
+        process.stdin.write("second\n")
+        process.stdin.close()
+        assert process.stdout.read() == '"second"\n'
+    assert process.returncode == 0
+
+
+def test_what_goes_wrong_after_some_items_is_told_after_them(pyhost: Run) -> None:
+    done = pyhost("run", "-m", str(FIXTURES), "yields", "-p", 'items=[1,"bad"]')
+    assert done.returncode == 1
+    assert done.stdout == "1\n"
+    assert done.stderr.startswith("error: module 'yields' raised ValueError: bad\n")
+
+
+def test_what_close_raises_is_the_runs_error(pyhost: Run) -> None:
+    done = pyhost("run", "-m", str(FIXTURES), "raises_in_the_end")
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "error: module 'raises_in_the_end' raised OSError: cannot close\n"
+    )
