@@ -16,7 +16,9 @@
 #include "module_path.hpp"
 #include "output.hpp"
 #include "pyhost/error.hpp"
+#include "services.hpp"
 #include "survey.hpp"
+#include "thrown.hpp"
 
 namespace pyhost {
 
@@ -81,6 +83,9 @@ struct Host::Data {
   OnlyHost only = {};
   detail::ModulePaths paths;
   std::shared_ptr<detail::HostLife> life = std::make_shared<detail::HostLife>();
+  // Converts by what its host's modules convert by, for as long as either is used.
+  std::shared_ptr<detail::Services> services = std::make_shared<detail::Services>(
+      std::shared_ptr<detail::Conversions>(life, &life->conversions));
   std::unique_ptr<detail::Namespace> modules = {};
   Loaded loaded = {};
   std::unique_ptr<detail::Redirection> redirection = {};
@@ -92,6 +97,7 @@ Host::Host(Options options) : data_(std::make_unique<Data>()) {
   data_->life->on_error = options.on_error;
   data_->environment = detail::start_interpreter(options, data_->paths);
   const Enter enter;
+  detail::Services::add_to_python(data_->services);
   detail::keep_baseline();
   data_->modules = std::make_unique<detail::Namespace>(data_->paths);
   if (options.on_output) data_->redirection = std::make_unique<detail::Redirection>(options.on_output);
@@ -99,6 +105,7 @@ Host::Host(Options options) : data_(std::make_unique<Data>()) {
 
 Host::~Host() {
   try {
+    data_->services->close();  // waits for who is in one
     const Enter enter;
     data_->redirection.reset();  // which may call the application back for the last time
     data_->life->open = false;
@@ -159,7 +166,9 @@ std::string missing_module(const PythonException& raised) {
 // Not found and broken look alike: a ModuleNotFoundError means that the module itself is missing only if
 // it names the module or one of its parents, and nothing but the import machinery had run by then.
 [[noreturn]] void throw_not_imported(const std::string& name, const detail::ModulePaths& paths) {
-  PythonException raised = detail::take_exception();
+  const py::object taken = detail::take_raised();
+  detail::throw_again(taken.ptr());
+  PythonException raised = detail::describe(taken.ptr());
   const std::string& missing = raised.import_name;
   const bool not_found = raised.type == "ModuleNotFoundError" && !missing.empty();
   const bool ours = not_found && ("modules." + name + ".").starts_with(missing + ".");
@@ -230,6 +239,14 @@ Survey Host::survey(const std::vector<std::string>& names, Look look) {
   if (!surveyed.missing.empty()) throw_not_found(surveyed.missing.front(), data_->paths);
   return std::move(surveyed.survey);
 }
+
+void Host::provide(std::string_view name, Service service, std::string doc) {
+  data_->services->provide(name, std::move(service), std::move(doc));
+}
+
+bool Host::withdraw(std::string_view name) { return data_->services->withdraw(name); }
+
+std::string Host::stubs() const { return data_->services->stubs(); }
 
 std::filesystem::path Host::python_modules() { return detail::python_modules(); }
 

@@ -6,6 +6,7 @@
 #include "output.hpp"
 #include "pyhost/error.hpp"
 #include "source.hpp"
+#include "thrown.hpp"
 
 namespace pyhost {
 
@@ -89,9 +90,10 @@ std::string call_on_error(const ModuleData& module, PyObject* raised) {
   return note;
 }
 
-// Throws what create or run raised, after the module's on_error has seen it.
+// Throws what create or run raised, after the module's on_error has seen it; if that came from C++, as it was.
 [[noreturn]] void throw_module_raised(Phase phase, const ModuleData& module, const py::object& raised) {
   std::string note = call_on_error(module, raised.ptr());
+  throw_again(raised.ptr());
   PythonException exception = describe(raised.ptr());
   if (!note.empty()) exception.notes.push_back(std::move(note));
   throw_raised(ErrorKind::ModuleRaised, phase, module.name, "module '" + module.name + "' raised ",

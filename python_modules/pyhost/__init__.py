@@ -1,5 +1,7 @@
 """The Python side of pyhost: what a module or its test may import. A module needs none of it.
 
+from pyhost import services             # what the host provides: services.quote(symbol="ABC")
+from pyhost import ServiceError         # what they raise
 from pyhost import Factory, Module      # what create and its result look like, for type checkers
 from pyhost.testing import run_module   # runs a module without a host
 """
@@ -7,15 +9,27 @@ from pyhost.testing import run_module   # runs a module without a host
 # Not typing.TYPE_CHECKING: a host pays for every import that is made here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyhost import services as services
     from pyhost.contract import Factory as Factory
     from pyhost.contract import Module as Module
+    from pyhost.errors import HostClosed as HostClosed
+    from pyhost.errors import ServiceError as ServiceError
+    from pyhost.errors import ServiceNotFound as ServiceNotFound
 
-__all__ = ["Factory", "Module"]
+_HOMES = {
+    "Factory": "contract",
+    "Module": "contract",
+    "HostClosed": "errors",
+    "ServiceError": "errors",
+    "ServiceNotFound": "errors",
+}
+
+__all__ = ["Factory", "HostClosed", "Module", "ServiceError", "ServiceNotFound", "services"]
 
 
 def __getattr__(name: str) -> object:
-    if name in __all__:
-        from pyhost import contract
+    if name in _HOMES:
+        from importlib import import_module
 
-        return getattr(contract, name)
+        return getattr(import_module(f"pyhost.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

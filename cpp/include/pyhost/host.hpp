@@ -9,6 +9,7 @@
 #include "pyhost/json.hpp"
 #include "pyhost/module.hpp"
 #include "pyhost/options.hpp"
+#include "pyhost/service.hpp"
 #include "pyhost/survey.hpp"
 
 namespace pyhost {
@@ -42,6 +43,18 @@ class Host {
   std::string run_text(std::string_view name, const T& state) {
     return run_text_from_text(name, state);
   }
+
+  /// Lets modules call `services.<name>(…)`, imported by `from pyhost import services`, from now on; in the
+  /// place of an earlier service of the name, for which it waits as withdraw() does. The name is one
+  /// identifier that begins with a letter; the doc is shown in Python's help and in stubs(). Throws InvalidName.
+  void provide(std::string_view name, Service service, std::string doc = {});
+
+  /// Takes a service back; false if there is none of this name. Once it returns, no other thread is in a call
+  /// of the service, or begins one. ~Host takes back all.
+  bool withdraw(std::string_view name);
+
+  /// What is provided now as the stub file pyhost/services.pyi, for type checkers and editors.
+  std::string stubs() const;
 
   /// The Python that runs the modules.
   const Environment& environment() const noexcept;

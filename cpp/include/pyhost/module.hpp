@@ -18,8 +18,9 @@ struct InstanceData;
 /// destroy one, also after the host is gone; a run then throws HostClosed.
 class Instance {
  public:
-  /// Calls `run()` and gives its result. Throws BadContract, ModuleRaised, InvalidResult. A temporary gives
-  /// its object up with the call.
+  /// Calls `run()` and gives its result. Throws BadContract, ModuleRaised, InvalidResult, and what a service
+  /// threw that the module did not catch, as do create() and load(). A temporary gives its object up with the
+  /// call.
   Json run() const&;
   Json run() &&;
 

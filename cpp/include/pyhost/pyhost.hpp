@@ -9,4 +9,5 @@
 #include "pyhost/module.hpp"       // IWYU pragma: export
 #include "pyhost/options.hpp"      // IWYU pragma: export
 #include "pyhost/python_main.hpp"  // IWYU pragma: export
+#include "pyhost/service.hpp"      // IWYU pragma: export
 #include "pyhost/survey.hpp"       // IWYU pragma: export
