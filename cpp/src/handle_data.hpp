@@ -10,6 +10,7 @@
 #include "convert.hpp"
 #include "enter.hpp"
 #include "python.hpp"
+#include "watchers.hpp"
 
 namespace pyhost::detail {
 
@@ -18,6 +19,7 @@ struct HostLife {
   std::atomic<bool> open = true;
   Conversions conversions = {};
   std::function<void(const Error&)> on_error = {};
+  Watchers watchers = {};
 
   /// Throws HostClosed once the host is closed.
   void must_be_open(std::string_view module) const {
@@ -71,8 +73,5 @@ struct InstanceData {
   InstanceData(const InstanceData&) = delete;
   InstanceData& operator=(const InstanceData&) = delete;
 };
-
-/// `modules.<name>` as imported, with its `create` found. Throws BadContract. The caller holds the GIL.
-std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostLife> host, std::string name, py::object module);
 
 }  // namespace pyhost::detail

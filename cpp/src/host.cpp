@@ -8,7 +8,10 @@
 #include <unordered_map>
 
 #include "baseline.hpp"
+#include "contract.hpp"
+#include "current_run.hpp"
 #include "enter.hpp"
+#include "events.hpp"
 #include "handle_data.hpp"
 #include "hint.hpp"
 #include "interpreter.hpp"
@@ -19,12 +22,15 @@
 #include "services.hpp"
 #include "survey.hpp"
 #include "thrown.hpp"
+#include "watchers.hpp"
 
 namespace pyhost {
 
 namespace {
 
+using detail::CurrentRun;
 using detail::Enter;
+using detail::Moment;
 using detail::own;
 namespace py = detail::py;
 
@@ -90,11 +96,14 @@ struct Host::Data {
   Loaded loaded = {};
   std::unique_ptr<detail::Redirection> redirection = {};
   Environment environment = {};
+
+  std::shared_ptr<detail::ModuleData> import(const std::string& name, const CurrentRun& run);
 };
 
 Host::Host(Options options) : data_(std::make_unique<Data>()) {
   data_->paths = detail::find_module_paths(options.module_paths);
   data_->life->on_error = options.on_error;
+  if (options.on_event) detail::tell_events(data_->life->watchers, options.on_event);
   data_->environment = detail::start_interpreter(options, data_->paths);
   const Enter enter;
   detail::Services::add_to_python(data_->services);
@@ -193,40 +202,53 @@ Module Host::load(std::string_view name) {
     if (!loaded) detail::check_module_name(name);
     const Enter enter;
     if (loaded && loaded->is_current() && data_->modules->is_intact()) return Module(std::move(loaded));
-    const std::string asked(name);
-    if (!data_->modules->has(asked)) {
-      detail::restore_baseline();
-      detail::refuse_ambiguous(data_->paths, asked);
-    }
-    data_->modules->restore();
-    const py::object module =
-        detail::with_output_flushed(data_->modules->import(asked).release().ptr(), asked);
-    if (!module) throw_not_imported(asked, data_->paths);
-    Module read(detail::read_module(data_->life, asked, module));
-    data_->loaded.put(read.data_);
-    return read;
+    const CurrentRun run(name);
+    return Module(detail::telling_failure(data_->life->watchers, name,
+                                          [&] { return data_->import(std::string(name), run); }));
   });
 }
 
-// One Enter around all three: those within it cost next to nothing.
+std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, const CurrentRun& run) {
+  const auto begun = life->watchers.begin();
+  if (!modules->has(name)) {
+    detail::restore_baseline();
+    detail::refuse_ambiguous(paths, name);
+  }
+  modules->restore();
+  if (!life->watchers.empty() && modules->finds(name))
+    life->watchers.tell({Moment::Found, name, run.id(), begun});
+  const py::object module = detail::with_output_flushed(modules->import(name).release().ptr());
+  if (!module) throw_not_imported(name, paths);
+  const std::shared_ptr<detail::ModuleData> read = detail::read_module(life, name, module);
+  loaded.put(read);
+  if (!run.is_part()) life->watchers.tell({Moment::Ending, name, run.id(), begun});
+  life->watchers.tell({Moment::Imported, name, run.id(), begun});
+  return read;
+}
+
+// One Enter and one run around all three: those within cost next to nothing.
 
 Json Host::run(std::string_view name, const Json& state) {
   const Enter once;
+  const CurrentRun whole(name, CurrentRun::Extent::Whole);
   return load(name).create(state).run();
 }
 
 Json Host::run_from_text(std::string_view name, std::string_view state) {
   const Enter once;
+  const CurrentRun whole(name, CurrentRun::Extent::Whole);
   return load(name).create(state).run();
 }
 
 std::string Host::run_text(std::string_view name, const Json& state) {
   const Enter once;
+  const CurrentRun whole(name, CurrentRun::Extent::Whole);
   return load(name).create(state).run_text();
 }
 
 std::string Host::run_text_from_text(std::string_view name, std::string_view state) {
   const Enter once;
+  const CurrentRun whole(name, CurrentRun::Extent::Whole);
   return load(name).create(state).run_text();
 }
 

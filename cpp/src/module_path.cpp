@@ -210,6 +210,15 @@ bool Namespace::has(std::string_view name) const noexcept {
   return spec != nullptr && spec != Py_None;
 }
 
+bool Namespace::finds(std::string_view name) const noexcept {
+  const std::string full = "modules." + std::string(name);
+  const py::object util = own(PyImport_ImportModule("importlib.util"));
+  const py::object spec =
+      util ? own(PyObject_CallMethod(util.ptr(), "find_spec", "s", full.c_str())) : py::object();
+  PyErr_Clear();
+  return spec && !spec.is_none();
+}
+
 py::object Namespace::import(std::string_view name) {
   const std::string full = "modules." + std::string(name);
   const py::object modules = sys_object("modules");

@@ -37,6 +37,10 @@ class Namespace {
   /// Whether an import made `modules.<name>` already. What a module put into sys.modules by hand is none.
   bool has(std::string_view name) const noexcept;
 
+  /// Whether an import would find `modules.<name>`; its parents are imported for that. The caller holds the
+  /// GIL.
+  bool finds(std::string_view name) const noexcept;
+
   /// `modules.<name>` by importlib.import_module; null with Python's error set. The caller holds the GIL.
   py::object import(std::string_view name);
 

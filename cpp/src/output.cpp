@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "current_run.hpp"
 #include "enter.hpp"
 
 namespace pyhost::detail {
@@ -37,9 +38,6 @@ namespace {
 std::atomic<bool> written = false;
 
 constexpr std::string_view making = "making a stream";
-
-// For whom the thread flushes, when no frame of Python's can tell.
-thread_local std::string_view flushing_for = {};
 
 // io.BufferedWriter.write, which this type overrides to note that it was called.
 PyObject* write_and_note(PyObject* self, PyTypeObject* writer, PyObject* const* arguments, Py_ssize_t count,
@@ -96,8 +94,9 @@ void replace_stream(const char* name, const char* dunder, const char* errors) {
   PySys_SetObject(dunder, text.ptr());
 }
 
-// The module whose call is the outermost one on this thread.
+// The module that this thread runs; on a thread of a module's own, the one whose function is the outermost.
 std::string running_module() {
+  if (const CurrentRun* run = CurrentRun::here()) return std::string(run->module());
   std::string found;
   const auto back_of = [](PyFrameObject* frame) {
     return own(reinterpret_cast<PyObject*>(PyFrame_GetBack(frame)));
@@ -109,7 +108,7 @@ std::string running_module() {
     constexpr std::string_view package = "modules.";
     if (view(name).starts_with(package)) found = view(name).substr(package.size());
   }
-  return found.empty() ? std::string(flushing_for) : found;
+  return found;
 }
 
 using SharedSink = std::shared_ptr<Sink>;
@@ -235,17 +234,15 @@ void order_output() {
   replace_stream("stderr", "__stderr__", "backslashreplace");
 }
 
-py::object with_output_flushed(PyObject* returned, std::string_view module) {
+py::object with_output_flushed(PyObject* returned) {
   py::object result = own(returned);
   if (!written.load(std::memory_order_relaxed) && __fpending(stdout) == 0) return result;
-  flushing_for = module;
   if (result) {
     if (!flush_all()) result = py::object();
   } else {
     const py::error_scope raised;  // is still to be told
     if (!flush_all()) PyErr_Clear();
   }
-  flushing_for = {};
   return result;
 }
 

@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <memory>
-#include <string_view>
 
 #include "pyhost/options.hpp"
 #include "python.hpp"
@@ -17,7 +16,7 @@ void order_output();
 
 /// What a call into a module returned, with what it printed written out; null with Python's error set if that
 /// fails. Costs two tests if nothing is held back. The caller holds the GIL.
-py::object with_output_flushed(PyObject* returned, std::string_view module);
+py::object with_output_flushed(PyObject* returned);
 
 /// Writes out all that Python's and C's streams hold back, whatever a module has put in their place; tells
 /// stderr if that fails. The caller holds the GIL.

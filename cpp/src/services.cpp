@@ -139,7 +139,7 @@ thread_local const Services::Call* Services::Call::innermost = nullptr;
 /// What Python asks.
 class Services::Asked {
  public:
-  explicit Asked(PyObject* self) : services_(std::static_pointer_cast<Services>(owner_of(self))) {}
+  explicit Asked(PyObject* self) : services_(owner_of<Services>(self)) {}
 
   PyObject* call(const std::string& name, PyObject* positional, PyObject* named) {
     if (Call::levels() >= most_levels) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pyhost/error.hpp"
+#include "pyhost/event.hpp"
 
 namespace pyhost {
 
@@ -51,6 +52,10 @@ struct Options {
   /// before the caller does, on the caller's thread, without the GIL; several threads may call it at once.
   /// It cannot change the error; what it throws is dropped, and errors of what it runs itself are not told.
   std::function<void(const Error&)> on_error = {};
+
+  /// Sees what happens to modules and their runs, on the thread where it happens and without the GIL; several
+  /// threads may call it at once. What it throws is dropped, and events of what it runs itself are not told.
+  std::function<void(const Event&)> on_event = {};
 
   /// How long the end of the process waits for the threads and atexit handlers that modules left behind.
   std::chrono::milliseconds shutdown_timeout = std::chrono::seconds(5);

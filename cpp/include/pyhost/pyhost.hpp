@@ -4,6 +4,7 @@
 #include "pyhost/doctor.hpp"       // IWYU pragma: export
 #include "pyhost/environment.hpp"  // IWYU pragma: export
 #include "pyhost/error.hpp"        // IWYU pragma: export
+#include "pyhost/event.hpp"        // IWYU pragma: export
 #include "pyhost/host.hpp"         // IWYU pragma: export
 #include "pyhost/json.hpp"         // IWYU pragma: export
 #include "pyhost/module.hpp"       // IWYU pragma: export
