@@ -1,7 +1,8 @@
-"""What the README shows is what happens."""
+"""What the README and the pages in docs show is what happens."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -9,14 +10,29 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, clean_environment
 
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+README = ROOT / "README.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
 
 
-def blocks(language: str) -> list[str]:
-    found = [text for kind, text in BLOCKS if kind == language]
-    assert found, f"the README has no {language} block"
+def blocks(page: Path, language: str) -> list[str]:
+    found = [
+        text
+        for kind, text in re.findall(
+            r"^```(\w+)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL
+        )
+        if kind == language
+    ]
+    assert found, f"{page.name} has no {language} block"
     return found
+
+
+def write_modules(page: Path, folder: Path) -> None:
+    for text in blocks(page, "python"):
+        name = re.match(r"# (\S+\.py)\n", text)
+        assert name, "a python block begins with the name of its file"
+        file = folder / name[1]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
 
 
 def without_carets(text: str) -> str:
@@ -25,22 +41,20 @@ def without_carets(text: str) -> str:
 
 
 def test_the_cpp_example_is_the_consumer_that_is_built_and_run() -> None:
-    assert (ROOT / "tests" / "consumer" / "main.cpp").read_text() in blocks("cpp")
+    assert (ROOT / "tests" / "consumer" / "main.cpp").read_text() in blocks(README, "cpp")
 
 
 def test_the_cmake_example_is_the_consumers() -> None:
-    assert blocks("cmake")[0] in (ROOT / "tests" / "consumer" / "CMakeLists.txt").read_text()
+    assert (
+        blocks(README, "cmake")[0] in (ROOT / "tests" / "consumer" / "CMakeLists.txt").read_text()
+    )
 
 
-def test_every_console_block_prints_what_it_shows(program: str, tmp_path: Path) -> None:
-    for text in blocks("python"):
-        name = re.match(r"# (\S+\.py)\n", text)
-        assert name, "a python block begins with the name of its file"
-        file = tmp_path / name[1]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+@pytest.mark.parametrize("page", [README, *DOCS], ids=lambda page: page.stem)
+def test_every_console_block_prints_what_it_shows(page: Path, program: str, tmp_path: Path) -> None:
+    write_modules(page, tmp_path)
     ran = 0
-    for block in blocks("console"):
+    for block in blocks(page, "console"):
         for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
             if command.startswith("./dev") and not command.startswith("./dev run"):
                 continue  # that is what runs this test
@@ -53,17 +67,30 @@ def test_every_console_block_prints_what_it_shows(program: str, tmp_path: Path) 
                 shown
             ), command
             ran += 1
-    assert ran >= 4
+    assert ran >= (4 if page == README else 1)
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
+def test_a_page_s_cpp_example_is_built_and_prints_what_it_shows(page: Path, tmp_path: Path) -> None:
+    source = ROOT / "tests" / "docs" / f"{page.stem}.cpp"
+    assert source.read_text() == blocks(page, "cpp")[0]
+    write_modules(page, tmp_path)
+    program = Path(os.environ["PYHOST_BUILD"], "tests", f"docs_{page.stem}")
+    done = subprocess.run(
+        [program], cwd=tmp_path, capture_output=True, text=True, env=clean_environment()
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == blocks(page, "text")[0]
 
 
 def test_it_is_short_and_its_first_code_comes_early() -> None:
-    lines = README.splitlines()
+    lines = README.read_text().splitlines()
     assert len(lines) <= 130
     assert any(line.startswith("```") for line in lines[:10])
 
 
 def test_every_file_it_names_exists() -> None:
-    for name in re.findall(r"`((?:cpp|tests|python_modules)/[\w./]*)`", README):
+    for name in re.findall(r"`((?:cpp|tests|python_modules)/[\w./]*)`", README.read_text()):
         assert (ROOT / name).exists(), name
 
 

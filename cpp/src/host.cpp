@@ -15,6 +15,7 @@
 #include "handle_data.hpp"
 #include "hint.hpp"
 #include "interpreter.hpp"
+#include "logging.hpp"
 #include "module_name.hpp"
 #include "module_path.hpp"
 #include "output.hpp"
@@ -89,13 +90,15 @@ struct Host::Data {
   OnlyHost only = {};
   detail::ModulePaths paths;
   std::shared_ptr<detail::HostLife> life = std::make_shared<detail::HostLife>();
-  // Converts by what its host's modules convert by, for as long as either is used.
-  std::shared_ptr<detail::Services> services = std::make_shared<detail::Services>(
-      std::shared_ptr<detail::Conversions>(life, &life->conversions));
+  std::shared_ptr<detail::Services> services = std::make_shared<detail::Services>(conversions());
   std::unique_ptr<detail::Namespace> modules = {};
   Loaded loaded = {};
   std::unique_ptr<detail::Redirection> redirection = {};
+  std::unique_ptr<detail::Logging> logging = {};
   Environment environment = {};
+
+  // For rooms that convert by what the modules convert by, and may outlive the host.
+  std::shared_ptr<detail::Conversions> conversions() const { return {life, &life->conversions}; }
 
   std::shared_ptr<detail::ModuleData> import(const std::string& name, const CurrentRun& run);
 };
@@ -110,6 +113,9 @@ Host::Host(Options options) : data_(std::make_unique<Data>()) {
   detail::keep_baseline();
   data_->modules = std::make_unique<detail::Namespace>(data_->paths);
   if (options.on_output) data_->redirection = std::make_unique<detail::Redirection>(options.on_output);
+  if (options.on_log) {
+    data_->logging = std::make_unique<detail::Logging>(options, data_->conversions());
+  }
 }
 
 Host::~Host() {
@@ -121,6 +127,7 @@ Host::~Host() {
     data_->loaded.clear();
     data_->life->conversions.clear();
     data_->modules->remove();
+    if (data_->logging) data_->logging->leave_python();
     detail::flush_output();
   } catch (const Error&) {
     // The process is ending: what could be flushed was flushed by then.
@@ -269,6 +276,12 @@ void Host::provide(std::string_view name, Service service, std::string doc) {
 bool Host::withdraw(std::string_view name) { return data_->services->withdraw(name); }
 
 std::string Host::stubs() const { return data_->services->stubs(); }
+
+bool Host::flush_logs(std::chrono::milliseconds patience) {
+  return !data_->logging || data_->logging->flush(patience);
+}
+
+std::uint64_t Host::dropped_logs() const { return data_->logging ? data_->logging->dropped() : 0; }
 
 std::filesystem::path Host::python_modules() { return detail::python_modules(); }
 

@@ -1,6 +1,9 @@
 // Module and Instance: create and run.
 #include "pyhost/module.hpp"
 
+#include <functional>
+
+#include "buffers.hpp"
 #include "contract.hpp"
 #include "convert.hpp"
 #include "current_run.hpp"
@@ -61,8 +64,26 @@ auto convert_for(const std::string& module, Conversion convert) {
 }
 
 template <class State>
+struct WithBuffers {
+  const State& state;
+  const Buffers& buffers;
+};
+
+template <class State>
+py::object to_dict(Conversions& conversions, const State& state) {
+  return conversions.to_python(state);
+}
+
+template <class State>
+py::object to_dict(Conversions& conversions, const WithBuffers<State>& both) {
+  py::object dict = conversions.to_python(both.state);
+  put_buffers(dict.ptr(), both.buffers);
+  return dict;
+}
+
+template <class State>
 py::object create_object(const ModuleData& module, const State& state) {
-  const py::object dict = convert_for(module.name, [&] { return module.host->conversions.to_python(state); });
+  const py::object dict = convert_for(module.name, [&] { return to_dict(module.host->conversions, state); });
   py::object object = with_output_flushed(PyObject_CallOneArg(module.create.ptr(), dict.ptr()));
   if (!object) throw_from_create(module);
   return object;
@@ -90,7 +111,8 @@ auto call_run(const InstanceData& instance, Convert convert) {
   const py::object result =
       with_output_flushed(PyObject_CallMethodNoArgs(instance.object.ptr(), module.run_name.ptr()));
   if (!result) throw_from_run(instance);
-  return convert_for(module.name, [&] { return (module.host->conversions.*convert)(result.ptr()); });
+  return convert_for(module.name,
+                     [&] { return std::invoke(convert, module.host->conversions, result.ptr()); });
 }
 
 // The caller holds the GIL. A run is the last part of a whole, so its end is the whole's.
@@ -140,6 +162,18 @@ Instance Module::create_from_text(std::string_view state) const {
   return Instance(detail::telling(*data_->host, [&] { return detail::create_instance(data_, state); }));
 }
 
+Instance Module::create(const Json& state, const Buffers& buffers) const {
+  return Instance(detail::telling(*data_->host, [&] {
+    return detail::create_instance(data_, detail::WithBuffers<Json>{state, buffers});
+  }));
+}
+
+Instance Module::create_from_text(std::string_view state, const Buffers& buffers) const {
+  return Instance(detail::telling(*data_->host, [&] {
+    return detail::create_instance(data_, detail::WithBuffers<std::string_view>{state, buffers});
+  }));
+}
+
 Json Instance::run() const& {
   return detail::telling(*data_->module->host,
                          [&] { return detail::run_instance(*data_, &detail::Conversions::to_json); });
@@ -160,6 +194,11 @@ std::string Instance::run_text() && {
   const std::shared_ptr<detail::HostLife> host = data_->module->host;
   return detail::telling(
       *host, [&] { return detail::run_temporary(std::move(data_), &detail::Conversions::to_text); });
+}
+
+Buffer Instance::run_buffer() const {
+  const auto convert = [](detail::Conversions&, PyObject* result) { return detail::buffer_from(result); };
+  return detail::telling(*data_->module->host, [&] { return detail::run_instance(*data_, convert); });
 }
 
 }  // namespace pyhost

@@ -17,7 +17,8 @@ void add_to_python_side(PyMethodDef& function, std::shared_ptr<void> owner = nul
 /// What a function was added with, by the `self` that it is called with.
 template <class T>
 std::shared_ptr<T> owner_of(PyObject* self) {
-  return std::static_pointer_cast<T>(*static_cast<std::shared_ptr<void>*>(PyCapsule_GetPointer(self, nullptr)));
+  return std::static_pointer_cast<T>(
+      *static_cast<std::shared_ptr<void>*>(PyCapsule_GetPointer(self, nullptr)));
 }
 
 }  // namespace pyhost::detail

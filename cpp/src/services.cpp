@@ -123,7 +123,8 @@ class Services::Call {
   /// How many of the calls that run are around this very place.
   static int around_here(const Provided* provided) {
     int count = 0;
-    for (const Call* at = innermost; at != nullptr; at = at->around_) count += at->provided_.get() == provided;
+    for (const Call* at = innermost; at != nullptr; at = at->around_)
+      count += at->provided_.get() == provided;
     return count;
   }
 

@@ -28,8 +28,8 @@ Thrown* content_of(PyObject* capsule) {
 
 bool keep_thrown(PyObject* exception, std::exception_ptr thrown) {
   auto content = std::make_unique<Thrown>(Thrown{std::move(thrown), exception});
-  const py::object capsule = own(
-      PyCapsule_New(content.get(), capsule_name, [](PyObject* dying) { delete content_of(dying); }));
+  const py::object capsule =
+      own(PyCapsule_New(content.get(), capsule_name, [](PyObject* dying) { delete content_of(dying); }));
   if (!capsule) return false;
   static_cast<void>(content.release());
   return PyObject_SetAttrString(exception, attribute, capsule.ptr()) == 0;

@@ -28,8 +28,10 @@ __all__ = ["Factory", "HostClosed", "Module", "ServiceError", "ServiceNotFound",
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        from importlib import import_module
+    from importlib import import_module
 
+    if name == "services":
+        return import_module("pyhost.services")
+    if name in _HOMES:
         return getattr(import_module(f"pyhost.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,9 @@ class ServiceError(Exception):
         what = f"{self.type}: {self.message}" if self.type else self.message
         return f"service '{self.service}': {what}"
 
-    def __reduce__(self) -> tuple[Any, ...]:  # without the C++ exception, which no other process has
+    def __reduce__(
+        self,
+    ) -> tuple[Any, ...]:  # without the C++ exception, which no other process has
         return type(self), (self.service, self.type, self.message, self.kind)
 
 

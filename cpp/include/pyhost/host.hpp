@@ -1,6 +1,8 @@
 // The front door: a host embeds CPython, loads modules and runs them.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -46,7 +48,8 @@ class Host {
 
   /// Lets modules call `services.<name>(…)`, imported by `from pyhost import services`, from now on; in the
   /// place of an earlier service of the name, for which it waits as withdraw() does. The name is one
-  /// identifier that begins with a letter; the doc is shown in Python's help and in stubs(). Throws InvalidName.
+  /// identifier that begins with a letter; the doc is shown in Python's help and in stubs(). Throws
+  /// InvalidName.
   void provide(std::string_view name, Service service, std::string doc = {});
 
   /// Takes a service back; false if there is none of this name. Once it returns, no other thread is in a call
@@ -55,6 +58,13 @@ class Host {
 
   /// What is provided now as the stub file pyhost/services.pyi, for type checkers and editors.
   std::string stubs() const;
+
+  /// Waits until Options::on_log has had all that was logged so far, but no longer than that; says whether it
+  /// has.
+  bool flush_logs(std::chrono::milliseconds patience = std::chrono::seconds(1));
+
+  /// How many log records were dropped in all, because on_log was too slow.
+  std::uint64_t dropped_logs() const;
 
   /// The Python that runs the modules.
   const Environment& environment() const noexcept;

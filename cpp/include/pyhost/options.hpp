@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <string_view>
@@ -9,6 +10,7 @@
 
 #include "pyhost/error.hpp"
 #include "pyhost/event.hpp"
+#include "pyhost/log.hpp"
 
 namespace pyhost {
 
@@ -56,6 +58,17 @@ struct Options {
   /// Sees what happens to modules and their runs, on the thread where it happens and without the GIL; several
   /// threads may call it at once. What it throws is dropped, and events of what it runs itself are not told.
   std::function<void(const Event&)> on_event = {};
+
+  /// Gets what modules log by Python's `logging`, one record after the other, on a thread of its own and
+  /// without the GIL; what it throws is dropped. Modules never wait for it: there is room for `log_queue`
+  /// records, and what comes while that is full is dropped and counted. ~Host waits until it has had all, but
+  /// no longer than `shutdown_timeout`. Without it, `logging` does what it does under `python3`.
+  std::function<void(const LogRecord&)> on_log = {};
+
+  /// From which level on; it stands in for the level of Python's root logger. Levels that modules set on
+  /// other loggers hold.
+  LogLevel log_level = LogLevel::Warning;
+  std::size_t log_queue = 10'000;
 
   /// How long the end of the process waits for the threads and atexit handlers that modules left behind.
   std::chrono::milliseconds shutdown_timeout = std::chrono::seconds(5);

@@ -28,6 +28,7 @@ struct Arguments {
   std::string state = "{}";
   std::vector<std::string> parameters;
   HostArguments host;
+  LogArguments log;
   std::string output;
   bool json = false;
   bool verbose = false;
@@ -136,6 +137,7 @@ int run(const Arguments& arguments) {
   try {
     Options options = options_from(arguments.host);
     options.interruptible = true;
+    set_log(options, arguments.log);
     host.emplace(std::move(options));
     say_environment(host->environment(), arguments);
     const std::string result = host->run_text(arguments.name, state);
@@ -147,6 +149,7 @@ int run(const Arguments& arguments) {
     }
     return ok;
   } catch (const Error& error) {
+    if (host) host->flush_logs();  // what led to it stands before it
     if (arguments.json) {
       const auto shown = Json::error_handler_t::replace;
       output.write_line("{\"name\":" + Json(arguments.name).dump(-1, ' ', false, shown) +
@@ -179,6 +182,7 @@ void add_run(CLI::App& program, int& code) {
       ->add_option("-p,--param", arguments->parameters, "key=value added to the state; JSON, else a string")
       ->allow_extra_args(false);
   add_host_arguments(*command, arguments->host);
+  add_log_arguments(*command, arguments->log);
   command->add_option("-o,--output", arguments->output, "Write the result to this file")
       ->envname("PYHOST_OUTPUT");
   command
