@@ -38,6 +38,14 @@ TEST_CASE("a module calls a service by a dict, by keyword arguments or by nothin
   CHECK(evaluated(host, "seven() + pyhost.services.seven()", "from pyhost.services import seven") == 14);
 }
 
+TEST_CASE("a service may have any name that a module may") {
+  Host host(over_fixtures());
+  for (const char* name : {"sys", "Any", "Service", "HostClosed", "print", "match"}) {
+    host.provide(name, [=](const Json&) -> Json { return name; });
+    CHECK(evaluated(host, std::string("services.") + name + "()") == name);
+  }
+}
+
 TEST_CASE("other arguments of a service are a TypeError that says what it takes") {
   Host host(over_fixtures());
   host.provide("echo", echo);

@@ -4,39 +4,43 @@ A service takes one dict or keyword arguments, and gives any JSON value. A test 
 place: `monkeypatch.setattr("pyhost.services.quote", lambda symbol: 1.5, raising=False)`.
 """
 
-import sys
-from types import ModuleType
-from typing import Any
+# By other names than a service may have.
+import sys as _sys
+from types import ModuleType as _ModuleType
+from typing import Any as _Any
+
+from pyhost.errors import HostClosed as _HostClosed
 
 
-class Service:
+class _Service:
     """One service. It asks the host that is open when it is called."""
 
     def __init__(self, name: str, doc: str) -> None:
         self.__name__ = self.__qualname__ = name
         self.__doc__ = doc or None
 
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
+    def __call__(self, *arguments: _Any, **named: _Any) -> _Any:
         return _host(self.__name__).call_service(self.__name__, arguments, named)
 
     def __repr__(self) -> str:
         return f"<service {self.__name__!r} of the host>"
 
 
-def __getattr__(name: str) -> Service:
+def __getattr__(name: str) -> _Service:
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return Service(name, _host(name).service_doc(name))
+    try:
+        return _Service(name, _host(name).service_doc(name))
+    except _HostClosed:
+        return _Service(name, "")  # which says so when it is called
 
 
 def __dir__() -> list[str]:
     return list(_host("").service_names())
 
 
-def _host(service: str) -> ModuleType:
-    host = sys.modules.get("_pyhost")  # the builtin module of a host
+def _host(service: str) -> _ModuleType:
+    host = _sys.modules.get("_pyhost")  # the builtin module of a host
     if host is None:
-        from pyhost.errors import HostClosed
-
-        raise HostClosed(service, "", "there is no host in this process")
+        raise _HostClosed(service, "", "there is no host in this process")
     return host
