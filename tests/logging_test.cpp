@@ -2,6 +2,7 @@
 
 #include <future>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "support.hpp"
@@ -173,7 +174,10 @@ TEST_CASE("the end of a host waits for its sink, but not for ever") {
   int given = 0;
   {
     Options options = over_fixtures();
-    options.on_log = [&](const LogRecord&) { ++given; };
+    options.on_log = [&](const LogRecord&) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      ++given;
+    };
     Host(options).run("logs", {{"times", 100}});
   }
   CHECK(given == 100);
