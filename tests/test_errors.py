@@ -66,6 +66,7 @@ GOOD = {
     "keeps_its_state", "leaves_a_file_open", "prints", "returns_state", "wins",
     "writes_to_a_broken_pipe", "waits", "runs_cpython_tests",
     "counts_in_its_thread", "counts_its_objects", "shows_its_state", "__init__",
+    "asks_in_create", "asks_in_import", "logs", "looks_at_a_buffer",
 }  # fmt: skip
 STATES = {"raises_in_run": '{"what": "exit"}', "has_on_error": '{"then": "raise"}'}
 NAMES = {"writes_7_pm": "7_pm.py", "no_such_module": "retruns_state"}  # files that are no modules'
