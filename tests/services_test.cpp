@@ -94,7 +94,10 @@ TEST_CASE("what a service throws is a ServiceError for the module") {
 }
 
 TEST_CASE("what a service throws and no module catches is the same C++ exception again") {
-  Host host(over_fixtures());
+  std::vector<std::string> told;
+  Options options = over_fixtures();
+  options.on_error = [&](const Error& error) { told.push_back(error.exception().type); };
+  Host host(options);
   host.provide("quote", [](const Json&) -> Json { throw NoMarket(7); });
   const auto code_of = [](const auto& action) {
     try {
@@ -110,6 +113,7 @@ TEST_CASE("what a service throws and no module catches is the same C++ exception
   CHECK(code_of([&] {
           evaluated(host, "1", "try:\n    services.quote()\nexcept pyhost.ServiceError as e:\n    raise\n");
         }) == 7);
+  CHECK(told == std::vector<std::string>(4, "pyhost.errors.ServiceError"));
 }
 
 TEST_CASE("what a module raises because of a service is the module's own error") {

@@ -85,14 +85,17 @@ std::string call_on_error(const ModuleData& module, PyObject* raised) {
   return note;
 }
 
-// Throws what create or run raised, after the module's on_error has seen it; what came from C++, as it was.
+// Throws what create or run raised, after the module's on_error has seen it.
 [[noreturn]] void throw_module_raised(Phase phase, const ModuleData& module, const py::object& raised) {
   std::string note = call_on_error(module, raised.ptr());
-  throw_again(raised.ptr());
   PythonException exception = describe(raised.ptr());
   if (!note.empty()) exception.notes.push_back(std::move(note));
-  throw_raised(ErrorKind::ModuleRaised, phase, module.name, "module '" + module.name + "' raised ",
-               std::move(exception));
+  try {
+    throw_raised(ErrorKind::ModuleRaised, phase, module.name, "module '" + module.name + "' raised ",
+                 std::move(exception));
+  } catch (const Error& error) {
+    throw_over(thrown_of(raised.ptr()), error);
+  }
 }
 
 [[noreturn]] void throw_from_call(Phase phase, const ModuleData& module, const py::object& raised,

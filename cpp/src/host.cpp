@@ -120,11 +120,11 @@ Host::Host(Options options) : data_(std::make_unique<Data>()) {
 
 Host::~Host() {
   try {
-    data_->services->close();  // waits for who is in one
     const Enter enter;
     data_->redirection.reset();  // which may call the application back for the last time
     data_->life->open = false;
     data_->loaded.clear();
+    data_->services->close();  // waits for who is in one
     data_->life->conversions.clear();
     data_->modules->remove();
     if (data_->logging) data_->logging->leave_python();
@@ -183,7 +183,6 @@ std::string missing_module(const PythonException& raised) {
 // it names the module or one of its parents, and nothing but the import machinery had run by then.
 [[noreturn]] void throw_not_imported(const std::string& name, const detail::ModulePaths& paths) {
   const py::object taken = detail::take_raised();
-  detail::throw_again(taken.ptr());
   PythonException raised = detail::describe(taken.ptr());
   const std::string& missing = raised.import_name;
   const bool not_found = raised.type == "ModuleNotFoundError" && !missing.empty();
@@ -193,12 +192,14 @@ std::string missing_module(const PythonException& raised) {
 
   const std::string another = missing_module(raised);
   const std::string hint = another.empty() ? detail::hint_for(raised) : close_names_hint(another, paths);
-  throw Error({.kind = ErrorKind::ImportFailed,
-               .phase = Phase::Import,
-               .module = name,
-               .message = "module '" + name + "' could not be imported: " + detail::one_line(raised),
-               .hint = hint,
-               .exception = std::move(raised)});
+  detail::throw_over(
+      detail::thrown_of(taken.ptr()),
+      Error({.kind = ErrorKind::ImportFailed,
+             .phase = Phase::Import,
+             .module = name,
+             .message = "module '" + name + "' could not be imported: " + detail::one_line(raised),
+             .hint = hint,
+             .exception = std::move(raised)}));
 }
 
 }  // namespace

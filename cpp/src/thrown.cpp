@@ -20,6 +20,12 @@ struct Thrown {
   PyObject* stands_for_it;  // borrowed: it is what keeps this
 };
 
+// An Error for all who watch what happens; whoever called gets the reason itself.
+struct ErrorOverThrown : Error {
+  ErrorOverThrown(const Error& error, std::exception_ptr thrown) : Error(error), reason(std::move(thrown)) {}
+  std::exception_ptr reason;
+};
+
 Thrown* content_of(PyObject* capsule) {
   return static_cast<Thrown*>(PyCapsule_GetPointer(capsule, capsule_name));
 }
@@ -35,15 +41,24 @@ bool keep_thrown(PyObject* exception, std::exception_ptr thrown) {
   return PyObject_SetAttrString(exception, attribute, capsule.ptr()) == 0;
 }
 
-void throw_again(PyObject* exception) {
-  if (exception == nullptr || PyExceptionInstance_Check(exception) == 0) return;
+std::exception_ptr thrown_of(PyObject* exception) {
+  if (exception == nullptr || PyExceptionInstance_Check(exception) == 0) return nullptr;
   PyObject* const dict = reinterpret_cast<PyBaseExceptionObject*>(exception)->dict;
   PyObject* const capsule =
       dict != nullptr && PyDict_Check(dict) ? PyDict_GetItemString(dict, attribute) : nullptr;
-  if (capsule == nullptr || PyCapsule_IsValid(capsule, capsule_name) == 0) return;
+  if (capsule == nullptr || PyCapsule_IsValid(capsule, capsule_name) == 0) return nullptr;
   // A copy of the attribute in another exception says nothing about that one.
-  if (content_of(capsule)->stands_for_it != exception) return;
-  std::rethrow_exception(content_of(capsule)->exception);
+  const Thrown* const content = content_of(capsule);
+  return content->stands_for_it == exception ? content->exception : nullptr;
+}
+
+void throw_over(std::exception_ptr thrown, const Error& error) {
+  if (thrown) throw ErrorOverThrown(error, std::move(thrown));
+  throw error;
+}
+
+void throw_reason_of(const Error& error) {
+  if (const auto* over = dynamic_cast<const ErrorOverThrown*>(&error)) std::rethrow_exception(over->reason);
 }
 
 std::string type_of_handled() {
