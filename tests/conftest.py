@@ -21,6 +21,8 @@ HIDING = (
     "VIRTUAL_ENV",
     "PYHOST_MODULE_PATH",
     "PYHOST_VENV",
+    "PYHOST_LOG_LEVEL",
+    "PYHOST_LOG_FORMAT",
 )
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -3,6 +3,7 @@
 
 #include "output.hpp"
 #include "source.hpp"
+#include "thrown.hpp"
 
 namespace pyhost::detail {
 
@@ -89,8 +90,12 @@ std::string call_on_error(const ModuleData& module, PyObject* raised) {
   std::string note = call_on_error(module, raised.ptr());
   PythonException exception = describe(raised.ptr());
   if (!note.empty()) exception.notes.push_back(std::move(note));
-  throw_raised(ErrorKind::ModuleRaised, phase, module.name, "module '" + module.name + "' raised ",
-               std::move(exception));
+  try {
+    throw_raised(ErrorKind::ModuleRaised, phase, module.name, "module '" + module.name + "' raised ",
+                 std::move(exception));
+  } catch (const Error& error) {
+    throw_over(thrown_of(raised.ptr()), error);
+  }
 }
 
 [[noreturn]] void throw_from_call(Phase phase, const ModuleData& module, const py::object& raised,

@@ -29,6 +29,9 @@ class Conversions {
   /// A fresh dict from JSON text (RFC 8259 in UTF-8), read exactly. Throws InvalidState with line and column.
   py::object to_python(std::string_view state);
 
+  /// Any value. Throws as the others do.
+  py::object value_to_python(const Json& value);
+
   /// A Json of its own from a Python value. Throws InvalidResult with the pointer of what has no exact
   /// form in JSON, or not in Json: an integer beyond 64 bits.
   Json to_json(PyObject* result);

@@ -13,6 +13,7 @@
 #include "convert.hpp"
 #include "enter.hpp"
 #include "python.hpp"
+#include "thrown.hpp"
 #include "watchers.hpp"
 
 namespace pyhost::detail {
@@ -49,13 +50,15 @@ struct HostLife {
   [[noreturn]] static void throw_closed(std::string_view module);
 };
 
-/// Does the action; an error of it is told to the host's on_error before it goes on to the caller.
+/// Does the action; an error of it is told to the host's on_error before it goes on to the caller, or the
+/// C++ exception that is its reason.
 template <class Action>
 auto telling(const HostLife& host, Action action) {
   try {
     return action();
   } catch (const Error& error) {
     host.tell(error);
+    throw_reason_of(error);
     throw;
   }
 }

@@ -18,12 +18,15 @@
 #include "hint.hpp"
 #include "interpreter.hpp"
 #include "life_cycle.hpp"
+#include "logging.hpp"
 #include "module_name.hpp"
 #include "module_path.hpp"
 #include "output.hpp"
 #include "pyhost/error.hpp"
+#include "services.hpp"
 #include "stopping.hpp"
 #include "survey.hpp"
+#include "thrown.hpp"
 #include "watchers.hpp"
 
 namespace pyhost {
@@ -120,11 +123,16 @@ struct Host::Data {
   OnlyHost only = {};
   detail::ModulePaths paths;
   std::shared_ptr<detail::HostLife> life = std::make_shared<detail::HostLife>();
+  std::shared_ptr<detail::Services> services = std::make_shared<detail::Services>(conversions());
   std::unique_ptr<detail::Namespace> modules = {};
   Loaded loaded = {};
   std::recursive_mutex loading = {};  // held during an on_load, which may load others
   std::unique_ptr<detail::Redirection> redirection = {};
+  std::unique_ptr<detail::Logging> logging = {};
   Environment environment = {};
+
+  // For rooms that convert by what the modules convert by, and may outlive the host.
+  std::shared_ptr<detail::Conversions> conversions() const { return {life, &life->conversions}; }
 
   std::shared_ptr<detail::ModuleData> import(const std::string& name, const CurrentRun& run);
   void load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module);
@@ -138,10 +146,14 @@ Host::Host(Options options) : data_(std::make_unique<Data>()) {
   data_->environment = detail::start_interpreter(options, data_->paths);
   const Enter enter;
   detail::prepare_stopping();
+  detail::Services::add_to_python(data_->services);
   detail::keep_baseline();
   detail::offer_connections(options, data_->life->watchers, data_->life->conversions);
   data_->modules = std::make_unique<detail::Namespace>(data_->paths);
   if (options.on_output) data_->redirection = std::make_unique<detail::Redirection>(options.on_output);
+  if (options.on_log) {
+    data_->logging = std::make_unique<detail::Logging>(options, data_->conversions());
+  }
 }
 
 Host::~Host() {
@@ -153,8 +165,10 @@ Host::~Host() {
     data_->redirection.reset();  // which may call the application back for the last time
     data_->life->open = false;
     detail::close_connections();
+    data_->services->close();  // waits for who is in one
     data_->life->conversions.clear();
     data_->modules->remove();
+    if (data_->logging) data_->logging->leave_python();
     detail::flush_output();
   } catch (const Error&) {
     // The process is ending: what could be flushed was flushed by then.
@@ -209,7 +223,8 @@ std::string missing_module(const PythonException& raised) {
 // Not found and broken look alike: a ModuleNotFoundError means that the module itself is missing only if
 // it names the module or one of its parents, and nothing but the import machinery had run by then.
 [[noreturn]] void throw_not_imported(const std::string& name, const detail::ModulePaths& paths) {
-  PythonException raised = detail::take_exception();
+  const py::object taken = detail::take_raised();
+  PythonException raised = detail::describe(taken.ptr());
   const std::string& missing = raised.import_name;
   const bool not_found = raised.type == "ModuleNotFoundError" && !missing.empty();
   const bool ours = not_found && ("modules." + name + ".").starts_with(missing + ".");
@@ -218,12 +233,14 @@ std::string missing_module(const PythonException& raised) {
 
   const std::string another = missing_module(raised);
   const std::string hint = another.empty() ? detail::hint_for(raised) : close_names_hint(another, paths);
-  throw Error({.kind = ErrorKind::ImportFailed,
-               .phase = Phase::Import,
-               .module = name,
-               .message = "module '" + name + "' could not be imported: " + detail::one_line(raised),
-               .hint = hint,
-               .exception = std::move(raised)});
+  detail::throw_over(
+      detail::thrown_of(taken.ptr()),
+      Error({.kind = ErrorKind::ImportFailed,
+             .phase = Phase::Import,
+             .module = name,
+             .message = "module '" + name + "' could not be imported: " + detail::one_line(raised),
+             .hint = hint,
+             .exception = std::move(raised)}));
 }
 
 }  // namespace
@@ -350,6 +367,20 @@ Survey Host::survey(const std::vector<std::string>& names, Look look) {
   if (!surveyed.missing.empty()) throw_not_found(surveyed.missing.front(), data_->paths);
   return std::move(surveyed.survey);
 }
+
+void Host::provide(std::string_view name, Service service, std::string doc) {
+  data_->services->provide(name, std::move(service), std::move(doc));
+}
+
+bool Host::withdraw(std::string_view name) { return data_->services->withdraw(name); }
+
+std::string Host::stubs() const { return data_->services->stubs(); }
+
+bool Host::flush_logs(std::chrono::milliseconds patience) {
+  return !data_->logging || data_->logging->flush(patience);
+}
+
+std::uint64_t Host::dropped_logs() const { return data_->logging ? data_->logging->dropped() : 0; }
 
 std::filesystem::path Host::python_modules() { return detail::python_modules(); }
 

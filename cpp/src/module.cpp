@@ -1,6 +1,9 @@
 // Module and Instance: create, run and close.
 #include "pyhost/module.hpp"
 
+#include <functional>
+
+#include "buffers.hpp"
 #include "convert.hpp"
 #include "current_run.hpp"
 #include "handle_data.hpp"
@@ -18,6 +21,24 @@ namespace detail {
 namespace {
 
 template <class State>
+struct WithBuffers {
+  const State& state;
+  const Buffers& buffers;
+};
+
+template <class State>
+py::object to_dict(Conversions& conversions, const State& state) {
+  return conversions.to_python(state);
+}
+
+template <class State>
+py::object to_dict(Conversions& conversions, const WithBuffers<State>& both) {
+  py::object dict = conversions.to_python(both.state);
+  put_buffers(dict.ptr(), both.buffers);
+  return dict;
+}
+
+template <class State>
 std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>& module, const State& state) {
   const Enter enter;
   module->must_be_loaded();
@@ -25,7 +46,7 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
   const CurrentRun run(module->name);
   const auto begun = host.watchers.begin();
   return telling_failure(host.watchers, module->name, [&] {
-    py::object dict = convert_for(module->name, [&] { return host.conversions.to_python(state); });
+    py::object dict = convert_for(module->name, [&] { return to_dict(host.conversions, state); });
     py::object object = call_create(run, *module, dict);
     const auto created = std::allocate_shared<InstanceData>(SpareAllocator<InstanceData>(), module,
                                                             std::move(object), std::move(dict));
@@ -50,7 +71,8 @@ auto run_inside(InstanceData& instance, Convert convert, const RunOptions* optio
     host.watchers.tell({Moment::RunStarted, module.name, run.id(), begun});
     const GivesUp closing(run, gives_up ? &instance : nullptr);
     const py::object returned = result_of_run(run, instance);
-    auto result = convert_for(module.name, [&] { return (host.conversions.*convert)(returned.ptr()); });
+    auto result =
+        convert_for(module.name, [&] { return std::invoke(convert, host.conversions, returned.ptr()); });
     if (gives_up) close_instance(instance, &run);
     host.watchers.tell({Moment::Ending, module.name, run.id(), begun});
     host.watchers.tell({Moment::RunEnded, module.name, run.id(), begun});
@@ -111,6 +133,18 @@ Instance Module::create_from_text(std::string_view state) const {
   return Instance(detail::telling(*data_->host, [&] { return detail::create_instance(data_, state); }));
 }
 
+Instance Module::create(const Json& state, const Buffers& buffers) const {
+  return Instance(detail::telling(*data_->host, [&] {
+    return detail::create_instance(data_, detail::WithBuffers<Json>{state, buffers});
+  }));
+}
+
+Instance Module::create_from_text(std::string_view state, const Buffers& buffers) const {
+  return Instance(detail::telling(*data_->host, [&] {
+    return detail::create_instance(data_, detail::WithBuffers<std::string_view>{state, buffers});
+  }));
+}
+
 Json Instance::run() const& { return detail::run_instance(*data_, &Conversions::to_json, nullptr); }
 
 Json Instance::run() && { return detail::run_temporary(std::move(data_), &Conversions::to_json, nullptr); }
@@ -149,6 +183,11 @@ void Instance::close() {
     data_->must_be_open();
     detail::close_instance(*data_, nullptr);
   });
+}
+
+Buffer Instance::run_buffer() const {
+  const auto convert = [](Conversions&, PyObject* result) { return detail::buffer_from(result); };
+  return detail::run_instance(*data_, convert, nullptr);
 }
 
 }  // namespace pyhost

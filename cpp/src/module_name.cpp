@@ -32,7 +32,9 @@ std::string_view problem_of_part(std::string_view part) {
   return {};
 }
 
-std::string_view problem_of(std::string_view name) {
+}  // namespace
+
+std::string_view problem_of_name(std::string_view name) {
   if (name.empty()) return "it is empty";
   if (name.size() > longest_name) return "it is longer than 255 characters";
   if (!std::ranges::all_of(name, [](char c) { return is_letter(c) || is_digit(c) || c == '.'; })) {
@@ -47,6 +49,8 @@ std::string_view problem_of(std::string_view name) {
   }
   return {};
 }
+
+namespace {
 
 // Edits of one character (insert, delete, replace) between two short texts: Wagner and Fischer, 1974.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -84,7 +88,7 @@ std::string quoted_name(std::string_view name) {
 }
 
 void check_module_name(std::string_view name) {
-  const std::string_view problem = problem_of(name);
+  const std::string_view problem = problem_of_name(name);
   if (problem.empty()) return;
   std::string hint;
   if (name.ends_with(".py")) hint = "give the module's name without .py";

@@ -11,6 +11,9 @@ namespace pyhost::detail {
 /// keyword or a dunder, 255 characters at most.
 void check_module_name(std::string_view name);
 
+/// Why it is none; empty if it is one.
+std::string_view problem_of_name(std::string_view name);
+
 /// Up to three of the names that differ from this one by little, the closest first.
 std::vector<std::string> close_names(std::string_view name, const std::vector<std::string>& names);
 

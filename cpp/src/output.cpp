@@ -90,7 +90,8 @@ void replace_stream(const char* name, const char* dunder, const char* errors) {
   PySys_SetObject(dunder, text.ptr());
 }
 
-// The module that this thread runs; on a thread of a module's own, the one whose function is the outermost.
+}  // namespace
+
 std::string running_module() {
   if (const CurrentRun* run = CurrentRun::here()) return std::string(run->module());
   std::string found;
@@ -106,6 +107,8 @@ std::string running_module() {
   }
   return found;
 }
+
+namespace {
 
 using SharedSink = std::shared_ptr<Sink>;
 

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "pyhost/options.hpp"
@@ -37,6 +38,10 @@ inline py::object with_output_flushed(PyObject* returned) {
 /// Writes out all that Python's and C's streams hold back, whatever a module has put in their place; tells
 /// stderr if that fails. The caller holds the GIL.
 void flush_output() noexcept;
+
+/// The module that this thread runs; on a thread of a module's own, the one whose function is the outermost.
+/// The caller holds the GIL.
+std::string running_module();
 
 /// Gives what Python code writes to a function, for as long as it lives. The caller holds the GIL.
 class Redirection {

@@ -19,6 +19,17 @@ py::object raised_now() {
 
 }  // namespace
 
+void throw_for(const std::string& module, const Error& error) {
+  throw Error({.kind = error.kind(),
+               .phase = error.phase(),
+               .module = module,
+               .message = "module '" + module + "': " + error.message(),
+               .pointer = error.pointer(),
+               .hint = error.hint(),
+               .place = error.place(),
+               .exception = error.exception()});
+}
+
 py::object call_create(const CurrentRun& run, const ModuleData& module, const py::object& state) {
   py::object object = with_output_flushed(
       call_inside(run, [&] { return PyObject_CallOneArg(module.create.ptr(), state.ptr()); })

@@ -11,20 +11,16 @@
 
 namespace pyhost::detail {
 
+/// Throws the error again, said of the module.
+[[noreturn]] void throw_for(const std::string& module, const Error& error);
+
 /// What the room of conversion refuses, said of the module that it was for.
 template <class Conversion>
 auto convert_for(const std::string& module, Conversion convert) {
   try {
     return convert();
   } catch (const Error& error) {
-    throw Error({.kind = error.kind(),
-                 .phase = error.phase(),
-                 .module = module,
-                 .message = "module '" + module + "': " + error.message(),
-                 .pointer = error.pointer(),
-                 .hint = error.hint(),
-                 .place = error.place(),
-                 .exception = error.exception()});
+    throw_for(module, error);
   }
 }
 

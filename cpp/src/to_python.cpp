@@ -98,9 +98,13 @@ py::object Conversions::to_python(const Json& state) {
   if (state.is_null()) return checked(PyDict_New(), {});
   if (!state.is_object())
     refuse_non_object((state.is_array() ? "an " : "a ") + std::string(state.type_name()));
+  return value_to_python(state);
+}
+
+py::object Conversions::value_to_python(const Json& value) {
   const Use use(*kept_);
   const WithoutCollection without_collection;
-  return Walk(use->keys).value(state, {});
+  return Walk(use->keys).value(value, {});
 }
 
 py::object Conversions::to_python(std::string_view state) {

@@ -1,5 +1,7 @@
 """The Python side of pyhost: what a module or its test may import. A module needs none of it.
 
+from pyhost import services             # what the host provides: services.quote(symbol="ABC")
+from pyhost import ServiceError         # what they raise
 from pyhost import connection, store    # what the host was told of, and what lasts from run to run
 from pyhost import Factory, Module      # what create and its result look like, for type checkers
 from pyhost import cancelled, Stopped   # whether this run is to stop, and what is raised in it then
@@ -9,6 +11,7 @@ from pyhost.testing import run_module   # runs a module without a host
 # Not typing.TYPE_CHECKING: a host pays for every import that is made here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyhost import services as services
     from pyhost._connections import ConnectionFailed as ConnectionFailed
     from pyhost._connections import connection as connection
     from pyhost._running import Stopped as Stopped
@@ -16,23 +19,31 @@ if TYPE_CHECKING:
     from pyhost._store import store as store
     from pyhost.contract import Factory as Factory
     from pyhost.contract import Module as Module
+    from pyhost.errors import HostClosed as HostClosed
+    from pyhost.errors import ServiceError as ServiceError
+    from pyhost.errors import ServiceNotFound as ServiceNotFound
 
 _HOMES = {
     "ConnectionFailed": "_connections",
     "Factory": "contract",
+    "HostClosed": "errors",
     "Module": "contract",
+    "ServiceError": "errors",
+    "ServiceNotFound": "errors",
     "Stopped": "_running",
     "cancelled": "_running",
     "connection": "_connections",
     "store": "_store",
 }
 
-__all__ = ["ConnectionFailed", "Factory", "Module", "Stopped", "cancelled", "connection", "store"]
+__all__ = [*_HOMES, "services"]
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        from importlib import import_module
+    from importlib import import_module
 
+    if name == "services":
+        return import_module("pyhost.services")
+    if name in _HOMES:
         return getattr(import_module(f"pyhost.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

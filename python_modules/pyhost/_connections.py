@@ -155,7 +155,7 @@ def _open_url(name: str, url: str) -> Any:
 def _http(name: str, url: str) -> Any:
     if importlib.util.find_spec("httpx") is None:
         raise _missing(name, "httpx")
-    import httpx
+    httpx: Any = importlib.import_module("httpx")
 
     parts = urlsplit(url)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
@@ -167,7 +167,7 @@ def _http(name: str, url: str) -> Any:
 def _sql(name: str, url: str) -> Any:
     if importlib.util.find_spec("sqlalchemy") is None:
         raise _missing(name, "sqlalchemy")
-    import sqlalchemy
+    sqlalchemy: Any = importlib.import_module("sqlalchemy")
 
     made = sqlalchemy.engine.make_url(url)
     if made.drivername == "postgresql":

@@ -15,7 +15,7 @@ namespace pyhost {
 /// Who has to mend it decides the kind.
 enum class ErrorKind {
   StartupFailed,   ///< Python or pyhost could not start: mend the installation or the options.
-  InvalidName,     ///< The name can be no module's.
+  InvalidName,     ///< The name can be no module's, or no service's.
   InvalidState,    ///< The state is no JSON object that Python can be given.
   ModuleNotFound,  ///< No module path has the module.
   ImportFailed,    ///< The module is there, but importing it raised, or it is there twice.

@@ -1,6 +1,8 @@
 // The front door: a host embeds CPython, loads modules and runs them.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,6 +13,7 @@
 #include "pyhost/module.hpp"
 #include "pyhost/options.hpp"
 #include "pyhost/run_options.hpp"
+#include "pyhost/service.hpp"
 #include "pyhost/stream.hpp"
 #include "pyhost/survey.hpp"
 
@@ -84,6 +87,26 @@ class Host {
   /// and the next load imports it anew. What it raises is told to Options.on_error and on_event, and stops
   /// nothing; each call may take Options.shutdown_timeout. False if it is not loaded.
   bool unload(std::string_view name);
+
+  /// Lets modules call `services.<name>(…)`, imported by `from pyhost import services`, from now on; in the
+  /// place of an earlier service of the name, for which it waits as withdraw() does. The name is one
+  /// identifier that begins with a letter; the doc is shown in Python's help and in stubs(). Throws
+  /// InvalidName.
+  void provide(std::string_view name, Service service, std::string doc = {});
+
+  /// Takes a service back; false if there is none of this name. Once it returns, no other thread is in a call
+  /// of the service, or begins one. ~Host takes back all.
+  bool withdraw(std::string_view name);
+
+  /// What is provided now as the stub file pyhost/services.pyi, for type checkers and editors.
+  std::string stubs() const;
+
+  /// Waits until Options::on_log has had all that was logged so far, but no longer than that; says whether it
+  /// has.
+  bool flush_logs(std::chrono::milliseconds patience = std::chrono::seconds(1));
+
+  /// How many log records were dropped in all, because on_log was too slow.
+  std::uint64_t dropped_logs() const;
 
   /// The Python that runs the modules.
   const Environment& environment() const noexcept;

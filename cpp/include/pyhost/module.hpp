@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "pyhost/buffer.hpp"
 #include "pyhost/json.hpp"
 #include "pyhost/run_options.hpp"
 #include "pyhost/stream.hpp"
@@ -24,8 +25,9 @@ struct InstanceData;
 class Instance {
  public:
   /// Calls `run()` and gives its result; awaits it if it is async, and makes an array of all that it yields.
-  /// Throws BadContract, ModuleRaised, InvalidResult. A temporary gives its object up with the call, and
-  /// throws what its `close()` raises.
+  /// Throws BadContract, ModuleRaised, InvalidResult, and what a service threw that the module did not catch,
+  /// as do create() and load(). A temporary gives its object up with the call, and throws what its `close()`
+  /// raises.
   Json run() const&;
   Json run() &&;
 
@@ -54,6 +56,10 @@ class Instance {
   /// `close()` or `__exit__` raises, as ModuleRaised.
   void close();
 
+  /// The same for a result that is bytes, a bytearray, a memoryview or an array: its memory, without a copy.
+  /// The buffer keeps the Python object, which it gives up on whatever thread it is destroyed.
+  Buffer run_buffer() const;
+
  private:
   friend class Module;
   explicit Instance(std::shared_ptr<detail::InstanceData> data) : data_(std::move(data)) {}
@@ -77,10 +83,20 @@ class Module {
     return create_from_text(state);
   }
 
+  /// The same with buffers in the state, each under its key, as objects that a module looks at by
+  /// `memoryview(…)` or `numpy.asarray(…)`: nothing is copied. Throws InvalidState for a key that is in the
+  /// state.
+  Instance create(const Json& state, const Buffers& buffers) const;
+  template <JsonText T>
+  Instance create(const T& state, const Buffers& buffers) const {
+    return create_from_text(state, buffers);
+  }
+
  private:
   friend class Host;
   explicit Module(std::shared_ptr<detail::ModuleData> data) : data_(std::move(data)) {}
   Instance create_from_text(std::string_view state) const;
+  Instance create_from_text(std::string_view state, const Buffers& buffers) const;
   std::shared_ptr<detail::ModuleData> data_;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -11,6 +12,7 @@
 
 #include "pyhost/error.hpp"
 #include "pyhost/event.hpp"
+#include "pyhost/log.hpp"
 
 namespace pyhost {
 
@@ -69,6 +71,17 @@ struct Options {
   /// The SQLite file of `pyhost.store`, the dict of JSON values that a module finds again in its next run;
   /// made if it is not there. If empty, there is no store.
   std::filesystem::path store = {};
+
+  /// Gets what modules log by Python's `logging`, one record after the other, on a thread of its own and
+  /// without the GIL; what it throws is dropped. Modules never wait for it: there is room for `log_queue`
+  /// records, and what comes while that is full is dropped and counted. ~Host waits until it has had all, but
+  /// no longer than `shutdown_timeout`. Without it, `logging` does what it does under `python3`.
+  std::function<void(const LogRecord&)> on_log = {};
+
+  /// From which level on; it stands in for the level of Python's root logger. Levels that modules set on
+  /// other loggers hold.
+  LogLevel log_level = LogLevel::Warning;
+  std::size_t log_queue = 10'000;
 
   /// How long each `close()` and `on_unload()` of a module may take when it is unloaded, and how long the end
   /// of the process waits for the threads and atexit handlers that modules left behind.

@@ -1,15 +1,18 @@
 // pyhost: run Python modules from C++, JSON in, JSON out. The table of contents, from the ground up.
 #pragma once
 
+#include "pyhost/buffer.hpp"       // IWYU pragma: export
 #include "pyhost/doctor.hpp"       // IWYU pragma: export
 #include "pyhost/environment.hpp"  // IWYU pragma: export
 #include "pyhost/error.hpp"        // IWYU pragma: export
 #include "pyhost/event.hpp"        // IWYU pragma: export
 #include "pyhost/host.hpp"         // IWYU pragma: export
 #include "pyhost/json.hpp"         // IWYU pragma: export
+#include "pyhost/log.hpp"          // IWYU pragma: export
 #include "pyhost/module.hpp"       // IWYU pragma: export
 #include "pyhost/options.hpp"      // IWYU pragma: export
 #include "pyhost/python_main.hpp"  // IWYU pragma: export
 #include "pyhost/run_options.hpp"  // IWYU pragma: export
+#include "pyhost/service.hpp"      // IWYU pragma: export
 #include "pyhost/stream.hpp"       // IWYU pragma: export
 #include "pyhost/survey.hpp"       // IWYU pragma: export

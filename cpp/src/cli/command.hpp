@@ -64,11 +64,24 @@ void add_host_arguments(CLI::App& command, HostArguments& arguments);
 /// The options that they come to: flags beat variables of the environment, and these beat the project's file.
 Options options_from(const HostArguments& arguments);
 
+/// What of a module's logging is shown, and how; if neither is said, that is the module's own affair.
+struct LogArguments {
+  std::string level;
+  std::string format;
+};
+
+/// Adds --log-level and --log-format.
+void add_log_arguments(CLI::App& command, LogArguments& arguments);
+
+/// Has the host write what modules log to stderr, if it was asked for.
+void set_log(Options& options, const LogArguments& arguments);
+
 /// Adds a command to the program; its callback writes the exit code to `code`.
 void add_check(CLI::App& program, int& code);
 void add_list(CLI::App& program, int& code);
 void add_new(CLI::App& program, int& code);
 void add_run(CLI::App& program, int& code);
 void add_doctor(CLI::App& program, int& code);
+void add_stubs(CLI::App& program, int& code);
 
 }  // namespace pyhost::cli

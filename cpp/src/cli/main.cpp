@@ -66,6 +66,7 @@ int run_program(int argc, char** argv) {
   add_check(program, code);
   add_new(program, code);
   add_doctor(program, code);
+  add_stubs(program, code);
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& asked_for_text) {

@@ -27,9 +27,10 @@ namespace {
 
 struct Arguments {
   std::string name;
-  std::string state;
+  std::optional<std::string> state;
   std::vector<std::string> parameters;
   HostArguments host;
+  LogArguments log;
   std::string output;
   std::string timeout;
   bool json = false;
@@ -73,7 +74,7 @@ const Configuration::Module& defaults_of(const std::string& module) {
 }
 
 std::string given_state(const Arguments& arguments) {
-  if (!arguments.state.empty()) return arguments.state;
+  if (arguments.state) return *arguments.state;
   const std::string& state = defaults_of(arguments.name).state;
   return state.empty() ? "{}" : state;
 }
@@ -234,11 +235,12 @@ void leave_stuck(Report& report, const Error& error) noexcept {
 int run(const Arguments& arguments) {
   const std::string state = with_parameters(state_text(given_state(arguments)), arguments.parameters);
   RunOptions how;
-  const std::string timeout =
-      arguments.timeout.empty() ? defaults_of(arguments.name).timeout.value_or("") : arguments.timeout;
+  const bool by_file = arguments.timeout.empty();
+  const std::string timeout = by_file ? defaults_of(arguments.name).timeout.value_or("") : arguments.timeout;
   if (!timeout.empty()) {
     how.timeout = duration(timeout);
-    if (!how.timeout) throw Usage("a timeout is a time like 30s, 500ms, 2m or 1h, and not '" + timeout + "'");
+    const std::string who = by_file ? configuration().file.string() + ": timeout" : "--timeout";
+    if (!how.timeout) throw Usage(who + " takes a time like 30s, 500ms, 2m or 1h, and got '" + timeout + "'");
   }
   ResultStream output(arguments.output, arguments.json);
   Report report(arguments, output);
@@ -248,12 +250,14 @@ int run(const Arguments& arguments) {
   try {
     Options options = options_from(arguments.host);
     options.interruptible = true;
+    set_log(options, arguments.log);
     host.emplace(std::move(options));
     say_environment(host->environment(), arguments);
     Stream stream = host->stream(arguments.name, state, how);
     report.results(stream);
     return ok;
   } catch (const Error& error) {
+    if (host) host->flush_logs();  // what led to it stands before it
     report.error(error);
     by_interrupt = host && host->interrupted() && error.exception().type == "KeyboardInterrupt";
     return exit_code(error.kind());
@@ -279,6 +283,7 @@ void add_run(CLI::App& program, int& code) {
       ->add_option("-p,--param", arguments->parameters, "key=value added to the state; JSON, else a string")
       ->allow_extra_args(false);
   add_host_arguments(*command, arguments->host);
+  add_log_arguments(*command, arguments->log);
   command->add_option("-o,--output", arguments->output, "Write the result to this file")
       ->envname("PYHOST_OUTPUT");
   command

@@ -1,0 +1,129 @@
+// The queue's state is shared with its thread, which may outlive the queue in a sink that does not return.
+#include "log_queue.hpp"
+
+#include <condition_variable>
+#include <csignal>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+namespace pyhost::detail {
+
+struct LogQueue::State {
+  State(Sink to, std::size_t most) : sink(std::move(to)), room(most) {}
+
+  Sink sink;
+  std::size_t room;
+  std::mutex mutex = {};
+  std::condition_variable put = {};
+  std::condition_variable given = {};
+  std::deque<LogRecord> records = {};
+  std::uint64_t count_put = 0;
+  std::uint64_t count_given = 0;
+  std::uint64_t dropped = 0;
+  std::uint64_t untold = 0;  ///< Of those that were dropped.
+  bool closed = false;
+  std::thread thread = {};
+};
+
+namespace {
+
+// Signals are for the application's threads.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+}  // namespace
+
+LogQueue::LogQueue(Sink sink, std::size_t room, std::chrono::milliseconds patience)
+    : state_(std::make_shared<State>(std::move(sink), room)), patience_(patience) {}
+
+void LogQueue::put(LogRecord record) {
+  if (is_forked()) return;
+  State& state = *state_;
+  {
+    const std::lock_guard lock(state.mutex);
+    if (state.closed) return;
+    if (state.records.size() >= state.room) {
+      ++state.dropped;
+      ++state.untold;
+      return;
+    }
+    record.dropped = std::exchange(state.untold, 0);
+    state.records.push_back(std::move(record));
+    ++state.count_put;
+    if (!state.thread.joinable()) {
+      const SignalsBlocked blocked;
+      state.thread = std::thread([shared = state_] { give_out(shared); });
+    }
+  }
+  state.put.notify_one();
+}
+
+void LogQueue::give_out(const std::shared_ptr<State>& shared) {
+  State& state = *shared;
+  std::unique_lock lock(state.mutex);
+  while (true) {
+    state.put.wait(lock, [&] { return state.closed || !state.records.empty(); });
+    if (state.records.empty()) return;
+    const LogRecord record = std::move(state.records.front());
+    state.records.pop_front();
+    lock.unlock();
+    try {
+      state.sink(record);
+    } catch (...) {
+      // There is nobody to tell: the module went on long ago.
+    }
+    lock.lock();
+    ++state.count_given;
+    state.given.notify_all();
+  }
+}
+
+bool LogQueue::flush(std::chrono::milliseconds patience) {
+  if (is_forked()) return true;
+  std::unique_lock lock(state_->mutex);
+  const std::uint64_t all = state_->count_put;
+  return state_->given.wait_for(lock, patience, [&] { return state_->count_given >= all; });
+}
+
+std::uint64_t LogQueue::dropped() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->dropped;
+}
+
+void LogQueue::close() noexcept {
+  if (is_forked()) {
+    static_cast<void>(new std::shared_ptr<State>(state_));  // the thread's share is of no use here, and stays
+    return;
+  }
+  const bool all_given = flush(patience_);
+  std::thread thread;
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->closed = true;
+    if (!all_given) state_->records.clear();
+    thread.swap(state_->thread);
+  }
+  state_->put.notify_one();
+  if (!thread.joinable()) return;
+  if (all_given) {
+    thread.join();
+  } else {
+    thread.detach();
+  }
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,121 @@
+// A record of Python's becomes plain data under the GIL; pyhost/_logging.py sees to it that it comes here.
+#include "logging.hpp"
+
+#include <utility>
+
+#include "current_run.hpp"
+#include "enter.hpp"
+#include "log_queue.hpp"
+#include "output.hpp"
+#include "python_side.hpp"
+#include "traceback.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+constexpr std::size_t longest_text = std::size_t{64} * 1024;
+constexpr std::size_t longest_field = std::size_t{8} * 1024;
+
+struct Taker {
+  std::shared_ptr<LogQueue> queue;
+  std::shared_ptr<Conversions> conversions;
+};
+
+LogLevel level_of(int number) {
+  for (const LogLevel level : {LogLevel::Critical, LogLevel::Error, LogLevel::Warning, LogLevel::Info}) {
+    if (number >= static_cast<int>(level)) return level;
+  }
+  return LogLevel::Debug;
+}
+
+Json field_of(PyObject* value, Conversions& conversions) {
+  try {
+    return conversions.to_json(value);
+  } catch (const Error&) {
+    const py::object repr = own(PyObject_Repr(value));
+    if (repr) return text_of(repr.ptr(), longest_field);
+    PyErr_Clear();
+    return "<" + type_of(value) + " whose repr fails>";
+  }
+}
+
+Json fields_of(PyObject* extra, Conversions& conversions) {
+  Json fields = Json::object();
+  const py::object items = own(PyDict_Items(extra));  // a repr may change the dict
+  for (Py_ssize_t i = 0; items && i < PyList_GET_SIZE(items.ptr()); ++i) {
+    PyObject* const item = PyList_GET_ITEM(items.ptr(), i);
+    const std::string name = text_of(PyTuple_GET_ITEM(item, 0), longest_field);
+    fields[name] = field_of(PyTuple_GET_ITEM(item, 1), conversions);
+  }
+  return fields;
+}
+
+// As an error of the run that logged it.
+Error error_of(PyObject* exception, const std::string& module) {
+  PythonException described = describe(exception);
+  return Error({.kind = ErrorKind::ModuleRaised,
+                .phase = Phase::Run,
+                .module = module,
+                .message = one_line(described),
+                .exception = std::move(described)});
+}
+
+// number, logger, message, seconds, file, line, function, extra, exception or None
+PyObject* take_record(PyObject* self, PyObject* arguments) {
+  LogRecord record;
+  PyObject *logger = nullptr, *message = nullptr, *file = nullptr, *function = nullptr, *extra = nullptr,
+           *exception = nullptr;
+  double seconds = 0;
+  if (PyArg_ParseTuple(arguments, "iOOdOiOO!O", &record.number, &logger, &message, &seconds, &file,
+                       &record.line, &function, &PyDict_Type, &extra, &exception) == 0) {
+    return nullptr;
+  }
+  try {
+    const auto taker = owner_of<Taker>(self);
+    record.level = level_of(record.number);
+    record.logger = text_of(logger, longest_field);
+    record.message = text_of(message, longest_text);
+    record.time += std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6));
+    record.file = text_of(file, longest_field);
+    record.function = text_of(function, longest_field);
+    record.module = running_module();
+    if (const CurrentRun* run = CurrentRun::here()) record.run = run->id();
+    record.fields = fields_of(extra, *taker->conversions);
+    if (exception != Py_None) record.error = error_of(exception, record.module);
+    taker->queue->put(std::move(record));
+  } catch (const std::exception& failed) {
+    PyErr_SetString(PyExc_RuntimeError, failed.what());
+    return nullptr;
+  }
+  return share(Py_None).release().ptr();
+}
+
+}  // namespace
+
+Logging::Logging(const Options& options, std::shared_ptr<Conversions> conversions)
+    : queue_(std::make_shared<LogQueue>(options.on_log, options.log_queue, options.shutdown_timeout)) {
+  static PyMethodDef take{"take_log_record", take_record, METH_VARARGS, nullptr};
+  add_to_python_side(take, std::make_shared<Taker>(Taker{queue_, std::move(conversions)}));
+  const py::object python = must(PyImport_ImportModule("pyhost._logging"), "importing pyhost's own files");
+  must(PyObject_CallMethod(python.ptr(), "begin", "i", static_cast<int>(options.log_level)), "taking logs");
+}
+
+void Logging::leave_python() noexcept {
+  const py::object python = own(PyImport_ImportModule("pyhost._logging"));
+  if (!python || !own(PyObject_CallMethod(python.ptr(), "end", nullptr))) PyErr_Clear();
+}
+
+Logging::~Logging() {
+  const Outside outside;
+  queue_->close();
+}
+
+bool Logging::flush(std::chrono::milliseconds patience) {
+  const Outside outside;
+  return queue_->flush(patience);
+}
+
+std::uint64_t Logging::dropped() const { return queue_->dropped(); }
+
+}  // namespace pyhost::detail

@@ -1,0 +1,37 @@
+// What modules log by Python's `logging`, told to the application.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "convert.hpp"
+#include "pyhost/options.hpp"
+
+namespace pyhost::detail {
+
+class LogQueue;
+
+/// Takes the records of all loggers, whatever modules do to handlers, from the moment that one imports
+/// `logging`: it is not imported here.
+class Logging {
+ public:
+  /// Throws StartupFailed if pyhost's own Python files are nowhere. The caller holds the GIL.
+  Logging(const Options& options, std::shared_ptr<Conversions> conversions);
+
+  /// Gives the application what is left. Without the GIL if the caller had it.
+  ~Logging();
+  Logging(const Logging&) = delete;
+  Logging& operator=(const Logging&) = delete;
+
+  /// Leaves `logging` as it was. The caller holds the GIL.
+  void leave_python() noexcept;
+
+  bool flush(std::chrono::milliseconds patience);
+  std::uint64_t dropped() const;
+
+ private:
+  std::shared_ptr<LogQueue> queue_;
+};
+
+}  // namespace pyhost::detail

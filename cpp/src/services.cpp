@@ -1,0 +1,341 @@
+// The register of services, and the way of one call: a dict in, the GIL let go, a value or an exception out.
+#include "services.hpp"
+
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include "enter.hpp"
+#include "module_name.hpp"
+#include "pyhost/error.hpp"
+#include "python_side.hpp"
+#include "str.hpp"
+#include "thrown.hpp"
+
+namespace pyhost::detail {
+
+struct Services::Provided {
+  Service function;
+  std::string doc;
+  int calls = 0;  ///< That run now; guarded by the room's mutex.
+};
+
+namespace {
+
+// Calls of services within calls of services, on one thread. Each level takes some 4 KB of C's stack besides
+// what the service itself needs: threads have 8 MB as a rule.
+constexpr int most_levels = 100;
+
+// A Python error was set for the module to see.
+struct Refused {};
+
+// The caller's message, as an exception of this type from pyhost.errors or of Python's own.
+[[noreturn]] void refuse(PyObject* type, const std::string& message) {
+  PyErr_SetString(type, message.c_str());
+  throw Refused();
+}
+
+py::object error_type(const char* name) {
+  const py::object errors = own(PyImport_ImportModule("pyhost.errors"));
+  py::object type = errors ? own(PyObject_GetAttrString(errors.ptr(), name)) : py::object();
+  if (!type) throw Refused();
+  return type;
+}
+
+// Raises pyhost.errors.<type>(service, of_type, message, kind).
+PyObject* raise(const char* type, std::string_view service, std::string_view of_type,
+                std::string_view message, std::string_view kind, std::exception_ptr thrown) {
+  const auto text = [](std::string_view utf8) {
+    return PyUnicode_DecodeUTF8(utf8.data(), static_cast<Py_ssize_t>(utf8.size()), "replace");
+  };
+  const py::object of_kind = kind.empty() ? share(Py_None) : own(text(kind));
+  const py::object error = own(PyObject_CallFunction(error_type(type).ptr(), "NNNO", text(service),
+                                                     text(of_type), text(message), of_kind.ptr()));
+  if (!error || (thrown && !keep_thrown(error.ptr(), std::move(thrown)))) return nullptr;
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
+  return nullptr;
+}
+
+// Called while an exception is handled.
+PyObject* raise_handled(std::string_view service) {
+  const std::exception_ptr thrown = std::current_exception();
+  const std::string type = type_of_handled();
+  try {
+    try {
+      throw;
+    } catch (const Error& error) {
+      return raise("ServiceError", service, type, error.message(), to_string(error.kind()), thrown);
+    } catch (const std::exception& error) {
+      return raise("ServiceError", service, type, error.what(), {}, thrown);
+    } catch (...) {
+      return raise("ServiceError", service, type, {}, {}, thrown);
+    }
+  } catch (const Refused&) {
+    return nullptr;
+  }
+}
+
+// A conversion says what is wrong with a state or a result; here it is another's.
+std::string said_of(const Error& error, std::string_view it_says, const std::string& it_is) {
+  const std::string& message = error.message();
+  return message.starts_with(it_says) ? it_is + message.substr(it_says.size()) : message;
+}
+
+// What a module gave: one dict, or keyword arguments, or nothing.
+PyObject* chosen_arguments(const std::string& name, PyObject* positional, PyObject* named) {
+  const Py_ssize_t count = PyTuple_GET_SIZE(positional);
+  if (count == 0) return named;
+  PyObject* const first = PyTuple_GET_ITEM(positional, 0);
+  if (count == 1 && PyDict_Check(first) && PyDict_GET_SIZE(named) == 0) return first;
+  std::string got = count == 1 ? type_of(first) : std::to_string(count) + " positional arguments";
+  if (PyDict_GET_SIZE(named) > 0) got += " and keyword arguments";
+  refuse(PyExc_TypeError, "services." + name + " takes one dict or keyword arguments, and got " + got);
+}
+
+}  // namespace
+
+/// One call, for as long as it runs. It holds the service, so that nobody takes it from under it.
+class Services::Call {
+ public:
+  Call(Services& services, std::shared_ptr<Provided> provided)
+      : services_(services), provided_(std::move(provided)), around_(innermost) {
+    innermost = this;
+  }
+  ~Call() {
+    innermost = around_;
+    {
+      const std::lock_guard lock(services_.mutex_);
+      --provided_->calls;
+    }
+    services_.call_ended_.notify_all();
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  Json operator()(const Json& arguments) const { return provided_->function(arguments); }
+
+  static int levels() {
+    int count = 0;
+    for (const Call* at = innermost; at != nullptr; at = at->around_) ++count;
+    return count;
+  }
+
+  /// How many of the calls that run are around this very place.
+  static int around_here(const Provided* provided) {
+    int count = 0;
+    for (const Call* at = innermost; at != nullptr; at = at->around_)
+      count += at->provided_.get() == provided;
+    return count;
+  }
+
+ private:
+  static thread_local const Call* innermost;
+  Services& services_;
+  std::shared_ptr<Provided> provided_;
+  const Call* around_;
+};
+
+thread_local const Services::Call* Services::Call::innermost = nullptr;
+
+/// What Python asks.
+class Services::Asked {
+ public:
+  explicit Asked(PyObject* self) : services_(owner_of<Services>(self)) {}
+
+  PyObject* call(const std::string& name, PyObject* positional, PyObject* named) {
+    if (Call::levels() >= most_levels) {
+      refuse(PyExc_RecursionError, "services." + name + ": more than " + std::to_string(most_levels) +
+                                       " calls of services within each other");
+    }
+    const Json arguments = read_arguments(name, chosen_arguments(name, positional, named));
+    const Json answer = answer_to(name, arguments);
+    try {
+      return services_->conversions_->value_to_python(answer).release().ptr();
+    } catch (const Error& error) {
+      throw Error({.kind = ErrorKind::InvalidResult,
+                   .phase = Phase::Result,
+                   .message = said_of(error, "the state", "what service '" + name + "' answered"),
+                   .pointer = error.pointer()});
+    }
+  }
+
+  PyObject* doc(const std::string& name) {
+    const std::string text = find(name, 0)->doc;
+    return PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
+  }
+
+  PyObject* names() {
+    py::object list = own(PyList_New(0));
+    for (const std::string& each : services_->names()) {
+      const py::object name = own(PyUnicode_FromString(each.c_str()));
+      if (!name || PyList_Append(list.ptr(), name.ptr()) != 0) return nullptr;
+    }
+    return list.release().ptr();
+  }
+
+ private:
+  Json read_arguments(const std::string& name, PyObject* given) {
+    try {
+      return services_->conversions_->to_json(given);
+    } catch (const Error& error) {
+      refuse(PyExc_TypeError, said_of(error, "the result", "the argument of services." + name));
+    }
+  }
+
+  // With so many more calls noted in it. The mutex is held for no call into Python.
+  std::shared_ptr<Provided> find(const std::string& name, int calls) {
+    {
+      const std::lock_guard lock(services_->mutex_);
+      const auto found = services_->provided_.find(name);
+      if (found != services_->provided_.end()) {
+        found->second->calls += calls;
+        return found->second;
+      }
+    }
+    if (!services_->is_open()) {
+      raise("HostClosed", name, "", "its host is closed", to_string(ErrorKind::HostClosed), nullptr);
+      throw Refused();
+    }
+    std::string message = "the host provides no service " + quoted_name(name);
+    std::string hint;
+    for (const std::string& close : close_names(name, services_->names())) {
+      hint += (hint.empty() ? "; did you mean '" : " or '") + close + "'";
+    }
+    raise("ServiceNotFound", name, "", message + hint + (hint.empty() ? "" : "?"), "", nullptr);
+    throw Refused();
+  }
+
+  Json answer_to(const std::string& name, const Json& arguments) {
+    const Call call(*services_, find(name, 1));
+    const Leave leave;
+    return call(arguments);
+  }
+
+  std::shared_ptr<Services> services_;
+};
+
+void Services::provide(std::string_view name, Service function, std::string doc) {
+  std::string_view problem = problem_of_name(name);
+  if (problem.empty() && name.find('.') != std::string_view::npos) problem = "it has a dot";
+  if (problem.empty() && name.starts_with('_')) problem = "it begins with an underscore";
+  if (problem.empty() && !function) problem = "there is no function behind it";
+  if (!problem.empty()) {
+    throw Error({.kind = ErrorKind::InvalidName,
+                 .phase = Phase::Start,
+                 .message = quoted_name(name) + " cannot be a service: " + std::string(problem),
+                 .hint = "a module calls it by services.NAME, so it is one identifier"});
+  }
+  auto provided = std::make_shared<Provided>(Provided{std::move(function), std::move(doc)});
+  {
+    const std::lock_guard lock(mutex_);
+    provided_[std::string(name)].swap(provided);
+  }
+  if (provided) give_up(provided);
+}
+
+bool Services::withdraw(std::string_view name) {
+  std::shared_ptr<Provided> provided;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = provided_.find(name);
+    if (found == provided_.end()) return false;
+    provided = std::move(found->second);
+    provided_.erase(found);
+  }
+  give_up(provided);
+  return true;
+}
+
+void Services::close() noexcept {
+  std::map<std::string, std::shared_ptr<Provided>, std::less<>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    open_ = false;
+    all.swap(provided_);
+  }
+  for (const auto& each : all) give_up(each.second);
+}
+
+// What the service uses may be gone once this returns, so nobody may be in it any more; but for this thread,
+// which would wait for itself. A call may need the GIL to come to its end.
+void Services::give_up(const std::shared_ptr<Provided>& provided) noexcept {
+  const Outside outside;
+  std::unique_lock lock(mutex_);
+  const int around_here = Call::around_here(provided.get());
+  call_ended_.wait(lock, [&] { return provided->calls == around_here; });
+  lock.unlock();
+  if (around_here == 0) provided->function = nullptr;  // also where a call still holds it by a hair
+}
+
+bool Services::is_open() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return open_;
+}
+
+std::vector<std::string> Services::names() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> names;
+  for (const auto& each : provided_) names.push_back(each.first);
+  return names;
+}
+
+std::string Services::stubs() const {
+  const std::lock_guard lock(mutex_);
+  std::string text = "# What modules may call by `from pyhost import services`.\n";
+  if (provided_.empty()) return text + "# This host provides nothing.\n";
+  text += "from typing import Any, overload\n";
+  for (const auto& [name, provided] : provided_) {
+    std::string doc;
+    if (!provided->doc.empty()) {
+      // A JSON string is a Python string, whatever is in it.
+      doc = "\n    " + Json(provided->doc).dump(-1, ' ', true, Json::error_handler_t::replace) + "\n   ";
+    }
+    text += "\n@overload\ndef " + name + "(arguments: dict[str, Any], /) -> Any:" + doc + " ...\n";
+    text += "@overload\ndef " + name + "(**arguments: Any) -> Any: ...\n";
+  }
+  return text;
+}
+
+namespace {
+
+// What a module asked, with each way to fail as Python's error.
+template <class Answer>
+PyObject* answering(std::string_view service, Answer answer) {
+  try {
+    return answer();
+  } catch (const Refused&) {
+    return nullptr;
+  } catch (...) {
+    return raise_handled(service);
+  }
+}
+
+}  // namespace
+
+void Services::add_to_python(const std::shared_ptr<Services>& services) {
+  static PyMethodDef call{"call_service",
+                          [](PyObject* self, PyObject* arguments) -> PyObject* {
+                            const char* name = nullptr;
+                            PyObject *positional = nullptr, *named = nullptr;
+                            if (PyArg_ParseTuple(arguments, "sO!O!", &name, &PyTuple_Type, &positional,
+                                                 &PyDict_Type, &named) == 0) {
+                              return nullptr;
+                            }
+                            return answering(name, [&] { return Asked(self).call(name, positional, named); });
+                          },
+                          METH_VARARGS, nullptr};
+  static PyMethodDef doc{"service_doc",
+                         [](PyObject* self, PyObject* name) -> PyObject* {
+                           const std::string text(view(name));
+                           return answering(text, [&] { return Asked(self).doc(text); });
+                         },
+                         METH_O, nullptr};
+  static PyMethodDef names{"service_names",
+                           [](PyObject* self, PyObject*) -> PyObject* {
+                             return answering("", [&] { return Asked(self).names(); });
+                           },
+                           METH_NOARGS, nullptr};
+  for (PyMethodDef* each : {&call, &doc, &names}) add_to_python_side(*each, services);
+}
+
+}  // namespace pyhost::detail

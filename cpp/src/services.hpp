@@ -1,0 +1,56 @@
+// What a module may ask of its host, and how the answer comes to it.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "convert.hpp"
+#include "pyhost/service.hpp"
+
+namespace pyhost::detail {
+
+/// The services of a host, by name. Any thread may do anything here, with the GIL or without.
+class Services {
+ public:
+  explicit Services(std::shared_ptr<Conversions> conversions) : conversions_(std::move(conversions)) {}
+  Services(const Services&) = delete;
+  Services& operator=(const Services&) = delete;
+
+  /// Throws InvalidName. Of one that this replaces, it waits for the calls as withdraw() does.
+  void provide(std::string_view name, Service function, std::string doc);
+
+  /// False if there is none of this name. Waits until no other thread is in a call of it.
+  bool withdraw(std::string_view name);
+
+  /// Withdraws all, and lets none be called any more.
+  void close() noexcept;
+
+  /// A .pyi of the Python module pyhost.services with what is provided now.
+  std::string stubs() const;
+
+  /// Lets Python ask for them, as pyhost/services.py does it. The caller holds the GIL.
+  static void add_to_python(const std::shared_ptr<Services>& services);
+
+ private:
+  struct Provided;
+  class Call;
+  class Asked;
+
+  bool is_open() const noexcept;
+  std::vector<std::string> names() const;
+  void give_up(const std::shared_ptr<Provided>& provided) noexcept;
+
+  mutable std::mutex mutex_;
+  std::condition_variable call_ended_;
+  std::map<std::string, std::shared_ptr<Provided>, std::less<>> provided_;
+  bool open_ = true;
+  std::shared_ptr<Conversions> conversions_;
+};
+
+}  // namespace pyhost::detail

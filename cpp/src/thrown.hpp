@@ -1,0 +1,27 @@
+// C++ exceptions on their way through Python: the Python exception that stands for one there keeps it.
+#pragma once
+
+#include <exception>
+#include <string>
+
+#include "pyhost/error.hpp"
+#include "python.hpp"
+
+namespace pyhost::detail {
+
+/// Makes a Python exception stand for a C++ one. False with Python's error set if that fails.
+bool keep_thrown(PyObject* exception, std::exception_ptr thrown);
+
+/// The C++ exception that this very object stands for; null if it stands for none.
+std::exception_ptr thrown_of(PyObject* exception);
+
+/// Throws the error; with the C++ exception in it that is its reason, if there is one.
+[[noreturn]] void throw_over(std::exception_ptr thrown, const Error& error);
+
+/// Throws the C++ exception that is the reason of the error; returns if there is none.
+void throw_reason_of(const Error& error);
+
+/// The type of the exception that is being handled, as in "std::runtime_error".
+std::string type_of_handled();
+
+}  // namespace pyhost::detail

@@ -1,0 +1,13 @@
+#include <iostream>
+#include <pyhost/pyhost.hpp>
+
+int main() {
+  pyhost::Options options;
+  options.log_level = pyhost::LogLevel::Info;
+  options.on_log = [](const pyhost::LogRecord& record) {
+    std::cout << record.module << ' ' << to_string(record.level) << ": " << record.message;
+    std::cout << ' ' << record.fields << '\n';
+  };
+  pyhost::Host host(options);
+  host.run("orders", {{"item", "apples"}});
+}

@@ -1,0 +1,122 @@
+#include <doctest/doctest.h>
+#include <pybind11/embed.h>
+
+#include <memory>
+#include <optional>
+
+#include "support.hpp"
+
+namespace py = pybind11;
+using namespace pyhost;
+using test::over_fixtures;
+
+namespace {
+
+struct Counter {
+  explicit Counter(int from) : value(from) {}
+  int add(int more) { return value += more; }
+  int value;
+};
+
+struct Desk {
+  Counter counter{10};
+};
+
+Json evaluated(Host& host, const std::string& give, const std::string& first = {}) {
+  return host.run("evaluates", {{"first", "import desk\n" + first}, {"give", give}});
+}
+
+}  // namespace
+
+// The module is there for every host of the process: it is made known before Python starts.
+PYBIND11_EMBEDDED_MODULE(desk, module) {
+  py::class_<Counter, std::shared_ptr<Counter>>(module, "Counter")
+      .def(py::init<int>())
+      .def("add", &Counter::add)
+      .def_readonly("value", &Counter::value);
+  py::class_<Desk>(module, "Desk")
+      .def(py::init<>())
+      .def_property_readonly(
+          "counter", [](Desk& desk) -> Counter& { return desk.counter; },
+          py::return_value_policy::reference_internal);
+}
+
+TEST_CASE("a C++ class that pybind11 embeds is used from a module") {
+  Host host(over_fixtures());
+  CHECK(evaluated(host, "counter.add(4)", "counter = desk.Counter(3)") == 7);
+  REQUIRE_ERROR(error, ModuleRaised, evaluated(host, "desk.Counter('three')"));
+  CHECK(error.exception().type == "TypeError");
+}
+
+TEST_CASE("a part of a C++ object keeps the whole") {
+  Host host(over_fixtures());
+  CHECK(evaluated(host, "part.add(1)", "import gc\npart = desk.Desk().counter\ngc.collect()") == 11);
+}
+
+TEST_CASE("a C++ object that both sides share lives until the last of them lets go") {
+  auto counter = std::make_shared<Counter>(1);
+  const std::weak_ptr<Counter> watched = counter;
+  {
+    Host host(over_fixtures());
+    {
+      const py::gil_scoped_acquire gil;
+      py::module_::import("desk").attr("shared") = counter;
+    }
+    CHECK(evaluated(host, "desk.shared.add(1)") == 2);
+    CHECK(counter->value == 2);
+    counter.reset();
+    CHECK(evaluated(host, "desk.shared.value") == 2);
+  }
+  CHECK_FALSE(watched.expired());  // the embedded module is none of the host's: it stays
+  Host next(over_fixtures());
+  CHECK(evaluated(next, "desk.shared.value") == 2);
+  CHECK(evaluated(next, "None", "del desk.shared") == nullptr);
+  CHECK(watched.expired());
+}
+
+TEST_CASE("what an instance holds goes with its last handle, also after the host") {
+  const auto counter = std::make_shared<Counter>(1);
+  std::optional<Instance> kept;
+  {
+    Host host(over_fixtures());
+    {
+      const py::gil_scoped_acquire gil;
+      py::module_::import("desk").attr("shared") = counter;
+    }
+    kept = host.load("evaluates")
+               .create({{"first", "import desk; state['held'] = desk.shared; del desk.shared"},
+                        {"give", "None"}});
+    kept->run();
+    CHECK(counter.use_count() > 1);
+  }
+  CHECK(counter.use_count() > 1);
+  kept.reset();
+  CHECK(counter.use_count() == 1);
+}
+
+TEST_CASE("a service that outlived its host says so") {
+  py::object quote;
+  {
+    Host host(over_fixtures());
+    host.provide("quote", [](const Json&) -> Json { return 1.5; });
+    const py::gil_scoped_acquire gil;
+    quote = py::module_::import("pyhost.services").attr("quote");
+    CHECK(quote().cast<double>() == 1.5);
+  }
+  {
+    const py::gil_scoped_acquire gil;
+    std::string said;
+    try {
+      quote();
+    } catch (const py::error_already_set& raised) {
+      CHECK(raised.matches(py::module_::import("pyhost").attr("HostClosed")));
+      said = raised.what();
+    }
+    CHECK(said.find("service 'quote': its host is closed") != std::string::npos);
+  }
+  Host next(over_fixtures());
+  next.provide("quote", [](const Json&) -> Json { return 2.5; });
+  const py::gil_scoped_acquire gil;
+  CHECK(quote().cast<double>() == 2.5);
+  quote = py::object();
+}

@@ -1,0 +1,240 @@
+#include <doctest/doctest.h>
+
+#include <future>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "support.hpp"
+
+using namespace pyhost;
+using test::over_fixtures;
+
+namespace {
+
+// Puts back what a test case did to logging, which is the whole process's.
+constexpr const char* restores =
+    "logging.disable(0); logging.getLogger().setLevel(30); logging.getLogger().handlers.clear()\n"
+    "desk = logging.getLogger('desk'); desk.setLevel(0); desk.disabled = False; desk.propagate = True\n";
+
+// What a host's modules log.
+class Log {
+ public:
+  Options options() {
+    Options options = over_fixtures();
+    options.on_log = [this](const LogRecord& record) {
+      const std::lock_guard lock(mutex_);
+      records_.push_back(record);
+    };
+    return options;
+  }
+
+  std::vector<LogRecord> taken(Host& host) {
+    REQUIRE(host.flush_logs(std::chrono::seconds(60)));
+    const std::lock_guard lock(mutex_);
+    return std::exchange(records_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<LogRecord> records_;
+};
+
+}  // namespace
+
+TEST_CASE("what a module logs comes to the application as plain data") {
+  Log log;
+  Host host(log.options());
+  const auto before = std::chrono::system_clock::now() - std::chrono::seconds(1);
+  host.run("logs", {{"extra", {{"symbol", "ABC"}, {"sizes", {1, 2}}}}});
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 1);
+  const LogRecord& record = records[0];
+  CHECK(record.level == LogLevel::Warning);
+  CHECK(record.number == 30);
+  CHECK(record.logger == "desk");
+  CHECK(record.message == "spread is 0.5");
+  CHECK(record.fields == Json{{"symbol", "ABC"}, {"sizes", {1, 2}}});
+  CHECK(std::filesystem::path(record.file).filename() == "logs.py");
+  CHECK(record.line > 0);
+  CHECK(record.function == "run");
+  CHECK(record.module == "logs");
+  CHECK(record.run > 0);
+  CHECK(record.time > before);
+  CHECK_FALSE(record.error.has_value());
+  CHECK(record.to_json()["level"] == "warning");
+  CHECK(record.to_json()["time"].get<std::string>().size() ==
+        std::string("2026-01-01T00:00:00.000000Z").size());
+}
+
+TEST_CASE("records of one run have its number, and another run has another") {
+  Log log;
+  Host host(log.options());
+  host.run("logs", {{"times", 2}});
+  host.run("logs");
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 3);
+  CHECK(records[0].run == records[1].run);
+  CHECK(records[0].run != records[2].run);
+}
+
+TEST_CASE("an exception that is logged comes along as an error") {
+  Log log;
+  Host host(log.options());
+  host.run("logs", {{"times", 0},
+                    {"first", "try:\n  1/0\nexcept ZeroDivisionError:\n  logging.exception('no price')"}});
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 1);
+  REQUIRE(records[0].error.has_value());
+  CHECK(records[0].error->exception().type == "ZeroDivisionError");
+  CHECK(records[0].to_json()["exception"]["type"] == "ZeroDivisionError");
+}
+
+TEST_CASE("the level is the application's, and a logger's own level holds") {
+  Log log;
+  Options options = log.options();
+  options.log_level = LogLevel::Info;
+  Host host(options);
+  host.run("logs", {{"level", 10}});
+  CHECK(log.taken(host).empty());
+  host.run("logs", {{"level", 20}});
+  CHECK(log.taken(host).size() == 1);
+  host.run("logs", {{"level", 20}, {"first", "logging.getLogger().setLevel(50)"}});
+  CHECK(log.taken(host).size() == 1);
+  host.run("logs", {{"level", 20}, {"first", "logging.getLogger('desk').setLevel(40)"}});
+  CHECK(log.taken(host).empty());
+  host.run("logs", {{"times", 0}, {"first", restores}});
+}
+
+TEST_CASE("whatever a module does to logging, its records come") {
+  Log log;
+  Host host(log.options());
+  for (const char* first : {
+           "logging.basicConfig()",
+           "logging.basicConfig(force=True, handlers=[logging.NullHandler()], level=50)",
+           "logging.getLogger().handlers.clear()",
+           "import logging.config; logging.config.dictConfig({'version': 1})",
+           "logging.shutdown()",
+           "logging.getLogger('desk').propagate = False",
+       }) {
+    INFO(first);
+    host.run("logs", {{"first", first}});
+    CHECK(log.taken(host).size() == 1);
+  }
+  host.run("logs", {{"first", "logging.disable(30)"}});
+  CHECK(log.taken(host).empty());  // what is meant for all loggers holds
+  host.run("logs", {{"times", 0}, {"first", restores}});
+}
+
+TEST_CASE("a field that JSON does not have comes as its repr, and bad arguments are told") {
+  Log log;
+  Host host(log.options());
+  host.run("logs", {{"times", 0},
+                    {"first",
+                     "class Bad:\n  def __repr__(self): 1/0\n"
+                     "logging.warning('%d', 'x', extra={'a': {1}, 'b': {'c': b'd'}, 'e': Bad()})"}});
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 1);
+  CHECK(records[0].fields["a"] == "{1}");
+  CHECK(records[0].fields["b"] == "{'c': b'd'}");
+  CHECK(records[0].fields["e"] == "<Bad whose repr fails>");
+  CHECK(records[0].message.starts_with("%d (its arguments do not fit: TypeError("));
+}
+
+TEST_CASE("a module does not wait for a slow sink, and what is dropped is counted") {
+  std::promise<void> entered, go_on;
+  std::atomic<bool> first = true;
+  std::vector<std::uint64_t> dropped;
+  Options options = over_fixtures();
+  options.log_queue = 10;
+  options.on_log = [&](const LogRecord& record) {
+    dropped.push_back(record.dropped);
+    if (!first.exchange(false)) return;
+    entered.set_value();
+    go_on.get_future().wait();
+  };
+  Host host(options);
+  host.run("logs");
+  entered.get_future().wait();
+  host.run("logs", {{"times", 25}});
+  CHECK(host.dropped_logs() == 15);
+  CHECK_FALSE(host.flush_logs(std::chrono::milliseconds(1)));
+  go_on.set_value();
+  CHECK(host.flush_logs(std::chrono::seconds(60)));
+  host.run("logs");
+  CHECK(host.flush_logs(std::chrono::seconds(60)));
+  REQUIRE(dropped.size() == 12);
+  CHECK(dropped.back() == 15);
+}
+
+TEST_CASE("the end of a host waits for its sink, but not for ever") {
+  std::promise<void> go_on;
+  const std::shared_future<void> released = go_on.get_future().share();
+  std::promise<void> left;
+  int given = 0;
+  {
+    Options options = over_fixtures();
+    options.on_log = [&](const LogRecord&) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      ++given;
+    };
+    Host(options).run("logs", {{"times", 100}});
+  }
+  CHECK(given == 100);
+  {
+    Options options = over_fixtures();
+    options.shutdown_timeout = std::chrono::milliseconds(50);
+    options.on_log = [released, &left](const LogRecord&) {
+      released.wait();
+      left.set_value();
+    };
+    Host(options).run("logs");
+  }
+  go_on.set_value();
+  left.get_future().wait();
+}
+
+TEST_CASE("a sink may throw, and may run modules that log") {
+  std::atomic<int> given = 0;
+  Host* running = nullptr;
+  Options options = over_fixtures();
+  options.on_log = [&](const LogRecord&) {
+    if (given++ == 0) running->run("logs");
+    throw 7;
+  };
+  Host host(options);
+  running = &host;
+  host.run("logs");
+  CHECK(host.flush_logs(std::chrono::seconds(60)));
+  CHECK(host.flush_logs(std::chrono::seconds(60)));  // what the sink itself had logged
+  CHECK(given == 2);
+}
+
+TEST_CASE("a thread of a module's logs for its module") {
+  Log log;
+  Host host(log.options());
+  host.run("evaluates", {{"first",
+                          "import threading, logging\n"
+                          "t = threading.Thread(target=exec, args=(\"import logging; logging.error('x')\", "
+                          "{'__name__': 'modules.evaluates'})); t.start(); t.join()"},
+                         {"give", "None"}});
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 1);
+  CHECK(records[0].module == "evaluates");
+  CHECK(records[0].run == 0);
+}
+
+TEST_CASE("without a sink, logging is as under python3") {
+  {
+    Log log;
+    Host host(log.options());
+    host.run("logs");
+    CHECK(log.taken(host).size() == 1);
+  }
+  std::string printed;
+  Options options = over_fixtures();
+  options.on_output = [&](const Output& output) { printed += output.text; };
+  Host host(options);
+  host.run("logs");
+  CHECK(printed == "spread is 0.5\n");
+}

@@ -1,0 +1,242 @@
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <future>
+#include <thread>
+#include <vector>
+
+#include "support.hpp"
+
+using namespace pyhost;
+using test::over_fixtures;
+
+namespace {
+
+struct NoMarket : std::runtime_error {
+  explicit NoMarket(int number) : std::runtime_error("no market"), code(number) {}
+  int code;
+};
+
+// What an expression is worth in a module, after some statements.
+Json evaluated(Host& host, const std::string& give, const std::string& first = {}) {
+  const std::string imports = "import pyhost\nfrom pyhost import services\n";
+  return host.run("evaluates", {{"first", imports + first}, {"give", give}});
+}
+
+Json echo(const Json& arguments) { return arguments; }
+
+}  // namespace
+
+TEST_CASE("a module calls a service by a dict, by keyword arguments or by nothing") {
+  Host host(over_fixtures());
+  host.provide("echo", echo);
+  CHECK(evaluated(host, "services.echo({'a': [1, None, 'ü']})") == Json{{"a", {1, nullptr, "ü"}}});
+  CHECK(evaluated(host, "services.echo(a=1, b={'c': 2.5})") == Json{{"a", 1}, {"b", {{"c", 2.5}}}});
+  CHECK(evaluated(host, "services.echo()") == Json::object());
+  host.provide("seven", [](const Json&) -> Json { return 7; });
+  CHECK(evaluated(host, "services.seven()") == 7);
+  CHECK(evaluated(host, "seven() + pyhost.services.seven()", "from pyhost.services import seven") == 14);
+}
+
+TEST_CASE("a service may have any name that a module may") {
+  Host host(over_fixtures());
+  for (const char* name : {"sys", "Any", "Service", "HostClosed", "print", "match"}) {
+    host.provide(name, [=](const Json&) -> Json { return name; });
+    CHECK(evaluated(host, std::string("services.") + name + "()") == name);
+  }
+}
+
+TEST_CASE("other arguments of a service are a TypeError that says what it takes") {
+  Host host(over_fixtures());
+  host.provide("echo", echo);
+  for (const auto& [call, part] : std::vector<std::pair<std::string, std::string>>{
+           {"services.echo(1)", "services.echo takes one dict or keyword arguments, and got int"},
+           {"services.echo({}, {})", "got 2 positional arguments"},
+           {"services.echo({}, a=1)", "got dict and keyword arguments"},
+           {"services.echo(a={1})", "the argument of services.echo at /a is of type set"}}) {
+    REQUIRE_ERROR(error, ModuleRaised, evaluated(host, call));
+    CHECK(error.exception().type == "TypeError");
+    CHECK_SAYS(error, part);
+  }
+}
+
+TEST_CASE("an unknown service is an AttributeError that names the ones that are close") {
+  Host host(over_fixtures());
+  host.provide("quote", echo);
+  REQUIRE_ERROR(error, ModuleRaised, evaluated(host, "services.qoute()"));
+  CHECK(error.exception().type == "pyhost.errors.ServiceNotFound");
+  CHECK_SAYS(error, "the host provides no service 'qoute'; did you mean 'quote'?");
+  CHECK(evaluated(host, "[hasattr(services, 'qoute'), hasattr(services, 'quote'), dir(services)]") ==
+        Json{false, true, {"quote"}});
+}
+
+TEST_CASE("what a service throws is a ServiceError for the module") {
+  Host host(over_fixtures());
+  host.provide("fails", [](const Json&) -> Json { throw NoMarket(7); });
+  host.provide("fails_oddly", [](const Json&) -> Json { throw 7; });
+  host.provide("answers_nan", [](const Json&) -> Json { return {{"a", 0.0 / 0.0}}; });
+  host.provide("runs", [&](const Json&) -> Json { return host.run("raises_in_run"); });
+  const auto seen = [&](const std::string& service) {
+    return evaluated(host, "seen",
+                     "try:\n    services." + service +
+                         "()\nexcept pyhost.ServiceError as e:\n"
+                         "    seen = [e.service, e.type, e.message, e.kind]\n");
+  };
+  CHECK(seen("fails")[0] == "fails");
+  CHECK(seen("fails")[1].get<std::string>().find("NoMarket") != std::string::npos);
+  CHECK(seen("fails")[2] == "no market");
+  CHECK(seen("fails")[3] == nullptr);
+  CHECK(seen("fails_oddly")[1] == "int");
+  CHECK(seen("answers_nan")[2] ==
+        "what service 'answers_nan' answered at /a is NaN or infinite, which JSON does not have");
+  CHECK(seen("runs")[1] == "pyhost::Error");
+  CHECK(seen("runs")[3] == "ModuleRaised");
+}
+
+TEST_CASE("what a service throws and no module catches is the same C++ exception again") {
+  std::vector<std::string> told;
+  Options options = over_fixtures();
+  options.on_error = [&](const Error& error) { told.push_back(error.exception().type); };
+  Host host(options);
+  host.provide("quote", [](const Json&) -> Json { throw NoMarket(7); });
+  const auto code_of = [](const auto& action) {
+    try {
+      action();
+    } catch (const NoMarket& thrown) {
+      return thrown.code;
+    }
+    return 0;
+  };
+  CHECK(code_of([&] { evaluated(host, "services.quote()"); }) == 7);
+  CHECK(code_of([&] { host.load("asks_in_create").create(); }) == 7);
+  CHECK(code_of([&] { host.load("asks_in_import"); }) == 7);
+  CHECK(code_of([&] {
+          evaluated(host, "1", "try:\n    services.quote()\nexcept pyhost.ServiceError as e:\n    raise\n");
+        }) == 7);
+  CHECK(told == std::vector<std::string>(4, "pyhost.errors.ServiceError"));
+}
+
+TEST_CASE("what a module raises because of a service is the module's own error") {
+  Host host(over_fixtures());
+  host.provide("quote", [](const Json&) -> Json { throw NoMarket(7); });
+  const std::string caught = "try:\n    services.quote()\nexcept pyhost.ServiceError as e:\n    ";
+  REQUIRE_ERROR(error, ModuleRaised, evaluated(host, "1", caught + "raise ValueError('closed') from e\n"));
+  CHECK(error.exception().type == "ValueError");
+  CHECK_SAYS(error, "caused by pyhost.errors.ServiceError: service 'quote': ");
+  // Not even one that was given the first one's attributes.
+  const std::string copy =
+      "f = pyhost.ServiceError('a', 'b', 'c'); f.__dict__.update(e.__dict__)\n    raise f\n";
+  REQUIRE_ERROR(copied, ModuleRaised, evaluated(host, "1", caught + copy));
+  CHECK(copied.exception().type == "pyhost.errors.ServiceError");
+}
+
+TEST_CASE("a service may be replaced and withdrawn while modules have it") {
+  Host host(over_fixtures());
+  const Instance asks =
+      host.load("evaluates")
+          .create({{"first", "from pyhost import services"}, {"give", "services.number()"}});
+  REQUIRE_ERROR(before, ModuleRaised, asks.run());
+  host.provide("number", [](const Json&) -> Json { return 1; });
+  CHECK(asks.run() == 1);
+  host.provide("number", [&](const Json&) -> Json {
+    host.provide("number", [](const Json&) -> Json { return 3; });  // by itself
+    return 2;
+  });
+  CHECK(asks.run() == 2);
+  CHECK(asks.run() == 3);
+  CHECK(host.withdraw("number"));
+  CHECK_FALSE(host.withdraw("number"));
+  REQUIRE_ERROR(after, ModuleRaised, asks.run());
+  CHECK_SAYS(after, "no service 'number'");
+}
+
+TEST_CASE("the name of a service is one identifier") {
+  Host host(over_fixtures());
+  for (const char* name : {"", "a.b", "7up", "class", "_private", "with space", "__init__"}) {
+    REQUIRE_ERROR(error, InvalidName, (host.provide(name, echo), 0));
+    CHECK_SAYS(error, "cannot be a service");
+  }
+  REQUIRE_ERROR(error, InvalidName, (host.provide("nothing", nullptr), 0));
+  CHECK_SAYS(error, "there is no function behind it");
+}
+
+TEST_CASE("a service is called on the module's thread, and other threads run Python meanwhile") {
+  Host host(over_fixtures());
+  host.provide("check", [&](const Json&) -> Json {
+    Json other;
+    std::thread([&] { other = host.run("returns_state", {{"a", 1}}); }).join();
+    return {std::hash<std::thread::id>()(std::this_thread::get_id()), other};
+  });
+  const Json here = std::hash<std::thread::id>()(std::this_thread::get_id());
+  CHECK(evaluated(host, "services.check()") == Json{here, {{"a", 1}}});
+}
+
+TEST_CASE("services are provided, called and withdrawn by many threads at once") {
+  Host host(over_fixtures());
+  host.provide("echo", echo);
+  std::atomic<int> right = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      const std::string mine = "echo" + std::to_string(i);
+      for (int j = 0; j < 25; ++j) {
+        host.provide(mine, echo);
+        if (evaluated(host, "services." + mine + "(a=" + std::to_string(j) + ")") == Json{{"a", j}}) ++right;
+        host.provide("echo", echo);
+        if (evaluated(host, "services.echo()") == Json::object()) ++right;
+        host.withdraw(mine);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(right == 200);
+}
+
+TEST_CASE("once a service is withdrawn, nobody is in it any more") {
+  Host host(over_fixtures());
+  std::promise<void> begun, go_on;
+  std::atomic<bool> ended = false;
+  host.provide("waits", [&, kept = std::make_shared<int>(1)](const Json&) -> Json {
+    begun.set_value();
+    go_on.get_future().wait();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    ended = true;
+    return *kept;
+  });
+  std::thread caller([&] { evaluated(host, "services.waits()"); });
+  begun.get_future().wait();
+  std::thread([&] { go_on.set_value(); }).detach();
+  CHECK(host.withdraw("waits"));
+  CHECK(ended);
+  caller.join();
+}
+
+TEST_CASE("services and modules call each other a hundred levels deep, and not deeper") {
+  Host host(over_fixtures());
+  int most = 0;
+  host.provide("deeper", [&](const Json& arguments) -> Json {
+    const int level = arguments["level"];
+    most = std::max(most, level);
+    if (level == arguments["last"]) return level;
+    return evaluated(host, "services.deeper(level=" + std::to_string(level + 1) +
+                               ", last=" + arguments["last"].dump() + ")");
+  });
+  CHECK(evaluated(host, "services.deeper(level=1, last=100)") == 100);
+  REQUIRE_ERROR(error, ModuleRaised, evaluated(host, "services.deeper(level=1, last=101)"));
+  CHECK(error.exception().type == "RecursionError");
+  CHECK_SAYS(error, "more than 100 calls of services within each other");
+  CHECK(most == 100);
+}
+
+TEST_CASE("a host tells what it provides as a stub file") {
+  Host host(over_fixtures());
+  CHECK(host.stubs().find("This host provides nothing") != std::string::npos);
+  host.provide("quote", echo, "The price of a symbol.");
+  host.provide("book", echo);
+  const std::string stubs = host.stubs();
+  CHECK(stubs.find("def quote(arguments: dict[str, Any], /) -> Any:\n    \"The price of a symbol.\"\n") !=
+        std::string::npos);
+  CHECK(stubs.find("def book(**arguments: Any) -> Any: ...\n") != std::string::npos);
+  CHECK(evaluated(host, "[services.quote.__doc__, services.book.__doc__]") ==
+        Json{"The price of a symbol.", nullptr});
+}

@@ -1,0 +1,113 @@
+"""What modules log, on the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+
+import pytest
+from conftest import FIXTURES, Run
+
+EXTRA = 'extra={"symbol": "ABC"}'
+
+
+def logged(pyhost: Run, *words: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return pyhost("run", "logs", "-m", str(FIXTURES), *words, **options)
+
+
+def test_without_the_options_logging_is_as_under_python3(pyhost: Run) -> None:
+    assert logged(pyhost).stderr == "spread is 0.5\n"
+    configured = logged(pyhost, "-p", "first=logging.basicConfig(level=20)", "-p", "level=20")
+    assert configured.stderr == "INFO:desk:spread is 0.5\n"
+
+
+def test_a_record_is_one_line_with_time_level_logger_message_and_fields(pyhost: Run) -> None:
+    done = logged(pyhost, "--log-level", "warning", "-p", EXTRA)
+    line = r'\d\d:\d\d:\d\d\.\d\d\d warning desk: spread is 0\.5 \{"symbol":"ABC"\}\n'
+    assert re.fullmatch(line, done.stderr), done.stderr
+    assert done.stdout == ""
+
+
+def test_json_is_one_document_a_line(pyhost: Run) -> None:
+    done = logged(pyhost, "--log-format", "json", "-p", EXTRA, "-p", "times=2")
+    records = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [record["message"] for record in records] == ["spread is 0.5"] * 2
+    assert records[0]["fields"] == {"symbol": "ABC"}
+    assert (records[0]["module"], records[0]["level"]) == ("logs", "warning")
+
+
+@pytest.mark.parametrize(
+    ("level", "number", "shown"),
+    [("debug", 10, True), ("info", 10, False), ("error", 30, False), ("off", 50, False)],
+)
+def test_the_level_says_what_is_shown(pyhost: Run, level: str, number: int, shown: bool) -> None:
+    done = logged(pyhost, "--log-level", level, "-p", f"level={number}")
+    assert bool(done.stderr) == shown, done.stderr
+
+
+def test_variables_say_the_same(pyhost: Run) -> None:
+    environment = {"PYHOST_LOG_LEVEL": "info", "PYHOST_LOG_FORMAT": "json"}
+    done = logged(pyhost, "-p", "level=20", env=environment)
+    assert json.loads(done.stderr)["level"] == "info"
+
+
+def test_another_level_is_refused(pyhost: Run) -> None:
+    done = logged(pyhost, "--log-level", "loud")
+    assert done.returncode == 2
+    assert "--log-level" in done.stderr
+
+
+def test_a_module_that_configures_the_console_does_not_double_its_lines(pyhost: Run) -> None:
+    words = ("--log-level", "info", "-p", "level=20")
+    once = logged(pyhost, *words, "-p", "first=logging.basicConfig(level=10)")
+    assert once.stderr.count("spread is") == 1, once.stderr
+    forced = logged(pyhost, *words, "-p", "first=logging.basicConfig(level=10, force=True)")
+    assert forced.stderr.count("spread is") == 2, forced.stderr
+
+
+def test_a_module_may_log_to_a_file_of_its_own(pyhost: Run, tmp_path: object) -> None:
+    first = "first=logging.basicConfig(filename='own.log')"
+    done = logged(pyhost, "--log-level", "info", "-p", first)
+    assert done.stderr.count("spread is") == 1, done.stderr
+    assert (tmp_path / "own.log").read_text() == "WARNING:desk:spread is 0.5\n"  # type: ignore[operator]
+
+
+def test_what_led_to_an_error_stands_before_it(pyhost: Run) -> None:
+    fail = "logging.error('first'); raise ValueError('then')"
+    done = logged(pyhost, "--log-level", "info", "-p", f"first={fail}")
+    assert done.returncode == 1
+    assert done.stderr.index("first") < done.stderr.index("error: module 'logs' raised")
+
+
+def test_a_logged_exception_is_told_with_its_lines(pyhost: Run) -> None:
+    first = "first=try:\n  1/0\nexcept ZeroDivisionError:\n  logging.exception('no price')"
+    done = logged(pyhost, "--log-level", "info", "-p", first, "-p", "times=0")
+    told = "error root: no price\nZeroDivisionError: division by zero\n  <string>:2 in <module>\n"
+    assert told in done.stderr
+
+
+def test_a_record_cannot_command_the_terminal(pyhost: Run) -> None:
+    first = "first=logging.error('a\\n\\x1b[31mb')"
+    done = logged(pyhost, "--log-level", "info", "-p", first, "-p", "times=0")
+    assert "\x1b" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_logging_is_imported_only_by_a_module_that_wants_it(pyhost: Run) -> None:
+    give = "give='logging' in __import__('sys').modules"
+    words = ("-m", str(FIXTURES), "--log-level", "info")
+    assert pyhost("run", "evaluates", *words, "-p", give).stdout == "false\n"
+    late = "first=import logging; logging.warning('late')"
+    done = pyhost("run", "evaluates", *words, "-p", late, "-p", give)
+    assert done.stdout == "true\n"
+    assert "warning root: late" in done.stderr
+
+
+def test_a_child_that_python_forks_logs_as_under_python3(pyhost: Run) -> None:
+    first = (
+        "first=import os\npid = os.fork()\nif pid == 0:\n  logging.warning('child')\n  os._exit(0)\n"
+        "os.waitpid(pid, 0)"
+    )
+    done = logged(pyhost, "--log-level", "info", "-p", first, "-p", "times=0")
+    assert done.stderr == "WARNING:root:child\n"

@@ -1,0 +1,82 @@
+"""What a host provides, as type checkers and tests without a host see it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Run, clean_environment
+
+PYTHON_MODULES = ROOT / "python_modules"
+sys.path.append(str(PYTHON_MODULES))
+
+import pyhost as package  # noqa: E402
+
+CALLS = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import host_services as services
+else:
+    from pyhost import services
+services.quote(symbol="ABC")
+services.quote({"symbol": "ABC"})
+"""
+
+
+def test_a_type_checker_knows_the_services_of_a_host(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    (tmp_path / "modules").mkdir()
+    module = "def create(state):\n    class M:\n        def run(self): pass\n    return M()\n"
+    (tmp_path / "modules" / "desk.py").write_text(module)
+    program = Path(os.environ["PYHOST_BUILD"], "tests", "docs_services")
+    done = subprocess.run(
+        [program], cwd=tmp_path, capture_output=True, text=True, env=clean_environment()
+    )
+    (tmp_path / "host_services.pyi").write_text(done.stdout[done.stdout.index("# What modules") :])
+    seen = []
+    for more in ("", 'services.quote("ABC")\n', "services.qoute()\n"):
+        (tmp_path / "calls.py").write_text(CALLS + more)
+        words = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "calls.py"]
+        environment = clean_environment(MYPYPATH=str(PYTHON_MODULES))
+        checked = subprocess.run(
+            words, cwd=tmp_path, capture_output=True, text=True, env=environment
+        )
+        seen.append(checked.stdout)
+    assert seen[0].startswith("Success"), seen[0]
+    assert "No overload variant" in seen[1], seen[1]
+    assert "qoute" in seen[2], seen[2]
+
+
+def test_the_program_provides_nothing_and_says_so(pyhost: Run) -> None:
+    done = pyhost("stubs")
+    assert done.returncode == 0
+    assert "This host provides nothing" in done.stdout
+    compile(done.stdout, "services.pyi", "exec")
+
+
+def test_without_a_host_a_service_says_so_and_a_test_may_put_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(package.HostClosed, match="there is no host in this process"):
+        package.services.quote()
+    monkeypatch.setattr("pyhost.services.quote", lambda symbol: symbol * 2, raising=False)
+    assert package.services.quote(symbol="A") == "AA"
+
+
+def test_a_service_error_can_be_sent_to_another_process() -> None:
+    error = package.ServiceError("quote", "std::runtime_error", "no market")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) == "service 'quote': std::runtime_error: no market"
+    assert (again.service, again.type, again.message, again.kind) == error.args
+
+
+def test_a_module_on_the_command_line_may_ask_whether_there_is_a_service(pyhost: Run) -> None:
+    fixtures = str(ROOT / "tests" / "fixtures")
+    first = "first=from pyhost import services"
+    give = 'give=[hasattr(services, "quote"), dir(services)]'
+    done = pyhost("run", "evaluates", "-m", fixtures, "-p", first, "-p", give)
+    assert done.stdout == "[false,[]]\n", done.stderr
