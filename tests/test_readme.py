@@ -27,9 +27,10 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def write_modules(page: Path, folder: Path) -> None:
-    for text in blocks(page, "python"):
-        name = re.match(r"# (\S+\.py)\n", text)
-        assert name, "a python block begins with the name of its file"
+    configuration = blocks(page, "toml") if "```toml\n" in page.read_text() else []
+    for text in blocks(page, "python") + configuration:
+        name = re.match(r"# (\S+\.(?:py|toml))\n", text)
+        assert name, "a python or toml block begins with the name of its file"
         file = folder / name[1]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)

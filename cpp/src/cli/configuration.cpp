@@ -80,6 +80,14 @@ class Reading {
     return node.as_string()->get();
   }
 
+  std::string one_of(const toml::node& node, const std::vector<std::string>& words) const {
+    std::string word = text(node);
+    if (std::ranges::find(words, word) != words.end()) return word;
+    std::string all;
+    for (const std::string& each : words) all += (all.empty() ? "" : ", ") + each;
+    refuse(node, "'" + word + "' is none of " + all);
+  }
+
   std::string path(const toml::node& node) const {
     return (read_.file.parent_path() / text(node)).lexically_normal().string();
   }
@@ -93,8 +101,11 @@ class Reading {
 
   void read_log(const toml::table& table) {
     each(table, "log.",
-         {{"level", [&](const auto& node) { read_.log_level = text(node); }},
-          {"format", [&](const auto& node) { read_.log_format = text(node); }}});
+         {{"level",
+           [&](const auto& node) {
+             read_.log_level = one_of(node, {"debug", "info", "warning", "error", "critical", "off"});
+           }},
+          {"format", [&](const auto& node) { read_.log_format = one_of(node, {"text", "json"}); }}});
   }
 
   void read_connections(const toml::table& table) {

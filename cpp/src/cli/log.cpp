@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "command.hpp"
+#include "configuration.hpp"
 #include "pyhost/log.hpp"
 #include "terminal.hpp"
 
@@ -65,7 +66,11 @@ void add_log_arguments(CLI::App& command, LogArguments& arguments) {
       ->envname("PYHOST_LOG_FORMAT");
 }
 
-void set_log(Options& options, const LogArguments& arguments) {
+void set_log(Options& options, const LogArguments& given) {
+  LogArguments arguments = given;
+  const Configuration& file = configuration();
+  if (arguments.level.empty()) arguments.level = file.log_level;
+  if (arguments.format.empty()) arguments.format = file.log_format;
   if (arguments.level.empty() && arguments.format.empty()) return;
   for (const auto& [name, level] : levels) {
     if (name == arguments.level) options.log_level = level;
