@@ -35,7 +35,8 @@ TEST_CASE("a store lasts from host to host, and nothing of a run that failed is 
     REQUIRE_ERROR(set, InvalidResult, host.run("counts_in_the_store", {{"leaves", true}}));
     CHECK(set.pointer() == "/set/0");
     CHECK(set.message() ==
-          "module 'counts_in_the_store': pyhost.store at /set/0 is of type set, which JSON does not have; nothing "
+          "module 'counts_in_the_store': pyhost.store at /set/0 is of type set, which JSON does not have; "
+          "nothing "
           "was stored");
   }
   Host host(with_store(folder));
@@ -69,7 +70,8 @@ TEST_CASE("a host without a store says how to have one") {
         std::string::npos);
 }
 
-TEST_CASE("a connection is the same in all runs of a host, another on another thread, and closed with the host") {
+TEST_CASE(
+    "a connection is the same in all runs of a host, another on another thread, and closed with the host") {
   const Json make{{"to", "main"}, {"give", "str(opened.execute('create table t (n)'))[:1]"}};
   const Folder folder;
   const Options options{.module_paths = {test::fixtures},
@@ -77,9 +79,13 @@ TEST_CASE("a connection is the same in all runs of a host, another on another th
   {
     Host host(options);
     host.run("connects", make);
-    const Json same{{"to", "main"}, {"give", "[opened is connection('main'), setattr(__import__('sys'), 'kept', opened)][0]"}};
+    const Json same{
+        {"to", "main"},
+        {"give", "[opened is connection('main'), setattr(__import__('sys'), 'kept', opened)][0]"}};
     CHECK(host.run("connects", same) == true);
-    const Json other{{"to", "main"}, {"give", "[opened is __import__('sys').kept, opened.execute('select * from t').fetchall()]"}};
+    const Json other{
+        {"to", "main"},
+        {"give", "[opened is __import__('sys').kept, opened.execute('select * from t').fetchall()]"}};
     Json there;
     std::thread([&] { there = host.run("connects", other); }).join();
     CHECK(there == Json{false, Json::array()});

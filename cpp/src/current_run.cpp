@@ -13,14 +13,7 @@ namespace {
 
 using Thread = CurrentRun::Thread;
 
-// Threads take numbers by the block, so that they do not wait for each other at each run.
-constexpr RunId block = 1024;
 std::atomic<RunId> next_block = 0;
-
-RunId next_id(Thread& thread) {
-  if (thread.last % block == 0) thread.last = next_block.fetch_add(block, std::memory_order_relaxed);
-  return ++thread.last;
-}
 
 // Never destroyed: threads may outlive the end of main().
 struct Threads {
@@ -45,28 +38,14 @@ CurrentRun::Thread::~Thread() {
   std::erase(threads().all, this);
 }
 
-CurrentRun::Thread& CurrentRun::this_thread() {
-  static thread_local constinit Thread* mine = nullptr;  // without the test that a destructor costs
-  if (mine == nullptr) {
-    static thread_local Thread made;
-    mine = &made;
-  }
-  return *mine;
+CurrentRun::Thread* CurrentRun::make_thread() {
+  static thread_local Thread made;
+  return &made;
 }
 
-CurrentRun::CurrentRun(std::string_view module, Extent extent)
-    : thread_(this_thread()), outer_(thread_.innermost), module_(module), extent_(extent) {
-  id_ = outer_ != nullptr && outer_->extent_ == Extent::Whole ? outer_->id_ : next_id(thread_);
-  if (outer_ == nullptr) thread_.state = PyThreadState_Get();
-  thread_.innermost = this;
-}
+RunId CurrentRun::next_block_of_ids() { return next_block.fetch_add(block, std::memory_order_relaxed); }
 
-CurrentRun::CurrentRun(std::string_view module, RunId id) : CurrentRun(module) { id_ = id; }
-
-CurrentRun::~CurrentRun() {
-  thread_.innermost = outer_;
-  if (stop_) stop_->end();
-}
+void CurrentRun::end_stop() const { stop_->end(); }
 
 const CurrentRun* CurrentRun::here() noexcept { return this_thread().innermost; }
 

@@ -53,9 +53,21 @@ class CurrentRun {
   /// A thread, as all of its runs see it; guarded by the GIL.
   struct Thread;
   Thread& thread() const noexcept { return thread_; }
-  static Thread& this_thread();
+  static Thread& this_thread() {
+    if (this_threads == nullptr) this_threads = make_thread();
+    return *this_threads;
+  }
 
  private:
+  // Threads take numbers by the block, so that they do not wait for each other at each run.
+  static constexpr RunId block = 1024;
+  static RunId next_block_of_ids();
+  static Thread* make_thread();
+  void end_stop() const;
+
+  // Without the test at each use that a destructor costs.
+  static inline constinit thread_local Thread* this_threads = nullptr;
+
   Thread& thread_;
   const CurrentRun* outer_;
   std::string_view module_;
@@ -85,5 +97,24 @@ struct CurrentRun::Thread {
   Thread(const Thread&) = delete;
   Thread& operator=(const Thread&) = delete;
 };
+
+inline CurrentRun::CurrentRun(std::string_view module, Extent extent)
+    : thread_(this_thread()), outer_(thread_.innermost), module_(module), extent_(extent) {
+  if (outer_ == nullptr) thread_.state = PyThreadState_Get();
+  if (outer_ != nullptr && outer_->extent_ == Extent::Whole) {
+    id_ = outer_->id_;
+  } else {
+    if (thread_.last % block == 0) thread_.last = next_block_of_ids();
+    id_ = ++thread_.last;
+  }
+  thread_.innermost = this;
+}
+
+inline CurrentRun::CurrentRun(std::string_view module, RunId id) : CurrentRun(module) { id_ = id; }
+
+inline CurrentRun::~CurrentRun() {
+  thread_.innermost = outer_;
+  if (stop_) end_stop();
+}
 
 }  // namespace pyhost::detail

@@ -108,8 +108,12 @@ struct InstanceData {
   std::uint64_t number = 0;  ///< In HostLife::to_close.
   py::object raised = {};    ///< What its last run raised, for its __exit__.
 
-  InstanceData(std::shared_ptr<ModuleData> of, py::object created, py::object given);
-  ~InstanceData();
+  InstanceData(std::shared_ptr<ModuleData> of, py::object created, py::object given)
+      : module(std::move(of)), object(std::move(created)), state(std::move(given)) {}
+  ~InstanceData() {
+    if (closing != Closing::Nothing) give_up_last();
+    release(object, state, raised);
+  }
   InstanceData(const InstanceData&) = delete;
   InstanceData& operator=(const InstanceData&) = delete;
 
@@ -120,6 +124,7 @@ struct InstanceData {
   }
 
  private:
+  void give_up_last() noexcept;
   [[noreturn]] void throw_closed() const;
 };
 

@@ -70,12 +70,6 @@ bool ModuleData::is_current() const {
   return current;
 }
 
-InstanceData::InstanceData(std::shared_ptr<ModuleData> of, py::object created, py::object given)
-    : module(std::move(of)), object(std::move(created)), state(std::move(given)) {}
-
-InstanceData::~InstanceData() {
-  give_up(*this, nullptr);
-  release(object, state, raised);
-}
+void InstanceData::give_up_last() noexcept { give_up(*this, nullptr); }
 
 }  // namespace pyhost::detail

@@ -115,7 +115,7 @@ void unload_module(ModuleData& module) noexcept {
   host.watchers.tell({Moment::Unloaded, module.name, 0, begun});
 }
 
-void open_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance) {
+void enter_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance) {
   ModuleData& module = *instance->module;
   PyTypeObject* const type = Py_TYPE(instance->object.ptr());
   if (module.known_type.ptr() != reinterpret_cast<PyObject*>(type)) {

@@ -17,9 +17,17 @@ void load_module(const CurrentRun& run, const ModuleData& module);
 /// use then. The caller holds the GIL.
 void unload_module(ModuleData& module) noexcept;
 
+/// The same for an object of a type that was not seen last, or that has something to be told.
+void enter_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance);
+
 /// Learns what the object wants when it is given up, and calls __enter__ if that is __exit__. Throws
 /// ModuleRaised. The caller holds the GIL.
-void open_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance);
+inline void open_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance) {
+  const ModuleData& module = *instance->module;
+  auto* const type = reinterpret_cast<PyObject*>(Py_TYPE(instance->object.ptr()));
+  if (module.known_type.ptr() == type && module.known_closing == Closing::Nothing) return;
+  enter_instance(run, instance);
+}
 
 /// Gives the object up: calls its close() or __exit__, if it has one, as a part of the run `of` if there is
 /// one. Does nothing the second time. Throws ModuleRaised, TimedOut. The caller holds the GIL.
@@ -34,7 +42,7 @@ class GivesUp {
  public:
   GivesUp(const CurrentRun& run, InstanceData* instance) : run_(run), instance_(instance) {}
   ~GivesUp() {
-    if (instance_ != nullptr) give_up(*instance_, &run_);
+    if (instance_ != nullptr && instance_->closing != Closing::Nothing) give_up(*instance_, &run_);
   }
   GivesUp(const GivesUp&) = delete;
   GivesUp& operator=(const GivesUp&) = delete;

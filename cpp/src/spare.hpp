@@ -27,7 +27,16 @@ class Spare {
   void* block_ = nullptr;
   bool thread_ends_ = false;
 };
-inline constinit thread_local Spare spare;
+
+/// This thread's; without the test at each use that a destructor costs.
+inline Spare& spare() {
+  static constinit thread_local Spare* mine = nullptr;
+  if (mine == nullptr) {
+    static thread_local Spare made;
+    mine = &made;
+  }
+  return *mine;
+}
 
 /// For std::allocate_shared of one type throughout.
 template <class T>
@@ -37,11 +46,11 @@ struct SpareAllocator {
   template <class Other>
   explicit SpareAllocator(const SpareAllocator<Other>& /*other*/) {}
   static T* allocate(std::size_t /*one*/) {
-    void* block = spare.take();
+    void* block = spare().take();
     return static_cast<T*>(block != nullptr ? block : ::operator new(sizeof(T)));
   }
   static void deallocate(T* block, std::size_t /*one*/) noexcept {
-    if (!spare.put(block)) ::operator delete(block);
+    if (!spare().put(block)) ::operator delete(block);
   }
   friend bool operator==(const SpareAllocator&, const SpareAllocator&) { return true; }
 };

@@ -367,7 +367,7 @@ Error Stop::told(Phase phase, const py::object& raised) const {
                 .exception = raised ? describe(raised.ptr()) : PythonException()});
 }
 
-void must_go_on(const CurrentRun& run, Phase phase) {
+void must_go_on_or_throw(const CurrentRun& run, Phase phase) {
   for (const CurrentRun* at = &run; at != nullptr; at = at->outer()) {
     const std::shared_ptr<Stop>& stop = at->stop();
     if (!stop || !stop->asked() || stop->over()) continue;

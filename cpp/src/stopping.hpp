@@ -130,8 +130,13 @@ inline void heed(const RunOptions* options, const CurrentRun& run) {
   if (options != nullptr) heed(options, run, Stop::Clock::now());
 }
 
+/// The same where a stop is possible.
+void must_go_on_or_throw(const CurrentRun& run, Phase phase);
+
 /// Throws TimedOut or Cancelled if this run or one around it is to stop, and with it goes what Python has
 /// set.
-void must_go_on(const CurrentRun& run, Phase phase);
+inline void must_go_on(const CurrentRun& run, Phase phase) {
+  if (run.stop() || run.outer() != nullptr) must_go_on_or_throw(run, phase);
+}
 
 }  // namespace pyhost::detail
