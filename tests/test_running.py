@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, Run, clean_environment
+from conftest import FIXTURES, Run, cached, clean_environment
 
 # A mutex that is locked twice: no signal ends that.
 STUCK = """
@@ -47,7 +47,11 @@ def timed(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("how", ["loop", "sleep", "lock", "regex", "standard_input"])
+# Python 3.11 leaks a few bytes of a regular expression that is interrupted.
+REGEX = [] if cached("PYHOST_SANITIZE") == "ON" else ["regex"]
+
+
+@pytest.mark.parametrize("how", ["loop", "sleep", "lock", *REGEX, "standard_input"])
 def test_a_run_that_does_not_end_is_stopped_where_it_is(pyhost: Run, how: str) -> None:
     # A stdin that nothing comes from and that does not end.
     with subprocess.Popen(["sleep", "60"], stdout=subprocess.PIPE) as silent:
