@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,19 @@ def make_venv(folder: Path, python: str = sys.executable) -> Path:
     """A real virtual environment; gives its python."""
     subprocess.run([python, "-m", "venv", str(folder)], check=True, env=clean_environment())
     return folder / "bin" / "python"
+
+
+def kept_venv(name: str, packages: Iterable[str]) -> Path:
+    """One with packages from the index, of the Python that is embedded; kept with the build, since it takes a while."""
+    venv = Path(os.environ.get("PYHOST_BUILD", "."), name)
+    if not (venv / "complete").exists():
+        shutil.rmtree(venv, ignore_errors=True)
+        python = make_venv(venv, cached("Python_EXECUTABLE"))
+        done = subprocess.run(
+            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
+            capture_output=True, text=True, env=clean_environment(),
+        )  # fmt: skip
+        if done.returncode != 0:
+            without_index(done.stderr.strip())
+        (venv / "complete").touch()
+    return venv

@@ -17,10 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, Run, cached, clean_environment, make_venv, without_index
+from conftest import FIXTURES, Run, cached, clean_environment, kept_venv
 
-BUILD = Path(os.environ.get("PYHOST_BUILD", "."))
-DRIVERS = ("httpx", "sqlalchemy", "psycopg[binary]")
 COUNTS = ("run", "counts_in_the_store", "-m", str(FIXTURES))
 SECRET = "s3cret/of ada"
 
@@ -216,19 +214,8 @@ def test_a_variable_that_is_not_set_is_named(pyhost: Run, tmp_path: Path) -> Non
 
 @pytest.fixture(scope="session")
 def drivers() -> Path:
-    """A virtual environment with what real connections take; kept with the build."""
-    venv = BUILD / "venv-with-drivers"
-    if not (venv / "complete").exists():
-        shutil.rmtree(venv, ignore_errors=True)
-        python = make_venv(venv, cached("Python_EXECUTABLE"))
-        done = subprocess.run(
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *DRIVERS],
-            capture_output=True, text=True, env=clean_environment(),
-        )  # fmt: skip
-        if done.returncode != 0:
-            without_index(done.stderr.strip())
-        (venv / "complete").touch()
-    return venv
+    """A virtual environment with what real connections take."""
+    return kept_venv("venv-with-drivers", ("httpx", "sqlalchemy", "psycopg[binary]"))
 
 
 class Prices(http.server.BaseHTTPRequestHandler):

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, Run, cached, clean_environment, make_venv, without_index
+from conftest import FIXTURES, Run, cached, clean_environment, kept_venv
 from test_process import write_module
 
 BUILD = Path(os.environ.get("PYHOST_BUILD", "."))
@@ -21,26 +21,14 @@ VERSION = subprocess.run(
     [PYTHON or sys.executable, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
     capture_output=True, text=True, check=True,
 ).stdout.strip()  # fmt: skip
-PACKAGES = ("numpy", "requests", "pydantic")
 EVALUATES = ("run", "evaluates", "-m", str(FIXTURES))
 SANITIZED = cached("PYHOST_SANITIZE") == "ON"
 
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
-    """A virtual environment with real packages from the index; kept with the build, since it takes a while."""
-    venv = BUILD / "venv-with-packages"
-    if not (venv / "complete").exists():
-        shutil.rmtree(venv, ignore_errors=True)
-        python = make_venv(venv, PYTHON)
-        done = subprocess.run(
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES],
-            capture_output=True, text=True, env=clean_environment(),
-        )  # fmt: skip
-        if done.returncode != 0:
-            without_index(done.stderr.strip())
-        (venv / "complete").touch()
-    return venv
+    """A virtual environment with real packages."""
+    return kept_venv("venv-with-packages", ("numpy", "requests", "pydantic"))
 
 
 @pytest.fixture(scope="session")

@@ -142,11 +142,12 @@ Decimal shortest_decimal(double number) {
 double closest_double(Decimal number) {
   constexpr double cannot_tell = -1;
   // From 5^28 on a power below one has more than 128 bits, and is the paper's only if it is cut, not rounded.
-  constexpr std::int64_t last_rounded_up = -27;
+  constexpr int last_rounded_up = -27;
+  constexpr int last_exact = 55;
   // Below it the result may have fewer bits, or be zero; above it, be infinite.
   if (number.digits == 0 || number.exponent < -307 || number.exponent > 288) return cannot_tell;
   const auto q = static_cast<int>(number.exponent);
-  const bool exact = q >= 0 && q <= 55;
+  const bool exact = q >= 0 && q <= last_exact;
   const Wide power = powers().at(q) - (exact || (q < 0 && q >= last_rounded_up) ? 0 : 1);
   const int zeros = std::countl_zero(number.digits);
   const std::uint64_t w = number.digits << static_cast<unsigned>(zeros);
@@ -154,8 +155,8 @@ double closest_double(Decimal number) {
   Wide product = Wide{w} * static_cast<std::uint64_t>(power >> 64U);
   if ((static_cast<std::uint64_t>(product >> 64U) & 0x1ffU) == 0x1ffU) {  // what is below might carry into it
     product += Wide{w} * static_cast<std::uint64_t>(power) >> 64U;
-    if (static_cast<std::uint64_t>(product) == ~std::uint64_t{0} && !exact && q < last_rounded_up)
-      return cannot_tell;
+    const bool uncertain = q < last_rounded_up || q > last_exact;
+    if (uncertain && static_cast<std::uint64_t>(product) == ~std::uint64_t{0}) return cannot_tell;
   }
   const auto high = static_cast<std::uint64_t>(product >> 64U);
   const auto low = static_cast<std::uint64_t>(product);

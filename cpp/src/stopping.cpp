@@ -159,9 +159,7 @@ void prepare_stopping() {
                                      "The host wants this run to stop: clean up, and let it pass.",
                                      PyExc_BaseException, nullptr),
            "making pyhost.Stopped");
-  const py::object module = share(PyImport_AddModule("_pyhost"));
-  if (PyObject_SetAttrString(module.ptr(), "Stopped", type.ptr()) != 0)
-    must(nullptr, "making pyhost.Stopped");
+  put_on_python_side("Stopped", type);
 }
 
 void Inside::take_back() noexcept {
