@@ -111,7 +111,7 @@ TEST_CASE("an unknown module says where it looked and which names are close") {
   Host host({.module_paths = {fixtures, PYHOST_SHIPPED}});
   REQUIRE_ERROR(error, ModuleNotFound, host.load("retruns_state"));
   CHECK_SAYS(error, (fixtures / "modules").string());
-  CHECK_SAYS(error, std::string(PYHOST_SHIPPED) + "/modules");
+  CHECK_SAYS(error, PYHOST_SHIPPED "/modules");
   CHECK_SAYS(error, "did you mean 'returns_state'?");
   REQUIRE_ERROR(dotted, ModuleNotFound, host.load("package.prat"));
   CHECK_SAYS(dotted, "did you mean 'package.part'?");

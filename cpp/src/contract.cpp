@@ -100,7 +100,7 @@ std::string call_on_error(const ModuleData& module, PyObject* raised) {
 
 [[noreturn]] void throw_from_call(Phase phase, const ModuleData& module, const py::object& raised,
                                   PyObject* callable, std::size_t arguments, const char* wanted) {
-  const py::tuple stand_ins = arguments == 1 ? py::make_tuple(py::none()) : py::tuple();
+  const py::object stand_ins = own(arguments == 1 ? PyTuple_Pack(1, Py_None) : PyTuple_New(0));
   if (takes_other_arguments(raised.ptr(), callable, stand_ins.ptr())) {
     break_contract(phase, module.name,
                    std::string(wanted) + " cannot be called: " + describe(raised.ptr()).message, callable);

@@ -1,7 +1,8 @@
-// Python.h and pybind11 as the rooms of the library see them: pybind11's owning reference, nothing global.
+// Python.h and pybind11 as the rooms of the library see them: pybind11's owning reference, and no more of it:
+// all of pybind11.h would be compiled into every file again.
 #pragma once
 
-#include <pybind11/pybind11.h>
+#include <pybind11/pytypes.h>
 
 #include <string_view>
 

@@ -1,4 +1,5 @@
 // pyhost check [NAME...]: whether modules keep the contract, told as file:line:column.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <iostream>

@@ -1,6 +1,7 @@
 // What the commands have in common.
 #include "command.hpp"
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>

@@ -2,7 +2,6 @@
 // function a command.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -11,6 +10,10 @@
 
 #include "pyhost/error.hpp"
 #include "pyhost/options.hpp"
+
+namespace CLI {
+class App;
+}
 
 namespace pyhost::cli {
 

@@ -1,4 +1,5 @@
 // pyhost doctor: what Python is this, and will it work?
+#include <CLI/CLI.hpp>
 #include <iostream>
 #include <string>
 

@@ -1,4 +1,5 @@
 // pyhost list: the modules that are there, broken ones included; nothing of them runs.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <iostream>

@@ -1,6 +1,7 @@
 // Log records on stderr, for people or as one JSON document a line.
 #include <spdlog/logger.h>
 #include <spdlog/sinks/ansicolor_sink.h>
+#include <CLI/CLI.hpp>
 
 #include <memory>
 #include <utility>

@@ -1,6 +1,7 @@
 // The program pyhost: reads the command line and gives it to the command that it names.
 #include <fcntl.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <chrono>

@@ -1,6 +1,7 @@
 // pyhost new NAME: a module to start from and its test, which pass as they stand.
 #include <fcntl.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <cerrno>
 #include <cstring>

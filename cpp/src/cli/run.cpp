@@ -1,4 +1,5 @@
 // pyhost run NAME: one module, one state, one result.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <chrono>

@@ -1,4 +1,5 @@
 // pyhost stubs: the services of a host as a stub file, for type checkers and editors.
+#include <CLI/CLI.hpp>
 #include <iostream>
 
 #include "command.hpp"
