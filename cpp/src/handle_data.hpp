@@ -111,7 +111,8 @@ struct InstanceData {
   InstanceData(std::shared_ptr<ModuleData> of, py::object created, py::object given)
       : module(std::move(of)), object(std::move(created)), state(std::move(given)) {}
   ~InstanceData() {
-    if (closing != Closing::Nothing) give_up_last();
+    if (closing != Closing::Nothing) [[unlikely]]
+      give_up_last();
     release(object, state, raised);
   }
   InstanceData(const InstanceData&) = delete;

@@ -311,7 +311,7 @@ namespace {
 template <class Action>
 auto as_one_run(std::string_view name, const RunOptions* options, Action action) {
   const Enter once;
-  const CurrentRun whole(name, CurrentRun::Extent::Whole);
+  const CurrentRun whole(name, CurrentRun::Extent::Whole, once.thread_state());
   detail::heed(options, whole);
   return action();
 }

@@ -137,11 +137,10 @@ void enter_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& 
   module.host->to_close.emplace(instance->number, instance);
 }
 
-void close_instance(InstanceData& instance, const CurrentRun* of) {
+void close_what_is_open(InstanceData& instance, const CurrentRun* of) {
   const py::object object = std::move(instance.object);
   const py::object state = std::move(instance.state);
   const Closing closing = std::exchange(instance.closing, Closing::Nothing);
-  if (closing == Closing::Nothing) return;
   const ModuleData& module = *instance.module;
   HostLife& host = *module.host;
   host.to_close.erase(instance.number);
