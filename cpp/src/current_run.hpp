@@ -86,11 +86,12 @@ struct CurrentRun::Thread {
   PyThreadState* state = nullptr;  ///< As of the outermost run.
   pthread_t handle = pthread_self();
   unsigned long identity = PyThread_get_thread_ident();
-  bool inside = false;     ///< Whether it is in a module's code, or C++ code has been called from there.
-  bool raised = false;     ///< Whether a stop has been raised there,
-  bool arrived = false;    ///< and whether it has arrived.
-  bool woken = false;      ///< Whether it is to raise a stop by itself once a signal has woken it.
-  py::object cancel_task;  ///< What cancels the task that it waits for; null if it waits for none.
+  bool inside = false;   ///< Whether it is in a module's code, or C++ code has been called from there.
+  bool raised = false;   ///< Whether a stop has been raised there,
+  bool arrived = false;  ///< and whether it has arrived.
+  std::atomic<bool> woken = false;  ///< Whether it is to raise a stop by itself once a signal has woken it;
+                                    ///< set without the GIL, too.
+  py::object cancel_task;           ///< What cancels the task that it waits for; null if it waits for none.
   enum class Wakes { NotAsked, No, Yes } wakes = Wakes::NotAsked;  ///< Whether a signal would do that.
 
   /// Whether a stop has been raised there and has not arrived.

@@ -28,6 +28,7 @@ struct HostLife {
   std::function<void(const Error&)> on_error = {};
   Watchers watchers = {};
   std::chrono::milliseconds shutdown_timeout = {};
+  std::function<void(const Error&)> on_stuck = {};
 
   /// Those that have something to close, by their number, which grows. Guarded by the GIL.
   std::map<std::uint64_t, std::weak_ptr<InstanceData>> to_close = {};

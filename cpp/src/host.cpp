@@ -142,6 +142,7 @@ Host::Host(Options options) : data_(std::make_unique<Data>()) {
   data_->paths = detail::find_module_paths(options.module_paths);
   data_->life->on_error = options.on_error;
   data_->life->shutdown_timeout = options.shutdown_timeout;
+  data_->life->on_stuck = options.on_stuck;
   if (options.on_event) detail::tell_events(data_->life->watchers, options.on_event);
   data_->environment = detail::start_interpreter(options, data_->paths);
   const Enter enter;
