@@ -94,6 +94,20 @@ def test_a_run_that_is_stuck_and_keeps_pythons_lock_ends_with_the_process(
     assert "in C code that does not let go of Python" in error["message"]
 
 
+def test_an_on_unload_that_is_stuck_in_c_code_ends_with_the_process_after_the_result(
+    pyhost: Run, stuck: Path
+) -> None:
+    with (stuck / "modules" / "stuck.py").open("a") as module:
+        module.write("\n\ndef on_unload():\n    Module({}).run()\n\n")
+        module.write("class Sound:\n    def run(self):\n        return 42\n")
+        module.write("def create(state):\n    return Sound()\n")
+    done = pyhost("run", "stuck", "--shutdown-timeout", "0.3", "--json")
+    assert done.returncode == 124
+    assert json.loads(done.stdout)["result"] == 42
+    assert "it is in C code, called here, which does not return" in done.stderr
+    assert "on_unload" in done.stderr
+
+
 def test_a_run_that_timed_out_is_one_json_document(pyhost: Run) -> None:
     done = timed(pyhost, "loop", "--json")
     assert done.returncode == 124

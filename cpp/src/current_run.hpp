@@ -18,13 +18,16 @@ class Stop;
 
 /// That this thread is in a module's code, on behalf of C++, for as long as it lives: in an import, a create
 /// or a run. They nest as calls do: C++ -> Python -> C++ -> Python. Made and destroyed with the GIL, so that
-/// who holds the GIL may look at those of all threads. Costs a few stores.
+/// who holds the GIL may look at those of all threads. Costs a few
+/// stores, if it is told the current thread state.
 class CurrentRun {
  public:
   /// A whole holds several calls together, as Host::run does with load, create and run: those that are
   /// made directly within it are parts of the same run. The module's name has to outlive it.
   enum class Extent { Call, Whole };
-  explicit CurrentRun(std::string_view module, Extent extent = Extent::Call);
+  explicit CurrentRun(std::string_view module, Extent extent = Extent::Call,
+                      PyThreadState* here = PyThreadState_Get());
+  CurrentRun(std::string_view module, PyThreadState* here) : CurrentRun(module, Extent::Call, here) {}
   /// One that goes on, as a stream does with each item.
   CurrentRun(std::string_view module, RunId id);
   ~CurrentRun();
@@ -54,7 +57,8 @@ class CurrentRun {
   struct Thread;
   Thread& thread() const noexcept { return thread_; }
   static Thread& this_thread() {
-    if (this_threads == nullptr) this_threads = make_thread();
+    if (this_threads == nullptr) [[unlikely]]
+      this_threads = make_thread();
     return *this_threads;
   }
 
@@ -82,11 +86,12 @@ struct CurrentRun::Thread {
   PyThreadState* state = nullptr;  ///< As of the outermost run.
   pthread_t handle = pthread_self();
   unsigned long identity = PyThread_get_thread_ident();
-  bool inside = false;     ///< Whether it is in a module's code, or C++ code has been called from there.
-  bool raised = false;     ///< Whether a stop has been raised there,
-  bool arrived = false;    ///< and whether it has arrived.
-  bool woken = false;      ///< Whether it is to raise a stop by itself once a signal has woken it.
-  py::object cancel_task;  ///< What cancels the task that it waits for; null if it waits for none.
+  bool inside = false;   ///< Whether it is in a module's code, or C++ code has been called from there.
+  bool raised = false;   ///< Whether a stop has been raised there,
+  bool arrived = false;  ///< and whether it has arrived.
+  std::atomic<bool> woken = false;  ///< Whether it is to raise a stop by itself once a signal has woken it;
+                                    ///< set without the GIL, too.
+  py::object cancel_task;           ///< What cancels the task that it waits for; null if it waits for none.
   enum class Wakes { NotAsked, No, Yes } wakes = Wakes::NotAsked;  ///< Whether a signal would do that.
 
   /// Whether a stop has been raised there and has not arrived.
@@ -98,13 +103,14 @@ struct CurrentRun::Thread {
   Thread& operator=(const Thread&) = delete;
 };
 
-inline CurrentRun::CurrentRun(std::string_view module, Extent extent)
+inline CurrentRun::CurrentRun(std::string_view module, Extent extent, PyThreadState* here)
     : thread_(this_thread()), outer_(thread_.innermost), module_(module), extent_(extent) {
-  if (outer_ == nullptr) thread_.state = PyThreadState_Get();
+  if (outer_ == nullptr) thread_.state = here;
   if (outer_ != nullptr && outer_->extent_ == Extent::Whole) {
     id_ = outer_->id_;
   } else {
-    if (thread_.last % block == 0) thread_.last = next_block_of_ids();
+    if (thread_.last % block == 0) [[unlikely]]
+      thread_.last = next_block_of_ids();
     id_ = ++thread_.last;
   }
   thread_.innermost = this;
@@ -114,7 +120,8 @@ inline CurrentRun::CurrentRun(std::string_view module, RunId id) : CurrentRun(mo
 
 inline CurrentRun::~CurrentRun() {
   thread_.innermost = outer_;
-  if (stop_) end_stop();
+  if (stop_) [[unlikely]]
+    end_stop();
 }
 
 }  // namespace pyhost::detail

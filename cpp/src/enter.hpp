@@ -58,16 +58,21 @@ class Enter {
   Enter(const Enter&) = delete;
   Enter& operator=(const Enter&) = delete;
 
+  /// This thread's, which is the current one.
+  PyThreadState* thread_state() const noexcept { return here_; }
+
  private:
   explicit Enter(Door /*whatever it says*/) { take_gil(); }
   void take_gil() {
     // Asked each time: some other entry may have lent this thread a thread state for a while.
-    PyThreadState* here = PyGILState_GetThisThreadState();
-    if (here == nullptr) here = make_thread_state();
-    if (current_thread_state() == here) return;
-    PyEval_RestoreThread(here);
+    here_ = PyGILState_GetThisThreadState();
+    if (here_ == nullptr) [[unlikely]]
+      here_ = make_thread_state();
+    if (current_thread_state() == here_) return;
+    PyEval_RestoreThread(here_);
     took_gil_ = true;
   }
+  PyThreadState* here_ = nullptr;
   bool took_gil_ = false;
 };
 
@@ -109,7 +114,8 @@ auto wait_outside(Wait wait) {
 /// Gives up references that need the GIL, from any thread, at any time: after the end they leak.
 template <class... Objects>
 void release(Objects&... objects) noexcept {
-  if ((!objects && ...)) return;
+  if ((!objects && ...)) [[likely]]
+    return;
   try {
     const Enter enter;
     ((objects = Objects()), ...);

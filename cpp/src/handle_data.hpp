@@ -28,6 +28,7 @@ struct HostLife {
   std::function<void(const Error&)> on_error = {};
   Watchers watchers = {};
   std::chrono::milliseconds shutdown_timeout = {};
+  std::function<void(const Error&)> on_stuck = {};
 
   /// Those that have something to close, by their number, which grows. Guarded by the GIL.
   std::map<std::uint64_t, std::weak_ptr<InstanceData>> to_close = {};
@@ -111,7 +112,8 @@ struct InstanceData {
   InstanceData(std::shared_ptr<ModuleData> of, py::object created, py::object given)
       : module(std::move(of)), object(std::move(created)), state(std::move(given)) {}
   ~InstanceData() {
-    if (closing != Closing::Nothing) give_up_last();
+    if (closing != Closing::Nothing) [[unlikely]]
+      give_up_last();
     release(object, state, raised);
   }
   InstanceData(const InstanceData&) = delete;

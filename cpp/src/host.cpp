@@ -147,6 +147,7 @@ Host::Host(Options given) : data_(std::make_unique<Data>()) {
   data_->paths = detail::find_module_paths(options.module_paths);
   data_->life->on_error = options.on_error;
   data_->life->shutdown_timeout = options.shutdown_timeout;
+  data_->life->on_stuck = options.on_stuck;
   if (options.on_event) detail::tell_events(data_->life->watchers, options.on_event);
   data_->environment = detail::start_interpreter(options, data_->paths);
   const Enter enter;
@@ -325,7 +326,7 @@ namespace {
 template <class Action>
 auto as_one_run(std::string_view name, const RunOptions* options, Action action) {
   const Enter once;
-  const CurrentRun whole(name, CurrentRun::Extent::Whole);
+  const CurrentRun whole(name, CurrentRun::Extent::Whole, once.thread_state());
   detail::heed(options, whole);
   return action();
 }

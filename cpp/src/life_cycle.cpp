@@ -53,14 +53,17 @@ void heed_what_is_left(const CurrentRun& run) {
   }
 }
 
-RunOptions within(std::chrono::milliseconds limit, const std::string& what) {
-  return {.timeout = limit,
-          .grace = std::chrono::milliseconds(500),
-          .stop = {},
-          .on_stuck = [what](const Error& error) {
-            std::fprintf(stderr, "pyhost: %s does not return, and is waited for: %s\n", what.c_str(),
-                         error.what());
-          }};
+RunOptions within_shutdown_timeout(const HostLife& host, const std::string& what) {
+  RunOptions limit{.timeout = host.shutdown_timeout,
+                   .grace = std::chrono::milliseconds(500),
+                   .stop = {},
+                   .on_stuck = host.on_stuck};
+  if (!limit.on_stuck) {
+    limit.on_stuck = [what](const Error& error) {
+      std::fprintf(stderr, "pyhost: %s does not return, and is waited for: %s\n", what.c_str(), error.what());
+    };
+  }
+  return limit;
 }
 
 void call_on_unload(const ModuleData& module) {
@@ -68,7 +71,7 @@ void call_on_unload(const ModuleData& module) {
   if (!on_unload) return;
   const CurrentRun run(module.name);
   const RunOptions limit =
-      within(module.host->shutdown_timeout, "on_unload() of module '" + module.name + "'");
+      within_shutdown_timeout(*module.host, "on_unload() of module '" + module.name + "'");
   heed(&limit, run);
   telling_failure(module.host->watchers, module.name, [&] {
     const py::object done = with_output_flushed(
@@ -101,7 +104,7 @@ void unload_module(ModuleData& module) noexcept {
   for (auto at = open.rbegin(); at != open.rend(); ++at) {
     const CurrentRun run(module.name);
     const RunOptions limit =
-        within(host.shutdown_timeout, "close() of an instance of module '" + module.name + "'");
+        within_shutdown_timeout(host, "close() of an instance of module '" + module.name + "'");
     heed(&limit, run);
     give_up(**at, &run);
   }
@@ -137,11 +140,10 @@ void enter_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& 
   module.host->to_close.emplace(instance->number, instance);
 }
 
-void close_instance(InstanceData& instance, const CurrentRun* of) {
+void close_what_is_open(InstanceData& instance, const CurrentRun* of) {
   const py::object object = std::move(instance.object);
   const py::object state = std::move(instance.state);
   const Closing closing = std::exchange(instance.closing, Closing::Nothing);
-  if (closing == Closing::Nothing) return;
   const ModuleData& module = *instance.module;
   HostLife& host = *module.host;
   host.to_close.erase(instance.number);

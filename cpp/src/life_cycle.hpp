@@ -25,13 +25,21 @@ void enter_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& 
 inline void open_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance) {
   const ModuleData& module = *instance->module;
   auto* const type = reinterpret_cast<PyObject*>(Py_TYPE(instance->object.ptr()));
-  if (module.known_type.ptr() == type && module.known_closing == Closing::Nothing) return;
+  if (module.known_type.ptr() == type && module.known_closing == Closing::Nothing) [[likely]]
+    return;
   enter_instance(run, instance);
 }
 
+/// The same for an instance that has something to close.
+void close_what_is_open(InstanceData& instance, const CurrentRun* of);
+
 /// Gives the object up: calls its close() or __exit__, if it has one, as a part of the run `of` if there is
 /// one. Does nothing the second time. Throws ModuleRaised, TimedOut. The caller holds the GIL.
-void close_instance(InstanceData& instance, const CurrentRun* of);
+inline void close_instance(InstanceData& instance, const CurrentRun* of) {
+  if (instance.closing != Closing::Nothing) [[unlikely]]
+    return close_what_is_open(instance, of);
+  instance.object = instance.state = py::object();
+}
 
 /// The same where there is nobody to throw to: what goes wrong is told to on_error and the watchers. Takes
 /// the GIL.

@@ -43,7 +43,7 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
   const Enter enter;
   module->must_be_loaded();
   HostLife& host = *module->host;
-  const CurrentRun run(module->name);
+  const CurrentRun run(module->name, enter.thread_state());
   const auto begun = host.watchers.begin();
   return telling_failure(host.watchers, module->name, [&] {
     py::object dict = convert_for(module->name, [&] { return to_dict(host.conversions, state); });
@@ -58,13 +58,14 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
 }
 
 // A run is the last part of a whole, so its end is the whole's. What it gives up is closed before that, as
-// at the end of a with-statement. The caller holds the GIL.
+// at the end of a with-statement.
 template <class Convert>
-auto run_inside(InstanceData& instance, Convert convert, const RunOptions* options, bool gives_up) {
+auto run_inside(const Enter& enter, InstanceData& instance, Convert convert, const RunOptions* options,
+                bool gives_up) {
   instance.must_be_open();
   const ModuleData& module = *instance.module;
   HostLife& host = *module.host;
-  const CurrentRun run(module.name);
+  const CurrentRun run(module.name, enter.thread_state());
   heed(options, run);
   const auto begun = host.watchers.begin();
   return telling_failure(host.watchers, module.name, [&] {
@@ -84,7 +85,7 @@ template <class Convert>
 auto run_instance(InstanceData& instance, Convert convert, const RunOptions* options) {
   return telling(*instance.module->host, [&] {
     const Enter enter;
-    return run_inside(instance, convert, options, false);
+    return run_inside(enter, instance, convert, options, false);
   });
 }
 
@@ -94,7 +95,7 @@ auto run_temporary(std::shared_ptr<InstanceData>&& data, Convert convert, const 
   const std::shared_ptr<InstanceData> mine = std::move(data);
   return telling(*mine->module->host, [&] {
     const Enter enter;
-    auto result = run_inside(*mine, convert, options, mine.use_count() == 1);
+    auto result = run_inside(enter, *mine, convert, options, mine.use_count() == 1);
     if (mine.use_count() == 1) mine->object = mine->state = py::object();
     return result;
   });

@@ -31,7 +31,8 @@ py::object flushed(py::object returned);
 /// fails. Costs two tests if nothing is held back. The caller holds the GIL.
 inline py::object with_output_flushed(PyObject* returned) {
   py::object result = own(returned);
-  if (!written.load(std::memory_order_relaxed) && __fpending(stdout) == 0) return result;
+  if (!written.load(std::memory_order_relaxed) && __fpending(stdout) == 0) [[likely]]
+    return result;
   return flushed(std::move(result));
 }
 

@@ -31,7 +31,7 @@ class Spare {
 /// This thread's; without the test at each use that a destructor costs.
 inline Spare& spare() {
   static constinit thread_local Spare* mine = nullptr;
-  if (mine == nullptr) {
+  if (mine == nullptr) [[unlikely]] {
     static thread_local Spare made;
     mine = &made;
   }
@@ -47,10 +47,13 @@ struct SpareAllocator {
   explicit SpareAllocator(const SpareAllocator<Other>& /*other*/) {}
   static T* allocate(std::size_t /*one*/) {
     void* block = spare().take();
-    return static_cast<T*>(block != nullptr ? block : ::operator new(sizeof(T)));
+    if (block == nullptr) [[unlikely]]
+      block = ::operator new(sizeof(T));
+    return static_cast<T*>(block);
   }
   static void deallocate(T* block, std::size_t /*one*/) noexcept {
-    if (!spare().put(block)) ::operator delete(block);
+    if (!spare().put(block)) [[unlikely]]
+      ::operator delete(block);
   }
   friend bool operator==(const SpareAllocator&, const SpareAllocator&) { return true; }
 };

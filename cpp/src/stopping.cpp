@@ -92,8 +92,7 @@ PyObject* wait(PyObject* /*self*/, PyObject* seconds) {
 // The handler of the signal that wakes the main thread: raises the stop there and then.
 PyObject* wake(PyObject* /*self*/, PyObject* /*signal and frame*/) {
   Thread& thread = CurrentRun::this_thread();
-  // It may be set without the GIL.
-  const bool woken = std::atomic_ref(thread.woken).exchange(false);
+  const bool woken = thread.woken.exchange(false);
   if (!woken || !thread.inside) return share(Py_None).release().ptr();
   PyErr_SetNone(stopped_type().ptr());
   return nullptr;
@@ -164,7 +163,8 @@ void prepare_stopping() {
 
 void Inside::take_back() noexcept {
   if (!thread_.is_pending()) thread_.arrived = true;
-  thread_.raised = thread_.woken = false;
+  thread_.raised = false;
+  thread_.woken = false;
   PyThreadState_SetAsyncExc(thread_.identity, nullptr);
 }
 
@@ -267,7 +267,7 @@ std::optional<Clock::time_point> Stop::ring_outside() noexcept {
 void Stop::wake_from_outside() {
   const std::lock_guard lock(asking_);
   if (over_ || !is_heard(thread_)) return;
-  std::atomic_ref(thread_.woken) = true;
+  thread_.woken = true;
   pthread_kill(thread_.handle, wake_signal);
 }
 

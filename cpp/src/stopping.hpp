@@ -30,7 +30,8 @@ class Inside {
   }
   ~Inside() {
     thread_.inside = before_;
-    if (thread_.raised) take_back();
+    if (thread_.raised) [[unlikely]]
+      take_back();
   }
   Inside(const Inside&) = delete;
   Inside& operator=(const Inside&) = delete;
@@ -136,7 +137,8 @@ void must_go_on_or_throw(const CurrentRun& run, Phase phase);
 /// Throws TimedOut or Cancelled if this run or one around it is to stop, and with it goes what Python has
 /// set.
 inline void must_go_on(const CurrentRun& run, Phase phase) {
-  if (run.stop() || run.outer() != nullptr) must_go_on_or_throw(run, phase);
+  if (run.stop() || run.outer() != nullptr) [[unlikely]]
+    must_go_on_or_throw(run, phase);
 }
 
 }  // namespace pyhost::detail

@@ -62,7 +62,11 @@ struct Stream::Data {
   void begin() {
     step([&](const CurrentRun& here) {
       host().watchers.tell({Moment::RunStarted, module(), run, begun});
-      items = detail::call_run(here, *instance, giving);
+      items = detail::call_run(here, *instance);
+      giving = detail::giving_of(items.ptr());
+      if (giving != Giving::Awaitable) return;
+      items = detail::awaited(here, *instance, items.ptr());
+      giving = Giving::Result;
     });
   }
 

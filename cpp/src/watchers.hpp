@@ -38,13 +38,16 @@ class Watchers {
 
   /// When something begins that is told of when it is over; costs nothing if nobody wants to know.
   std::chrono::steady_clock::time_point begin() const noexcept {
-    return empty() ? std::chrono::steady_clock::time_point() : std::chrono::steady_clock::now();
+    if (empty()) [[likely]]
+      return {};
+    return std::chrono::steady_clock::now();
   }
 
   /// Tells of what happened. An Error that a watcher throws at Ending goes on to the caller: it is the run's.
   /// All else that they throw is dropped.
   void tell(const Happening& happening) const {
-    if (!empty()) tell_each(happening);
+    if (!empty()) [[unlikely]]
+      tell_each(happening);
   }
 
  private:

@@ -86,6 +86,11 @@ struct Options {
   /// How long each `close()` and `on_unload()` of a module may take when it is unloaded, and how long the end
   /// of the process waits for the threads and atexit handlers that modules left behind.
   std::chrono::milliseconds shutdown_timeout = std::chrono::seconds(5);
+
+  /// Is told of a `close()` or an `on_unload()` that goes on after that, because it is stuck in C code or
+  /// catches every stop: it is waited for, since what is stuck there can only be ended with its process. Is
+  /// called on a thread of pyhost's, without the GIL. Without it, stderr is told.
+  std::function<void(const Error&)> on_stuck = {};
 };
 
 }  // namespace pyhost

@@ -233,6 +233,13 @@ void leave_stuck(Report& report, const Error& error) noexcept {
   _exit(timed_out);
 }
 
+// So does what a module does when it is unloaded. The result is out by then.
+void leave_stuck(const Arguments& arguments, const Error& error) noexcept {
+  std::fflush(stdout);
+  print(error, arguments.verbose);
+  _exit(timed_out);
+}
+
 int run(const Arguments& arguments) {
   const std::string state = with_parameters(state_text(given_state(arguments)), arguments.parameters);
   RunOptions how;
@@ -251,6 +258,7 @@ int run(const Arguments& arguments) {
   try {
     Options options = options_from(arguments.host);
     options.interruptible = true;
+    options.on_stuck = [&](const Error& error) { leave_stuck(arguments, error); };
     set_log(options, arguments.log);
     host.emplace(std::move(options));
     say_environment(host->environment(), arguments);
