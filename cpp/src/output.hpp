@@ -44,10 +44,18 @@ void flush_output() noexcept;
 /// The caller holds the GIL.
 std::string running_module();
 
-/// Gives what Python code writes to a function, for as long as it lives. The caller holds the GIL.
+/// Where redirected text ends: in the function, or else in the process's own streams, a line at a time.
+struct Sink;
+std::shared_ptr<Sink> make_sink(std::function<void(const Output&)> function);
+
+/// Calls the function no more once it returns.
+void close_sink(Sink& sink);
+
+/// Gives what Python code of this interpreter writes to the sink, for as long as it lives. The caller holds
+/// the GIL.
 class Redirection {
  public:
-  explicit Redirection(std::function<void(const Output&)> function);
+  explicit Redirection(std::shared_ptr<Sink> sink);
   ~Redirection();
   Redirection(const Redirection&) = delete;
   Redirection& operator=(const Redirection&) = delete;
@@ -57,7 +65,7 @@ class Redirection {
     const char* name;
     py::object before;
   };
-  std::shared_ptr<struct Sink> sink_;
+  std::shared_ptr<Sink> sink_;
   Stream stdout_{"stdout", {}};
   Stream stderr_{"stderr", {}};
 };

@@ -6,6 +6,7 @@
 #include <array>
 #include <csignal>
 #include <cstdio>
+#include <future>
 #include <system_error>
 #include <vector>
 
@@ -168,6 +169,20 @@ void Inside::take_back() noexcept {
   PyThreadState_SetAsyncExc(thread_.identity, nullptr);
 }
 
+// The alarms ring one after the other.
+void settle_stops() {
+  std::promise<void> rung;
+  try {
+    Alarms::inside().set(Clock::now(), [&]() -> std::optional<Clock::time_point> {
+      rung.set_value();
+      return std::nullopt;
+    });
+  } catch (const std::system_error&) {
+    return;  // without their thread none has ever rung
+  }
+  rung.get_future().wait();
+}
+
 std::shared_ptr<Stop> Stop::of(const CurrentRun& run) {
   if (!run.stop()) run.set_stop(std::shared_ptr<Stop>(new Stop(run)));
   return run.stop();
@@ -233,7 +248,7 @@ void Stop::end() noexcept {
 std::optional<Clock::time_point> Stop::ring() noexcept {
   try {
     ask(ErrorKind::TimedOut);
-    const Enter enter;
+    const EnterInterpreter enter(interpreter_);
     if (over_) return std::nullopt;
     entered_ = true;
     const py::error_scope kept;
@@ -319,7 +334,7 @@ void Stop::tell_stuck(bool in_c) {
   if (!on_stuck_ || stuck_told_.exchange(true)) return;
   const std::lock_guard lock(telling_);
   if (over_) return;
-  const bool unknown = PyGILState_Check() == 0;
+  const bool unknown = !holds_gil();
   const std::string what = unknown ? "in C code that does not let go of Python, somewhere after this line"
                            : in_c  ? "in C code, called here, which does not return"
                                    : "here, and catches pyhost.Stopped";

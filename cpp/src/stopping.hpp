@@ -92,9 +92,14 @@ class Stop : public std::enable_shared_from_this<Stop> {
   void tell_stuck(bool in_c);
   std::string deadline() const;
 
-  explicit Stop(const CurrentRun& run) : thread_(run.thread()), module_(run.module()), begun_(Clock::now()) {}
+  explicit Stop(const CurrentRun& run)
+      : thread_(run.thread()),
+        interpreter_(PyInterpreterState_Get()),
+        module_(run.module()),
+        begun_(Clock::now()) {}
 
-  CurrentRun::Thread& thread_;  // alive until the run is over
+  CurrentRun::Thread& thread_;       // alive until the run is over
+  PyInterpreterState* interpreter_;  // as well; and then until settle_stops()
   std::string module_;
   Clock::time_point begun_;
   std::optional<std::chrono::milliseconds> timeout_;
@@ -119,6 +124,9 @@ class Stop : public std::enable_shared_from_this<Stop> {
   std::atomic<bool> stuck_told_ = false;
   std::optional<Alarms::Id> inside_, outside_;  // guarded by asking_
 };
+
+/// Waits until no stop of a run that is over looks at its interpreter any more. Without the GIL.
+void settle_stops();
 
 /// Makes the run, which began at `begun`, one that the options can stop; costs a few tests if they do not.
 inline void heed(const RunOptions* options, const CurrentRun& run, Stop::Clock::time_point begun) {

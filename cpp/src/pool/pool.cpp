@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "convert.hpp"
+#include "interpreters.hpp"
 #include "pool_data.hpp"
 #include "running.hpp"
 #include "shared.hpp"
@@ -20,10 +21,8 @@ namespace detail {
 namespace {
 
 [[noreturn]] void refuse(const std::string& message, std::string hint) {
-  throw Error({.kind = ErrorKind::StartupFailed,
-               .phase = Phase::Start,
-               .message = message,
-               .hint = std::move(hint)});
+  throw Error(
+      {.kind = ErrorKind::StartupFailed, .phase = Phase::Start, .message = message, .hint = std::move(hint)});
 }
 
 std::size_t usable_cores() {
@@ -47,11 +46,11 @@ void check_timeout(std::optional<std::chrono::milliseconds> timeout) {
 // What only a process can be held to.
 void check_limits(const PoolOptions& options) {
   if (options.isolation == Isolation::Process) return;
-  const std::array<std::pair<const char*, bool>, 4> given{{{"memory_limit", options.memory_limit != 0},
-                                                           {"max_runs_per_worker",
-                                                            options.max_runs_per_worker != 0},
-                                                           {"max_resident", options.max_resident != 0},
-                                                           {"worker", !options.worker.empty()}}};
+  const std::array<std::pair<const char*, bool>, 4> given{
+      {{"memory_limit", options.memory_limit != 0},
+       {"max_runs_per_worker", options.max_runs_per_worker != 0},
+       {"max_resident", options.max_resident != 0},
+       {"worker", !options.worker.empty()}}};
   for (const auto& [name, is_given] : given) {
     if (!is_given) continue;
     refuse("PoolOptions::" + std::string(name) + " is for worker processes, and the pool was to be " +
@@ -60,7 +59,9 @@ void check_limits(const PoolOptions& options) {
   }
 }
 
-std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const PoolOptions& options) {
+std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& make_host,
+                                                  std::chrono::milliseconds patience,
+                                                  const PoolOptions& options) {
   const std::size_t count = options.workers != 0 ? options.workers : usable_cores();
   std::vector<std::unique_ptr<Worker>> workers;
   workers.reserve(count);
@@ -70,6 +71,8 @@ std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const PoolOptions&
         workers.push_back(make_shared_worker(host));
         break;
       case Isolation::Interpreter:
+        workers.push_back(make_interpreter_worker(make_host, patience));
+        break;
       case Isolation::Process:
         refuse("there is no Isolation '" + std::string(to_string(options.isolation)) + "' in this pyhost",
                "there is 'shared'");
@@ -162,8 +165,10 @@ Pool::Pool(Host& host, PoolOptions options) {
   detail::check_workers(options.workers);
   detail::check_timeout(options.timeout);
   detail::check_limits(options);
-  data_ = detail::PoolData::of(host.dependents(), detail::make_workers(host, options),
-                               {options.timeout, host.options().shutdown_timeout});
+  const std::chrono::milliseconds patience = host.options().shutdown_timeout;
+  const auto make_host = [&host] { return host.in_this_interpreter(); };
+  data_ = detail::PoolData::of(host.dependents(), detail::make_workers(host, make_host, patience, options),
+                               {options.timeout, patience});
 }
 
 Pool::~Pool() { data_->leave(); }

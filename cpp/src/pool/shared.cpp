@@ -1,5 +1,6 @@
-// A worker keeps the GIL from one run to the next for as long as there are any: with each run two workers would
-// else hand it to and fro, which takes longer than a small run. Python itself makes it give way every 5 ms.
+// A worker keeps the GIL from one run to the next for as long as there are any: with each run two workers
+// would else hand it to and fro, which takes longer than a small run. Python itself makes it give way every 5
+// ms.
 #include "shared.hpp"
 
 #include <chrono>
@@ -31,7 +32,10 @@ class SharedWorker : public Worker {
 
   void cancel() noexcept override {
     try {
-      const Enter enter;
+      const Outside outside;
+      PyInterpreterState* const where = interpreter();
+      if (where == nullptr) return;
+      const EnterInterpreter enter(where);
       const std::lock_guard lock(mutex_);
       const CurrentRun* run = thread_ != nullptr ? thread_->innermost : nullptr;
       if (run == nullptr) return;
@@ -62,9 +66,7 @@ class SharedWorker : public Worker {
       return job.fail(not_begun(job, ErrorKind::Cancelled));
     }
     const auto begun = Clock::now();
-    const auto ended = [&] {
-      job.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
-    };
+    const auto ended = [&] { job.seconds = std::chrono::duration<double>(Clock::now() - begun).count(); };
     const RunOptions options{.timeout = job.timeout, .stop = job.stop};
     try {
       if (job.for_json) {
@@ -81,11 +83,17 @@ class SharedWorker : public Worker {
       job.fail(error);
     } catch (const std::bad_alloc&) {
       ended();
-      job.fail(Error({.kind = ErrorKind::InvalidResult,
-                      .phase = Phase::Result,
-                      .module = job.module,
-                      .message = "there was not enough memory for the result of module '" + job.module + "'"}));
+      job.fail(
+          Error({.kind = ErrorKind::InvalidResult,
+                 .phase = Phase::Result,
+                 .module = job.module,
+                 .message = "there was not enough memory for the result of module '" + job.module + "'"}));
     }
+  }
+
+  PyInterpreterState* interpreter() {
+    const std::lock_guard lock(mutex_);
+    return thread_ != nullptr ? thread_->interpreter : nullptr;
   }
 
   void set_thread(CurrentRun::Thread* thread) {

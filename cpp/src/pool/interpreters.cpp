@@ -1,0 +1,134 @@
+// A worker makes its interpreter on its own thread and works in it as a shared worker does in the first one.
+#include "interpreters.hpp"
+
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "enter.hpp"
+#include "shared.hpp"
+#include "stopping.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+#if PY_VERSION_HEX >= 0x030D0000
+
+// The interpreter of this thread, which it is in for as long as it lives. Its end waits for threads that
+// modules left behind, but no longer than that.
+class Interpreter {
+ public:
+  explicit Interpreter(std::chrono::milliseconds patience) : patience_(patience) {
+    const Enter enter;
+    before_ = enter.thread_state();
+    const PyInterpreterConfig config{.use_main_obmalloc = 0,
+                                     .allow_fork = 0,
+                                     .allow_exec = 0,
+                                     .allow_threads = 1,
+                                     .allow_daemon_threads = 0,
+                                     .check_multi_interp_extensions = 1,
+                                     .gil = PyInterpreterConfig_OWN_GIL};
+    const PyStatus status = Py_NewInterpreterFromConfig(&here_, &config);
+    if (PyStatus_Exception(status) == 0) return;
+    throw Error({.kind = ErrorKind::StartupFailed,
+                 .phase = Phase::Start,
+                 .message = std::string("an interpreter of the pool did not start: ") +
+                            (status.err_msg != nullptr ? status.err_msg : "Python says no more"),
+                 .hint = "Isolation::Shared and Isolation::Process do without"});
+  }
+
+  // One in which modules left threads running cannot be ended: it stays, as they do.
+  ~Interpreter() {
+    settle_stops();
+    if (door != Door::Open) return;
+    PyEval_RestoreThread(here_);
+    if (is_alone_in_time()) {
+      Py_EndInterpreter(here_);
+    } else {
+      PyEval_SaveThread();
+    }
+    use_again(before_);
+  }
+  Interpreter(const Interpreter&) = delete;
+  Interpreter& operator=(const Interpreter&) = delete;
+
+ private:
+  bool is_alone_in_time() const {
+    constexpr std::chrono::milliseconds step(5);
+    for (auto left = patience_; !is_alone(); left -= step) {
+      if (left <= step) return false;
+      const Leave leave;
+      std::this_thread::sleep_for(step);
+    }
+    return true;
+  }
+
+  bool is_alone() const {
+    return PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(here_)) == here_ &&
+           PyThreadState_Next(here_) == nullptr;
+  }
+
+  std::chrono::milliseconds patience_;
+  PyThreadState* before_ = nullptr;
+  PyThreadState* here_ = nullptr;
+};
+
+class InterpreterWorker : public Worker {
+ public:
+  InterpreterWorker(MakeHost make_host, std::chrono::milliseconds patience)
+      : make_host_(std::move(make_host)), patience_(patience) {}
+
+  void work(Queue& queue) override {
+    try {
+      const Interpreter interpreter(patience_);
+      const std::unique_ptr<Host> host = make_host_();
+      set(make_shared_worker(*host));
+      worker_->work(queue);
+      set(nullptr);
+    } catch (const Error& failed) {
+      Jobs jobs;
+      while (queue.take(jobs, 1)) {
+        jobs.front()->fail(failed);
+        jobs.clear();
+      }
+    }
+  }
+
+  void cancel() noexcept override {
+    const std::lock_guard lock(mutex_);
+    if (worker_) worker_->cancel();
+  }
+
+ private:
+  void set(std::unique_ptr<Worker> worker) {
+    const std::lock_guard lock(mutex_);
+    worker_ = std::move(worker);
+  }
+
+  MakeHost make_host_;
+  std::chrono::milliseconds patience_;
+  std::mutex mutex_;
+  std::unique_ptr<Worker> worker_;  // while there is an interpreter
+};
+
+#endif
+
+}  // namespace
+
+std::unique_ptr<Worker> make_interpreter_worker(MakeHost make_host, std::chrono::milliseconds patience) {
+#if PY_VERSION_HEX >= 0x030D0000
+  return std::make_unique<InterpreterWorker>(std::move(make_host), patience);
+#else
+  static_cast<void>(make_host), static_cast<void>(patience);
+  throw Error(
+      {.kind = ErrorKind::StartupFailed,
+       .phase = Phase::Start,
+       .message =
+           "interpreters with a GIL of their own need Python 3.13 or later, and this is Python " PY_VERSION,
+       .hint = "use Isolation::Process for all cores, or build pyhost with a later Python"});
+#endif
+}
+
+}  // namespace pyhost::detail
