@@ -142,6 +142,27 @@ TEST_CASE("a stop token stops a run") {
   CHECK(host.run("wins", {}, {.stop = std::stop_source().get_token()}) == "second");
 }
 
+TEST_CASE("a run that is to stop before it begins is not begun, and says so") {
+  HostOfEndless host;
+  std::stop_source source;
+  source.request_stop();
+  REQUIRE_ERROR(cancelled, Cancelled, host.run("does_not_end", does("loop"), {.stop = source.get_token()}));
+  CHECK_SAYS(cancelled, "was not run any further, as was wished");
+  for (const auto timeout : {0ms, -1ms, std::chrono::milliseconds::min()}) {
+    REQUIRE_ERROR(late, TimedOut, host.run("does_not_end", does("loop"), {.timeout = timeout}));
+    CHECK_SAYS(late, "was not run any further, because its deadline of 0 s had passed");
+  }
+  CHECK(host.run("wins", {}, {.timeout = std::chrono::milliseconds::max()}) == "second");
+}
+
+TEST_CASE("a module that is stopped has half of the grace to clean up in") {
+  HostOfEndless host;
+  const RunOptions options{.timeout = 100ms, .grace = 60s};
+  const Instance instance = host.load("does_not_end").create(does("clean_up"));
+  REQUIRE_ERROR(error, TimedOut, instance.run(options));
+  CHECK(instance.state()["notes"].front() == "all of it");
+}
+
 TEST_CASE("a run is cancelled by its number, and all runs at once") {
   std::atomic<RunId> running = 0;
   Host host({.module_paths = {fixtures}, .on_event = [&](const Event& event) {
@@ -162,6 +183,8 @@ TEST_CASE("pyhost.cancelled is set for the run that is to stop, and for no other
   HostOfEndless host;
   const std::string set = "from pyhost import cancelled";
   CHECK(evaluated(host, "cancelled.is_set() or cancelled.wait(0.001)", set) == false);
+  REQUIRE_ERROR(nan, ModuleRaised, evaluated(host, "cancelled.wait(float('nan'))", set));
+  CHECK(nan.exception().type == "ValueError");
   std::thread([&] {
     REQUIRE_ERROR(error, TimedOut, host.run("does_not_end", does("listen"), soon()));
   }).join();

@@ -42,6 +42,13 @@ TEST_CASE("async def run is awaited, on one event loop for each thread") {
   CHECK(error.place().line == 13);
 }
 
+TEST_CASE("an async run may call a service that makes another one") {
+  Host host(over_fixtures());
+  host.provide("another", [&](const Json& depth) { return host.run("awaits_a_service", depth); });
+  CHECK(host.run("awaits_a_service", {{"depth", 3}}) == Json{3, {2, {1, {0, nullptr}}}});
+  std::thread([&] { CHECK(host.run("awaits_a_service", {{"depth", 1}}) == Json{1, {0, nullptr}}); }).join();
+}
+
 TEST_CASE("a deadline cancels what is awaited") {
   Host host(over_fixtures());
   host.run("awaits");  // with asyncio imported, which may take longer than the deadline

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 
 import pytest
-from conftest import FIXTURES, Run
+from conftest import FIXTURES, Run, clean_environment
 
 EXTRA = 'extra={"symbol": "ABC"}'
 
@@ -35,6 +36,19 @@ def test_json_is_one_document_a_line(pyhost: Run) -> None:
     assert [record["message"] for record in records] == ["spread is 0.5"] * 2
     assert records[0]["fields"] == {"symbol": "ABC"}
     assert (records[0]["module"], records[0]["level"]) == ("logs", "warning")
+
+
+def test_how_many_records_were_dropped_is_said_in_the_end(program: str) -> None:
+    words = ["run", "logs", "-m", str(FIXTURES), "--log-level", "info", "-p", "times=30000"]
+    with subprocess.Popen(
+        [program, *words], stderr=subprocess.PIPE, text=True, env=clean_environment()
+    ) as slow:
+        assert slow.stderr is not None
+        time.sleep(2)  # nobody reads, and the pipe is soon full
+        lines = slow.stderr.read().splitlines()
+    dropped = re.fullmatch(r"warning: (\d+) log records were dropped, .*", lines[-1])
+    assert dropped, lines[-1]
+    assert len(lines) - 1 + int(dropped[1]) == 30000
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <system_error>
@@ -27,6 +28,8 @@ constexpr auto between = 50ms;       // two raises
 constexpr auto patience = 250ms;     // with C code that does not let the GIL go
 constexpr int wake_signal = SIGURG;  // ignored by default, and as good as never used
 constexpr std::size_t longest_name = 1000;
+constexpr std::chrono::milliseconds longest =
+    std::chrono::hours(24) * 36500;  // the clock ends after 292 years
 
 // For all that wait in pyhost.cancelled. Never destroyed: threads may outlive the end of main().
 struct Bell {
@@ -75,6 +78,7 @@ PyObject* is_set(PyObject* /*self*/, PyObject* /*none*/) { return PyBool_FromLon
 PyObject* wait(PyObject* /*self*/, PyObject* seconds) {
   const double limit = seconds == Py_None ? 1e9 : PyFloat_AsDouble(seconds);
   if (PyErr_Occurred() != nullptr) return nullptr;
+  if (std::isnan(limit)) return PyErr_SetString(PyExc_ValueError, "a time to wait cannot be NaN"), nullptr;
   const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                       std::chrono::duration<double>(limit < 1e9 ? limit : 1e9));
   const std::vector<std::shared_ptr<Stop>> stops = stops_here();
@@ -176,7 +180,7 @@ std::shared_ptr<Stop> Stop::of(const CurrentRun& run) {
 void Stop::prepare(const RunOptions& options, Clock::time_point begun) {
   begun_ = begun;
   thread_.arrived = false;
-  timeout_ = options.timeout;
+  if (options.timeout) timeout_ = std::clamp<std::chrono::milliseconds>(*options.timeout, 0ms, longest);
   grace_ = options.grace;
   on_stuck_ = options.on_stuck;
   token_ = options.stop;
@@ -184,6 +188,20 @@ void Stop::prepare(const RunOptions& options, Clock::time_point begun) {
   if (timeout_) set_alarms(begun_ + *timeout_);
   // It holds no owner of this: it goes with it.
   if (token_.stop_possible()) callback_.emplace(token_, [this] { ask(ErrorKind::Cancelled); });
+  must_begin();
+}
+
+// A run that is to stop before it has begun.
+void Stop::must_begin() {
+  if (timeout_ && Clock::now() >= begun_ + *timeout_) ask(ErrorKind::TimedOut);
+  if (!asked_) return;
+  end();
+  throw Error({.kind = why_,
+               .phase = Phase::Run,
+               .module = module_,
+               .message = "module '" + module_ + "' was not run any further, " +
+                          (why_ == ErrorKind::TimedOut ? "because " + deadline() + " had passed"
+                                                       : std::string("as was wished"))});
 }
 
 void Stop::set_alarms(Clock::time_point when) {
@@ -239,11 +257,14 @@ std::optional<Clock::time_point> Stop::ring() noexcept {
     const py::error_scope kept;
     const bool pending = thread_.is_pending();
     if (pending) in_c_ = true;
-    if (thread_.raised && !pending) thread_.arrived = true;
+    if (thread_.raised && !pending) {
+      thread_.arrived = true;
+      if (!arrived_at_) arrived_at_ = Clock::now();
+    }
     look();
     if (thread_.cancel_task && !task_cancelled_) cancel_task();
     const auto since = Clock::now() - asked_at_;
-    if (thread_.inside && !pending && since >= (listens_ ? grace_ / 2 : 0ms)) raise();
+    if (thread_.inside && !pending && since >= (listens_ ? grace_ / 2 : 0ms) && !may_clean_up()) raise();
     if (since >= grace_ && on_stuck_ && !stuck_told_) {
       flush_output();
       tell_stuck(pending || !thread_.inside);
@@ -253,6 +274,9 @@ std::optional<Clock::time_point> Stop::ring() noexcept {
     return std::nullopt;  // the process is ending
   }
 }
+
+// What `finally` does is not to be torn apart by the next one.
+bool Stop::may_clean_up() const { return arrived_at_ && Clock::now() - *arrived_at_ < grace_ / 2; }
 
 std::optional<Clock::time_point> Stop::ring_outside() noexcept {
   ask(ErrorKind::TimedOut);

@@ -233,6 +233,16 @@ void leave_stuck(Report& report, const Error& error) noexcept {
   _exit(timed_out);
 }
 
+// Once all that was logged is written.
+void say_dropped_logs(Host& host) {
+  host.flush_logs();
+  if (const std::uint64_t dropped = host.dropped_logs(); dropped > 0) {
+    std::cerr << "warning: " << dropped
+              << " log records were dropped, because they came faster than they could be "
+              << "written\n";
+  }
+}
+
 // So does what a module does when it is unloaded. The result is out by then.
 void leave_stuck(const Arguments& arguments, const Error& error) noexcept {
   std::fflush(stdout);
@@ -264,9 +274,10 @@ int run(const Arguments& arguments) {
     say_environment(host->environment(), arguments);
     Stream stream = host->stream(arguments.name, state, how);
     report.results(stream);
+    say_dropped_logs(*host);
     return ok;
   } catch (const Error& error) {
-    if (host) host->flush_logs();  // what led to it stands before it
+    if (host) say_dropped_logs(*host);  // what led to it stands before it
     report.error(error);
     by_interrupt = host && host->interrupted() && error.exception().type == "KeyboardInterrupt";
     return exit_code(error.kind());
