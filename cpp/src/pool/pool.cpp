@@ -20,10 +20,8 @@ namespace detail {
 namespace {
 
 [[noreturn]] void refuse(const std::string& message, std::string hint) {
-  throw Error({.kind = ErrorKind::StartupFailed,
-               .phase = Phase::Start,
-               .message = message,
-               .hint = std::move(hint)});
+  throw Error(
+      {.kind = ErrorKind::StartupFailed, .phase = Phase::Start, .message = message, .hint = std::move(hint)});
 }
 
 std::size_t usable_cores() {
@@ -47,11 +45,11 @@ void check_timeout(std::optional<std::chrono::milliseconds> timeout) {
 // What only a process can be held to.
 void check_limits(const PoolOptions& options) {
   if (options.isolation == Isolation::Process) return;
-  const std::array<std::pair<const char*, bool>, 4> given{{{"memory_limit", options.memory_limit != 0},
-                                                           {"max_runs_per_worker",
-                                                            options.max_runs_per_worker != 0},
-                                                           {"max_resident", options.max_resident != 0},
-                                                           {"worker", !options.worker.empty()}}};
+  const std::array<std::pair<const char*, bool>, 4> given{
+      {{"memory_limit", options.memory_limit != 0},
+       {"max_runs_per_worker", options.max_runs_per_worker != 0},
+       {"max_resident", options.max_resident != 0},
+       {"worker", !options.worker.empty()}}};
   for (const auto& [name, is_given] : given) {
     if (!is_given) continue;
     refuse("PoolOptions::" + std::string(name) + " is for worker processes, and the pool was to be " +
@@ -186,6 +184,8 @@ std::future<std::string> Pool::submit_text_from_text(std::string_view name, std:
 }
 
 void Pool::cancel() { data_->cancel(); }
+
+void Pool::cancel_waiting() { data_->cancel_waiting(); }
 
 bool Pool::close(std::chrono::milliseconds patience) { return data_->close(patience); }
 
