@@ -47,6 +47,14 @@ def gives(*expressions: str) -> str:
     return states({"give": expression} for expression in expressions)
 
 
+def piped(program: str) -> subprocess.Popen[str]:
+    """One that gets its states and gives its results while it is watched."""
+    return subprocess.Popen(
+        [program, *words("returns_state", "shared")], text=True, env=clean_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
 def last_line(done: Done[str]) -> str:
     return done.stderr.splitlines()[-1]
 
@@ -269,10 +277,7 @@ def test_a_full_disk_stops_it(pyhost: Run, to: str, tmp_path: Path) -> None:
 
 def test_a_closed_pipe_stops_it(program: str) -> None:
     given = states({"i": i} for i in range(100_000))
-    with subprocess.Popen(
-        [program, *words("returns_state", "shared")], text=True, env=clean_environment(),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
+    with piped(program) as process:
         assert process.stdin and process.stdout and process.stderr
         process.stdin.write('{"i":0}\n')
         process.stdin.flush()
@@ -288,10 +293,7 @@ def test_a_closed_pipe_stops_it(program: str) -> None:
 
 
 def test_a_result_is_written_before_the_next_state_comes(program: str) -> None:
-    with subprocess.Popen(
-        [program, *words("returns_state", "shared")], text=True, env=clean_environment(),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
+    with piped(program) as process:
         assert process.stdin and process.stdout
         for i in range(3):
             process.stdin.write(f'{{"i":{i}}}\n')
@@ -420,10 +422,7 @@ def test_a_second_ctrl_c_ends_what_runs(program: str, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_a_wait_for_states(program: str) -> None:
-    with subprocess.Popen(
-        [program, *words("returns_state", "shared")], text=True, env=clean_environment(),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
+    with piped(program) as process:
         assert process.stdin and process.stdout and process.stderr
         process.stdin.write('{"i":0}\n')
         process.stdin.flush()

@@ -1,6 +1,7 @@
 // pyhost map NAME: one module over many states. One thread reads states and puts them into a pool, the main
 // one writes what comes of them.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <exception>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>

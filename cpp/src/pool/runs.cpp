@@ -3,9 +3,15 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
+#include <memory>
 #include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "convert.hpp"
 #include "enter.hpp"
