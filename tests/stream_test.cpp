@@ -51,7 +51,7 @@ TEST_CASE("an async run may call a service that makes another one") {
 
 TEST_CASE("a deadline cancels what is awaited") {
   Host host(over_fixtures());
-  host.run("awaits");  // with asyncio imported, which may take longer than the deadline
+  host.run("awaits");  // so that the import of asyncio takes nothing of the deadline
   const auto times_out = [&] {
     REQUIRE_ERROR(error, TimedOut, host.run("awaits", {{"seconds", 1000}}, {.timeout = 100ms}));
     CHECK(error.exception().type == "asyncio.exceptions.CancelledError");
@@ -123,7 +123,7 @@ TEST_CASE("what goes wrong in a stream is thrown where its item is asked for, an
   REQUIRE_ERROR(error, ModuleRaised, raises.next());
   CHECK(error.place().line == 16);
   CHECK_FALSE(raises.next().has_value());
-  host.load("yields_async").create({{"items", {1}}}).run();  // asyncio is imported
+  host.run("yields_async", {{"items", {1}}});  // imports asyncio, which might take as long as the deadline
   Stream hangs = host.stream("yields_async", {{"items", {1, "hang"}}}, {.timeout = 100ms});
   CHECK(hangs.next() == 1);
   REQUIRE_ERROR(late, TimedOut, hangs.next());

@@ -115,7 +115,8 @@ class Stop : public std::enable_shared_from_this<Stop> {
 
   bool listens_ = false;  // these are guarded by the GIL
   bool task_cancelled_ = false;
-  bool in_c_ = false;                            // whether what was raised was long in arriving
+  bool in_c_ = false;     // whether what was raised was long in arriving
+  bool imports_ = false;  // whether it was in the machinery of imports when it was last looked at
   std::optional<Clock::time_point> arrived_at_;  // when it was first seen that what was raised had arrived
   Frame place_;                                  // where the module was when it was last looked at
 
