@@ -48,4 +48,8 @@ class Conversions {
   std::unique_ptr<Kept> kept_;
 };
 
+/// The state as JSON text, for who cannot be given the Json; null is `{}`. Refuses what to_python() would
+/// refuse, in the same words. Needs no GIL.
+std::string state_text(const Json& state);
+
 }  // namespace pyhost::detail

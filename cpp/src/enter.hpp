@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <string_view>
 
 #include "exception.hpp"
@@ -95,6 +96,15 @@ class Outside {
  private:
   PyThreadState* thread_;
 };
+
+/// Waits for another thread, which may need the GIL for what is waited for. Also where there is no Python any
+/// more.
+template <class Wait>
+auto wait_outside(Wait wait) {
+  std::optional<Outside> outside;
+  if (door == Door::Open) outside.emplace();
+  return wait();
+}
 
 /// Gives up references that need the GIL, from any thread, at any time: after the end they leak.
 template <class... Objects>

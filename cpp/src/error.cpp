@@ -85,9 +85,9 @@ Json as_json(const PythonException& exception) {
 }  // namespace
 
 std::string_view to_string(ErrorKind kind) noexcept {
-  constexpr std::array<std::string_view, 11> names{
-      "StartupFailed", "InvalidName",   "InvalidState", "ModuleNotFound", "ImportFailed", "BadContract",
-      "ModuleRaised",  "InvalidResult", "TimedOut",     "Cancelled",      "HostClosed"};
+  constexpr std::array<std::string_view, 12> names{
+      "StartupFailed", "InvalidName",   "InvalidState", "ModuleNotFound", "ImportFailed",  "BadContract",
+      "ModuleRaised",  "InvalidResult", "TimedOut",     "Cancelled",      "WorkerCrashed", "HostClosed"};
   return names[static_cast<std::size_t>(kind)];
 }
 

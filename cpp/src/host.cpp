@@ -12,6 +12,7 @@
 #include "connections.hpp"
 #include "contract.hpp"
 #include "current_run.hpp"
+#include "dependents.hpp"
 #include "enter.hpp"
 #include "events.hpp"
 #include "handle_data.hpp"
@@ -121,7 +122,8 @@ class Loaded {
 
 struct Host::Data {
   OnlyHost only = {};
-  detail::ModulePaths paths;
+  Options options = {};
+  detail::ModulePaths paths = {};
   std::shared_ptr<detail::HostLife> life = std::make_shared<detail::HostLife>();
   std::shared_ptr<detail::Services> services = std::make_shared<detail::Services>(conversions());
   std::unique_ptr<detail::Namespace> modules = {};
@@ -130,15 +132,18 @@ struct Host::Data {
   std::unique_ptr<detail::Redirection> redirection = {};
   std::unique_ptr<detail::Logging> logging = {};
   Environment environment = {};
+  std::shared_ptr<detail::Dependents> dependents = std::make_shared<detail::Dependents>();
 
   // For rooms that convert by what the modules convert by, and may outlive the host.
   std::shared_ptr<detail::Conversions> conversions() const { return {life, &life->conversions}; }
 
+  void end_dependents();
   std::shared_ptr<detail::ModuleData> import(const std::string& name, const CurrentRun& run);
   void load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module);
 };
 
-Host::Host(Options options) : data_(std::make_unique<Data>()) {
+Host::Host(Options given) : data_(std::make_unique<Data>()) {
+  const Options& options = data_->options = std::move(given);
   data_->paths = detail::find_module_paths(options.module_paths);
   data_->life->on_error = options.on_error;
   data_->life->shutdown_timeout = options.shutdown_timeout;
@@ -156,8 +161,13 @@ Host::Host(Options options) : data_(std::make_unique<Data>()) {
   }
 }
 
+void Host::Data::end_dependents() {
+  detail::wait_outside([this] { dependents->end_all(); });
+}
+
 Host::~Host() {
   try {
+    data_->end_dependents();
     const Enter enter;
     data_->life->closing = true;
     while (const auto module = data_->loaded.take_last()) detail::unload_module(*module);
@@ -177,6 +187,10 @@ Host::~Host() {
     static_cast<void>(data_->redirection.release());
   }
 }
+
+const Options& Host::options() const noexcept { return data_->options; }
+
+const std::shared_ptr<detail::Dependents>& Host::dependents() const noexcept { return data_->dependents; }
 
 const Environment& Host::environment() const noexcept { return data_->environment; }
 

@@ -4,9 +4,11 @@
 #include <string>
 #include <string_view>
 
+#include "convert.hpp"
 #include "enter.hpp"
 #include "json_place.hpp"
 #include "pyhost/error.hpp"
+#include "pyhost/json.hpp"
 #include "python.hpp"
 
 namespace pyhost::detail {
@@ -30,6 +32,28 @@ namespace pyhost::detail {
 inline py::object checked(PyObject* object, const JsonPlace& place) {
   if (object == nullptr) refuse_with_python(place);
   return own(object);
+}
+
+[[noreturn]] inline void refuse_not_finite(const JsonPlace& place) {
+  refuse_state(place, "is NaN or infinite, which JSON does not have");
+}
+
+[[noreturn]] inline void refuse_not_utf8(const JsonPlace& place) {
+  refuse_state(place, "is not valid UTF-8");
+}
+
+[[noreturn]] inline void refuse_binary(const JsonPlace& place) {
+  refuse_state(place, "holds binary or discarded data, which JSON does not have");
+}
+
+[[noreturn]] inline void refuse_non_object(std::string_view found) {
+  refuse_state({}, "is " + std::string(found) + ", not an object",
+               R"(a state is an object, such as {"key": "value"})");
+}
+
+inline void must_be_object(const Json& state) {
+  if (state.is_object()) return;
+  refuse_non_object((state.is_array() ? "an " : "a ") + std::string(state.type_name()));
 }
 
 inline void check_depth(const JsonPlace& place) {

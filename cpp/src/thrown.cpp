@@ -8,6 +8,8 @@
 #include <typeinfo>
 #include <utility>
 
+#include "current_run.hpp"
+
 namespace pyhost::detail {
 
 namespace {
@@ -25,6 +27,14 @@ struct ErrorOverThrown : Error {
   ErrorOverThrown(const Error& error, std::exception_ptr thrown) : Error(error), reason(std::move(thrown)) {}
   std::exception_ptr reason;
 };
+
+thread_local bool only_errors = false;
+
+// Whether no module waits for what is about to be thrown.
+bool outermost() {
+  const CurrentRun* run = CurrentRun::here();
+  return run == nullptr || run->outer() == nullptr;
+}
 
 Thrown* content_of(PyObject* capsule) {
   return static_cast<Thrown*>(PyCapsule_GetPointer(capsule, capsule_name));
@@ -58,8 +68,13 @@ void throw_over(std::exception_ptr thrown, const Error& error) {
 }
 
 void throw_reason_of(const Error& error) {
+  if (only_errors && outermost()) return;
   if (const auto* over = dynamic_cast<const ErrorOverThrown*>(&error)) std::rethrow_exception(over->reason);
 }
+
+OnlyErrors::OnlyErrors() noexcept { only_errors = true; }
+
+OnlyErrors::~OnlyErrors() { only_errors = false; }
 
 std::string type_of_handled() {
   const std::type_info* const type = abi::__cxa_current_exception_type();

@@ -18,8 +18,18 @@ std::exception_ptr thrown_of(PyObject* exception);
 /// Throws the error; with the C++ exception in it that is its reason, if there is one.
 [[noreturn]] void throw_over(std::exception_ptr thrown, const Error& error);
 
-/// Throws the C++ exception that is the reason of the error; returns if there is none.
+/// Throws the C++ exception that is the reason of the error; returns if there is none, or nobody wants it.
 void throw_reason_of(const Error& error);
+
+/// For as long as it lives, the outermost runs of this thread throw the Error itself: where they are made
+/// for somebody who may be in another process, too.
+class OnlyErrors {
+ public:
+  OnlyErrors() noexcept;
+  ~OnlyErrors();
+  OnlyErrors(const OnlyErrors&) = delete;
+  OnlyErrors& operator=(const OnlyErrors&) = delete;
+};
 
 /// The type of the exception that is being handled, as in "std::runtime_error".
 std::string type_of_handled();

@@ -27,7 +27,7 @@ class Walk {
         return checked(PyLong_FromUnsignedLongLong(*json.get_ptr<const Json::number_unsigned_t*>()), place);
       case Json::value_t::number_float: {
         const double number = *json.get_ptr<const double*>();
-        if (!std::isfinite(number)) refuse_state(place, "is NaN or infinite, which JSON does not have");
+        if (!std::isfinite(number)) refuse_not_finite(place);
         return checked(PyFloat_FromDouble(number), place);
       }
       case Json::value_t::string:
@@ -40,13 +40,13 @@ class Walk {
       case Json::value_t::discarded:
         break;
     }
-    refuse_state(place, "holds binary or discarded data, which JSON does not have");
+    refuse_binary(place);
   }
 
  private:
   static py::object string(std::string_view utf8, const JsonPlace& place) {
     if (is_plain_ascii(utf8)) return checked(str_from_ascii(utf8), place);
-    if (!is_valid_utf8(utf8)) refuse_state(place, "is not valid UTF-8");
+    if (!is_valid_utf8(utf8)) refuse_not_utf8(place);
     return checked(str_from_valid(utf8), place);
   }
 
@@ -80,11 +80,6 @@ class Walk {
   Keys& keys_;
 };
 
-[[noreturn]] void refuse_non_object(std::string_view found) {
-  refuse_state({}, "is " + std::string(found) + ", not an object",
-               R"(a state is an object, such as {"key": "value"})");
-}
-
 std::string_view json_name(PyObject* object) {
   if (PyList_CheckExact(object)) return "an array";
   if (PyUnicode_CheckExact(object)) return "a string";
@@ -96,8 +91,7 @@ std::string_view json_name(PyObject* object) {
 
 py::object Conversions::to_python(const Json& state) {
   if (state.is_null()) return checked(PyDict_New(), {});
-  if (!state.is_object())
-    refuse_non_object((state.is_array() ? "an " : "a ") + std::string(state.type_name()));
+  must_be_object(state);
   return value_to_python(state);
 }
 

@@ -24,6 +24,7 @@ enum class ErrorKind {
   InvalidResult,   ///< What `run` returned has no exact form in JSON.
   TimedOut,        ///< The run was not over by its deadline.
   Cancelled,       ///< The application wanted the run to stop.
+  WorkerCrashed,   ///< The worker process of the run ended: it crashed, left, or broke the connection.
   HostClosed,      ///< The handle's host, module or object is gone, or the process is ending.
 };
 

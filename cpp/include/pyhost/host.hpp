@@ -19,6 +19,10 @@
 
 namespace pyhost {
 
+namespace detail {
+class Dependents;
+}
+
 /// The process's Python, open for modules. One host is open at a time; any thread may call it. CPython
 /// starts with the first host and stays until the process ends; closing a host unloads its modules, the last
 /// loaded first. In a
@@ -122,6 +126,10 @@ class Host {
   static std::filesystem::path python_modules();
 
  private:
+  friend class Pool;
+  const Options& options() const noexcept;
+  const std::shared_ptr<detail::Dependents>& dependents() const noexcept;
+
   Json run_json(std::string_view name, const Json& state, const RunOptions* options);
   Json run_json_from_text(std::string_view name, std::string_view state, const RunOptions* options);
   std::string run_into_text(std::string_view name, const Json& state, const RunOptions* options);

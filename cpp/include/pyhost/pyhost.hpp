@@ -11,8 +11,10 @@
 #include "pyhost/log.hpp"          // IWYU pragma: export
 #include "pyhost/module.hpp"       // IWYU pragma: export
 #include "pyhost/options.hpp"      // IWYU pragma: export
+#include "pyhost/pool.hpp"         // IWYU pragma: export
 #include "pyhost/python_main.hpp"  // IWYU pragma: export
 #include "pyhost/run_options.hpp"  // IWYU pragma: export
+#include "pyhost/runs.hpp"         // IWYU pragma: export
 #include "pyhost/service.hpp"      // IWYU pragma: export
 #include "pyhost/stream.hpp"       // IWYU pragma: export
 #include "pyhost/survey.hpp"       // IWYU pragma: export

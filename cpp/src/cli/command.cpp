@@ -15,6 +15,7 @@ namespace pyhost::cli {
 ExitCode exit_code(ErrorKind kind) noexcept {
   switch (kind) {
     case ErrorKind::ModuleRaised:
+    case ErrorKind::WorkerCrashed:
       return module_raised;
     case ErrorKind::InvalidName:
     case ErrorKind::InvalidState:

@@ -1,8 +1,14 @@
 // A run on its way through a pool, and the queue that it waits in.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -12,19 +18,26 @@
 
 namespace pyhost::detail {
 
-/// One run that was submitted and has no outcome yet. State and result are JSON text. Exactly one of its two
-/// outcomes is called, once, by the worker that took it, on any thread and without the GIL.
+/// One run that was submitted and has no outcome yet. State and result are JSON text. Exactly one of its
+/// outcomes is called, once, by the worker that took it, on any thread; it waits for nothing, and least of
+/// all for the GIL. `module` and `state` are what they were until then.
 class Job {
  public:
   virtual ~Job() = default;
   virtual void succeed(std::string result) noexcept = 0;
   virtual void fail(const Error& error) noexcept = 0;
 
+  /// For a level at which the result is a Json anyway.
+  virtual void succeed_as_json(Json result) noexcept { succeed(result.dump()); }
+
   std::string module;
   std::string state;
   bool for_json = false;  ///< The result has to fit a Json, as that of Instance::run() has to.
   std::optional<std::chrono::milliseconds> timeout;
   std::stop_token stop;
+
+  double seconds = 0;       ///< How long the run took: the worker says so before the outcome, if it began.
+  std::uint64_t round = 0;  ///< Given by the queue.
 };
 
 using Jobs = std::vector<std::unique_ptr<Job>>;
@@ -42,9 +55,34 @@ class Queue {
   /// The same without waiting; gives how many it moved.
   std::size_t try_take(Jobs& to, std::size_t most);
 
-  /// No more comes in; what waits is still to be taken.
+  /// Empties it: gives what waits. A job that was taken before counts as cancelled from now on.
+  Jobs cancel();
+
+  /// Whether cancel() was called since the job came. Whoever has taken it asks once more when
+  /// Worker::cancel() could find the run: so none slips through between the two.
+  bool is_cancelled(const Job& job) const noexcept { return job.round < round_; }
+
+  /// No more comes in, and what is put all the same fails as HostClosed; what waits is still to be taken.
   void close();
+
+ private:
+  // So many sleep, and so many of them have been woken and have not come yet: each wakes the next one if
+  // there is more to do, so that who puts wakes one at most.
+  bool should_wake();
+  void put_locked(std::unique_ptr<Job> job);
+  std::size_t move_locked(Jobs& to, std::size_t most);
+
+  std::mutex mutex_;
+  std::condition_variable filled_;
+  std::deque<std::unique_ptr<Job>> waiting_;
+  std::size_t asleep_ = 0;
+  std::size_t waking_ = 0;
+  bool closed_ = false;
+  std::atomic<std::uint64_t> round_ = 1;
 };
+
+/// What becomes of a job that is not to be begun.
+Error not_begun(const Job& job, ErrorKind why);
 
 /// What makes runs, one after the other. It has a thread to itself, on which work() is called once.
 class Worker {

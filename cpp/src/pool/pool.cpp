@@ -1,0 +1,194 @@
+// Pool: checks what it is asked for, and puts runs into its queue.
+#include "pyhost/pool.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <utility>
+
+#include "convert.hpp"
+#include "pool_data.hpp"
+#include "running.hpp"
+#include "shared.hpp"
+
+namespace pyhost {
+
+namespace detail {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& message, std::string hint) {
+  throw Error({.kind = ErrorKind::StartupFailed,
+               .phase = Phase::Start,
+               .message = message,
+               .hint = std::move(hint)});
+}
+
+std::size_t usable_cores() {
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0)
+    return static_cast<std::size_t>(std::max(CPU_COUNT(&cores), 1));
+  return std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
+}
+
+void check_workers(std::size_t wanted) {
+  constexpr std::size_t most = 1024;
+  if (wanted <= most) return;
+  refuse("a pool has 1,024 workers at most, and " + std::to_string(wanted) + " were asked for",
+         "more of them than cores only help runs that wait for something");
+}
+
+void check_timeout(std::optional<std::chrono::milliseconds> timeout) {
+  if (timeout && timeout->count() < 0) refuse("the timeout of a pool is negative", "leave it out for none");
+}
+
+// What only a process can be held to.
+void check_limits(const PoolOptions& options) {
+  if (options.isolation == Isolation::Process) return;
+  const std::array<std::pair<const char*, bool>, 4> given{{{"memory_limit", options.memory_limit != 0},
+                                                           {"max_runs_per_worker",
+                                                            options.max_runs_per_worker != 0},
+                                                           {"max_resident", options.max_resident != 0},
+                                                           {"worker", !options.worker.empty()}}};
+  for (const auto& [name, is_given] : given) {
+    if (!is_given) continue;
+    refuse("PoolOptions::" + std::string(name) + " is for worker processes, and the pool was to be " +
+               std::string(to_string(options.isolation)),
+           "ask for Isolation::Process, or leave it out");
+  }
+}
+
+std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const PoolOptions& options) {
+  const std::size_t count = options.workers != 0 ? options.workers : usable_cores();
+  std::vector<std::unique_ptr<Worker>> workers;
+  workers.reserve(count);
+  while (workers.size() < count) {
+    switch (options.isolation) {
+      case Isolation::Shared:
+        workers.push_back(make_shared_worker(host));
+        break;
+      case Isolation::Interpreter:
+      case Isolation::Process:
+        refuse("there is no Isolation '" + std::string(to_string(options.isolation)) + "' in this pyhost",
+               "there is 'shared'");
+    }
+  }
+  return workers;
+}
+
+// A run whose result somebody waits for.
+template <class Result>
+class Promised : public Job {
+ public:
+  explicit Promised(const std::shared_ptr<PoolData>& pool) : pool_(*pool) {
+    for_json = std::same_as<Result, Json>;
+  }
+  std::future<Result> future() { return promise_.get_future(); }
+
+  void succeed(std::string result) noexcept override {
+    if constexpr (std::same_as<Result, Json>) {
+      try {
+        promise_.set_value(Json::parse(result));
+      } catch (...) {
+        promise_.set_exception(std::current_exception());
+      }
+    } else {
+      promise_.set_value(std::move(result));
+    }
+  }
+
+  void succeed_as_json(Json result) noexcept override {
+    if constexpr (std::same_as<Result, Json>) {
+      promise_.set_value(std::move(result));
+    } else {
+      promise_.set_value(result.dump());
+    }
+  }
+
+  void fail(const Error& error) noexcept override {
+    promise_.set_exception(std::make_exception_ptr(pool_.told(error)));
+  }
+
+ private:
+  PoolData& pool_;  // outlives its jobs
+  std::promise<Result> promise_;
+};
+
+template <class Result, class MakeState>
+std::future<Result> submit(const std::shared_ptr<PoolData>& pool, std::string_view name, MakeState make_state,
+                           Submission how) {
+  pool->must_be_open(name);
+  auto job = std::make_unique<Promised<Result>>(pool);
+  std::future<Result> future = job->future();
+  job->module = name;
+  job->timeout = how.timeout;
+  job->stop = std::move(how.stop);
+  try {
+    job->state = make_state();
+  } catch (const Error& refused) {
+    job->fail(refused);
+    return future;
+  }
+  pool->put(std::move(job));
+  return future;
+}
+
+template <class Result>
+std::future<Result> submit_json(const std::shared_ptr<PoolData>& pool, std::string_view name,
+                                const Json& state, Submission how) {
+  return submit<Result>(
+      pool, name, [&] { return convert_for(std::string(name), [&] { return state_text(state); }); },
+      std::move(how));
+}
+
+template <class Result>
+std::future<Result> submit_string(const std::shared_ptr<PoolData>& pool, std::string_view name,
+                                  std::string_view state, Submission how) {
+  return submit<Result>(pool, name, [&] { return std::string(state); }, std::move(how));
+}
+
+}  // namespace
+
+}  // namespace detail
+
+std::string_view to_string(Isolation isolation) noexcept {
+  constexpr std::array<std::string_view, 3> names{"shared", "interpreter", "process"};
+  return names[static_cast<std::size_t>(isolation)];
+}
+
+Pool::Pool(Host& host, PoolOptions options) {
+  detail::check_workers(options.workers);
+  detail::check_timeout(options.timeout);
+  detail::check_limits(options);
+  data_ = detail::PoolData::of(host.dependents(), detail::make_workers(host, options),
+                               {options.timeout, host.options().shutdown_timeout});
+}
+
+Pool::~Pool() { data_->leave(); }
+
+std::future<Json> Pool::submit(std::string_view name, const Json& state, Submission how) {
+  return detail::submit_json<Json>(data_, name, state, std::move(how));
+}
+
+std::future<Json> Pool::submit_from_text(std::string_view name, std::string_view state, Submission how) {
+  return detail::submit_string<Json>(data_, name, state, std::move(how));
+}
+
+std::future<std::string> Pool::submit_text(std::string_view name, const Json& state, Submission how) {
+  return detail::submit_json<std::string>(data_, name, state, std::move(how));
+}
+
+std::future<std::string> Pool::submit_text_from_text(std::string_view name, std::string_view state,
+                                                     Submission how) {
+  return detail::submit_string<std::string>(data_, name, state, std::move(how));
+}
+
+void Pool::cancel() { data_->cancel(); }
+
+bool Pool::close(std::chrono::milliseconds patience) { return data_->close(patience); }
+
+std::size_t Pool::workers() const noexcept { return data_->workers(); }
+
+}  // namespace pyhost

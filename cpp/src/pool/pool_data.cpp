@@ -1,0 +1,110 @@
+// The life of a pool: its threads begin and end here.
+#include "pool_data.hpp"
+
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "enter.hpp"
+
+namespace pyhost::detail {
+
+std::shared_ptr<PoolData> PoolData::of(std::shared_ptr<Dependents> host,
+                                       std::vector<std::unique_ptr<Worker>> workers, Times times) {
+  const auto pool = std::make_shared<PoolData>(std::move(host), std::move(workers), times);
+  pool->id_ = pool->host_->add([pool] { pool->end_with_host(); });
+  return pool;
+}
+
+PoolData::PoolData(std::shared_ptr<Dependents> host, std::vector<std::unique_ptr<Worker>> workers,
+                   Times times)
+    : host_(std::move(host)), workers_(std::move(workers)), times_(times) {
+  working_ = workers_.size();
+  try {
+    for (const auto& worker : workers_) threads_.emplace_back([this, each = worker.get()] { work(*each); });
+  } catch (const std::system_error& failed) {
+    working_ = threads_.size();
+    queue_.close();
+    join();
+    throw Error({.kind = ErrorKind::StartupFailed,
+                 .phase = Phase::Start,
+                 .message = "no more than " + std::to_string(working_) + " threads could be made for " +
+                            std::to_string(workers_.size()) + " workers: " + failed.what(),
+                 .hint = "open the pool with fewer workers"});
+  }
+}
+
+PoolData::~PoolData() { join(); }
+
+void PoolData::leave() {
+  host_->remove(id_);
+  close(times_.patience);
+}
+
+void PoolData::put(std::unique_ptr<Job> job) {
+  if (!job->timeout) job->timeout = times_.timeout;
+  queue_.put(std::move(job));
+}
+
+void PoolData::work(Worker& worker) {
+  worker.work(queue_);
+  const std::lock_guard lock(mutex_);
+  --working_;
+  done_.notify_all();
+}
+
+// In a child that the application forked, the threads are not there.
+void PoolData::join() {
+  const std::lock_guard lock(joining_);
+  for (std::thread& thread : threads_) {
+    if (!thread.joinable()) continue;
+    door == Door::Forked ? thread.detach() : thread.join();
+  }
+}
+
+void PoolData::must_be_open(std::string_view module) const {
+  if (!closed_) return;
+  const std::string whose = host_closed_ ? "the host of this pool is closed" : "the pool is closed";
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .module = std::string(module),
+               .message = "module '" + std::string(module) + "' was not run: " + whose,
+               .hint = "keep the pool and its host open until the runs are over"});
+}
+
+void PoolData::cancel() {
+  for (const std::unique_ptr<Job>& job : queue_.cancel()) job->fail(not_begun(*job, ErrorKind::Cancelled));
+  for (const std::unique_ptr<Worker>& worker : workers_) worker->cancel();
+}
+
+bool PoolData::close(std::chrono::milliseconds patience) {
+  closed_ = true;
+  if (door == Door::Forked) return false;
+  queue_.close();
+  return wait_outside([&] {
+    std::unique_lock lock(mutex_);
+    const bool in_time = done_.wait_for(lock, patience, [this] { return working_ == 0; });
+    lock.unlock();
+    if (!in_time) cancel();
+    join();
+    return in_time;
+  });
+}
+
+void PoolData::end_with_host() {
+  host_closed_ = true;
+  close(std::chrono::milliseconds(0));
+}
+
+Error PoolData::told(const Error& error) const {
+  if (!host_closed_ || error.kind() != ErrorKind::Cancelled) return error;
+  return Error({.kind = ErrorKind::HostClosed,
+                .phase = error.phase(),
+                .module = error.module(),
+                .message = error.message() + ": its host was closed",
+                .hint = "keep the host open until the runs of its pools are over",
+                .place = error.place(),
+                .exception = error.exception()});
+}
+
+}  // namespace pyhost::detail

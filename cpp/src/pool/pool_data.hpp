@@ -1,0 +1,72 @@
+// What a pool, its runs and their jobs share, and the threads of its workers.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "dependents.hpp"
+#include "job.hpp"
+#include "pyhost/pool.hpp"
+
+namespace pyhost::detail {
+
+class PoolData {
+ public:
+  struct Times {
+    std::optional<std::chrono::milliseconds> timeout;  ///< Of a run that has none of its own.
+    std::chrono::milliseconds patience;                ///< With the runs that are under way in the end.
+  };
+
+  /// Begins a thread for each worker, and ends with the host if that comes first.
+  static std::shared_ptr<PoolData> of(std::shared_ptr<Dependents> host,
+                                      std::vector<std::unique_ptr<Worker>> workers, Times times);
+  PoolData(std::shared_ptr<Dependents> host, std::vector<std::unique_ptr<Worker>> workers, Times times);
+  ~PoolData();
+  PoolData(const PoolData&) = delete;
+  PoolData& operator=(const PoolData&) = delete;
+
+  /// Throws HostClosed once it is closed.
+  void must_be_open(std::string_view module) const;
+
+  void put(std::unique_ptr<Job> job);
+  void cancel();
+  bool close(std::chrono::milliseconds patience);
+
+  /// The pool is gone; its runs may still ask.
+  void leave();
+
+  /// All that waits and runs fails as HostClosed; returns when the workers are done.
+  void end_with_host();
+
+  /// An error as it is to be told: what was cancelled because the host closed is HostClosed.
+  Error told(const Error& error) const;
+
+  std::size_t workers() const noexcept { return workers_.size(); }
+
+ private:
+  void work(Worker& worker);
+  void join();
+
+  std::shared_ptr<Dependents> host_;
+  Dependents::Id id_ = 0;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  Times times_;
+  Queue queue_;
+  std::atomic<bool> closed_ = false;
+  std::atomic<bool> host_closed_ = false;
+  std::mutex mutex_;
+  std::condition_variable done_;
+  std::size_t working_ = 0;
+  std::mutex joining_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace pyhost::detail

@@ -1,0 +1,100 @@
+// The queue of a pool, and what is said of a job that never left it.
+#include <algorithm>
+#include <utility>
+
+#include "job.hpp"
+
+namespace pyhost::detail {
+
+bool Queue::should_wake() {
+  if (waiting_.empty() || asleep_ <= waking_) return false;
+  ++waking_;
+  return true;
+}
+
+void Queue::put_locked(std::unique_ptr<Job> job) {
+  if (job->round == 0) job->round = round_;  // one that is made again stays of its round
+  waiting_.push_back(std::move(job));
+}
+
+void Queue::put(std::unique_ptr<Job> job) {
+  std::unique_lock lock(mutex_);
+  if (closed_) {
+    lock.unlock();
+    return job->fail(not_begun(*job, ErrorKind::HostClosed));
+  }
+  put_locked(std::move(job));
+  const bool wake = should_wake();
+  lock.unlock();
+  if (wake) filled_.notify_one();
+}
+
+void Queue::put(Jobs jobs) {
+  std::unique_lock lock(mutex_);
+  if (closed_) {
+    lock.unlock();
+    for (const std::unique_ptr<Job>& job : jobs) job->fail(not_begun(*job, ErrorKind::HostClosed));
+    return;
+  }
+  for (std::unique_ptr<Job>& job : jobs) put_locked(std::move(job));
+  const bool wake = should_wake();
+  lock.unlock();
+  if (wake) filled_.notify_one();
+}
+
+std::size_t Queue::move_locked(Jobs& to, std::size_t most) {
+  const std::size_t count = std::min(most, waiting_.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    to.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+  return count;
+}
+
+bool Queue::take(Jobs& to, std::size_t most) {
+  std::unique_lock lock(mutex_);
+  while (waiting_.empty() && !closed_) {
+    ++asleep_;
+    filled_.wait(lock);
+    --asleep_;
+    if (waking_ > 0) --waking_;
+  }
+  const bool taken = move_locked(to, most) > 0;
+  const bool wake = should_wake();
+  lock.unlock();
+  if (wake) filled_.notify_one();
+  return taken;
+}
+
+std::size_t Queue::try_take(Jobs& to, std::size_t most) {
+  const std::lock_guard lock(mutex_);
+  return move_locked(to, most);
+}
+
+Jobs Queue::cancel() {
+  Jobs cancelled;
+  const std::lock_guard lock(mutex_);
+  ++round_;
+  move_locked(cancelled, waiting_.size());
+  return cancelled;
+}
+
+void Queue::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  filled_.notify_all();
+}
+
+Error not_begun(const Job& job, ErrorKind why) {
+  const bool closed = why == ErrorKind::HostClosed;
+  const std::string what = closed ? "was not begun: the pool is closed" : "was cancelled before it began";
+  return Error({.kind = why,
+                .phase = closed ? Phase::Close : Phase::Create,
+                .module = job.module,
+                .message = "the run of module '" + job.module + "' " + what,
+                .hint = closed ? "keep the pool and its host open until the runs are over" : ""});
+}
+
+}  // namespace pyhost::detail

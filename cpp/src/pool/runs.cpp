@@ -1,0 +1,234 @@
+// Runs: puts states into a pool's queue, and collects their outcomes.
+#include "pyhost/runs.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+
+#include "convert.hpp"
+#include "enter.hpp"
+#include "pool_data.hpp"
+#include "running.hpp"
+
+namespace pyhost {
+
+struct Runs::Data {
+  Data(std::shared_ptr<detail::PoolData> of, std::string_view name, const MapOptions& how)
+      : pool(std::move(of)), module(name), options(how) {}
+
+  std::size_t begin_next();
+  void give(Outcome outcome);
+  std::optional<Outcome> take();
+  bool is_ready() const { return options.ordered ? !in_order.empty() && in_order.front() : !done.empty(); }
+  bool is_over() const { return ended && under_way == 0; }
+  bool has_room() const { return under_way < options.ahead; }
+
+  // The lock is taken anew within, so that nobody waits for the GIL and has it.
+  template <class Wait>
+  static void wait(std::unique_lock<std::mutex>& lock, Wait until) {
+    lock.unlock();
+    detail::wait_outside([&] {
+      lock.lock();
+      until();
+      lock.unlock();
+    });
+    lock.lock();
+  }
+
+  const std::shared_ptr<detail::PoolData> pool;
+  const std::string module;
+  MapOptions options;
+  std::stop_source stop = {};
+
+  mutable std::mutex mutex = {};
+  std::condition_variable ready = {}, room = {};
+  std::deque<std::optional<Outcome>> in_order = {};  // of the states from `first` on
+  std::size_t first = 0;
+  std::deque<Outcome> done = {};  // in the order in which they came
+  std::size_t read = 0;
+  std::size_t under_way = 0;
+  bool ended = false;
+};
+
+std::size_t Runs::Data::begin_next() {
+  pool->must_be_open(module);
+  std::unique_lock lock(mutex);
+  if (!has_room()) wait(lock, [&] { room.wait(lock, [this] { return has_room(); }); });
+  ++under_way;
+  if (options.ordered) in_order.emplace_back();
+  return read++;
+}
+
+void Runs::Data::give(Outcome outcome) {
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex);
+    if (options.ordered) {
+      wake = outcome.index == first;
+      in_order[outcome.index - first] = std::move(outcome);
+    } else {
+      wake = done.empty();
+      done.push_back(std::move(outcome));
+    }
+  }
+  if (wake) ready.notify_one();
+}
+
+// The next outcome, which is ready; nothing if there is none.
+std::optional<Outcome> Runs::Data::take() {
+  if (!is_ready()) return std::nullopt;
+  std::optional<Outcome> outcome;
+  if (options.ordered) {
+    outcome = std::move(in_order.front());
+    in_order.pop_front();
+    ++first;
+  } else {
+    outcome = std::move(done.front());
+    done.pop_front();
+  }
+  --under_way;
+  room.notify_one();
+  return outcome;
+}
+
+namespace {
+
+// One of them; it is put once more if it may be made again.
+template <class Data>
+class MappedJob : public detail::Job {
+ public:
+  MappedJob(std::shared_ptr<Data> runs, std::size_t index)
+      : runs_(std::move(runs)), index_(index), retries_(runs_->options.retries) {}
+
+  void succeed(std::string result) noexcept override {
+    runs_->give({.index = index_, .text = std::move(result), .seconds = seconds});
+  }
+
+  void fail(const Error& error) noexcept override {
+    const bool may_do_better = error.kind() == ErrorKind::TimedOut || error.kind() == ErrorKind::WorkerCrashed;
+    if (may_do_better && retries_ > 0) return again();
+    runs_->give({.index = index_, .error = runs_->pool->told(error), .seconds = seconds});
+  }
+
+ private:
+  void again() {
+    auto next = std::make_unique<MappedJob>(runs_, index_);
+    next->retries_ = retries_ - 1;
+    next->module = std::move(module);
+    next->state = std::move(state);
+    next->timeout = timeout;
+    next->stop = stop;
+    next->round = round;
+    runs_->pool->put(std::move(next));
+  }
+
+  std::shared_ptr<Data> runs_;
+  std::size_t index_;
+  std::size_t retries_;
+};
+
+template <class Data, class MakeState>
+void put(const std::shared_ptr<Data>& runs, MakeState make_state) {
+  const std::size_t index = runs->begin_next();
+  auto job = std::make_unique<MappedJob<Data>>(runs, index);
+  job->module = runs->module;
+  job->timeout = runs->options.timeout;
+  job->stop = runs->stop.get_token();
+  try {
+    job->state = make_state();
+  } catch (const Error& refused) {
+    return job->fail(refused);
+  }
+  runs->pool->put(std::move(job));
+}
+
+}  // namespace
+
+Runs::Runs(std::shared_ptr<Data> data) : data_(std::move(data)) {}
+Runs::Runs(Runs&& other) noexcept = default;
+
+Runs& Runs::operator=(Runs&& other) noexcept {
+  std::swap(data_, other.data_);
+  return *this;
+}
+
+Runs::~Runs() {
+  if (data_) data_->stop.request_stop();
+}
+
+void Runs::put(const Json& state) {
+  pyhost::put(data_,
+              [&] { return detail::convert_for(data_->module, [&] { return detail::state_text(state); }); });
+}
+
+void Runs::put_text(std::string_view state) {
+  pyhost::put(data_, [&] { return std::string(state); });
+}
+
+void Runs::end() {
+  const std::lock_guard lock(data_->mutex);
+  data_->ended = true;
+  data_->ready.notify_one();
+}
+
+bool Runs::has_room() const {
+  const std::lock_guard lock(data_->mutex);
+  return data_->has_room();
+}
+
+std::optional<Outcome> Runs::next() {
+  std::unique_lock lock(data_->mutex);
+  const auto there = [this] { return data_->is_ready() || data_->is_over(); };
+  if (!there()) data_->wait(lock, [&] { data_->ready.wait(lock, there); });
+  return data_->take();
+}
+
+std::optional<Outcome> Runs::next_within(std::chrono::milliseconds patience) {
+  std::unique_lock lock(data_->mutex);
+  const auto there = [this] { return data_->is_ready() || data_->is_over(); };
+  if (!there()) data_->wait(lock, [&] { data_->ready.wait_for(lock, patience, there); });
+  return data_->take();
+}
+
+Runs Pool::runs(std::string_view name, MapOptions options) {
+  data_->must_be_open(name);
+  constexpr std::size_t for_each_worker = 256;
+  if (options.ahead == 0) options.ahead = for_each_worker * workers();
+  return Runs(std::make_shared<Runs::Data>(data_, name, options));
+}
+
+namespace {
+
+// The first integer in the text, from `from` on, that has no place in 64 bits; its end is its start if there is
+// none.
+std::string_view large_integer(std::string_view text) {
+  constexpr std::string_view of_numbers = "0123456789+-.eE";
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"') in_string = !in_string;
+    if (in_string && text[i] == '\\') ++i;
+    if (in_string || of_numbers.find(text[i]) == std::string_view::npos) continue;
+    const std::size_t end = std::min(text.find_first_not_of(of_numbers, i), text.size());
+    const std::string_view number = text.substr(i, end - i);
+    const bool integer = number.find_first_of(".eE") == std::string_view::npos;
+    if (integer && number.size() > 18 && Json::parse(number).is_number_float()) return number;
+    i = end - 1;
+  }
+  return {};
+}
+
+}  // namespace
+
+Json Outcome::json() const {
+  if (error) throw Error(*error);
+  const std::string_view large = large_integer(*text);
+  if (large.empty()) return Json::parse(*text);
+  throw Error({.kind = ErrorKind::InvalidResult,
+               .phase = Phase::Result,
+               .message = "the result of state " + std::to_string(index) + " holds the integer " +
+                          std::string(large.substr(0, 40)) + ", which does not fit into 64 bits",
+               .hint = "take Outcome::text, which has it exactly"});
+}
+
+}  // namespace pyhost

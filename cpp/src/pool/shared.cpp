@@ -1,0 +1,105 @@
+// A worker keeps the GIL from one run to the next for as long as there are any: with each run two workers would
+// else hand it to and fro, which takes longer than a small run. Python itself makes it give way every 5 ms.
+#include "shared.hpp"
+
+#include <chrono>
+#include <mutex>
+#include <new>
+
+#include "current_run.hpp"
+#include "enter.hpp"
+#include "stopping.hpp"
+#include "thrown.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class SharedWorker : public Worker {
+ public:
+  explicit SharedWorker(Host& host) : host_(host) {}
+
+  void work(Queue& queue) override {
+    set_thread(&CurrentRun::this_thread());
+    const OnlyErrors only_errors;
+    Jobs jobs;
+    while (queue.take(jobs, 1)) make_all(queue, jobs);
+    set_thread(nullptr);
+  }
+
+  void cancel() noexcept override {
+    try {
+      const Enter enter;
+      const std::lock_guard lock(mutex_);
+      const CurrentRun* run = thread_ != nullptr ? thread_->innermost : nullptr;
+      if (run == nullptr) return;
+      while (run->outer() != nullptr) run = run->outer();
+      Stop::of(*run)->ask(ErrorKind::Cancelled);
+    } catch (const Error&) {
+      // The process is ending.
+    }
+  }
+
+ private:
+  void make_all(Queue& queue, Jobs& jobs) {
+    try {
+      const Enter enter;
+      do {
+        make(queue, *jobs.front());
+        jobs.clear();
+      } while (queue.try_take(jobs, 1) > 0);
+    } catch (const Error& ending) {
+      jobs.front()->fail(ending);
+      jobs.clear();
+    }
+  }
+
+  // Between the first test and the run that cancel() finds, nobody else has the GIL.
+  void make(const Queue& queue, Job& job) noexcept {
+    if (queue.is_cancelled(job) || job.stop.stop_requested()) {
+      return job.fail(not_begun(job, ErrorKind::Cancelled));
+    }
+    const auto begun = Clock::now();
+    const auto ended = [&] {
+      job.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
+    };
+    const RunOptions options{.timeout = job.timeout, .stop = job.stop};
+    try {
+      if (job.for_json) {
+        Json result = host_.run(job.module, job.state, options);
+        ended();
+        job.succeed_as_json(std::move(result));
+      } else {
+        std::string result = host_.run_text(job.module, job.state, options);
+        ended();
+        job.succeed(std::move(result));
+      }
+    } catch (const Error& error) {
+      ended();
+      job.fail(error);
+    } catch (const std::bad_alloc&) {
+      ended();
+      job.fail(Error({.kind = ErrorKind::InvalidResult,
+                      .phase = Phase::Result,
+                      .module = job.module,
+                      .message = "there was not enough memory for the result of module '" + job.module + "'"}));
+    }
+  }
+
+  void set_thread(CurrentRun::Thread* thread) {
+    const std::lock_guard lock(mutex_);
+    thread_ = thread;
+  }
+
+  Host& host_;
+  std::mutex mutex_;
+  CurrentRun::Thread* thread_ = nullptr;  // of work()
+};
+
+}  // namespace
+
+std::unique_ptr<Worker> make_shared_worker(Host& host) { return std::make_unique<SharedWorker>(host); }
+
+}  // namespace pyhost::detail

@@ -1,0 +1,14 @@
+// Level shared: threads over the process's one interpreter.
+#pragma once
+
+#include <memory>
+
+#include "job.hpp"
+#include "pyhost/host.hpp"
+
+namespace pyhost::detail {
+
+/// A worker that makes its runs on its own thread by the host, which it uses until work() returns.
+std::unique_ptr<Worker> make_shared_worker(Host& host);
+
+}  // namespace pyhost::detail

@@ -1,0 +1,459 @@
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cmath>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "support.hpp"
+
+using namespace pyhost;
+using namespace std::chrono_literals;
+using test::over_fixtures;
+
+namespace {
+
+// Every test that takes a level runs once for each.
+const std::vector<Isolation> levels{Isolation::Shared};
+
+PoolOptions at(Isolation level, std::size_t workers = 2) { return {.workers = workers, .isolation = level}; }
+
+template <class Test>
+void on_every_level(Test test) {
+  for (const Isolation level : levels) {
+    CAPTURE(to_string(level));
+    test(level);
+  }
+}
+
+std::vector<Json> numbered(int count) {
+  std::vector<Json> states;
+  for (int i = 0; i < count; ++i) states.push_back({{"i", i}});
+  return states;
+}
+
+// Without what differs from one call to the next.
+std::optional<Json> told_by(const std::optional<Error>& error) {
+  if (!error) return std::nullopt;
+  return error->to_json();
+}
+
+// A service that says when somebody is in it, and lets them go when it is told.
+class Gate {
+ public:
+  explicit Gate(Host& host) {
+    host.provide("gate", [this](const Json&) -> Json {
+      ++inside_;
+      while (!open_) std::this_thread::sleep_for(1ms);
+      return "through";
+    });
+  }
+  void wait_for(int count) const {
+    while (inside_ < count) std::this_thread::sleep_for(1ms);
+  }
+  void open() { open_ = true; }
+
+ private:
+  std::atomic<int> inside_ = 0;
+  std::atomic<bool> open_ = false;
+};
+
+const Json asks_gate{{"first", "from pyhost import services"}, {"give", "services.gate()"}};
+const Json loops{{"how", "loop"}};
+
+}  // namespace
+
+TEST_CASE("a pool gives the result of each state, however many there are") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level));
+    CHECK(pool.submit("wins").get() == "second");
+    CHECK(pool.submit_text("returns_state", R"({"b":1,"a":123456789012345678901234567890})").get() ==
+          R"({"b":1,"a":123456789012345678901234567890})");
+    CHECK(pool.submit("returns_state", R"({"b":1})").get() == Json{{"b", 1}});
+    CHECK(pool.submit_text("returns_state", {{"ü", {1, 2.5, nullptr, "x"}}}).get() ==
+          R"({"ü":[1,2.5,null,"x"]})");
+    std::vector<std::future<Json>> futures;
+    for (int i = 0; i < 2000; ++i) futures.push_back(pool.submit("returns_state", Json{{"i", i}}));
+    int right = 0;
+    for (int i = 0; i < 2000; ++i) right += futures[static_cast<std::size_t>(i)].get() == Json{{"i", i}} ? 1 : 0;
+    CHECK(right == 2000);
+  });
+}
+
+TEST_CASE("a pool that is not told otherwise has a worker for each core") {
+  Host host(over_fixtures());
+  const Pool pool(host);
+  CHECK(pool.workers() >= 1);
+  CHECK(pool.workers() <= std::max(1U, std::thread::hardware_concurrency()));
+}
+
+TEST_CASE("a run in a pool fails by the same error as one by the host") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level));
+    const auto same = [&](const char* name, const Json& state) {
+      CAPTURE(name);
+      const auto ours = test::error_of([&] { return pool.submit(name, state).get(); });
+      REQUIRE(ours.has_value());
+      CHECK(told_by(ours) == told_by(test::error_of([&] { return host.run(name, state); })));
+    };
+    for (const char* name : {"no_such_module", "not/a/name", "raises_in_import", "has_no_create",
+                             "raises_in_create", "gives_a_set", "raises_with_a_cause", "raises_a_group"}) {
+      same(name, {});
+    }
+    same("raises_in_run", {{"what", "exit"}});
+    same("returns_state", {1, 2});
+    same("returns_state", "a string is no state");
+    same("returns_state", {{"a", {1, NAN}}});
+    same("returns_state", {{"a", {{"b", "\xff"}}}});
+    same("returns_state", {{"\xff", 1}});
+    same("returns_state", {{"a", Json::binary({1, 2})}});
+    same("evaluates", {{"give", "{'a': [2 ** 64]}"}});
+    Json deep = Json::object();
+    for (int i = 0; i < 1000; ++i) deep = {{"a", std::move(deep)}};
+    same("returns_state", deep);
+    const auto text = [&](auto run) { return told_by(test::error_of(run)); };
+    CHECK(text([&] { return pool.submit("returns_state", "{\n\"a\": }").get(); }) ==
+          text([&] { return host.run("returns_state", "{\n\"a\": }"); }));
+  });
+}
+
+TEST_CASE("runs in a pool call the host's services") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    std::atomic<int> calls = 0;
+    host.provide("twice", [&](const Json& arguments) -> Json {
+      ++calls;
+      return 2 * arguments["i"].get<int>();
+    });
+    host.provide("fails", [](const Json&) -> Json { throw std::runtime_error("no market"); });
+    Pool pool(host, at(level));
+    const std::string import = "from pyhost import services";
+    std::vector<std::future<Json>> futures;
+    for (int i = 0; i < 50; ++i) {
+      futures.push_back(
+          pool.submit("evaluates", Json{{"first", import}, {"give", "services.twice(i=" + std::to_string(i) + ")"}}));
+    }
+    for (int i = 0; i < 50; ++i) CHECK(futures[static_cast<std::size_t>(i)].get() == 2 * i);
+    CHECK(calls == 50);
+    REQUIRE_ERROR(error, ModuleRaised,
+                  pool.submit("evaluates", Json{{"first", import}, {"give", "services.fails()"}}).get());
+    CHECK(error.exception().type == "pyhost.errors.ServiceError");
+    CHECK_SAYS(error, "no market");
+  });
+}
+
+TEST_CASE("a pool's timeout stops a run, and a run may have one of its own") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    PoolOptions options = at(level);
+    options.timeout = 100ms;
+    Pool pool(host, options);
+    std::future<Json> first = pool.submit("does_not_end", loops);
+    std::future<Json> second = pool.submit("does_not_end", loops, {.timeout = 50ms});
+    REQUIRE_ERROR(by_pool, TimedOut, first.get());
+    CHECK_SAYS(by_pool, "0.1 s");
+    REQUIRE_ERROR(by_itself, TimedOut, second.get());
+    CHECK_SAYS(by_itself, "0.05 s");
+    CHECK(pool.submit("wins").get() == "second");
+  });
+}
+
+TEST_CASE("a stop token stops a run that is under way, and one that has not begun") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level, 1));
+    std::stop_source source, other;
+    std::future<Json> running = pool.submit("does_not_end", loops, {.stop = source.get_token()});
+    std::future<Json> waiting = pool.submit("wins", Json(), {.stop = other.get_token()});
+    other.request_stop();
+    std::this_thread::sleep_for(20ms);
+    source.request_stop();
+    REQUIRE_ERROR(stopped, Cancelled, running.get());
+    REQUIRE_ERROR(never, Cancelled, waiting.get());
+    CHECK(never.module() == "wins");
+    CHECK(pool.submit("wins").get() == "second");
+  });
+}
+
+TEST_CASE("cancel ends all that waits and all that runs, and the pool goes on") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level));
+    for (int round = 0; round < 5; ++round) {
+      std::vector<std::future<Json>> futures;
+      for (int i = 0; i < 20; ++i) futures.push_back(pool.submit("does_not_end", loops));
+      if (round % 2 == 0) std::this_thread::sleep_for(30ms);
+      pool.cancel();
+      for (std::future<Json>& each : futures) {
+        REQUIRE_ERROR(error, Cancelled, each.get());
+        CHECK(error.module() == "does_not_end");
+      }
+      CHECK(pool.submit("wins").get() == "second");
+    }
+  });
+}
+
+TEST_CASE("a pool that closes waits for what is under way, and takes no more") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level));
+    std::vector<std::future<Json>> futures;
+    for (int i = 0; i < 200; ++i) futures.push_back(pool.submit("returns_state", Json{{"i", i}}));
+    CHECK(pool.close(1h));
+    for (std::future<Json>& each : futures) CHECK(each.get().size() == 1);
+    REQUIRE_ERROR(error, HostClosed, pool.submit("wins"));
+    CHECK_SAYS(error, "the pool is closed");
+    REQUIRE_ERROR(map, HostClosed, pool.map("wins", numbered(1)).next());
+    CHECK(pool.close(0ms));
+  });
+}
+
+TEST_CASE("what is not over when a pool's patience ends is cancelled") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level));
+    std::vector<std::future<Json>> futures;
+    for (int i = 0; i < 5; ++i) futures.push_back(pool.submit("does_not_end", loops));
+    CHECK_FALSE(pool.close(50ms));
+    for (std::future<Json>& each : futures) {
+      REQUIRE_ERROR(error, Cancelled, each.get());
+    }
+  });
+}
+
+TEST_CASE("a host that is closed before its pool ends the pool's runs") {
+  on_every_level([](Isolation level) {
+    std::optional<Host> host(over_fixtures());
+    Pool pool(*host, at(level));
+    Runs runs = pool.runs("returns_state");
+    std::vector<std::future<Json>> futures;
+    for (int i = 0; i < 5; ++i) futures.push_back(pool.submit("does_not_end", loops));
+    std::this_thread::sleep_for(20ms);
+    host.reset();
+    for (std::future<Json>& each : futures) {
+      REQUIRE_ERROR(error, HostClosed, each.get());
+    }
+    REQUIRE_ERROR(later, HostClosed, pool.submit("wins"));
+    CHECK_SAYS(later, "the host of this pool is closed");
+    REQUIRE_ERROR(put, HostClosed, (runs.put("{}"), 0));
+    CHECK(pool.close(0ms));
+    CHECK(Host(over_fixtures()).run("wins") == "second");
+  });
+}
+
+TEST_CASE("map gives the outcomes in the order of the states") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level));
+    int next = 0;
+    for (const Outcome& outcome : pool.map("returns_state", numbered(3000), {.ahead = 7})) {
+      CHECK(outcome.index == static_cast<std::size_t>(next));
+      CHECK(outcome.json() == Json{{"i", next}});
+      CHECK(outcome.seconds > 0);
+      ++next;
+    }
+    CHECK(next == 3000);
+    CHECK_FALSE(pool.map("wins", std::vector<std::string>()).next().has_value());
+  });
+}
+
+TEST_CASE("map gives the outcomes as they come, if their order does not matter") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Gate gate(host);
+    Pool pool(host, at(level));
+    std::vector<Json> states(20, {{"give", "1"}});
+    states[0] = asks_gate;
+    std::set<std::size_t> seen;
+    for (const Outcome& outcome : pool.map("evaluates", states, {.ordered = false})) {
+      CHECK(seen.insert(outcome.index).second);
+      if (seen.size() == 19) {
+        CHECK_FALSE(seen.contains(0));
+        gate.open();
+      }
+    }
+    CHECK(seen.size() == 20);
+  });
+}
+
+TEST_CASE("a state that fails is an outcome with an error, and the next ones come all the same") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level));
+    const std::vector<std::string> states{R"({"give":"1"})", "no JSON", R"({"give":"1 / 0"})", R"({"give":"2"})",
+                                          R"({"give":"2 ** 70"})"};
+    std::vector<Outcome> outcomes;
+    for (Outcome& outcome : pool.map("evaluates", states)) outcomes.push_back(std::move(outcome));
+    REQUIRE(outcomes.size() == 5);
+    CHECK(outcomes[0].text == "1");
+    CHECK(outcomes[1].error.value().kind() == ErrorKind::InvalidState);
+    CHECK(outcomes[2].error.value().exception().type == "ZeroDivisionError");
+    CHECK(outcomes[3].json() == 2);
+    CHECK(outcomes[4].text == "1180591620717411303424");
+    REQUIRE_ERROR(large, InvalidResult, outcomes[4].json());
+    CHECK_SAYS(large, "1180591620717411303424");
+    REQUIRE_ERROR(raised, ModuleRaised, outcomes[2].json());
+    const std::vector<Json> no_number{{{"a", NAN}}};
+    CHECK(pool.map("wins", no_number).next().value().error.value().pointer() == "/a");
+  });
+}
+
+TEST_CASE("map reads no further ahead than it is told") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level));
+    std::size_t asked = 0, given = 0;
+    auto states = std::views::iota(0, 500) | std::views::transform([&](int i) {
+                    ++asked;
+                    return Json{{"i", i}};
+                  });
+    for (const Outcome& outcome : pool.map("returns_state", states, {.ahead = 10})) {
+      CHECK(outcome.ok());
+      ++given;
+      CHECK(asked <= given + 9);
+    }
+    CHECK(given == 500);
+    CHECK(asked == 500);
+  });
+}
+
+TEST_CASE("what the range of states throws comes out of map, and leaves the pool as it was") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level));
+    auto states = std::views::iota(0, 10) | std::views::transform([](int i) {
+                    if (i == 5) throw std::runtime_error("the file ended");
+                    return std::string("{}");
+                  });
+    std::size_t given = 0;
+    const auto run_all = [&] {
+      for (const Outcome& outcome : pool.map("wins", states, {.ahead = 2})) given += outcome.ok() ? 1 : 0;
+    };
+    CHECK_THROWS_WITH(run_all(), "the file ended");
+    CHECK(given == 4);
+    CHECK(pool.submit("wins").get() == "second");
+  });
+}
+
+TEST_CASE("who leaves a map early stops what is under way") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level));
+    std::vector<Json> states(1000, loops);
+    states[0] = {{"how", "sleep_for_a_moment"}};
+    for (const Outcome& outcome : pool.map("does_not_end", states)) {
+      CHECK(outcome.text == "\"late\"");
+      break;
+    }
+    CHECK(pool.submit("wins").get() == "second");
+  });
+}
+
+TEST_CASE("a run that timed out is made again as often as was said") {
+  on_every_level([](Isolation level) {
+    std::atomic<int> calls = 0;
+    Host host(over_fixtures());
+    host.provide("count", [&](const Json&) -> Json { return ++calls; });
+    Pool pool(host, at(level));
+    const std::string count = "from pyhost import services\nn = services.count()\n";
+    const std::vector<Json> third{{{"first", count + "while n < 3: pass"}, {"give", "n"}}};
+    CHECK(pool.map("evaluates", third, {.timeout = 200ms, .retries = 1}).next().value().error.value().kind() ==
+          ErrorKind::TimedOut);
+    CHECK(calls == 2);
+    calls = 0;
+    CHECK(pool.map("evaluates", third, {.timeout = 200ms, .retries = 2}).next().value().text == "3");
+    calls = 0;
+    const std::vector<Json> raises{{{"first", count + "1 / 0"}, {"give", "n"}}};
+    CHECK_FALSE(pool.map("evaluates", raises, {.retries = 5}).next().value().ok());
+    CHECK(calls == 1);
+  });
+}
+
+TEST_CASE("states are put in by one thread while another takes the outcomes") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level));
+    Runs runs = pool.runs("returns_state", {.ordered = false, .ahead = 5});
+    CHECK_FALSE(runs.next_within(1ms).has_value());
+    std::thread reader([&] {
+      for (int i = 0; i < 1000; ++i) runs.put(Json{{"i", i}});
+      runs.end();
+    });
+    std::set<std::size_t> seen;
+    while (const std::optional<Outcome> outcome = runs.next()) {
+      CHECK(outcome->json()["i"] == outcome->index);
+      seen.insert(outcome->index);
+    }
+    reader.join();
+    CHECK(seen.size() == 1000);
+    CHECK_FALSE(runs.next_within(1h).has_value());
+  });
+}
+
+TEST_CASE("the host's watchers see what runs in a pool") {
+  on_every_level([](Isolation level) {
+    std::mutex mutex;
+    std::vector<std::string> output, errors;
+    std::set<RunId> begun;
+    std::atomic<int> logged = 0;
+    Options options = over_fixtures();
+    options.on_output = [&](const Output& out) {
+      const std::lock_guard lock(mutex);
+      output.push_back(std::string(out.module) + ": " + std::string(out.text));
+    };
+    options.on_error = [&](const Error& error) {
+      const std::lock_guard lock(mutex);
+      errors.push_back(error.module());
+    };
+    options.on_event = [&](const Event& event) {
+      const std::lock_guard lock(mutex);
+      if (event.kind == EventKind::RunEnded) begun.insert(event.run);
+    };
+    options.on_log = [&](const LogRecord& record) { logged += record.logger == "desk" ? 1 : 0; };
+    {
+      Host host(options);
+      Pool pool(host, at(level));
+      std::vector<std::future<Json>> futures;
+      for (int i = 0; i < 10; ++i) futures.push_back(pool.submit("evaluates", Json{{"give", "print('here')"}}));
+      for (int i = 0; i < 10; ++i) futures.push_back(pool.submit("logs"));
+      for (std::future<Json>& each : futures) CHECK(each.get() == nullptr);
+      CHECK(test::error_of([&] { return pool.submit("raises_in_create").get(); }));
+    }
+    CHECK(output == std::vector<std::string>(10, "evaluates: here\n"));
+    CHECK(errors == std::vector<std::string>{"raises_in_create"});
+    CHECK(begun.size() == 20);
+    CHECK(logged == 10);
+  });
+}
+
+TEST_CASE("a pool that cannot be is refused with what to do about it") {
+  Host host(over_fixtures());
+  const auto refused = [&](const PoolOptions& options) { return Pool(host, options).workers(); };
+  REQUIRE_ERROR(many, StartupFailed, refused({.workers = 1025}));
+  CHECK_SAYS(many, "1,024 workers at most");
+  REQUIRE_ERROR(negative, StartupFailed, refused({.workers = static_cast<std::size_t>(-1)}));
+  REQUIRE_ERROR(timeout, StartupFailed, refused({.timeout = -1ms}));
+  REQUIRE_ERROR(limit, StartupFailed, refused({.memory_limit = 1 << 20}));
+  CHECK_SAYS(limit, "PoolOptions::memory_limit is for worker processes");
+  REQUIRE_ERROR(recycled, StartupFailed, refused({.max_runs_per_worker = 5}));
+  REQUIRE_ERROR(resident, StartupFailed, refused({.max_resident = 5}));
+  REQUIRE_ERROR(program, StartupFailed, refused({.worker = "pyhost-worker"}));
+  CHECK(host.run("wins") == "second");
+}
+
+TEST_CASE("a pool is used, and closed, by a thread that is in Python") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level));
+    host.provide("many", [&](const Json&) -> Json {
+      int right = 0;
+      for (const Outcome& outcome : pool.map("returns_state", numbered(100), {.ahead = 3})) right += outcome.ok() ? 1 : 0;
+      return right;
+    });
+    CHECK(host.run("evaluates", Json{{"first", "from pyhost import services"}, {"give", "services.many()"}}) == 100);
+  });
+}
