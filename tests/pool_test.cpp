@@ -78,7 +78,8 @@ TEST_CASE("a pool gives the result of each state, however many there are") {
     std::vector<std::future<Json>> futures;
     for (int i = 0; i < 2000; ++i) futures.push_back(pool.submit("returns_state", Json{{"i", i}}));
     int right = 0;
-    for (int i = 0; i < 2000; ++i) right += futures[static_cast<std::size_t>(i)].get() == Json{{"i", i}} ? 1 : 0;
+    for (int i = 0; i < 2000; ++i)
+      right += futures[static_cast<std::size_t>(i)].get() == Json{{"i", i}} ? 1 : 0;
     CHECK(right == 2000);
   });
 }
@@ -134,8 +135,8 @@ TEST_CASE("runs in a pool call the host's services") {
     const std::string import = "from pyhost import services";
     std::vector<std::future<Json>> futures;
     for (int i = 0; i < 50; ++i) {
-      futures.push_back(
-          pool.submit("evaluates", Json{{"first", import}, {"give", "services.twice(i=" + std::to_string(i) + ")"}}));
+      futures.push_back(pool.submit(
+          "evaluates", Json{{"first", import}, {"give", "services.twice(i=" + std::to_string(i) + ")"}}));
     }
     for (int i = 0; i < 50; ++i) CHECK(futures[static_cast<std::size_t>(i)].get() == 2 * i);
     CHECK(calls == 50);
@@ -284,8 +285,8 @@ TEST_CASE("a state that fails is an outcome with an error, and the next ones com
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
-    const std::vector<std::string> states{R"({"give":"1"})", "no JSON", R"({"give":"1 / 0"})", R"({"give":"2"})",
-                                          R"({"give":"2 ** 70"})"};
+    const std::vector<std::string> states{R"({"give":"1"})", "no JSON", R"({"give":"1 / 0"})",
+                                          R"({"give":"2"})", R"({"give":"2 ** 70"})"};
     std::vector<Outcome> outcomes;
     for (Outcome& outcome : pool.map("evaluates", states)) outcomes.push_back(std::move(outcome));
     REQUIRE(outcomes.size() == 5);
@@ -361,8 +362,9 @@ TEST_CASE("a run that timed out is made again as often as was said") {
     Pool pool(host, at(level));
     const std::string count = "from pyhost import services\nn = services.count()\n";
     const std::vector<Json> third{{{"first", count + "while n < 3: pass"}, {"give", "n"}}};
-    CHECK(pool.map("evaluates", third, {.timeout = 200ms, .retries = 1}).next().value().error.value().kind() ==
-          ErrorKind::TimedOut);
+    CHECK(
+        pool.map("evaluates", third, {.timeout = 200ms, .retries = 1}).next().value().error.value().kind() ==
+        ErrorKind::TimedOut);
     CHECK(calls == 2);
     calls = 0;
     CHECK(pool.map("evaluates", third, {.timeout = 200ms, .retries = 2}).next().value().text == "3");
@@ -418,7 +420,8 @@ TEST_CASE("the host's watchers see what runs in a pool") {
       Host host(options);
       Pool pool(host, at(level));
       std::vector<std::future<Json>> futures;
-      for (int i = 0; i < 10; ++i) futures.push_back(pool.submit("evaluates", Json{{"give", "print('here')"}}));
+      for (int i = 0; i < 10; ++i)
+        futures.push_back(pool.submit("evaluates", Json{{"give", "print('here')"}}));
       for (int i = 0; i < 10; ++i) futures.push_back(pool.submit("logs"));
       for (std::future<Json>& each : futures) CHECK(each.get() == nullptr);
       CHECK(test::error_of([&] { return pool.submit("raises_in_create").get(); }));
@@ -451,9 +454,11 @@ TEST_CASE("a pool is used, and closed, by a thread that is in Python") {
     Pool pool(host, at(level));
     host.provide("many", [&](const Json&) -> Json {
       int right = 0;
-      for (const Outcome& outcome : pool.map("returns_state", numbered(100), {.ahead = 3})) right += outcome.ok() ? 1 : 0;
+      for (const Outcome& outcome : pool.map("returns_state", numbered(100), {.ahead = 3}))
+        right += outcome.ok() ? 1 : 0;
       return right;
     });
-    CHECK(host.run("evaluates", Json{{"first", "from pyhost import services"}, {"give", "services.many()"}}) == 100);
+    CHECK(host.run("evaluates",
+                   Json{{"first", "from pyhost import services"}, {"give", "services.many()"}}) == 100);
   });
 }

@@ -1,6 +1,9 @@
 // What a host has, for those of its rooms that bring it to other interpreters and processes.
 #pragma once
 
+#include <filesystem>
+#include <vector>
+
 #include "handle_data.hpp"
 #include "logging.hpp"
 #include "pyhost/environment.hpp"
@@ -12,7 +15,7 @@ namespace pyhost::detail {
 /// Valid for as long as the host is open.
 struct Offers {
   const Options& options;
-  const ModulePaths& paths;
+  const std::vector<std::filesystem::path>& paths;
   const Environment& environment;
   const HostLife& life;
   Services& services;

@@ -217,8 +217,8 @@ class Services::Asked {
     if (said.contains("closed")) refuse_closed(name, said.at("closed").get<std::string>());
     if (said.contains("raised")) {
       const Json& raised = said.at("raised");
-      raise("ServiceError", name, raised.at("type").get<std::string>(), raised.at("message").get<std::string>(),
-            raised.at("kind").get<std::string>(), nullptr);
+      raise("ServiceError", name, raised.at("type").get<std::string>(),
+            raised.at("message").get<std::string>(), raised.at("kind").get<std::string>(), nullptr);
       throw Refused();
     }
     return said;

@@ -12,9 +12,9 @@ namespace pyhost::detail {
 
 namespace {
 
-constexpr std::uint32_t mark = 0x66687970;                           // "pyhf"
-constexpr std::uint64_t longest = std::uint64_t{4} << 30;            // of a content
-constexpr std::size_t read_at_once = std::size_t{1} << 20;           // of a long one
+constexpr std::uint32_t mark = 0x66687970;                  // "pyhf"
+constexpr std::uint64_t longest = std::uint64_t{4} << 30;   // of a content
+constexpr std::size_t read_at_once = std::size_t{1} << 20;  // of a long one
 constexpr std::uint32_t last_kind = static_cast<std::uint32_t>(FrameKind::Seen);
 
 void check(const FrameHead& head) {
@@ -37,10 +37,10 @@ std::string frame_text(FrameKind kind, std::uint64_t number, std::string_view co
   return text.append(content).append(frame_end);
 }
 
-std::string frame_text(FrameKind kind, std::uint64_t number, const Json& content) {
+std::string json_frame_text(FrameKind kind, std::uint64_t number, const Json& content) {
   std::string cbor;
   Json::to_cbor(content, cbor);
-  return frame_text(kind, number, std::string_view(cbor));
+  return frame_text(kind, number, cbor);
 }
 
 Json json_of(const Frame& frame) {

@@ -1,4 +1,5 @@
-// What a pool and its worker processes say to each other: frames with a length in front and a mark at the end.
+// What a pool and its worker processes say to each other: frames with a length in front and a mark at the
+// end.
 #pragma once
 
 #include <array>
@@ -57,7 +58,7 @@ FrameHead head_of(FrameKind kind, std::uint64_t number, std::size_t size) noexce
 
 /// All of a frame, for those that are small.
 std::string frame_text(FrameKind kind, std::uint64_t number, std::string_view content);
-std::string frame_text(FrameKind kind, std::uint64_t number, const Json& content);
+std::string json_frame_text(FrameKind kind, std::uint64_t number, const Json& content);
 
 /// Throws BrokenFrame for what is no JSON in CBOR.
 Json json_of(const Frame& frame);

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "../error_from_json.hpp"
-#include "../offers.hpp"
+#include "error_from_json.hpp"
+#include "offers.hpp"
 
 namespace pyhost::detail {
 
@@ -118,9 +118,12 @@ LogRecord record_from(const Json& message) {
 }
 
 Json message_of(const Event& event) {
-  return {{"kind", static_cast<int>(event.kind)}, {"module", event.module},
-          {"run", event.run},                     {"start", count_of(event.start)},
-          {"seconds", event.seconds.count()},     {"error", json_of(event.error)}};
+  return {{"kind", static_cast<int>(event.kind)},
+          {"module", event.module},
+          {"run", event.run},
+          {"start", count_of(event.start)},
+          {"seconds", event.seconds.count()},
+          {"error", json_of(event.error)}};
 }
 
 void tell_event(const Json& message, std::uint64_t worker,

@@ -15,7 +15,8 @@ struct Slot {
 
   std::atomic<std::uint32_t> begun;     ///< How many were claimed; with `revoked` no more can be.
   std::atomic<std::uint32_t> finished;  ///< Of how many the outcome is there.
-  std::atomic<std::int64_t> begun_at;   ///< When the last one was claimed, by the steady clock, in nanoseconds.
+  std::atomic<std::int64_t>
+      begun_at;  ///< When the last one was claimed, by the steady clock, in nanoseconds.
 
   /// Claims the run; false if it is revoked.
   bool claim(std::uint32_t index, std::int64_t now) noexcept {
@@ -53,6 +54,7 @@ struct Page {
   alignas(4096) std::array<std::array<char, area_size>, 2> areas;
 };
 
-static_assert(std::atomic<std::uint32_t>::is_always_lock_free && std::atomic<std::uint64_t>::is_always_lock_free);
+static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&
+              std::atomic<std::uint64_t>::is_always_lock_free);
 
 }  // namespace pyhost::detail

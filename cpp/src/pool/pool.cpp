@@ -9,7 +9,9 @@
 #include <utility>
 
 #include "convert.hpp"
+#include "offers.hpp"
 #include "pool_data.hpp"
+#include "processes.hpp"
 #include "running.hpp"
 #include "shared.hpp"
 
@@ -20,10 +22,8 @@ namespace detail {
 namespace {
 
 [[noreturn]] void refuse(const std::string& message, std::string hint) {
-  throw Error({.kind = ErrorKind::StartupFailed,
-               .phase = Phase::Start,
-               .message = message,
-               .hint = std::move(hint)});
+  throw Error(
+      {.kind = ErrorKind::StartupFailed, .phase = Phase::Start, .message = message, .hint = std::move(hint)});
 }
 
 std::size_t usable_cores() {
@@ -47,11 +47,11 @@ void check_timeout(std::optional<std::chrono::milliseconds> timeout) {
 // What only a process can be held to.
 void check_limits(const PoolOptions& options) {
   if (options.isolation == Isolation::Process) return;
-  const std::array<std::pair<const char*, bool>, 4> given{{{"memory_limit", options.memory_limit != 0},
-                                                           {"max_runs_per_worker",
-                                                            options.max_runs_per_worker != 0},
-                                                           {"max_resident", options.max_resident != 0},
-                                                           {"worker", !options.worker.empty()}}};
+  const std::array<std::pair<const char*, bool>, 4> given{
+      {{"memory_limit", options.memory_limit != 0},
+       {"max_runs_per_worker", options.max_runs_per_worker != 0},
+       {"max_resident", options.max_resident != 0},
+       {"worker", !options.worker.empty()}}};
   for (const auto& [name, is_given] : given) {
     if (!is_given) continue;
     refuse("PoolOptions::" + std::string(name) + " is for worker processes, and the pool was to be " +
@@ -60,8 +60,10 @@ void check_limits(const PoolOptions& options) {
   }
 }
 
-std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const PoolOptions& options) {
+std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const Offers& offers,
+                                                  const PoolOptions& options) {
   const std::size_t count = options.workers != 0 ? options.workers : usable_cores();
+  if (options.isolation == Isolation::Process) return make_process_workers(offers, options, count);
   std::vector<std::unique_ptr<Worker>> workers;
   workers.reserve(count);
   while (workers.size() < count) {
@@ -162,7 +164,7 @@ Pool::Pool(Host& host, PoolOptions options) {
   detail::check_workers(options.workers);
   detail::check_timeout(options.timeout);
   detail::check_limits(options);
-  data_ = detail::PoolData::of(host.dependents(), detail::make_workers(host, options),
+  data_ = detail::PoolData::of(host.dependents(), detail::make_workers(host, host.offers(), options),
                                {options.timeout, host.options().shutdown_timeout});
 }
 

@@ -27,8 +27,8 @@ class ProcessLink {
 
   using Take = std::function<void(Frame)>;
 
-  /// Waits until there is something to do, or this time has come: sends, and gives the frames that came. False
-  /// once nothing comes any more, because the process has ended or closed its end. Throws BrokenFrame.
+  /// Waits until there is something to do, or this time has come: sends, and gives the frames that came.
+  /// False once nothing comes any more, because the process has ended or closed its end. Throws BrokenFrame.
   bool wait(int wake, std::optional<std::chrono::steady_clock::time_point> until, const Take& take);
 
   /// Gives the frames that have come, without waiting: `Nothing` if it has given all, `Bytes` if there may be

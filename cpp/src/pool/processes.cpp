@@ -16,8 +16,8 @@
 #include <string>
 #include <utility>
 
-#include "../error_from_json.hpp"
 #include "callers.hpp"
+#include "error_from_json.hpp"
 #include "messages.hpp"
 #include "process_link.hpp"
 
@@ -33,11 +33,11 @@ constexpr std::size_t most_runs = 1024;        // in a batch
 constexpr std::size_t most_bytes = 48 * 1024;  // of a batch that is copied, and sent behind another one
 constexpr auto first_peek = 1ms;               // at what a batch has come to, then twice as long, up to
 constexpr auto last_peek = 16ms;
-constexpr auto slow = 5ms;          // for a run that others wait behind
-constexpr auto grace = 1s;          // for a run that was told to stop
-constexpr auto start_time = 60s;    // for the start of a worker
-constexpr auto end_time = 1500ms;   // for its end, besides what its modules may take
-constexpr int most_fruitless = 3;   // workers in a row that end before they begin a run
+constexpr auto slow = 5ms;         // for a run that others wait behind
+constexpr auto grace = 1s;         // for a run that was told to stop
+constexpr auto start_time = 60s;   // for the start of a worker
+constexpr auto end_time = 1500ms;  // for its end, besides what its modules may take
+constexpr int most_fruitless = 3;  // workers in a row that end before they begin a run
 
 // What the workers of a pool have in common.
 struct Setting {
@@ -61,7 +61,8 @@ struct Batch {
 };
 
 Clock::time_point time_of(std::int64_t nanoseconds) {
-  return Clock::time_point(std::chrono::duration_cast<Clock::duration>(std::chrono::nanoseconds(nanoseconds)));
+  return Clock::time_point(
+      std::chrono::duration_cast<Clock::duration>(std::chrono::nanoseconds(nanoseconds)));
 }
 
 // "0.5 s"
@@ -187,8 +188,8 @@ class ProcessWorker : public Worker {
         text.append(job->state);
       }
       if (job->stop.stop_possible())
-        batch.stops.push_back(std::make_unique<std::stop_callback<std::function<void()>>>(
-            job->stop, [this] { wake(); }));
+        batch.stops.push_back(
+            std::make_unique<std::stop_callback<std::function<void()>>>(job->stop, [this] { wake(); }));
     }
     link_->put(text.append(frame_end));
     runs_ += batch.jobs.size();
@@ -309,7 +310,8 @@ class ProcessWorker : public Worker {
   // Fails what nobody wants any more; false if that ended the worker.
   bool heed_wishes() {
     const auto unwanted = [this](const std::unique_ptr<Job>& job) { return job && is_unwanted(*job); };
-    if (std::ranges::none_of(flying_, [&](const Batch& batch) { return std::ranges::any_of(batch.jobs, unwanted); }))
+    if (std::ranges::none_of(flying_,
+                             [&](const Batch& batch) { return std::ranges::any_of(batch.jobs, unwanted); }))
       return true;
     if (!link_->is_sent()) {
       lose("its state was not wanted any more while it was sent");
@@ -383,7 +385,8 @@ class ProcessWorker : public Worker {
     const auto stream = frame.number == 1 ? Output::Stream::Stdout : Output::Stream::Stderr;
     const std::string_view all = frame.content;
     try {
-      setting_->host.options.on_output({all.substr(0, end), stream, all.substr(std::min(end + 1, all.size()))});
+      setting_->host.options.on_output(
+          {all.substr(0, end), stream, all.substr(std::min(end + 1, all.size()))});
     } catch (...) {
       // The module that wrote is far away, and went on.
     }
@@ -474,10 +477,11 @@ class ProcessWorker : public Worker {
     callers_.call([this, process = number_, number = frame.number, question = json_of(frame)] {
       std::string text;
       try {
-        text = frame_text(FrameKind::Answer, number, setting_->host.services.answer(question));
+        text = json_frame_text(FrameKind::Answer, number, setting_->host.services.answer(question));
       } catch (const std::exception& failed) {
-        text = frame_text(FrameKind::Answer, number,
-                          Json{{"raised", {{"type", "std::exception"}, {"message", failed.what()}, {"kind", ""}}}});
+        text = json_frame_text(
+            FrameKind::Answer, number,
+            Json{{"raised", {{"type", "std::exception"}, {"message", failed.what()}, {"kind", ""}}}});
       }
       {
         const std::lock_guard lock(answering_);
@@ -519,7 +523,8 @@ class ProcessWorker : public Worker {
       while (Clock::now() < until &&
              link_->wait(-1, until, [this](Frame frame) { take(std::move(frame)); })) {
       }
-      link_->process().ends_within(std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()));
+      link_->process().ends_within(
+          std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()));
     } catch (const std::exception&) {
       // It has no run any more that could fail by what it has broken.
     }
@@ -596,14 +601,14 @@ class ProcessWorker : public Worker {
     const Error error = lost(job, ending, broken, killed);
     setting_->host.life.tell(error);
     if (setting_->host.options.on_event) {
-      const Event event{.kind = EventKind::Failed,
-                        .module = job.module,
-                        .run = 0,
-                        .start = std::chrono::system_clock::now() -
-                                 std::chrono::duration_cast<std::chrono::system_clock::duration>(
-                                     Clock::now() - begun),
-                        .seconds = Clock::now() - begun,
-                        .error = &error};
+      const Event event{
+          .kind = EventKind::Failed,
+          .module = job.module,
+          .run = 0,
+          .start = std::chrono::system_clock::now() -
+                   std::chrono::duration_cast<std::chrono::system_clock::duration>(Clock::now() - begun),
+          .seconds = Clock::now() - begun,
+          .error = &error};
       try {
         setting_->host.options.on_event(event);
       } catch (...) {
@@ -613,15 +618,17 @@ class ProcessWorker : public Worker {
     job.fail(error);
   }
 
-  Error lost(const Job& job, const Ending& ending, const std::string& broken, std::optional<ErrorKind> killed) {
+  Error lost(const Job& job, const Ending& ending, const std::string& broken,
+             std::optional<ErrorKind> killed) {
     const std::string module = "module '" + job.module + "' ";
     PythonException exception = traced_exception(link_->process().trace());
-    Error::Data data{.kind = killed.value_or(ErrorKind::WorkerCrashed), .phase = Phase::Run, .module = job.module};
+    Error::Data data{
+        .kind = killed.value_or(ErrorKind::WorkerCrashed), .phase = Phase::Run, .module = job.module};
     if (killed) {
-      data.message = module + (*killed == ErrorKind::TimedOut
-                                   ? "was killed at its deadline of " + in_seconds(*job.timeout)
-                                   : "was killed: it went on for " + in_seconds(grace) +
-                                         " after the wish that it stop");
+      data.message =
+          module + (*killed == ErrorKind::TimedOut
+                        ? "was killed at its deadline of " + in_seconds(*job.timeout)
+                        : "was killed: it went on for " + in_seconds(grace) + " after the wish that it stop");
       data.place = Error({.exception = std::move(exception)}).place();
     } else {
       data.message = module;
@@ -668,11 +675,10 @@ class ProcessWorker : public Worker {
 
 std::vector<std::unique_ptr<Worker>> make_process_workers(const Offers& host, const PoolOptions& options,
                                                           std::size_t count) {
-  const auto setting = std::make_shared<const Setting>(
-      Setting{host, find_worker(options.worker),
-              frame_text(FrameKind::Start, 0,
-                         start_message(host, {options.memory_limit, options.max_resident})),
-              options.max_runs_per_worker});
+  const auto setting = std::make_shared<const Setting>(Setting{
+      host, find_worker(options.worker),
+      json_frame_text(FrameKind::Start, 0, start_message(host, {options.memory_limit, options.max_resident})),
+      options.max_runs_per_worker});
   std::vector<std::unique_ptr<Worker>> workers;
   for (std::size_t i = 0; i < count; ++i) workers.push_back(std::make_unique<ProcessWorker>(setting));
   return workers;

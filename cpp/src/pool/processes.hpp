@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
-#include "../offers.hpp"
 #include "job.hpp"
+#include "offers.hpp"
 #include "pyhost/pool.hpp"
 
 namespace pyhost::detail {

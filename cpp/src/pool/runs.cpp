@@ -106,7 +106,8 @@ class MappedJob : public detail::Job {
   }
 
   void fail(const Error& error) noexcept override {
-    const bool may_do_better = error.kind() == ErrorKind::TimedOut || error.kind() == ErrorKind::WorkerCrashed;
+    const bool may_do_better =
+        error.kind() == ErrorKind::TimedOut || error.kind() == ErrorKind::WorkerCrashed;
     if (may_do_better && retries_ > 0) return again();
     runs_->give({.index = index_, .error = runs_->pool->told(error), .seconds = seconds});
   }
@@ -200,8 +201,8 @@ Runs Pool::runs(std::string_view name, MapOptions options) {
 
 namespace {
 
-// The first integer in the text, from `from` on, that has no place in 64 bits; its end is its start if there is
-// none.
+// The first integer in the text, from `from` on, that has no place in 64 bits; its end is its start if there
+// is none.
 std::string_view large_integer(std::string_view text) {
   constexpr std::string_view of_numbers = "0123456789+-.eE";
   bool in_string = false;

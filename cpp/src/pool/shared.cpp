@@ -1,5 +1,6 @@
-// A worker keeps the GIL from one run to the next for as long as there are any: with each run two workers would
-// else hand it to and fro, which takes longer than a small run. Python itself makes it give way every 5 ms.
+// A worker keeps the GIL from one run to the next for as long as there are any: with each run two workers
+// would else hand it to and fro, which takes longer than a small run. Python itself makes it give way every 5
+// ms.
 #include "shared.hpp"
 
 #include <chrono>
@@ -62,9 +63,7 @@ class SharedWorker : public Worker {
       return job.fail(not_begun(job, ErrorKind::Cancelled));
     }
     const auto begun = Clock::now();
-    const auto ended = [&] {
-      job.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
-    };
+    const auto ended = [&] { job.seconds = std::chrono::duration<double>(Clock::now() - begun).count(); };
     const RunOptions options{.timeout = job.timeout, .stop = job.stop};
     try {
       if (job.for_json) {
@@ -81,10 +80,11 @@ class SharedWorker : public Worker {
       job.fail(error);
     } catch (const std::bad_alloc&) {
       ended();
-      job.fail(Error({.kind = ErrorKind::InvalidResult,
-                      .phase = Phase::Result,
-                      .module = job.module,
-                      .message = "there was not enough memory for the result of module '" + job.module + "'"}));
+      job.fail(
+          Error({.kind = ErrorKind::InvalidResult,
+                 .phase = Phase::Result,
+                 .module = job.module,
+                 .message = "there was not enough memory for the result of module '" + job.module + "'"}));
     }
   }
 

@@ -28,15 +28,15 @@
 #include <thread>
 #include <utility>
 
-#include "../enter.hpp"
-#include "../error_from_json.hpp"
-#include "../offers.hpp"
-#include "../thrown.hpp"
+#include "enter.hpp"
+#include "error_from_json.hpp"
 #include "frames.hpp"
 #include "messages.hpp"
+#include "offers.hpp"
 #include "page.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/worker_main.hpp"
+#include "thrown.hpp"
 #include "worker_process.hpp"
 
 namespace pyhost {
@@ -75,14 +75,16 @@ class Channel {
     write_all(pieces);
   }
 
-  void send(FrameKind kind, std::uint64_t number, const Json& content) {
+  void send_json(FrameKind kind, std::uint64_t number, const Json& content) {
     std::string cbor;
     Json::to_cbor(content, cbor);
     send(kind, number, std::string_view(cbor));
   }
 
   /// The next frame for the main thread.
-  Frame next_order() { return wait([this]() -> std::optional<Frame> { return take_order(); }); }
+  Frame next_order() {
+    return wait([this]() -> std::optional<Frame> { return take_order(); });
+  }
 
   /// What the pool says to a question.
   Json ask(const Json& question) {
@@ -92,7 +94,7 @@ class Channel {
       const std::lock_guard lock(mutex_);
       number = ++last_question_;
     }
-    send(FrameKind::Ask, number, question);
+    send_json(FrameKind::Ask, number, question);
     return json_of(wait([&]() -> std::optional<Frame> {
       auto found = answers_.extract(number);
       if (found.empty()) return std::nullopt;
@@ -262,7 +264,7 @@ class WorkerSide {
     try {
       start(json_of(channel_.next_order()));
     } catch (const Error& error) {
-      channel_.send(FrameKind::NotStarted, 0, error.to_json());
+      channel_.send_json(FrameKind::NotStarted, 0, error.to_json());
       return EXIT_FAILURE;
     } catch (const std::exception&) {
       return EXIT_FAILURE;
@@ -303,8 +305,8 @@ class WorkerSide {
       options.on_output = [this](const Output& output) {
         const bool is_stdout = output.stream == Output::Stream::Stdout;
         if (forked) {
-          static_cast<void>(!write(is_stdout ? STDOUT_FILENO : STDERR_FILENO, output.text.data(),
-                                   output.text.size()));
+          static_cast<void>(
+              !write(is_stdout ? STDOUT_FILENO : STDERR_FILENO, output.text.data(), output.text.size()));
           return;
         }
         channel_.send(FrameKind::Output, is_stdout ? 1 : 2,
@@ -312,12 +314,16 @@ class WorkerSide {
       };
     }
     if (wanted.at("on_error").get<bool>())
-      options.on_error = [this](const Error& error) { channel_.send(FrameKind::Seen, 0, error.to_json()); };
+      options.on_error = [this](const Error& error) {
+        channel_.send_json(FrameKind::Seen, 0, error.to_json());
+      };
     if (wanted.at("on_event").get<bool>())
-      options.on_event = [this](const Event& event) { channel_.send(FrameKind::Event, 0, message_of(event)); };
+      options.on_event = [this](const Event& event) {
+        channel_.send_json(FrameKind::Event, 0, message_of(event));
+      };
     if (wanted.at("on_log").get<bool>())
       options.on_log = [this](const LogRecord& record) {
-        channel_.send(FrameKind::Log, 0, message_of(record));
+        channel_.send_json(FrameKind::Log, 0, message_of(record));
       };
   }
 

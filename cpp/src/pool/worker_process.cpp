@@ -133,8 +133,7 @@ WorkerProcess::WorkerProcess(const fs::path& program) {
   std::string where = std::to_string(first) + ":" + std::to_string(getpid());
   std::array<char*, 4> argv{name.data(), word.data(), where.data(), nullptr};
   pid_t id = -1;
-  const int failed =
-      posix_spawn(&id, program.c_str(), &actions.raw, &attributes.raw, argv.data(), environ);
+  const int failed = posix_spawn(&id, program.c_str(), &actions.raw, &attributes.raw, argv.data(), environ);
   if (failed != 0) {
     munmap(page_, sizeof(Page));
     refuse("starting " + program.string(), failed);
@@ -190,7 +189,8 @@ bool WorkerProcess::bury(bool block) noexcept {
   int status = 0;
   while (waitpid(id_, &status, 0) < 0 && errno == EINTR) {
   }
-  ending_ = Ending{true, WIFSIGNALED(status) ? WTERMSIG(status) : 0, WIFEXITED(status) ? WEXITSTATUS(status) : 0};
+  ending_ =
+      Ending{true, WIFSIGNALED(status) ? WTERMSIG(status) : 0, WIFEXITED(status) ? WEXITSTATUS(status) : 0};
   return true;
 }
 
