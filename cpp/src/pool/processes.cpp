@@ -28,7 +28,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr auto batch_time = 500us;             // that one batch should take
+constexpr auto batch_time = 250us;             // that one batch should take
 constexpr std::size_t most_runs = 1024;        // in a batch
 constexpr std::size_t most_bytes = 48 * 1024;  // of a batch that is copied, and sent behind another one
 constexpr auto first_peek = 1ms;               // at what a batch has come to, then twice as long, up to
@@ -137,7 +137,7 @@ class ProcessWorker : public Worker {
     Batch batch;
     std::size_t bytes = 0;
     std::size_t most = most_;
-    if (setting_->max_runs > 0) most = std::min<std::size_t>(most, setting_->max_runs - runs_);
+    if (setting_->max_runs > 0) most = std::min<std::size_t>(most, setting_->max_runs - (link_ ? runs_ : 0));
     while (!backlog_.empty() && batch.jobs.size() < most) {
       Job& job = *backlog_.front();
       if (is_unwanted(job)) {
@@ -284,7 +284,7 @@ class ProcessWorker : public Worker {
     if (link_->receive([this](Frame frame) { take(std::move(frame)); }) != FrameReader::Got::Nothing) return;
     if (flying_.empty() || flying_.front().number != number) return;
     tell(flying_.front(), finished);
-    if (running() && now - running_since(flying_.front()) >= slow && link_->is_sent()) {
+    if (!revoked_ && running() && now - running_since(flying_.front()) >= slow && link_->is_sent()) {
       revoke();
       most_ = 1;
       Jobs back;
@@ -636,6 +636,7 @@ class ProcessWorker : public Worker {
         data.message += "broke its worker process: " + broken;
       } else if (ending.signal != 0) {
         data.message += "crashed its worker process: it was ended by " + to_string(ending);
+        data.signal = ending.signal;
       } else {
         data.message += "ended its worker process with " + to_string(ending);
         data.hint = "a module leaves by an exception, not by os._exit()";
