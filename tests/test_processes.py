@@ -57,7 +57,8 @@ def test_no_worker_outlives_its_pool(program: str, tmp_path: Path, end: signal.S
 def test_a_run_in_a_process_prints_its_result(pyhost: Run) -> None:
     done = pyhost("run", "returns_state", "-p", "a=1", *IN_PROCESS, *MODULES)
     assert (done.returncode, done.stdout, done.stderr) == (0, '{"a":1}\n', "")
-    assert pyhost("run", "yields", *IN_PROCESS, *MODULES).returncode == 0
+    done = pyhost("run", "yields", "-p", "items=[1,2]", *IN_PROCESS, *MODULES)
+    assert done.stdout == "[1,2]\n"
 
 
 def test_what_a_module_prints_in_a_process_is_printed(pyhost: Run) -> None:
