@@ -175,7 +175,8 @@ TEST_CASE("a run that was begun is never begun again, and what waited behind it 
     Pool pool(host, processes(2));
     std::vector<std::future<Json>> runs;
     for (int i = 0; i < 2000; ++i) {
-      const Json state{{"how", "append"}, {"file", file.string()}, {"i", i}, {"dies_at", i % 500 == 250 ? i : -1}};
+      const Json state{
+          {"how", "append"}, {"file", file.string()}, {"i", i}, {"dies_at", i % 500 == 250 ? i : -1}};
       runs.push_back(pool.submit("ruins_its_process", state));
     }
     for (int i = 0; i < 2000; ++i) {
@@ -267,13 +268,14 @@ TEST_CASE("services are called from any thread of a run, and may take long") {
     return arguments.at("i");
   });
   Pool pool(host, processes());
-  const Json result = pool.submit("evaluates", {{"first",
-                                                 "from concurrent.futures import ThreadPoolExecutor\n"
-                                                 "from pyhost import services\n"
-                                                 "with ThreadPoolExecutor(2) as pool:\n"
-                                                 "    got = list(pool.map(lambda i: services.meet(i=i), [1, 2]))"},
-                                                {"give", "got"}})
-                          .get();
+  const Json result =
+      pool.submit("evaluates", {{"first",
+                                 "from concurrent.futures import ThreadPoolExecutor\n"
+                                 "from pyhost import services\n"
+                                 "with ThreadPoolExecutor(2) as pool:\n"
+                                 "    got = list(pool.map(lambda i: services.meet(i=i), [1, 2]))"},
+                                {"give", "got"}})
+          .get();
   CHECK(result == Json{1, 2});
 }
 

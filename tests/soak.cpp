@@ -29,7 +29,8 @@ long resident_pages() {
 }
 
 // So many runs, each of which has to fail by this kind and be followed by one that is right.
-int wrong(pyhost::Pool& pool, long count, const char* how, pyhost::Submission submission, pyhost::ErrorKind kind) {
+int wrong(pyhost::Pool& pool, long count, const char* how, pyhost::Submission submission,
+          pyhost::ErrorKind kind) {
   int wrong = 0;
   for (long i = 0; i < count; ++i) {
     try {

@@ -243,7 +243,7 @@ std::optional<Clock::time_point> Stop::ring() noexcept {
     look();
     if (thread_.cancel_task && !task_cancelled_) cancel_task();
     const auto since = Clock::now() - asked_at_;
-    if (thread_.inside && !pending && since >= (listens_ ? grace_ / 2 : 0ms)) raise();
+    if (thread_.inside && !pending && !imports_ && since >= (listens_ ? grace_ / 2 : 0ms)) raise();
     if (since >= grace_ && on_stuck_ && !stuck_told_) {
       flush_output();
       tell_stuck(pending || !thread_.inside);
@@ -288,8 +288,11 @@ void Stop::raise() {
   }
 }
 
-// The innermost line of the module's own, or of whoever's there is.
+// The innermost line of the module's own, or of whoever's there is. The machinery of imports keeps locks,
+// which it would not give back if it were interrupted: what is imported could not be imported by anybody any
+// more.
 void Stop::look() {
+  imports_ = false;
   Frame innermost;
   py::object frame = own(reinterpret_cast<PyObject*>(PyThreadState_GetFrame(thread_.state)));
   while (frame) {
@@ -303,6 +306,7 @@ void Stop::look() {
                .function = attribute("co_name")};
     PyErr_Clear();
     const bool own_code = origin_of(here) == Origin::Module;
+    if (innermost.file.empty()) imports_ = here.file.starts_with("<frozen importlib");
     if (innermost.file.empty() || own_code) innermost = std::move(here);
     if (own_code) break;
     frame = own(reinterpret_cast<PyObject*>(PyFrame_GetBack(at)));

@@ -111,8 +111,9 @@ class Stop : public std::enable_shared_from_this<Stop> {
 
   bool listens_ = false;  // these are guarded by the GIL
   bool task_cancelled_ = false;
-  bool in_c_ = false;  // whether what was raised was long in arriving
-  Frame place_;        // where the module was when it was last looked at
+  bool in_c_ = false;     // whether what was raised was long in arriving
+  bool imports_ = false;  // whether it was in the machinery of imports when it was last looked at
+  Frame place_;           // where the module was when it was last looked at
 
   std::mutex telling_;  // held while on_stuck is called
   std::atomic<bool> stuck_told_ = false;

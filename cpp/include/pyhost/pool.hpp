@@ -110,6 +110,9 @@ class Pool {
   /// All that waits and all that runs ends as Cancelled; what comes later is run.
   void cancel();
 
+  /// The same for what waits alone: what runs goes on.
+  void cancel_waiting();
+
   /// Takes no more, and waits for what is under way; what is not over in time is cancelled. Returns when all
   /// is over, and says whether that was in time: a run that cannot be stopped is waited for (see RunOptions).
   bool close(std::chrono::milliseconds patience);

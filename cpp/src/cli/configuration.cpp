@@ -174,6 +174,12 @@ Configuration read_nearest() {
 
 }  // namespace
 
+const Configuration::Module& Configuration::of(const std::string& module) const {
+  static const Module none;
+  const auto found = modules.find(module);
+  return found != modules.end() ? found->second : none;
+}
+
 const Configuration& configuration() {
   static const Configuration read = read_nearest();
   return read;

@@ -24,6 +24,9 @@ struct Configuration {
   std::string log_format;
   std::map<std::string, std::string> connections;
   std::map<std::string, Module> modules;
+
+  /// What it says of a module; nothing, if it says nothing.
+  const Module& of(const std::string& module) const;
 };
 
 /// Of the file that is nearest, in the current folder or above it; read once. A pyproject.toml without

@@ -72,15 +72,9 @@ std::string state_text(const std::string& given) {
   return read_all(stream, unknown ? 0 : static_cast<std::size_t>(size));
 }
 
-const Configuration::Module& defaults_of(const std::string& module) {
-  static const Configuration::Module none;
-  const auto found = configuration().modules.find(module);
-  return found != configuration().modules.end() ? found->second : none;
-}
-
 std::string given_state(const Arguments& arguments) {
   if (arguments.state) return *arguments.state;
-  const std::string& state = defaults_of(arguments.name).state;
+  const std::string& state = configuration().of(arguments.name).state;
   return state.empty() ? "{}" : state;
 }
 
@@ -124,66 +118,6 @@ std::string with_parameters(std::string state, const std::vector<std::string>& p
 std::string seconds_since(std::chrono::steady_clock::time_point start) {
   const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
   return Json(std::round(passed.count() * 1e6) / 1e6).dump();
-}
-
-// Colour is for people: never in a file or a pipe, nor where NO_COLOR says so.
-void print(const Error& error, bool verbose) {
-  const auto is_set = [](const char* name) {
-    const char* value = std::getenv(name);
-    return value != nullptr && *value != '\0';
-  };
-  const bool colour = isatty(STDERR_FILENO) != 0 && is_set("TERM") &&
-                      std::strcmp(std::getenv("TERM"), "dumb") != 0 && !is_set("NO_COLOR");
-  std::cerr << (colour ? "\x1b[1;31merror:\x1b[0m " : "error: ")
-            << error.rendered({.colour = colour, .verbose = verbose});
-}
-
-// Where the modules run, for who wants to know; what was found and is not used, for all.
-void say_environment(const Environment& environment, const Arguments& arguments) {
-  if (arguments.quiet) return;
-  for (const std::string& warning : environment.warnings) std::cerr << "warning: " << warning << "\n";
-  if (!arguments.verbose) return;
-  if (const auto& file = configuration().file; !file.empty()) {
-    std::cerr << "pyhost: configuration: " << file.string() << "\n";
-  }
-  std::cerr << "pyhost: Python " << environment.version << " from " << environment.library.string() << "\n"
-            << "pyhost: virtual environment: "
-            << (environment.venv.empty() ? "none"
-                                         : environment.venv.string() + " (" + environment.venv_source + ")")
-            << "\n";
-}
-
-// After Ctrl-C the process ends by that signal, as python3 does, so that a shell script around it stops too;
-// but only once modules have had their end: atexit functions run in the reverse of their order here.
-bool by_interrupt = false;
-
-void end_by_interrupt() {
-  if (!by_interrupt) return;
-  std::signal(SIGINT, SIG_DFL);
-  std::raise(SIGINT);
-}
-
-// "30s" and the like; without a unit it is seconds.
-std::optional<std::chrono::milliseconds> duration(const std::string& text) {
-  const std::size_t end = text.find_last_of("0123456789.");
-  const std::string unit = end == std::string::npos ? text : text.substr(end + 1);
-  const double factor = unit == "ms"                  ? 1
-                        : unit == "s" || unit.empty() ? 1000
-                        : unit == "m"                 ? 60'000
-                        : unit == "h"                 ? 3'600'000
-                                                      : 0;
-  std::size_t read = 0;
-  double number = 0;
-  try {
-    number = std::stod(text, &read);
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
-  constexpr double longest = 1e12;  // 30 years
-  if (factor == 0 || read + unit.size() != text.size() || !(number >= 0 && number * factor <= longest)) {
-    return std::nullopt;
-  }
-  return std::chrono::milliseconds(std::llround(number * factor));
 }
 
 // "512M" and the like; without a unit it is bytes.
@@ -271,24 +205,18 @@ int run(const Arguments& arguments) {
   const std::size_t memory_limit = memory_limit_of(arguments);
   const std::string state = with_parameters(state_text(given_state(arguments)), arguments.parameters);
   RunOptions how;
-  const bool by_file = arguments.timeout.empty();
-  const std::string timeout = by_file ? defaults_of(arguments.name).timeout.value_or("") : arguments.timeout;
-  if (!timeout.empty()) {
-    how.timeout = duration(timeout);
-    const std::string who = by_file ? configuration().file.string() + ": timeout" : "--timeout";
-    if (!how.timeout) throw Usage(who + " takes a time like 30s, 500ms, 2m or 1h, and got '" + timeout + "'");
-  }
+  how.timeout = timeout_of(arguments.name, arguments.timeout);
   ResultStream output(arguments.output, arguments.json);
   Report report(arguments, output);
   how.on_stuck = [&report](const Error& error) { leave_stuck(report, error); };
-  std::atexit(end_by_interrupt);
+  prepare_end_by_signal();
   std::optional<Host> host;
   try {
     Options options = options_from(arguments.host);
     options.interruptible = !in_process;  // Ctrl-C ends this process, and the worker ends with it
     set_log(options, arguments.log);
     host.emplace(std::move(options));
-    say_environment(host->environment(), arguments);
+    say_environment(host->environment(), arguments.verbose, arguments.quiet);
     if (in_process) {
       report.one_result(result_in_process(*host, arguments, state, how, memory_limit));
       return ok;
@@ -299,7 +227,7 @@ int run(const Arguments& arguments) {
   } catch (const Error& error) {
     if (host) host->flush_logs();  // what led to it stands before it
     report.error(error);
-    by_interrupt = host && host->interrupted() && error.exception().type == "KeyboardInterrupt";
+    if (host && host->interrupted() && error.exception().type == "KeyboardInterrupt") end_by_signal(SIGINT);
     return error.signal() != 0 ? 128 + error.signal() : exit_code(error.kind());
   }
 }

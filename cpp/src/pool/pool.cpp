@@ -189,6 +189,8 @@ std::future<std::string> Pool::submit_text_from_text(std::string_view name, std:
 
 void Pool::cancel() { data_->cancel(); }
 
+void Pool::cancel_waiting() { data_->cancel_waiting(); }
+
 bool Pool::close(std::chrono::milliseconds patience) { return data_->close(patience); }
 
 std::size_t Pool::workers() const noexcept { return data_->workers(); }
