@@ -16,7 +16,7 @@ using test::over_fixtures;
 namespace {
 
 // Every test that takes a level runs once for each.
-const std::vector<Isolation> levels{Isolation::Shared};
+const std::vector<Isolation> levels{Isolation::Shared, Isolation::Process};
 
 PoolOptions at(Isolation level, std::size_t workers = 2) { return {.workers = workers, .isolation = level}; }
 

@@ -26,6 +26,7 @@
 #include "logging.hpp"
 #include "module_name.hpp"
 #include "module_path.hpp"
+#include "offers.hpp"
 #include "output.hpp"
 #include "pyhost/error.hpp"
 #include "services.hpp"
@@ -194,6 +195,11 @@ Host::~Host() {
     static_cast<void>(data_->modules.release());
     static_cast<void>(data_->redirection.release());
   }
+}
+
+detail::Offers Host::offers() const {
+  return {data_->options, data_->paths,     data_->environment,
+          *data_->life,   *data_->services, data_->logging.get()};
 }
 
 const Options& Host::options() const noexcept { return data_->options; }

@@ -111,6 +111,8 @@ Logging::~Logging() {
   queue_->close();
 }
 
+void Logging::put(LogRecord record) { queue_->put(std::move(record)); }
+
 bool Logging::flush(std::chrono::milliseconds patience) {
   const Outside outside;
   return queue_->flush(patience);

@@ -24,6 +24,9 @@ class Logging {
   Logging(const Logging&) = delete;
   Logging& operator=(const Logging&) = delete;
 
+  /// A record that a module in another process logged.
+  void put(LogRecord record);
+
   /// Leaves `logging` as it was. The caller holds the GIL.
   void leave_python() noexcept;
 

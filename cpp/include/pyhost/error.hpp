@@ -99,6 +99,7 @@ class Error : public std::exception {
     std::string hint = {};           ///< What to do about it.
     Frame place = {};                ///< Where; if empty, it is taken from the exception.
     PythonException exception = {};  ///< What Python raised; `type` is empty if it raised nothing.
+    int signal = 0;                  ///< Of WorkerCrashed: what ended the worker; 0 if no signal did.
   };
 
   explicit Error(Data data);
@@ -110,6 +111,9 @@ class Error : public std::exception {
   const std::string& pointer() const noexcept { return said_->data.pointer; }
   const std::string& hint() const noexcept { return said_->data.hint; }
   const PythonException& exception() const noexcept { return said_->data.exception; }
+
+  /// Of WorkerCrashed the signal that ended the worker; 0 if none did. As data, the message alone says so.
+  int signal() const noexcept { return said_->data.signal; }
 
   /// The line to look at: of a broken contract where it is broken, of an exception the last line of the
   /// module's own. Its `file` is empty if there is none.

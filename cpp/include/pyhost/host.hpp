@@ -21,7 +21,9 @@ namespace pyhost {
 
 namespace detail {
 class Dependents;
-}
+struct Offers;
+class WorkerSide;
+}  // namespace detail
 
 /// The process's Python, open for modules. One host is open at a time; any thread may call it. CPython
 /// starts with the first host and stays until the process ends; closing a host unloads its modules, the last
@@ -128,6 +130,8 @@ class Host {
 
  private:
   friend class Pool;
+  friend class detail::WorkerSide;
+  detail::Offers offers() const;
   const Options& options() const noexcept;
   const std::shared_ptr<detail::Dependents>& dependents() const noexcept;
 

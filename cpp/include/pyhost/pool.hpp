@@ -42,7 +42,8 @@ struct PoolOptions {
   /// then killed; elsewhere it is stopped as RunOptions says.
   std::optional<std::chrono::milliseconds> timeout = {};
 
-  /// Bytes of address space that a worker process may have; 0 is without a limit. Only at Isolation::Process.
+  /// Bytes of address space that a worker process may take besides what it has when it is ready; 0 is without
+  /// a limit. What goes beyond is a MemoryError in the module. Only at Isolation::Process.
   std::size_t memory_limit = 0;
 
   /// A worker process is replaced after so many runs; 0 is never. Only at Isolation::Process.

@@ -2,9 +2,11 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -34,6 +36,8 @@ struct Arguments {
   LogArguments log;
   std::string output;
   std::string timeout;
+  std::string isolation;
+  std::string memory_limit;
   bool json = false;
   bool verbose = false;
   bool quiet = false;
@@ -116,6 +120,16 @@ std::string seconds_since(std::chrono::steady_clock::time_point start) {
   return Json(std::round(passed.count() * 1e6) / 1e6).dump();
 }
 
+// "512M" and the like; without a unit it is bytes.
+std::optional<std::size_t> size_of(const std::string& text) {
+  std::size_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string unit(end, text.data() + text.size());
+  const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
+  if (failed != std::errc() || shift < 0 || number == 0 || number > (SIZE_MAX >> shift)) return std::nullopt;
+  return number << shift;
+}
+
 // What one run came to, told as the arguments want it.
 class Report {
  public:
@@ -133,17 +147,18 @@ class Report {
     output_.write("");  // a file without a line, too, is a result
   }
 
+  // The result of a run in a process of its own; what that has yielded is an array.
+  void one_result(const std::string& result) {
+    if (arguments_.json) return document("result", result);
+    if (result != "null" || !arguments_.output.empty()) output_.write_line(result);
+  }
+
   void error(const Error& error) {
     if (!arguments_.json) return print(error, arguments_.verbose);
     document("error", error.to_json().dump(-1, ' ', false, Json::error_handler_t::replace));
   }
 
  private:
-  void one_result(const std::string& result) {
-    if (arguments_.json) return document("result", result);
-    if (result != "null" || !arguments_.output.empty()) output_.write_line(result);
-  }
-
   void document(const std::string& key, const std::string& value) {
     const std::string name = Json(arguments_.name).dump(-1, ' ', false, Json::error_handler_t::replace);
     output_.write_line("{\"name\":" + name + ",\"" + key + "\":" + value +
@@ -184,7 +199,27 @@ void leave_stuck(const Arguments& arguments, const Error& error) noexcept {
   _exit(timed_out);
 }
 
+// One run in a worker process of its own.
+std::string result_in_process(Host& host, const Arguments& arguments, const std::string& state,
+                              const RunOptions& how, std::size_t memory_limit) {
+  PoolOptions options{.workers = 1, .isolation = Isolation::Process, .timeout = how.timeout};
+  options.memory_limit = memory_limit;
+  Pool pool(host, options);
+  return pool.submit_text(arguments.name, state).get();
+}
+
+std::size_t memory_limit_of(const Arguments& arguments) {
+  if (arguments.memory_limit.empty()) return 0;
+  if (arguments.isolation != "process") throw Usage("--memory-limit is for --isolation process");
+  const auto limit = size_of(arguments.memory_limit);
+  if (!limit)
+    throw Usage("--memory-limit takes a size like 512M or 2G, and got '" + arguments.memory_limit + "'");
+  return *limit;
+}
+
 int run(const Arguments& arguments) {
+  const bool in_process = arguments.isolation == "process";
+  const std::size_t memory_limit = memory_limit_of(arguments);
   const std::string state = with_parameters(state_text(given_state(arguments)), arguments.parameters);
   RunOptions how;
   how.timeout = timeout_of(arguments.name, arguments.timeout);
@@ -195,11 +230,15 @@ int run(const Arguments& arguments) {
   std::optional<Host> host;
   try {
     Options options = options_from(arguments.host);
-    options.interruptible = true;
+    options.interruptible = !in_process;  // Ctrl-C ends this process, and the worker ends with it
     options.on_stuck = [&](const Error& error) { leave_stuck(arguments, error); };
     set_log(options, arguments.log);
     host.emplace(std::move(options));
     say_environment(host->environment(), arguments.verbose, arguments.quiet);
+    if (in_process) {
+      report.one_result(result_in_process(*host, arguments, state, how, memory_limit));
+      return ok;
+    }
     Stream stream = host->stream(arguments.name, state, how);
     report.results(stream);
     say_dropped_logs(*host);
@@ -208,7 +247,7 @@ int run(const Arguments& arguments) {
     if (host) say_dropped_logs(*host);  // what led to it stands before it
     report.error(error);
     if (host && host->interrupted() && error.exception().type == "KeyboardInterrupt") end_by_signal(SIGINT);
-    return exit_code(error.kind());
+    return error.signal() != 0 ? 128 + error.signal() : exit_code(error.kind());
   }
 }
 
@@ -238,6 +277,17 @@ void add_run(CLI::App& program, int& code) {
       ->add_option("--timeout", arguments->timeout,
                    "Stop the run after this time, as in 30s, 500ms, 2m, 1h; exit code 124")
       ->envname("PYHOST_TIMEOUT");
+  command
+      ->add_option(
+          "--isolation", arguments->isolation,
+          "host: in this process. process: in a worker process, which is killed at the timeout and may "
+          "crash alone")
+      ->envname("PYHOST_ISOLATION")
+      ->check(CLI::IsMember({"host", "process"}));
+  command
+      ->add_option("--memory-limit", arguments->memory_limit,
+                   "With --isolation process: so much memory the run may take, as in 512M, 2G")
+      ->envname("PYHOST_MEMORY_LIMIT");
   command
       ->add_flag("--json", arguments->json, "Print one JSON document; what the module prints goes to stderr")
       ->envname("PYHOST_JSON");

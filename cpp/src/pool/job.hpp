@@ -48,6 +48,9 @@ class Queue {
   void put(std::unique_ptr<Job> job);
   void put(Jobs jobs);
 
+  /// Jobs that were taken and not begun are the first ones again; also once the queue is closed.
+  void put_back(Jobs jobs);
+
   /// Waits for jobs, and moves the first ones, `most` of them at most, to the end of `to`. False once the
   /// queue is closed and empty.
   bool take(Jobs& to, std::size_t most);

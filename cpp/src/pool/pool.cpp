@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "convert.hpp"
+#include "offers.hpp"
 #include "pool_data.hpp"
+#include "processes.hpp"
 #include "running.hpp"
 #include "shared.hpp"
 
@@ -64,8 +66,10 @@ void check_limits(const PoolOptions& options) {
   }
 }
 
-std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const PoolOptions& options) {
+std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const Offers& offers,
+                                                  const PoolOptions& options) {
   const std::size_t count = options.workers != 0 ? options.workers : usable_cores();
+  if (options.isolation == Isolation::Process) return make_process_workers(offers, options, count);
   std::vector<std::unique_ptr<Worker>> workers;
   workers.reserve(count);
   while (workers.size() < count) {
@@ -166,7 +170,7 @@ Pool::Pool(Host& host, PoolOptions options) {
   detail::check_workers(options.workers);
   detail::check_timeout(options.timeout);
   detail::check_limits(options);
-  data_ = detail::PoolData::of(host.dependents(), detail::make_workers(host, options),
+  data_ = detail::PoolData::of(host.dependents(), detail::make_workers(host, host.offers(), options),
                                {options.timeout, host.options().shutdown_timeout});
 }
 

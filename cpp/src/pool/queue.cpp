@@ -1,5 +1,6 @@
 // The queue of a pool, and what is said of a job that never left it.
 #include <algorithm>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -39,6 +40,16 @@ void Queue::put(Jobs jobs) {
     return;
   }
   for (std::unique_ptr<Job>& job : jobs) put_locked(std::move(job));
+  const bool wake = should_wake();
+  lock.unlock();
+  if (wake) filled_.notify_one();
+}
+
+void Queue::put_back(Jobs jobs) {
+  std::unique_lock lock(mutex_);
+  waiting_.insert(waiting_.begin(), std::make_move_iterator(jobs.begin()),
+                  std::make_move_iterator(jobs.end()));
+  nothing_ = waiting_.empty();
   const bool wake = should_wake();
   lock.unlock();
   if (wake) filled_.notify_one();
