@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import FIXTURES, Run, clean_environment
 
-LEVELS = ["shared"]
+LEVELS = ["shared", "process"]
 Done = subprocess.CompletedProcess
 
 

@@ -80,7 +80,7 @@ std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const Offers& offe
       case Isolation::Interpreter:
       case Isolation::Process:
         refuse("there is no Isolation '" + std::string(to_string(options.isolation)) + "' in this pyhost",
-               "there is 'shared'");
+               "there are 'shared' and 'process'");
     }
   }
   return workers;
