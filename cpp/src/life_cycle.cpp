@@ -78,6 +78,8 @@ void call_on_unload(const ModuleData& module) {
         call_inside(run, [&] { return PyObject_CallNoArgs(on_unload.ptr()); }).release().ptr());
     must_go_on(run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
+    if (!run.is_part())
+      module.host->watchers.tell({Moment::Ending, module.name, run.id(), module.host->watchers.begin()});
   });
 }
 
@@ -158,6 +160,7 @@ void close_what_is_open(InstanceData& instance, const CurrentRun* of) {
             .ptr());
     must_go_on(*run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
+    if (of == nullptr && !run->is_part()) host.watchers.tell({Moment::Ending, module.name, run->id(), begun});
     host.watchers.tell({Moment::Closed, module.name, run->id(), begun});
   });
 }

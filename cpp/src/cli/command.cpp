@@ -41,6 +41,11 @@ int exit_code_of(const std::string& command, const std::function<int()>& work) {
   } catch (const Error& error) {
     std::cerr << "error: " << error.rendered();
     return exit_code(error.kind());
+  } catch (const BadFile& wrong) {
+    std::cerr << "error: " << wrong.what()
+              << "\nhint: there may be module_paths, venv, store, log.level, log.format, connections.NAME, "
+                 "modules.NAME.state and modules.NAME.timeout\n";
+    return usage;
   } catch (const Usage& wrong) {
     std::cerr << "error: " << wrong.what() << "\nhint: see `pyhost " << command << " -h`\n";
     return usage;

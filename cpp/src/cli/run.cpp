@@ -247,7 +247,7 @@ int run(const Arguments& arguments) {
   const std::string timeout = by_file ? defaults_of(arguments.name).timeout.value_or("") : arguments.timeout;
   if (!timeout.empty()) {
     how.timeout = duration(timeout);
-    const std::string who = by_file ? configuration().file.string() + ": timeout" : "--timeout";
+    const std::string who = by_file ? defaults_of(arguments.name).timeout_place : "--timeout";
     if (!how.timeout) throw Usage(who + " takes a time like 30s, 500ms, 2m or 1h, and got '" + timeout + "'");
   }
   ResultStream output(arguments.output, arguments.json);
