@@ -78,8 +78,7 @@ void call_on_unload(const ModuleData& module) {
         call_inside(run, [&] { return PyObject_CallNoArgs(on_unload.ptr()); }).release().ptr());
     must_go_on(run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
-    if (!run.is_part())
-      module.host->watchers.tell({Moment::Ending, module.name, run.id(), module.host->watchers.begin()});
+    module.host->watchers.tell({Moment::Ending, module.name, run.id(), module.host->watchers.begin()});
   });
 }
 
@@ -104,11 +103,11 @@ void unload_module(ModuleData& module) noexcept {
       open.push_back(std::move(alive));
   }
   for (auto at = open.rbegin(); at != open.rend(); ++at) {
-    const CurrentRun run(module.name);
+    const CurrentRun whole(module.name, CurrentRun::Extent::Whole);
     const RunOptions limit =
         within_shutdown_timeout(host, "close() of an instance of module '" + module.name + "'");
-    heed(&limit, run);
-    give_up(**at, &run);
+    heed(&limit, whole);
+    give_up(**at, nullptr);
   }
   const auto begun = host.watchers.begin();
   try {
@@ -160,7 +159,7 @@ void close_what_is_open(InstanceData& instance, const CurrentRun* of) {
             .ptr());
     must_go_on(*run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
-    if (of == nullptr && !run->is_part()) host.watchers.tell({Moment::Ending, module.name, run->id(), begun});
+    if (of == nullptr) host.watchers.tell({Moment::Ending, module.name, run->id(), begun});
     host.watchers.tell({Moment::Closed, module.name, run->id(), begun});
   });
 }
