@@ -86,6 +86,7 @@ void call_on_unload(const ModuleData& module) {
         all_of(run, call_inside(run, [&] { return PyObject_CallNoArgs(on_unload.ptr()); }));
     must_go_on(run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
+    module.host->watchers.tell({Moment::Ending, module.name, run.id(), module.host->watchers.begin()});
   });
 }
 
@@ -109,11 +110,11 @@ void unload_module(ModuleData& module) noexcept {
       open.push_back(std::move(alive));
   }
   for (auto at = open.rbegin(); at != open.rend(); ++at) {
-    const CurrentRun run(module.name);
+    const CurrentRun whole(module.name, CurrentRun::Extent::Whole);
     const RunOptions limit =
         within_shutdown_timeout(host, "close() of an instance of module '" + module.name + "'");
-    heed(&limit, run);
-    give_up(**at, &run);
+    heed(&limit, whole);
+    give_up(**at, nullptr);
   }
   const auto begun = host.watchers.begin();
   try {
@@ -163,6 +164,7 @@ void close_what_is_open(InstanceData& instance, const CurrentRun* of) {
         *run, call_inside(*run, [&] { return call_close(instance, object.ptr(), closing).release().ptr(); }));
     must_go_on(*run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
+    if (of == nullptr) host.watchers.tell({Moment::Ending, module.name, run->id(), begun});
     host.watchers.tell({Moment::Closed, module.name, run->id(), begun});
   });
 }

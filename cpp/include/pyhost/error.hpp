@@ -31,7 +31,8 @@ enum class ErrorKind {
 /// The step during which it went wrong.
 enum class Phase { Start, Find, Import, Create, Run, Result, Close };
 
-/// Whose code a line is: the module's (or the application's), a library's, or what imports modules.
+/// Whose code a line is: the module's (or the application's), a library's, or the machinery's: what imports
+/// modules, and pyhost's own Python files.
 enum class Origin { Module, Library, Machinery };
 
 /// How an exception led to the one before it in a chain: `raise … from` it, or raised while handling it.

@@ -81,6 +81,11 @@ int exit_code_of(const std::string& command, const std::function<int()>& work) {
   } catch (const Error& error) {
     std::cerr << "error: " << error.rendered();
     return exit_code(error.kind());
+  } catch (const BadFile& wrong) {
+    std::cerr << "error: " << wrong.what()
+              << "\nhint: there may be module_paths, venv, store, log.level, log.format, connections.NAME, "
+                 "modules.NAME.state and modules.NAME.timeout\n";
+    return usage;
   } catch (const Usage& wrong) {
     std::cerr << "error: " << wrong.what() << "\nhint: see `pyhost " << command << " -h`\n";
     return usage;
@@ -165,7 +170,7 @@ std::optional<std::chrono::milliseconds> timeout_of(const std::string& module, c
   if (text.empty()) return std::nullopt;
   const std::optional<std::chrono::milliseconds> timeout = duration(text);
   if (timeout) return timeout;
-  const std::string who = by_file ? configuration().file.string() + ": timeout" : "--timeout";
+  const std::string who = by_file ? configuration().of(module).timeout_place : "--timeout";
   throw Usage(who + " takes a time like 30s, 500ms, 2m or 1h, and got '" + text + "'");
 }
 

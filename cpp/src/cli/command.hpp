@@ -39,6 +39,11 @@ struct Usage : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A mistake in the project's file.
+struct BadFile : Usage {
+  using Usage::Usage;
+};
+
 /// What the command made is there, but it could not be put where it was wanted.
 struct NotWritten : std::runtime_error {
   using std::runtime_error::runtime_error;

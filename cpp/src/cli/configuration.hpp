@@ -15,6 +15,7 @@ struct Configuration {
   struct Module {
     std::string state;  ///< JSON text; empty if there is none.
     std::optional<std::string> timeout;
+    std::string timeout_place;  ///< The file, the line and the key.
   };
   std::filesystem::path file;  ///< Empty if there is none.
   std::vector<std::string> module_paths;
@@ -30,7 +31,7 @@ struct Configuration {
 };
 
 /// Of the file that is nearest, in the current folder or above it; read once. A pyproject.toml without
-/// [tool.pyhost] is none. Throws Usage, with the file and the line.
+/// [tool.pyhost] is none. Throws BadFile, with the file and the line.
 const Configuration& configuration();
 
 }  // namespace pyhost::cli
