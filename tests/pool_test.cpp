@@ -142,7 +142,7 @@ TEST_CASE("runs in a pool call the host's services") {
     CHECK(calls == 50);
     REQUIRE_ERROR(error, ModuleRaised,
                   pool.submit("evaluates", Json{{"first", import}, {"give", "services.fails()"}}).get());
-    CHECK(error.exception().type == "pyhost.errors.ServiceError");
+    CHECK(error.exception().type == "pyhost.ServiceError");
     CHECK_SAYS(error, "no market");
   });
 }
