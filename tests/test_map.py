@@ -215,7 +215,7 @@ def test_a_module_that_cannot_be_loaded_is_one_error(
 
 def test_a_run_that_takes_too_long_has_timed_out(pyhost: Run, level: str) -> None:
     given = states([{"how": "loop"}, {"how": "sleep_for_a_moment"}])
-    done = pyhost(*words("does_not_end", level, "--timeout", "1s", "--keep-going"), input=given)
+    done = pyhost(*words("does_not_end", level, "--timeout", "4s", "--keep-going"), input=given)
     assert done.returncode == 1
     by_index = {line["index"]: line for line in lines_of(done.stdout)}
     assert by_index[0]["status"] == "timed_out"
