@@ -40,11 +40,11 @@ std::ptrdiff_t descriptors() {
 bool has_children() { return waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD; }
 
 // What a reader makes of these bytes, which come through a socket in pieces of this size.
-std::vector<detail::Frame> frames_of(std::string_view bytes, std::size_t piece) {
+std::vector<detail::WireFrame> frames_of(std::string_view bytes, std::size_t piece) {
   int ends[2];
   REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
   detail::FrameReader reader;
-  std::vector<detail::Frame> frames;
+  std::vector<detail::WireFrame> frames;
   const auto close_both = [&] {
     close(ends[0]);
     close(ends[1]);

@@ -136,14 +136,6 @@ bool can_wake(const Thread& thread) {
   return handler && handler.is(side("wake"));
 }
 
-// "2 s", to the millisecond.
-std::string in_seconds(Clock::duration time) {
-  const auto rounded = std::chrono::round<std::chrono::milliseconds>(time);
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.10g s", std::chrono::duration<double>(rounded).count());
-  return text.data();
-}
-
 Frame with_source(Frame frame) {
   if (frame.line > 0) frame.source = SourceFiles().line(frame.file, frame.line);
   return frame;
@@ -163,6 +155,13 @@ void prepare_stopping() {
                                      PyExc_BaseException, nullptr),
            "making pyhost.Stopped");
   put_on_python_side("Stopped", type);
+}
+
+std::string in_seconds(Clock::duration time) {
+  const auto rounded = std::chrono::round<std::chrono::milliseconds>(time);
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.10g s", std::chrono::duration<double>(rounded).count());
+  return text.data();
 }
 
 void Inside::take_back() noexcept {

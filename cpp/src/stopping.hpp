@@ -21,6 +21,9 @@ namespace pyhost::detail {
 /// Puts pyhost.Stopped and what `pyhost.cancelled` calls into `_pyhost`. The caller holds the GIL.
 void prepare_stopping();
 
+/// "2 s", to the millisecond.
+std::string in_seconds(std::chrono::steady_clock::duration time);
+
 /// That this thread is in a module's code for as long as it lives; only there is a stop raised. What was
 /// raised and has not arrived by its end does not arrive later. The caller holds the GIL.
 class Inside {

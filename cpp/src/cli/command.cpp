@@ -3,9 +3,11 @@
 
 #include <unistd.h>
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <sstream>
@@ -38,6 +40,16 @@ std::optional<std::chrono::milliseconds> duration(const std::string& text) {
     return std::nullopt;
   }
   return std::chrono::milliseconds(std::llround(number * factor));
+}
+
+// "512M" and the like; without a unit it is bytes.
+std::optional<std::size_t> size_of(const std::string& text) {
+  std::size_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string unit(end, text.data() + text.size());
+  const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
+  if (failed != std::errc() || shift < 0 || number == 0 || number > (SIZE_MAX >> shift)) return std::nullopt;
+  return number << shift;
 }
 
 // Atexit functions run in the reverse of their order here.
@@ -172,6 +184,12 @@ std::optional<std::chrono::milliseconds> timeout_of(const std::string& module, c
   if (timeout) return timeout;
   const std::string who = by_file ? configuration().of(module).timeout_place : "--timeout";
   throw Usage(who + " takes a time like 30s, 500ms, 2m or 1h, and got '" + text + "'");
+}
+
+std::size_t memory_limit_of(const std::string& given) {
+  if (given.empty()) return 0;
+  if (const auto limit = size_of(given)) return *limit;
+  throw Usage("--memory-limit takes a size like 512M or 2G, and got '" + given + "'");
 }
 
 void prepare_end_by_signal() { std::atexit(end_by_last_signal); }

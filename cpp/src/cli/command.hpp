@@ -84,6 +84,9 @@ void print(const Error& error, bool verbose);
 /// How long a run of the module may take: what --timeout says, else the project's file. Throws Usage.
 std::optional<std::chrono::milliseconds> timeout_of(const std::string& module, const std::string& given);
 
+/// In bytes what --memory-limit says; 0 if it says nothing. Throws Usage.
+std::size_t memory_limit_of(const std::string& given);
+
 /// After Ctrl-C the process ends by that signal, as python3 does, so that a shell script around it stops too;
 /// but only once modules have had their end, for which this is called before there is a host.
 void prepare_end_by_signal();

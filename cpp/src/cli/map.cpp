@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -53,28 +52,6 @@ struct Arguments {
 
 const std::map<std::string, Isolation> levels{
     {"shared", Isolation::Shared}, {"interpreter", Isolation::Interpreter}, {"process", Isolation::Process}};
-
-// "512M"; without a unit it is bytes.
-std::size_t bytes(const std::string& text) {
-  if (text.empty()) return 0;
-  const std::size_t end = text.find_first_not_of("0123456789.");
-  const std::string unit = end == std::string::npos ? "" : text.substr(end);
-  const double factor = unit.empty()  ? 1
-                        : unit == "K" ? 0x1p10
-                        : unit == "M" ? 0x1p20
-                        : unit == "G" ? 0x1p30
-                                      : 0;
-  double number = 0;
-  try {
-    number = std::stod(text.substr(0, end));
-  } catch (const std::exception&) {
-    // Then it is 0, and refused.
-  }
-  if (!(number * factor >= 1) || number * factor > 0x1p60) {
-    throw Usage("--memory-limit takes a size like 512M or 2G, and got '" + text + "'");
-  }
-  return static_cast<std::size_t>(number * factor);
-}
 
 // Ctrl-C and SIGTERM: the first one ends it gently, the second at once, and a third has the signal's own
 // effect.
@@ -168,10 +145,7 @@ class Mapping {
 
   void take(const Outcome& outcome) {
     const StateMark state = mark_of(outcome.index);
-    if (outcome.error && outcome.error->kind() == ErrorKind::Cancelled) {
-      ++left_out_;
-      return;
-    }
+    if (outcome.error && outcome.error->kind() == ErrorKind::Cancelled) return;
     if (outcome.error && is_of_module(*outcome.error)) {
       if (!not_loaded_) not_loaded_ = outcome.error;
       return stop(Stopping::AtOnce);
@@ -292,7 +266,6 @@ class Mapping {
   std::string lines_;
   std::size_t done_ = 0;
   std::size_t failed_ = 0;
-  std::size_t left_out_ = 0;
   int told_signals_ = 0;
   Stopping stopping_ = Stopping::No;
   std::optional<Error> not_loaded_;
@@ -305,7 +278,7 @@ int map(const Arguments& arguments) {
   MapOptions how{.ordered = arguments.ordered, .retries = arguments.retries};
   how.timeout = timeout_of(arguments.name, arguments.timeout);
   PoolOptions size{.workers = arguments.workers, .isolation = levels.at(arguments.isolation)};
-  size.memory_limit = bytes(arguments.memory_limit);
+  size.memory_limit = memory_limit_of(arguments.memory_limit);
   shard_from(arguments.shard);
   States states(arguments.states);
   ResultStream output(arguments.output, arguments.output.empty(), arguments.resume);

@@ -2,7 +2,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -12,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <optional>
 #include <sstream>
@@ -120,16 +120,6 @@ std::string seconds_since(std::chrono::steady_clock::time_point start) {
   return Json(std::round(passed.count() * 1e6) / 1e6).dump();
 }
 
-// "512M" and the like; without a unit it is bytes.
-std::optional<std::size_t> size_of(const std::string& text) {
-  std::size_t number = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::string unit(end, text.data() + text.size());
-  const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
-  if (failed != std::errc() || shift < 0 || number == 0 || number > (SIZE_MAX >> shift)) return std::nullopt;
-  return number << shift;
-}
-
 // What one run came to, told as the arguments want it.
 class Report {
  public:
@@ -170,10 +160,11 @@ class Report {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// A run that cannot be stopped ends with the process.
-void leave_stuck(Report& report, const Error& error) noexcept {
+// What cannot be stopped ends with the process, once it has been told.
+void leave_stuck(const std::function<void()>& tell) noexcept {
+  std::fflush(stdout);
   try {
-    report.error(error);
+    tell();
   } catch (const std::exception& failed) {
     std::fprintf(stderr, "error: %s\n", failed.what());
   }
@@ -192,13 +183,6 @@ void say_dropped_logs(Host& host) {
   }
 }
 
-// So does what a module does when it is unloaded. The result is out by then.
-void leave_stuck(const Arguments& arguments, const Error& error) noexcept {
-  std::fflush(stdout);
-  print(error, arguments.verbose);
-  _exit(timed_out);
-}
-
 // One run in a worker process of its own.
 std::string result_in_process(Host& host, const Arguments& arguments, const std::string& state,
                               const RunOptions& how, std::size_t memory_limit) {
@@ -208,30 +192,25 @@ std::string result_in_process(Host& host, const Arguments& arguments, const std:
   return pool.submit_text(arguments.name, state).get();
 }
 
-std::size_t memory_limit_of(const Arguments& arguments) {
-  if (arguments.memory_limit.empty()) return 0;
-  if (arguments.isolation != "process") throw Usage("--memory-limit is for --isolation process");
-  const auto limit = size_of(arguments.memory_limit);
-  if (!limit)
-    throw Usage("--memory-limit takes a size like 512M or 2G, and got '" + arguments.memory_limit + "'");
-  return *limit;
-}
-
 int run(const Arguments& arguments) {
   const bool in_process = arguments.isolation == "process";
-  const std::size_t memory_limit = memory_limit_of(arguments);
+  if (!arguments.memory_limit.empty() && !in_process)
+    throw Usage("--memory-limit is for --isolation process");
+  const std::size_t memory_limit = memory_limit_of(arguments.memory_limit);
   const std::string state = with_parameters(state_text(given_state(arguments)), arguments.parameters);
   RunOptions how;
   how.timeout = timeout_of(arguments.name, arguments.timeout);
   ResultStream output(arguments.output, arguments.json);
   Report report(arguments, output);
-  how.on_stuck = [&report](const Error& error) { leave_stuck(report, error); };
+  how.on_stuck = [&report](const Error& error) { leave_stuck([&] { report.error(error); }); };
   prepare_end_by_signal();
   std::optional<Host> host;
   try {
     Options options = options_from(arguments.host);
-    options.interruptible = !in_process;  // Ctrl-C ends this process, and the worker ends with it
-    options.on_stuck = [&](const Error& error) { leave_stuck(arguments, error); };
+    options.interruptible = !in_process;          // Ctrl-C ends this process, and the worker ends with it
+    options.on_stuck = [&](const Error& error) {  // once the result is out
+      leave_stuck([&] { print(error, arguments.verbose); });
+    };
     set_log(options, arguments.log);
     host.emplace(std::move(options));
     say_environment(host->environment(), arguments.verbose, arguments.quiet);

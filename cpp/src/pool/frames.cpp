@@ -43,7 +43,7 @@ std::string json_frame_text(FrameKind kind, std::uint64_t number, const Json& co
   return frame_text(kind, number, cbor);
 }
 
-Json json_of(const Frame& frame) {
+Json json_of(const WireFrame& frame) {
   try {
     return Json::from_cbor(frame.content);
   } catch (const Json::exception&) {
@@ -81,7 +81,7 @@ FrameReader::Got FrameReader::read(int socket) {
   return Got::Bytes;
 }
 
-std::optional<Frame> FrameReader::next() {
+std::optional<WireFrame> FrameReader::next() {
   if (large_) return next_large();
   FrameHead head;
   if (end_ - begin_ < sizeof head) return std::nullopt;
@@ -96,7 +96,7 @@ std::optional<Frame> FrameReader::next() {
   if (std::string_view(content + head.size, frame_end.size()) != frame_end)
     throw BrokenFrame("a frame does not end where it should");
   begin_ += whole;
-  return Frame{head.kind, head.number, std::string(content, head.size)};
+  return WireFrame{head.kind, head.number, std::string(content, head.size)};
 }
 
 void FrameReader::begin_large(const FrameHead& head) {
@@ -117,7 +117,7 @@ void FrameReader::begin_large(const FrameHead& head) {
   begin_ = end_ = 0;
 }
 
-std::optional<Frame> FrameReader::next_large() {
+std::optional<WireFrame> FrameReader::next_large() {
   if (large_frame_.content.size() < large_head_.size || tail_read_ < tail_.size()) return std::nullopt;
   large_ = false;
   if (std::string_view(tail_.data(), tail_.size()) != frame_end)

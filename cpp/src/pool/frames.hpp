@@ -37,7 +37,8 @@ enum class FrameKind : std::uint32_t {
   Seen,        ///< Content: an Error that on_error is to see, as JSON.
 };
 
-struct Frame {
+/// Not the line of Python code that pyhost::Frame is.
+struct WireFrame {
   FrameKind kind = FrameKind::End;
   std::uint64_t number = 0;
   std::string content = {};
@@ -61,7 +62,7 @@ std::string frame_text(FrameKind kind, std::uint64_t number, std::string_view co
 std::string json_frame_text(FrameKind kind, std::uint64_t number, const Json& content);
 
 /// Throws BrokenFrame for what is no JSON in CBOR.
-Json json_of(const Frame& frame);
+Json json_of(const WireFrame& frame);
 
 /// Of a Result or a Failure.
 constexpr std::uint64_t place_in_batch(std::uint64_t batch, std::size_t index) noexcept {
@@ -82,13 +83,13 @@ class FrameReader {
   Got read(int socket);
 
   /// The next whole frame; nothing if more has to be read first. Throws BrokenFrame.
-  std::optional<Frame> next();
+  std::optional<WireFrame> next();
 
   /// Whether a frame has begun that is not whole yet.
   bool is_within_frame() const noexcept { return large_ || begin_ < end_; }
 
  private:
-  std::optional<Frame> next_large();
+  std::optional<WireFrame> next_large();
   void begin_large(const FrameHead& head);
 
   static constexpr std::size_t room = std::size_t{64} * 1024;
@@ -96,7 +97,7 @@ class FrameReader {
   std::size_t begin_ = 0, end_ = 0;  // of what has been read and not yet given
   bool large_ = false;               // a frame that goes past the buffer is being read
   FrameHead large_head_ = {};
-  Frame large_frame_;
+  WireFrame large_frame_;
   std::size_t tail_read_ = 0;
   std::array<char, frame_end.size()> tail_ = {};
 };

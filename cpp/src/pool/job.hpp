@@ -46,7 +46,6 @@ using Jobs = std::vector<std::unique_ptr<Job>>;
 class Queue {
  public:
   void put(std::unique_ptr<Job> job);
-  void put(Jobs jobs);
 
   /// Jobs that were taken and not begun are the first ones again; also once the queue is closed.
   void put_back(Jobs jobs);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "error_from_json.hpp"
+#include "events.hpp"
 #include "offers.hpp"
 
 namespace pyhost::detail {
@@ -136,11 +137,7 @@ void tell_event(const Json& message, std::uint64_t worker,
                     .start = time_of(message.at("start")),
                     .seconds = std::chrono::duration<double>(message.at("seconds").get<double>()),
                     .error = error ? &*error : nullptr};
-  try {
-    on_event(event);
-  } catch (...) {
-    // Who watches does no harm to what is watched.
-  }
+  tell(on_event, event);
 }
 
 std::uint64_t run_of_worker(std::uint64_t worker, std::uint64_t run) noexcept {

@@ -25,7 +25,7 @@ class ProcessLink {
   void put(std::string_view text, bool is_view);
   bool is_sent() const noexcept { return outgoing_.empty(); }
 
-  using Take = std::function<void(Frame)>;
+  using Take = std::function<void(WireFrame)>;
 
   /// Waits until there is something to do, or this time has come: sends, and gives the frames that came.
   /// False once nothing comes any more, because the process has ended or closed its end. Throws BrokenFrame.

@@ -6,18 +6,19 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstring>
 #include <deque>
 #include <functional>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <utility>
 
+#include "batch.hpp"
 #include "callers.hpp"
 #include "error_from_json.hpp"
+#include "events.hpp"
+#include "lost_run.hpp"
 #include "messages.hpp"
 #include "process_link.hpp"
 
@@ -28,13 +29,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr auto batch_time = 250us;             // that one batch should take
-constexpr std::size_t most_runs = 1024;        // in a batch
-constexpr std::size_t most_bytes = 48 * 1024;  // of a batch that is copied, and sent behind another one
-constexpr auto first_peek = 1ms;               // at what a batch has come to, then twice as long, up to
+constexpr auto batch_time = 250us;       // that one batch should take
+constexpr std::size_t most_runs = 1024;  // in a batch
+constexpr auto first_peek = 1ms;         // at what a batch has come to, then twice as long, up to
 constexpr auto last_peek = 16ms;
 constexpr auto slow = 5ms;         // for a run that others wait behind
-constexpr auto grace = 1s;         // for a run that was told to stop
 constexpr auto start_time = 60s;   // for the start of a worker
 constexpr auto end_time = 1500ms;  // for its end, besides what its modules may take
 constexpr int most_fruitless = 3;  // workers in a row that end before they begin a run
@@ -49,28 +48,9 @@ struct Setting {
 
 std::atomic<std::uint64_t> last_process = 0;
 
-// One batch on its way. Of its jobs those before `told` have had their outcome.
-struct Batch {
-  std::uint64_t number = 0;
-  Jobs jobs = {};
-  std::size_t told = 0;
-  std::size_t read = 0;  // bytes of its area
-  Clock::time_point sent = {};
-  std::map<std::size_t, Frame> large = {};
-  std::vector<std::unique_ptr<std::stop_callback<std::function<void()>>>> stops = {};
-};
-
 Clock::time_point time_of(std::int64_t nanoseconds) {
   return Clock::time_point(
       std::chrono::duration_cast<Clock::duration>(std::chrono::nanoseconds(nanoseconds)));
-}
-
-// "0.5 s"
-std::string in_seconds(std::chrono::milliseconds time) {
-  std::string text = std::to_string(std::chrono::duration<double>(time).count());
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.ends_with('.')) text.pop_back();
-  return text + " s";
 }
 
 class ProcessWorker : public Worker {
@@ -146,9 +126,9 @@ class ProcessWorker : public Worker {
         continue;
       }
       // A large state goes alone, and as it is: the worker reads it at once.
-      const bool large = job.state.size() > most_bytes;
+      const bool large = job.state.size() > Batch::most_bytes;
       bytes += job.state.size() + job.module.size();
-      if (!batch.jobs.empty() && bytes > most_bytes) break;
+      if (!batch.jobs.empty() && bytes > Batch::most_bytes) break;
       if (large && !flying_.empty()) break;
       batch.jobs.push_back(std::move(backlog_.front()));
       backlog_.pop_front();
@@ -169,29 +149,12 @@ class ProcessWorker : public Worker {
   void put(Batch& batch) {
     batch.number = ++last_batch_;
     batch.sent = Clock::now();
-    link_->process().page().slots[batch.number % 2].clear();
-    std::size_t size = 0;
-    for (const auto& job : batch.jobs) size += sizeof(RunItem) + job->module.size() + job->state.size();
-    const FrameHead head = head_of(FrameKind::Runs, place_in_batch(batch.number, batch.jobs.size()), size);
-    const bool large = size > 2 * most_bytes;
-    std::string text;
-    text.reserve(large ? 1024 : sizeof head + size + frame_end.size());
-    text.append(reinterpret_cast<const char*>(&head), sizeof head);
+    slot_of(batch).clear();
     for (const auto& job : batch.jobs) {
-      const RunItem item{job->state.size(), static_cast<std::uint32_t>(job->module.size()),
-                         job->for_json ? 1U : 0U};
-      text.append(reinterpret_cast<const char*>(&item), sizeof item).append(job->module);
-      if (large) {
-        link_->put(std::exchange(text, {}));
-        link_->put(job->state, true);
-      } else {
-        text.append(job->state);
-      }
       if (job->stop.stop_possible())
-        batch.stops.push_back(
-            std::make_unique<std::stop_callback<std::function<void()>>>(job->stop, [this] { wake(); }));
+        batch.stops.push_back(std::make_unique<Batch::OnStop>(job->stop, [this] { wake(); }));
     }
-    link_->put(text.append(frame_end));
+    batch.send(*link_);
     runs_ += batch.jobs.size();
     if (setting_->max_runs > 0 && runs_ >= setting_->max_runs) spent_ = true;
     peek_ = first_peek;
@@ -204,7 +167,7 @@ class ProcessWorker : public Worker {
 
   void attend() {
     try {
-      if (!link_->wait(wake_.get(), next_look(), [this](Frame frame) { take(std::move(frame)); })) {
+      if (!link_->wait(wake_.get(), next_look(), [this](WireFrame frame) { take(std::move(frame)); })) {
         return lose({});
       }
       if (!look()) return;
@@ -213,7 +176,7 @@ class ProcessWorker : public Worker {
     }
     if (!flying_.empty() || !spent_) return;
     end_process();
-    if (fruitless_ >= most_fruitless) fail_all(not_ready({}, "it can open no files"));
+    if (fruitless_ >= most_fruitless) fail_all(no_worker({}, "it can open no files"));
   }
 
   // When to look again, if nothing comes.
@@ -234,7 +197,7 @@ class ProcessWorker : public Worker {
     return next;
   }
 
-  Slot& slot_of(const Batch& batch) { return link_->process().page().slots[batch.number % 2]; }
+  Slot& slot_of(const Batch& batch) { return batch.slot(link_->process().page()); }
 
   // Which of the first batch's runs is under way.
   std::optional<std::size_t> running() {
@@ -281,7 +244,8 @@ class ProcessWorker : public Worker {
     const std::size_t finished = slot_of(flying_.front()).finished.load(std::memory_order_acquire);
     const std::uint64_t number = flying_.front().number;
     // What came with them goes before them.
-    if (link_->receive([this](Frame frame) { take(std::move(frame)); }) != FrameReader::Got::Nothing) return;
+    if (link_->receive([this](WireFrame frame) { take(std::move(frame)); }) != FrameReader::Got::Nothing)
+      return;
     if (flying_.empty() || flying_.front().number != number) return;
     tell(flying_.front(), finished);
     if (!revoked_ && running() && now - running_since(flying_.front()) >= slow && link_->is_sent()) {
@@ -330,7 +294,7 @@ class ProcessWorker : public Worker {
     if (!index || kill_at_ || !is_unwanted(*flying_.front().jobs[*index])) return true;
     link_->process().page().cancelled = place_in_batch(flying_.front().number, *index) + 1;
     link_->process().ring();
-    kill_at_ = Clock::now() + grace;
+    kill_at_ = Clock::now() + grace_of_stopped;
     return true;
   }
 
@@ -348,7 +312,7 @@ class ProcessWorker : public Worker {
 
   // --- what comes from the worker
 
-  void take(Frame frame) {
+  void take(WireFrame frame) {
     switch (frame.kind) {
       case FrameKind::Ready:
         ready_ = true;
@@ -380,7 +344,7 @@ class ProcessWorker : public Worker {
     }
   }
 
-  void tell_output(const Frame& frame) {
+  void tell_output(const WireFrame& frame) {
     const std::size_t end = std::min(frame.content.find('\n'), frame.content.size());
     const auto stream = frame.number == 1 ? Output::Stream::Stdout : Output::Stream::Stderr;
     const std::string_view all = frame.content;
@@ -399,7 +363,7 @@ class ProcessWorker : public Worker {
     throw BrokenFrame("a frame is about runs that were not asked for");
   }
 
-  void take_large(Frame frame) {
+  void take_large(WireFrame frame) {
     Batch& batch = batch_of(frame.number >> 32);
     const auto index = static_cast<std::uint32_t>(frame.number);
     if (index < batch.told || index >= batch.jobs.size())
@@ -407,7 +371,7 @@ class ProcessWorker : public Worker {
     batch.large.insert_or_assign(index, std::move(frame));
   }
 
-  void take_done(const Frame& frame) {
+  void take_done(const WireFrame& frame) {
     if (flying_.empty() || flying_.front().number != frame.number)
       throw BrokenFrame("a frame is about runs that were not asked for");
     Batch& batch = flying_.front();
@@ -435,45 +399,10 @@ class ProcessWorker : public Worker {
     most_ = std::min({fit, 2 * finished, most_runs});
   }
 
-  // The outcomes up to this one.
-  void tell(Batch& batch, std::size_t finished) {
-    if (finished > slot_of(batch).claimed() || finished > batch.jobs.size())
-      throw BrokenFrame("the memory that it shares with its pool is garbage");
-    while (batch.told < finished) {
-      if (const auto large = batch.large.find(batch.told); large != batch.large.end()) {
-        Frame frame = std::move(large->second);
-        batch.large.erase(large);
-        outcome(batch, frame.kind == FrameKind::Failure, std::move(frame.content), Clock::now() - batch.sent);
-      } else {
-        tell_record(batch);
-      }
-    }
-  }
-
-  void tell_record(Batch& batch) {
-    const auto& area = link_->process().page().areas[batch.number % 2];
-    Record record{};
-    if (batch.read + sizeof record > area.size())
-      throw BrokenFrame("the memory that it shares with its pool is garbage");
-    std::memcpy(&record, area.data() + batch.read, sizeof record);
-    batch.read += sizeof record;
-    if (record.index != batch.told || record.size > area.size() - batch.read)
-      throw BrokenFrame("the memory that it shares with its pool is garbage");
-    std::string content(area.data() + batch.read, record.size);
-    batch.read += Record::padded(record.size);
-    outcome(batch, record.failed != 0, std::move(content), std::chrono::nanoseconds(record.nanoseconds));
-  }
-
-  void outcome(Batch& batch, bool failed, std::string content, std::chrono::duration<double> took) {
-    std::optional<Error> error;
-    if (failed) error = error_from_json(Json::from_cbor(content));
-    const std::unique_ptr<Job> job = std::move(batch.jobs[batch.told++]);
-    job->seconds = took.count();
-    error ? job->fail(*error) : job->succeed(std::move(content));
-  }
+  void tell(Batch& batch, std::size_t finished) { batch.tell(link_->process().page(), finished); }
 
   // Services may take long, and wait for each other.
-  void answer(const Frame& frame) {
+  void answer(const WireFrame& frame) {
     callers_.call([this, process = number_, number = frame.number, question = json_of(frame)] {
       std::string text;
       try {
@@ -521,7 +450,7 @@ class ProcessWorker : public Worker {
       link_->put(frame_text(FrameKind::End, 0, std::string_view()));
       const auto until = Clock::now() + setting_->host.options.shutdown_timeout + end_time;
       while (Clock::now() < until &&
-             link_->wait(-1, until, [this](Frame frame) { take(std::move(frame)); })) {
+             link_->wait(-1, until, [this](WireFrame frame) { take(std::move(frame)); })) {
       }
       link_->process().ends_within(
           std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()));
@@ -538,7 +467,7 @@ class ProcessWorker : public Worker {
     if (!killed && broken.empty() && !link_->process().ends_within(200ms)) broken = "it closed its channel";
     const Ending ending = link_->process().kill();
     try {
-      while (link_->receive([this](Frame frame) { take(std::move(frame)); }) == FrameReader::Got::Bytes) {
+      while (link_->receive([this](WireFrame frame) { take(std::move(frame)); }) == FrameReader::Got::Bytes) {
       }
     } catch (const std::exception& failed) {
       if (broken.empty() && !killed) broken = failed.what();
@@ -565,15 +494,7 @@ class ProcessWorker : public Worker {
     link_.reset();
     if (lost_one || (was_ready && fruitless_ < most_fruitless)) return;
     fruitless_ = 0;
-    fail_all(why ? *why : not_ready(ending, broken));
-  }
-
-  static Error not_ready(const Ending& ending, const std::string& broken) {
-    return Error({.kind = ErrorKind::StartupFailed,
-                  .phase = Phase::Start,
-                  .message = "a worker process did not start: " +
-                             (broken.empty() ? "it ended with " + to_string(ending) : broken),
-                  .hint = "what it wrote to stderr may say why"});
+    fail_all(why ? *why : no_worker(ending, broken));
   }
 
   // No worker can be had for these.
@@ -598,52 +519,12 @@ class ProcessWorker : public Worker {
   void fail_lost(Job& job, Clock::time_point begun, const Ending& ending, const std::string& broken,
                  std::optional<ErrorKind> killed) {
     job.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
-    const Error error = lost(job, ending, broken, killed);
+    const Loss loss{ending, broken, killed};
+    const Error error = lost_run(job, loss, link_->process().trace());
     setting_->host.life.tell(error);
-    if (setting_->host.options.on_event) {
-      const Event event{
-          .kind = EventKind::Failed,
-          .module = job.module,
-          .run = 0,
-          .start = std::chrono::system_clock::now() -
-                   std::chrono::duration_cast<std::chrono::system_clock::duration>(Clock::now() - begun),
-          .seconds = Clock::now() - begun,
-          .error = &error};
-      try {
-        setting_->host.options.on_event(event);
-      } catch (...) {
-        // Who watches does no harm to what is watched.
-      }
-    }
+    if (const auto& on_event = setting_->host.options.on_event)
+      detail::tell(on_event, event_of(EventKind::Failed, job.module, 0, begun, &error));
     job.fail(error);
-  }
-
-  Error lost(const Job& job, const Ending& ending, const std::string& broken,
-             std::optional<ErrorKind> killed) {
-    const std::string module = "module '" + job.module + "' ";
-    PythonException exception = traced_exception(link_->process().trace());
-    Error::Data data{
-        .kind = killed.value_or(ErrorKind::WorkerCrashed), .phase = Phase::Run, .module = job.module};
-    if (killed) {
-      data.message =
-          module + (*killed == ErrorKind::TimedOut
-                        ? "was killed at its deadline of " + in_seconds(*job.timeout)
-                        : "was killed: it went on for " + in_seconds(grace) + " after the wish that it stop");
-      data.place = Error({.exception = std::move(exception)}).place();
-    } else {
-      data.message = module;
-      if (!broken.empty()) {
-        data.message += "broke its worker process: " + broken;
-      } else if (ending.signal != 0) {
-        data.message += "crashed its worker process: it was ended by " + to_string(ending);
-        data.signal = ending.signal;
-      } else {
-        data.message += "ended its worker process with " + to_string(ending);
-        data.hint = "a module leaves by an exception, not by os._exit()";
-      }
-      data.exception = std::move(exception);
-    }
-    return Error(std::move(data));
   }
 
   std::shared_ptr<const Setting> setting_;

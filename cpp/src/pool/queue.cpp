@@ -32,19 +32,6 @@ void Queue::put(std::unique_ptr<Job> job) {
   if (wake) filled_.notify_one();
 }
 
-void Queue::put(Jobs jobs) {
-  std::unique_lock lock(mutex_);
-  if (closed_) {
-    lock.unlock();
-    for (const std::unique_ptr<Job>& job : jobs) job->fail(not_begun(*job, ErrorKind::HostClosed));
-    return;
-  }
-  for (std::unique_ptr<Job>& job : jobs) put_locked(std::move(job));
-  const bool wake = should_wake();
-  lock.unlock();
-  if (wake) filled_.notify_one();
-}
-
 void Queue::put_back(Jobs jobs) {
   std::unique_lock lock(mutex_);
   waiting_.insert(waiting_.begin(), std::make_move_iterator(jobs.begin()),

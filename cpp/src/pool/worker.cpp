@@ -82,8 +82,8 @@ class Channel {
   }
 
   /// The next frame for the main thread.
-  Frame next_order() {
-    return wait([this]() -> std::optional<Frame> { return take_order(); });
+  WireFrame next_order() {
+    return wait([this]() -> std::optional<WireFrame> { return take_order(); });
   }
 
   /// What the pool says to a question.
@@ -95,7 +95,7 @@ class Channel {
       number = ++last_question_;
     }
     send_json(FrameKind::Ask, number, question);
-    return json_of(wait([&]() -> std::optional<Frame> {
+    return json_of(wait([&]() -> std::optional<WireFrame> {
       auto found = answers_.extract(number);
       if (found.empty()) return std::nullopt;
       return std::move(found.mapped());
@@ -105,7 +105,7 @@ class Channel {
  private:
   // One of those who wait reads for all of them.
   template <class Take>
-  Frame wait(Take take) {
+  WireFrame wait(Take take) {
     std::unique_lock lock(mutex_);
     while (true) {
       if (auto frame = take()) return *std::move(frame);
@@ -115,7 +115,7 @@ class Channel {
       }
       reading_ = true;
       lock.unlock();
-      Frame frame = read();
+      WireFrame frame = read();
       lock.lock();
       reading_ = false;
       if (frame.kind == FrameKind::Answer) {
@@ -127,14 +127,14 @@ class Channel {
     }
   }
 
-  std::optional<Frame> take_order() {
+  std::optional<WireFrame> take_order() {
     if (orders_.empty()) return std::nullopt;
-    Frame frame = std::move(orders_.front());
+    WireFrame frame = std::move(orders_.front());
     orders_.pop_front();
     return frame;
   }
 
-  Frame read() {
+  WireFrame read() {
     try {
       while (true) {
         if (auto frame = reader_.next()) return *std::move(frame);
@@ -172,8 +172,8 @@ class Channel {
   std::condition_variable came_;
   bool reading_ = false;
   std::uint64_t last_question_ = 0;
-  std::deque<Frame> orders_;
-  std::map<std::uint64_t, Frame> answers_;
+  std::deque<WireFrame> orders_;
+  std::map<std::uint64_t, WireFrame> answers_;
 };
 
 // What the worker was started with.
@@ -272,7 +272,7 @@ class WorkerSide {
     channel_.send(FrameKind::Ready, 0, std::string_view());
     const OnlyErrors only_errors;
     while (true) {
-      const Frame order = channel_.next_order();
+      const WireFrame order = channel_.next_order();
       if (order.kind == FrameKind::End) break;
       if (order.kind == FrameKind::Runs) make_batch(order);
     }
@@ -327,7 +327,7 @@ class WorkerSide {
       };
   }
 
-  void make_batch(const Frame& frame) {
+  void make_batch(const WireFrame& frame) {
     const std::uint64_t batch = frame.number >> 32;
     const auto count = static_cast<std::uint32_t>(frame.number);
     Slot& slot = page_.slots[batch % 2];
