@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 
 import pytest
 from conftest import FIXTURES, Run, clean_environment
@@ -41,10 +40,15 @@ def test_json_is_one_document_a_line(pyhost: Run) -> None:
 def test_how_many_records_were_dropped_is_said_in_the_end(program: str) -> None:
     words = ["run", "logs", "-m", str(FIXTURES), "--log-level", "info", "-p", "times=30000"]
     with subprocess.Popen(
-        [program, *words], stderr=subprocess.PIPE, text=True, env=clean_environment()
+        [program, *words, "-p", "last=all are logged"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
     ) as slow:
-        assert slow.stderr is not None
-        time.sleep(2)  # nobody reads, and the pipe is soon full
+        assert slow.stdout is not None and slow.stderr is not None
+        # Nobody reads until then, and the pipe is soon full.
+        assert slow.stdout.readline() == "all are logged\n"
         lines = slow.stderr.read().splitlines()
     told = [re.fullmatch(r"warning: (\d+) log records were dropped, .*", line) for line in lines]
     dropped = [int(match[1]) for match in told if match]
