@@ -43,12 +43,96 @@ TEST_CASE("a store lasts from host to host, and nothing of a run that failed is 
   CHECK(host.run("counts_in_the_store") == 2);
 }
 
-TEST_CASE("a run within a run shares the file, and each keeps what it leaves") {
+TEST_CASE("runs of one module within each other share what it has in the store, and no count is lost") {
   const Folder folder;
   Host host(with_store(folder));
   host.provide("again", [&](const Json&) { return host.run("counts_in_the_store"); });
-  CHECK(host.run("counts_in_the_store", {{"asks", true}}) == Json{1, 1});
+  CHECK(host.run("counts_in_the_store", {{"asks", true}}) == Json{2, 2});
+  CHECK(host.run("counts_in_the_store") == 3);
+}
+
+TEST_CASE("of runs within each other, one that fails leaves the store as it was when it began") {
+  const Folder folder;
+  Host host(with_store(folder));
+  host.provide("again", [&](const Json&) {
+    REQUIRE_ERROR(raised, ModuleRaised, host.run("counts_in_the_store", {{"raises", true}}));
+    return Json("failed");
+  });
+  CHECK(host.run("counts_in_the_store", {{"asks", true}}) == Json{"failed", 1});
+  host.provide("again", [&](const Json&) -> Json {
+    CHECK(host.run("counts_in_the_store") == 3);
+    throw std::runtime_error("no");
+  });
+  CHECK_THROWS_AS(host.run("counts_in_the_store", {{"asks", true}}), std::runtime_error);
   CHECK(host.run("counts_in_the_store") == 2);
+}
+
+TEST_CASE("a run within a run of another module keeps what it leaves") {
+  const Folder folder;
+  Host host(with_store(folder));
+  host.provide("again", [&](const Json&) { return host.run("counts_in_the_store"); });
+  REQUIRE_ERROR(
+      raised, ModuleRaised,
+      test::evaluated(host, "1 / 0", "from pyhost import services, store; store['n'] = 7; services.again()"));
+  CHECK(host.run("counts_in_the_store") == 2);
+  CHECK(test::evaluated(host, "dict(store)", "from pyhost import store") == Json::object());
+}
+
+TEST_CASE("a run that is interrupted as it gets the store gives it back") {
+  const Folder folder;
+  Host host(with_store(folder));
+  const auto interrupted = [&] {
+    return test::evaluated(host, "store['n']",
+                           "import sys\n"
+                           "from pyhost import store\n"
+                           "def interrupt(frame, event, function):\n"
+                           "  if event == 'c_return' and function.__name__ == 'execute':\n"
+                           "    raise KeyboardInterrupt\n"
+                           "sys.setprofile(interrupt)\n"
+                           "store['n'] = 1");
+  };
+  REQUIRE_ERROR(error, ModuleRaised, interrupted());
+  CHECK(error.exception().type == "KeyboardInterrupt");
+  CHECK(host.run("counts_in_the_store") == 1);
+  std::thread([&] { CHECK(host.run("counts_in_the_store") == 2); }).join();
+}
+
+TEST_CASE("what lies in the store and is no JSON is told, and locks nobody out") {
+  const Folder folder;
+  Host host(with_store(folder));
+  CHECK(host.run("counts_in_the_store") == 1);
+  const auto change = [&](const std::string& statement) {
+    test::evaluated(host, "file.commit()",
+                    "import sqlite3; file = sqlite3.connect('" + (folder.path / "store.db").string() +
+                        "', timeout=0); file.execute(\"" + statement + "\")");
+  };
+  for (const std::string text : {"no JSON", "[1]"}) {
+    change("update store set value = '" + text + "'");
+    REQUIRE_ERROR(error, ModuleRaised, host.run("counts_in_the_store"));
+    CHECK_SAYS(error, "store.db has for module 'counts_in_the_store' cannot be read: ");
+    CHECK(error.place().file.ends_with("counts_in_the_store.py"));
+  }
+  change("delete from store");
+  CHECK(host.run("counts_in_the_store") == 1);
+  CHECK(host.run("counts_in_the_store") == 2);
+}
+
+TEST_CASE("what close and on_unload leave in the store is kept, if they end well") {
+  const Folder folder;
+  Host host(with_store(folder));
+  host.load("stores_in_the_end").create().close();
+  {
+    const Instance given_up = host.load("stores_in_the_end").create();
+  }
+  Instance raises = host.load("stores_in_the_end").create({{"raises", true}});
+  REQUIRE_ERROR(error, ModuleRaised, raises.close());
+  const Instance kept = host.load("stores_in_the_end").create();
+  Json there;
+  std::thread([&] { there = kept.run(); }).join();
+  CHECK(there == Json{{"closed", 2}});
+  host.unload("stores_in_the_end");
+  std::thread([&] { there = host.load("stores_in_the_end").create().run(); }).join();
+  CHECK(there == Json{{"closed", 3}, {"unloaded", 1}});
 }
 
 TEST_CASE("threads that count in a store lose nothing") {
@@ -96,4 +180,34 @@ TEST_CASE(
                                            "try: sys.kept.execute('select 1'); said = 'open'\n"
                                            "except sqlite3.ProgrammingError as error: said = str(error)");
   CHECK(said == "Cannot operate on a closed database.");
+}
+
+TEST_CASE("what a run has not committed is undone at its end") {
+  const Folder folder;
+  Host host({.module_paths = {test::fixtures},
+             .connections = {{"main", "sqlite:///" + (folder.path / "a.db").string()}}});
+  const auto does = [&](const std::string& give) { return Json{{"to", "main"}, {"give", give}}; };
+  const std::string insert = "opened.execute('insert into t values (1)').rowcount";
+  const Json count = does("opened.execute('select count(*) from t').fetchone()[0]");
+  host.run("connects", does("opened.execute('create table t (n)').rowcount"));
+
+  REQUIRE_ERROR(raised, ModuleRaised, host.run("connects", does(insert + " / 0")));
+  CHECK(host.run("connects", count) == 0);
+  std::thread([&] { host.run("connects", does("[" + insert + ", opened.commit()]")); }).join();
+  CHECK(host.run("connects", count) == 1);
+  CHECK(host.run("connects", does("__import__('warnings').simplefilter('ignore') or " + insert)) == 1);
+  CHECK(host.run("connects", count) == 1);
+}
+
+TEST_CASE("a run within a run may leave to the outer one what is to be committed") {
+  const Folder folder;
+  Host host({.module_paths = {test::fixtures},
+             .connections = {{"main", "sqlite:///" + (folder.path / "a.db").string()}}});
+  const auto does = [&](const std::string& give) { return Json{{"to", "main"}, {"give", give}}; };
+  host.provide("insert", [&](const Json&) {
+    return host.run("connects", does("opened.execute('insert into t values (1)').rowcount"));
+  });
+  host.run("connects", does("opened.execute('create table t (n)').rowcount"));
+  host.run("connects", does("[__import__('pyhost').services.insert(), opened.commit()]"));
+  CHECK(host.run("connects", does("opened.execute('select count(*) from t').fetchone()[0]")) == 1);
 }

@@ -1,11 +1,13 @@
-// The host program of the fault battery: runs one module, then the module `good` in the same host, and says
-// what came of each on the stdout that it was started with, whatever a module does to it.
+// The host program of the fault battery: runs one module, then the module `good` in the same host or pool,
+// and says what came of each on the stdout that it was started with, whatever a module does to it.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <iterator>
+#include <optional>
 #include <pyhost/pyhost.hpp>
 #include <string>
 
@@ -18,10 +20,9 @@ std::string state_text(const std::string& given) {
 }
 
 // One line {"ok":true,"result":…} or {"ok":false,"type":…,…}.
-std::string verdict(pyhost::Host& host, const std::string& name, const std::string& state,
-                    const pyhost::RunOptions& how) {
+std::string verdict(const std::function<std::string()>& run) {
   try {
-    return R"({"ok":true,"result":)" + host.run_text(name, state, how) + "}";
+    return R"({"ok":true,"result":)" + run() + "}";
   } catch (const pyhost::Error& error) {
     const std::string& type = error.exception().type;
     const pyhost::Json said{{"ok", false},
@@ -56,17 +57,25 @@ int take_stdout() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4 && argc != 5) {
-    std::fprintf(stderr, "usage: fault_host ROOT NAME STATE [MILLISECONDS]\n");
+  if (argc != 5 && argc != 6) {
+    std::fprintf(stderr, "usage: fault_host host|process ROOT NAME STATE [MILLISECONDS]\n");
     return 2;
   }
-  pyhost::RunOptions how;
-  if (argc == 5) how.timeout = std::chrono::milliseconds(std::stol(argv[4]));
+  const std::string level = argv[1], name = argv[3], good = R"({"a":1,"b":2})";
+  std::optional<std::chrono::milliseconds> timeout;
+  if (argc == 6) timeout = std::chrono::milliseconds(std::stol(argv[5]));
   const int to = take_stdout();
   try {
-    pyhost::Host host({.module_paths = {argv[1]}});
-    say(to, "@@R", verdict(host, argv[2], state_text(argv[3]), how));
-    say(to, "@@C", verdict(host, "good", R"({"a":1,"b":2})", {}));
+    pyhost::Host host({.module_paths = {argv[2]}});
+    const std::string state = state_text(argv[4]);
+    if (level == "process") {
+      pyhost::Pool pool(host, {.workers = 1, .isolation = pyhost::Isolation::Process});
+      say(to, "@@R", verdict([&] { return pool.submit_text(name, state, {.timeout = timeout}).get(); }));
+      say(to, "@@C", verdict([&] { return pool.submit_text("good", good).get(); }));
+    } else {
+      say(to, "@@R", verdict([&] { return host.run_text(name, state, {.timeout = timeout}); }));
+      say(to, "@@C", verdict([&] { return host.run_text("good", good); }));
+    }
   } catch (const pyhost::Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 70;

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "support.hpp"
@@ -180,6 +182,51 @@ TEST_CASE("if on_load raises, the module is not loaded and nothing of it stays")
                     "'modules.raises_in_on_load' in sys.modules or hasattr(modules, 'raises_in_on_load')",
                     "import sys, modules") == false);
   }
+}
+
+TEST_CASE("on_load, close and on_unload may be async") {
+  {
+    Host host(over_fixtures());
+    CHECK(host.run("has_an_async_life") == "loaded");
+  }
+  Host next(over_fixtures());
+  CHECK(told(next) == Lines{"closed", "unloaded"});
+}
+
+TEST_CASE("an on_load keeps nobody from other modules, and may run its own") {
+  std::atomic<bool> inside = false, open = false;
+  Host host(over_fixtures());
+  host.provide("gate", [&](const Json&) -> Json {
+    const Json mine = host.run("asks_in_on_load");
+    inside = true;
+    while (!open) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return mine;
+  });
+  std::thread loads([&] { CHECK(host.run("asks_in_on_load") == Json{"done", 1}); });
+  while (!inside) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  CHECK(host.run("wins") == "second");
+  REQUIRE_ERROR(error, TimedOut,
+                host.run("asks_in_on_load", {}, {.timeout = std::chrono::milliseconds(100)}));
+  open = true;
+  loads.join();
+  CHECK(host.run("asks_in_on_load") == Json{"done", 1});
+}
+
+TEST_CASE("a handle that has been moved from says so") {
+  Host host(over_fixtures());
+  Module module = host.load("wins");
+  Instance instance = module.create();
+  CHECK(std::move(instance).run() == "second");
+  REQUIRE_ERROR(used, HostClosed, instance.run());
+  CHECK_SAYS(used, "moved from");
+  REQUIRE_ERROR(closed, HostClosed, instance.close());
+  const Module other = std::move(module);
+  REQUIRE_ERROR(moved, HostClosed, module.create());
+  CHECK(module.name().empty());
+  Stream stream = host.stream("wins");
+  const Stream to = std::move(stream);
+  CHECK_FALSE(stream.next().has_value());
+  stream.close();
 }
 
 TEST_CASE("what close and on_unload raise is told, and stops nothing") {

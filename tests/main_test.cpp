@@ -1,6 +1,13 @@
-// doctest's own main, and the paths and checks that all tests share.
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+// The tests' main, which is doctest's, but for a worker of the tests' own pools.
+#define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
+
+#include <pyhost/worker_main.hpp>
+
+int main(int argc, char** argv) {
+  if (const auto code = pyhost::worker_main(argc, argv)) return *code;
+  return doctest::Context(argc, argv).run();
+}
 
 #if defined(PYHOST_SANITIZED) && !defined(__SANITIZE_ADDRESS__)
 #error "the sanitizer preset is on, but the compiler was not told"

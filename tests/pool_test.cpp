@@ -18,9 +18,9 @@ namespace {
 
 // Every test that takes a level runs once for each.
 #if PY_VERSION_HEX >= 0x030D0000
-const std::vector<Isolation> levels{Isolation::Shared, Isolation::Interpreter};
+const std::vector<Isolation> levels{Isolation::Shared, Isolation::Interpreter, Isolation::Process};
 #else
-const std::vector<Isolation> levels{Isolation::Shared};
+const std::vector<Isolation> levels{Isolation::Shared, Isolation::Process};
 #endif
 
 PoolOptions at(Isolation level, std::size_t workers = 2) { return {.workers = workers, .isolation = level}; }
@@ -147,7 +147,7 @@ TEST_CASE("runs in a pool call the host's services") {
     CHECK(calls == 50);
     REQUIRE_ERROR(error, ModuleRaised,
                   pool.submit("evaluates", Json{{"first", import}, {"give", "services.fails()"}}).get());
-    CHECK(error.exception().type == "pyhost.errors.ServiceError");
+    CHECK(error.exception().type == "pyhost.ServiceError");
     CHECK_SAYS(error, "no market");
   });
 }
@@ -200,6 +200,38 @@ TEST_CASE("cancel ends all that waits and all that runs, and the pool goes on") 
       }
       CHECK(pool.submit("wins").get() == "second");
     }
+  });
+}
+
+TEST_CASE("what is cancelled during an import leaves nothing locked") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    for (int round = 0; round < 40; ++round) {
+      Pool pool(host, at(level));
+      std::vector<std::future<Json>> futures;
+      for (int i = 0; i < 50; ++i) futures.push_back(pool.submit("raises_in_import"));
+      futures.front().wait();
+      pool.cancel();
+      for (std::future<Json>& each : futures) CHECK(test::error_of([&] { return each.get(); }));
+    }
+    REQUIRE_ERROR(error, ImportFailed, host.load("raises_in_import"));
+  });
+}
+
+TEST_CASE("what waits is cancelled alone, if that is wished") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Gate gate(host);
+    Pool pool(host, at(level, 1));
+    std::future<Json> running = pool.submit("evaluates", asks_gate);
+    gate.wait_for(1);
+    std::vector<std::future<Json>> waiting;
+    for (int i = 0; i < 1000; ++i) waiting.push_back(pool.submit("wins"));
+    pool.cancel_waiting();
+    gate.open();
+    CHECK(running.get() == "through");
+    REQUIRE_ERROR(error, Cancelled, waiting.back().get());
+    CHECK(pool.submit("wins").get() == "second");
   });
 }
 

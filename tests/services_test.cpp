@@ -32,6 +32,7 @@ TEST_CASE("a module calls a service by a dict, by keyword arguments or by nothin
   host.provide("echo", echo);
   CHECK(evaluated(host, "services.echo({'a': [1, None, 'ü']})") == Json{{"a", {1, nullptr, "ü"}}});
   CHECK(evaluated(host, "services.echo(a=1, b={'c': 2.5})") == Json{{"a", 1}, {"b", {{"c", 2.5}}}});
+  CHECK(evaluated(host, "services.echo(self=1)") == Json{{"self", 1}});
   CHECK(evaluated(host, "services.echo()") == Json::object());
   host.provide("seven", [](const Json&) -> Json { return 7; });
   CHECK(evaluated(host, "services.seven()") == 7);
@@ -64,7 +65,7 @@ TEST_CASE("an unknown service is an AttributeError that names the ones that are 
   Host host(over_fixtures());
   host.provide("quote", echo);
   REQUIRE_ERROR(error, ModuleRaised, evaluated(host, "services.qoute()"));
-  CHECK(error.exception().type == "pyhost.errors.ServiceNotFound");
+  CHECK(error.exception().type == "pyhost.ServiceNotFound");
   CHECK_SAYS(error, "the host provides no service 'qoute'; did you mean 'quote'?");
   CHECK(evaluated(host, "[hasattr(services, 'qoute'), hasattr(services, 'quote'), dir(services)]") ==
         Json{false, true, {"quote"}});
@@ -113,7 +114,7 @@ TEST_CASE("what a service throws and no module catches is the same C++ exception
   CHECK(code_of([&] {
           evaluated(host, "1", "try:\n    services.quote()\nexcept pyhost.ServiceError as e:\n    raise\n");
         }) == 7);
-  CHECK(told == std::vector<std::string>(4, "pyhost.errors.ServiceError"));
+  CHECK(told == std::vector<std::string>(4, "pyhost.ServiceError"));
 }
 
 TEST_CASE("what a module raises because of a service is the module's own error") {
@@ -122,12 +123,12 @@ TEST_CASE("what a module raises because of a service is the module's own error")
   const std::string caught = "try:\n    services.quote()\nexcept pyhost.ServiceError as e:\n    ";
   REQUIRE_ERROR(error, ModuleRaised, evaluated(host, "1", caught + "raise ValueError('closed') from e\n"));
   CHECK(error.exception().type == "ValueError");
-  CHECK_SAYS(error, "caused by pyhost.errors.ServiceError: service 'quote': ");
+  CHECK_SAYS(error, "caused by pyhost.ServiceError: service 'quote': ");
   // Not even one that was given the first one's attributes.
   const std::string copy =
       "f = pyhost.ServiceError('a', 'b', 'c'); f.__dict__.update(e.__dict__)\n    raise f\n";
   REQUIRE_ERROR(copied, ModuleRaised, evaluated(host, "1", caught + copy));
-  CHECK(copied.exception().type == "pyhost.errors.ServiceError");
+  CHECK(copied.exception().type == "pyhost.ServiceError");
 }
 
 TEST_CASE("a service may be replaced and withdrawn while modules have it") {

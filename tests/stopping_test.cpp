@@ -21,6 +21,12 @@ RunOptions soon() { return {.timeout = 100ms, .grace = 400ms}; }
 
 Json does(const char* how) { return {{"how", how}}; }
 
+// With the module loaded: on a slow machine the deadline would else pass during the import.
+class HostOfEndless : public Host {
+ public:
+  HostOfEndless() : Host(over_fixtures()) { load("does_not_end"); }
+};
+
 }  // namespace
 
 TEST_CASE("a run that is over in time knows nothing of its deadline") {
@@ -33,7 +39,7 @@ TEST_CASE("a run that is over in time knows nothing of its deadline") {
 }
 
 TEST_CASE("a deadline stops Python code, wherever it is, and the module cleans up") {
-  Host host(over_fixtures());
+  HostOfEndless host;
   for (const char* how : {"loop", "sleep", "lock", "regex", "catch_some"}) {
 #ifdef PYHOST_SANITIZED  // Python 3.11 leaks a few bytes of a regular expression that is interrupted
     if (how == std::string_view("regex")) continue;
@@ -50,7 +56,7 @@ TEST_CASE("a deadline stops Python code, wherever it is, and the module cleans u
 }
 
 TEST_CASE("the error of a stopped run says what became of it") {
-  Host host(over_fixtures());
+  HostOfEndless host;
   const auto told = [&](const char* how) {
     const auto error = test::error_of([&] { return host.run("does_not_end", does(how), soon()); });
     return error ? std::string(error->what()) : "no error";
@@ -72,7 +78,7 @@ TEST_CASE("what except Exception catches does not include a stop") {
 }
 
 TEST_CASE("a thread that waits in C code is not interrupted, and its error says so") {
-  Host host(over_fixtures());
+  HostOfEndless host;
   std::thread([&] {
     REQUIRE_ERROR(error, TimedOut, host.run("does_not_end", does("sleep_for_a_moment"), soon()));
     CHECK_SAYS(error, "in C code");
@@ -83,7 +89,7 @@ TEST_CASE("a thread that waits in C code is not interrupted, and its error says 
 }
 
 TEST_CASE("on_stuck is told where a run is that goes on after its grace") {
-  Host host(over_fixtures());
+  HostOfEndless host;
   std::thread([&] {
     std::atomic<int> calls = 0;
     std::string said;
@@ -124,7 +130,7 @@ TEST_CASE("the deadline of Host::run is that of the import and the create too") 
 }
 
 TEST_CASE("a stop token stops a run") {
-  Host host(over_fixtures());
+  HostOfEndless host;
   std::stop_source source;
   std::thread stopper([&] {
     std::this_thread::sleep_for(50ms);
@@ -134,6 +140,27 @@ TEST_CASE("a stop token stops a run") {
   CHECK_SAYS(error, "was stopped, as was wished");
   stopper.join();
   CHECK(host.run("wins", {}, {.stop = std::stop_source().get_token()}) == "second");
+}
+
+TEST_CASE("a run that is to stop before it begins is not begun, and says so") {
+  HostOfEndless host;
+  std::stop_source source;
+  source.request_stop();
+  REQUIRE_ERROR(cancelled, Cancelled, host.run("does_not_end", does("loop"), {.stop = source.get_token()}));
+  CHECK_SAYS(cancelled, "was not run any further, as was wished");
+  for (const auto timeout : {0ms, -1ms, std::chrono::milliseconds::min()}) {
+    REQUIRE_ERROR(late, TimedOut, host.run("does_not_end", does("loop"), {.timeout = timeout}));
+    CHECK_SAYS(late, "was not run any further, because its deadline of 0 s had passed");
+  }
+  CHECK(host.run("wins", {}, {.timeout = std::chrono::milliseconds::max()}) == "second");
+}
+
+TEST_CASE("a module that is stopped has half of the grace to clean up in") {
+  HostOfEndless host;
+  const RunOptions options{.timeout = 100ms, .grace = 60s};
+  const Instance instance = host.load("does_not_end").create(does("clean_up"));
+  REQUIRE_ERROR(error, TimedOut, instance.run(options));
+  CHECK(instance.state()["notes"].front() == "all of it");
 }
 
 TEST_CASE("a run is cancelled by its number, and all runs at once") {
@@ -153,9 +180,11 @@ TEST_CASE("a run is cancelled by its number, and all runs at once") {
 }
 
 TEST_CASE("pyhost.cancelled is set for the run that is to stop, and for no other") {
-  Host host(over_fixtures());
+  HostOfEndless host;
   const std::string set = "from pyhost import cancelled";
   CHECK(evaluated(host, "cancelled.is_set() or cancelled.wait(0.001)", set) == false);
+  REQUIRE_ERROR(nan, ModuleRaised, evaluated(host, "cancelled.wait(float('nan'))", set));
+  CHECK(nan.exception().type == "ValueError");
   std::thread([&] {
     REQUIRE_ERROR(error, TimedOut, host.run("does_not_end", does("listen"), soon()));
   }).join();

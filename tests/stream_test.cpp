@@ -42,8 +42,16 @@ TEST_CASE("async def run is awaited, on one event loop for each thread") {
   CHECK(error.place().line == 13);
 }
 
+TEST_CASE("an async run may call a service that makes another one") {
+  Host host(over_fixtures());
+  host.provide("another", [&](const Json& depth) { return host.run("awaits_a_service", depth); });
+  CHECK(host.run("awaits_a_service", {{"depth", 3}}) == Json{3, {2, {1, {0, nullptr}}}});
+  std::thread([&] { CHECK(host.run("awaits_a_service", {{"depth", 1}}) == Json{1, {0, nullptr}}); }).join();
+}
+
 TEST_CASE("a deadline cancels what is awaited") {
   Host host(over_fixtures());
+  host.run("awaits");  // so that the import of asyncio takes nothing of the deadline
   const auto times_out = [&] {
     REQUIRE_ERROR(error, TimedOut, host.run("awaits", {{"seconds", 1000}}, {.timeout = 100ms}));
     CHECK(error.exception().type == "asyncio.exceptions.CancelledError");
@@ -115,6 +123,7 @@ TEST_CASE("what goes wrong in a stream is thrown where its item is asked for, an
   REQUIRE_ERROR(error, ModuleRaised, raises.next());
   CHECK(error.place().line == 16);
   CHECK_FALSE(raises.next().has_value());
+  host.run("yields_async", {{"items", {1}}});  // imports asyncio, which might take as long as the deadline
   Stream hangs = host.stream("yields_async", {{"items", {1, "hang"}}}, {.timeout = 100ms});
   CHECK(hangs.next() == 1);
   REQUIRE_ERROR(late, TimedOut, hangs.next());

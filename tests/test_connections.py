@@ -10,14 +10,19 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from conftest import FIXTURES, Run, cached, clean_environment, kept_venv
+from conftest import FIXTURES, ROOT, Run, cached, clean_environment, kept_venv
+
+sys.path.insert(0, str(ROOT / "python_modules"))
+from pyhost import _connections, _store  # noqa: E402
 
 COUNTS = ("run", "counts_in_the_store", "-m", str(FIXTURES))
 SECRET = "s3cret/of ada"
@@ -91,7 +96,13 @@ def test_what_modules_log_goes_to_stderr_as_the_file_says(pyhost: Run, tmp_path:
         ("module_path = []\n", "pyhost.toml:1: there is no key 'module_path'; did you mean 'module_paths'?"),
         ("\n[log]\nlevl = 'info'\n", "pyhost.toml:3: there is no key 'log.levl'; did you mean 'log.level'?"),
         ("[modules.a]\nstat = {}\n", "pyhost.toml:2: there is no key 'modules.a.stat'; did you mean 'modules.a.state'?"),
-        ("venv = 3\n", "pyhost.toml:1: this is to be a string"),
+        ("xyzzy = 1\n", "pyhost.toml:1: there is no key 'xyzzy'\nhint: there may be module_paths, venv, store, log.level"),
+        ("[modules.pkg.sub]\ntimeout = '1s'\n", "'modules.pkg.sub'; a module in a package is written [modules.\"pkg.sub\"]"),
+        ("venv = 3\n", "pyhost.toml:1: 'venv' is to be a string"),
+        ("module_paths = [\n1]\n", "pyhost.toml:2: 'module_paths' is to be an array of strings"),
+        ("module_paths = '.'\n", "pyhost.toml:1: 'module_paths' is to be an array of strings"),
+        ("[connections]\nmain = 1\n", "pyhost.toml:2: 'connections.main' is to be a string"),
+        ("modules.a = 1\n", "pyhost.toml:1: 'modules.a' is to be a table"),
         ("[log]\nlevel = 'loud'\n", "'loud' is none of debug, info, warning, error, critical, off"),
         ("[modules.a]\nstate = { when = 2026-01-01 }\n", "a date or time can be a string"),
         ("venv = \n", "pyhost.toml:1: "),
@@ -110,7 +121,23 @@ def test_a_timeout_in_the_file_that_is_none_is_told(pyhost: Run, tmp_path: Path)
     project(tmp_path, 'modules.mod1.timeout = "soon"\n')
     done = pyhost("run", "mod1")
     assert done.returncode == 2
-    assert "timeout takes a time like 30s, 500ms, 2m or 1h, and got 'soon'" in done.stderr
+    assert (
+        f"{tmp_path}/pyhost.toml:1: modules.mod1.timeout takes a time like 30s, 500ms, 2m or 1h, and got 'soon'"
+        in done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("[tool\n", "pyproject.toml:1: "), ("[tool]\npyhost = 3\n", "pyproject.toml:2: 'tool.pyhost' is to be a table")],
+)  # fmt: skip
+def test_a_fault_in_pyproject_toml_is_not_passed_over(
+    pyhost: Run, tmp_path: Path, text: str, problem: str
+) -> None:
+    project(tmp_path, text, "pyproject.toml")
+    done = pyhost("run", "mod1")
+    assert done.returncode == 2
+    assert problem in done.stderr
 
 
 # --- the store
@@ -161,6 +188,17 @@ def test_a_store_belongs_to_a_run(pyhost: Run, tmp_path: Path) -> None:
     )
     done = pyhost("run", "hurries", "--store", "a.db")
     assert "belongs to a run" in done.stdout
+
+
+def test_a_run_that_waits_for_the_store_can_be_stopped(pyhost: Run, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "counts.db")
+    other.execute("begin exclusive")
+    done = pyhost(*COUNTS, "--store", "counts.db", "--timeout", "500ms")
+    other.close()
+    assert done.returncode == 124
+    assert "does not return" not in done.stderr
+    assert "counts_in_the_store.py" in done.stderr
+    assert "pyhost/_store.py" not in done.stderr
 
 
 # --- connections
@@ -230,19 +268,38 @@ class Prices(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_http_goes_to_a_real_server_with_the_secret_of_the_environment(
-    pyhost: Run, drivers: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def prices() -> Iterator[int]:
+    """The port of a real server."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Prices)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    project(
-        tmp_path,
-        f'[connections]\nprices = "http://ada:${{WORD}}@127.0.0.1:{server.server_port}/v1"\n',
-    )
-    words = (*connects("prices", "opened.get('/abc').json()"), "--venv", str(drivers))
-    done = pyhost(*words, env={"WORD": "open%20sesame"})
+    yield server.server_port
     server.shutdown()
+
+
+def test_http_goes_to_a_real_server_with_the_secret_of_the_environment(
+    pyhost: Run, drivers: Path, prices: int, tmp_path: Path
+) -> None:
+    project(tmp_path, f'[connections]\nprices = "http://ada:${{WORD}}@127.0.0.1:{prices}/v1"\n')
+    words = (*connects("prices", "opened.get('/abc').json()"), "--venv", str(drivers))
+    done = pyhost(*words, env={"WORD": "open sesame"})
     assert done.stdout == '["/v1/abc","Basic YWRhOm9wZW4gc2VzYW1l"]\n', done.stderr
+
+
+def test_neither_a_log_nor_an_error_shows_a_secret_in_the_path(
+    pyhost: Run, drivers: Path, prices: int, tmp_path: Path
+) -> None:
+    project(tmp_path, f'[connections]\nprices = "http://127.0.0.1:{prices}/${{KEY}}"\n')
+    words = ("--venv", str(drivers), "--log-level", "info")
+    logged = pyhost(
+        *connects("prices", "opened.get('/a').status_code"), *words, env={"KEY": "open sesame"}
+    )
+    assert logged.stdout == "200\n"
+    assert f"HTTP Request: GET http://127.0.0.1:{prices}/***/a" in logged.stderr
+    raised = pyhost(
+        *connects("prices", "int(str(opened.base_url))"), *words, env={"KEY": "open sesame"}
+    )
+    assert f"'http://127.0.0.1:{prices}/***/'" in raised.stderr
 
 
 @pytest.fixture(scope="session")
@@ -299,9 +356,7 @@ def test_postgresql_is_a_real_server_and_its_password_comes_from_the_environment
 ) -> None:
     project(tmp_path, on_postgresql(postgresql))
     give = "list(opened.connect().exec_driver_sql('select current_user, 6 * 7').fetchone())"
-    done = pyhost(
-        *connects("main", give), "--venv", str(drivers), env={"WORD": "s3cret%2Fof%20ada"}
-    )
+    done = pyhost(*connects("main", give), "--venv", str(drivers), env={"WORD": SECRET})
     assert done.stdout == '["ada",42]\n', done.stderr
 
 
@@ -331,3 +386,139 @@ def test_a_secret_that_spoils_the_url_is_not_shown_either(
     assert done.returncode == 1
     assert "connection 'main' could not be opened" in done.stderr
     assert "Hidden" not in done.stderr
+
+
+def test_a_password_may_have_any_characters_and_a_short_one_is_not_shown(
+    pyhost: Run, drivers: Path, postgresql: int, tmp_path: Path
+) -> None:
+    project(tmp_path, on_postgresql(postgresql))
+    for password in ("s3cr@et/x#y?z=%41", "p"):
+        done = pyhost(*connects("main", "1"), "--venv", str(drivers), env={"WORD": password})
+        assert "connection 'main' could not be opened: OperationalError: " in done.stderr
+        assert password not in done.stderr.partition("OperationalError: ")[2].partition("\n")[0]
+        assert ("is not shown" in done.stderr) == (password == "p")
+
+
+def test_a_password_that_spoils_a_whole_url_is_not_shown_in_parts(
+    pyhost: Run, drivers: Path, tmp_path: Path
+) -> None:
+    project(tmp_path, '[connections]\nmain = "${DATABASE}"\n')
+    spoilt = {"DATABASE": "postgresql://u:s3cr@hidden/xx#yyyy@localhost/db"}
+    done = pyhost(*connects("main", "1"), "--venv", str(drivers), env=spoilt)
+    assert "connection 'main' could not be opened" in done.stderr
+    assert "hidden" not in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["%41", "a b"])
+def test_a_folder_may_have_any_name(pyhost: Run, tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir()
+    project(tmp_path / folder, '[connections]\nmain = "sqlite:///data.db"\n')
+    words = connects("main", "opened.execute('create table t (n)').rowcount")
+    assert pyhost(*words, cwd=tmp_path / folder).returncode == 0
+    assert (tmp_path / folder / "data.db").exists()
+
+
+def test_a_variable_in_a_path_counts_as_what_it_stands_for(pyhost: Run, tmp_path: Path) -> None:
+    for folder in ("below", "data", "elsewhere"):
+        (tmp_path / folder).mkdir()
+    project(tmp_path, '[connections]\nmain = "sqlite:///${DATA}/x.db"\n')
+    words = connects("main", "opened.execute('create table t (n)').rowcount")
+    for data in ("data", str(tmp_path / "elsewhere")):
+        done = pyhost(*words, cwd=tmp_path / "below", env={"DATA": data})
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / data / "x.db").exists()
+
+
+def test_parameters_of_an_sqlite_url_are_refused(pyhost: Run, tmp_path: Path) -> None:
+    project(tmp_path, '[connections]\nmain = "sqlite:///data.db?mode=ro"\n')
+    done = pyhost(*connects("main", "1"))
+    assert "connection 'main': an sqlite URL takes no parameters" in done.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["pyhost.toml"]
+
+
+def test_the_place_of_an_error_is_the_module_s_own_line(pyhost: Run, tmp_path: Path) -> None:
+    done = pyhost(*connects("main", "1"), "--json")
+    error = json.loads(done.stdout)["error"]
+    assert error["exception"]["type"] == "pyhost.ConnectionFailed"
+    assert error["place"]["file"].endswith("connects.py")
+    assert error["exception"]["frames"][-1]["origin"] == "machinery"
+
+
+def test_what_was_not_committed_is_told(pyhost: Run, tmp_path: Path) -> None:
+    project(tmp_path, '[connections]\nmain = "sqlite:///data.db"\n')
+    with sqlite3.connect(tmp_path / "data.db") as database:
+        database.execute("create table t (n)")
+    done = pyhost(*connects("main", "opened.execute('insert into t values (1)').rowcount"))
+    assert done.stdout == "1\n"
+    assert (
+        "RuntimeWarning: module 'connects' did not commit what it changed by connection 'main'"
+        in done.stderr
+    )
+
+
+def test_threads_that_end_leave_no_connection_open(pyhost: Run, tmp_path: Path) -> None:
+    project(tmp_path, '[connections]\nmain = "sqlite:///data.db"\n')
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "starts_threads.py").write_text(
+        "import os, threading\nfrom pyhost import connection\n"
+        "def use(): connection('main').execute('create table if not exists t (n)')\n"
+        "class M:\n    def run(self):\n        for _ in range(50):\n"
+        "            thread = threading.Thread(target=use); thread.start(); thread.join()\n"
+        "        return sum('data.db' in os.path.realpath(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd'))\n"
+        "def create(s): return M()\n"
+    )
+    assert pyhost("run", "starts_threads").stdout in ("0\n", "1\n")
+
+
+@pytest.fixture
+def offered(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What a host would offer to this process."""
+    urls: dict[str, str] = {}
+    monkeypatch.setitem(
+        sys.modules,
+        "_pyhost",
+        SimpleNamespace(connections=urls, store_file="a.db"),  # type: ignore[arg-type]
+    )
+    return urls
+
+
+def test_one_that_opens_slowly_keeps_nobody_from_another(
+    offered: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered.update(slow="x://", quick="sqlite://")
+    began, goes_on = threading.Event(), threading.Event()
+
+    def opens(name: str, url: str) -> object:
+        began.set()
+        goes_on.wait(60)
+        return _connections._Shared(name, lambda: None)
+
+    monkeypatch.setattr(_connections, "_sql", opens)
+    slow = threading.Thread(target=_connections.connection, args=["slow"])
+    slow.start()
+    began.wait()
+    quick: list[object] = []
+    other = threading.Thread(target=lambda: quick.append(_connections.connection("quick")))
+    other.start()
+    other.join(10)
+    try:
+        assert len(quick) == 1
+    finally:
+        goes_on.set()
+        slow.join()
+        other.join()
+        _connections.close_all()
+
+
+def test_once_the_host_is_closed_its_connections_and_store_say_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(
+        sys.modules,
+        "_pyhost",
+        SimpleNamespace(connections=None, store_file=None),  # type: ignore[arg-type]
+    )
+    with pytest.raises(_connections.ConnectionFailed, match="because the host is closed"):
+        _connections.connection("main")
+    with pytest.raises(RuntimeError, match="a host's, and it is closed"):
+        _store.store["n"]

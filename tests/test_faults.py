@@ -70,7 +70,7 @@ def write(root: Path, fault: Fault) -> None:
             file.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
-def run(root: Path, fault: Fault) -> tuple[int, bytes, bytes]:
+def run(root: Path, fault: Fault, level: str) -> tuple[int, bytes, bytes]:
     """The status, stdout and stderr of the host; it leaves nothing running."""
     limit = fault.get("rlim_as")
 
@@ -94,12 +94,13 @@ def run(root: Path, fault: Fault) -> tuple[int, bytes, bytes]:
     out, err = root / "stdout", root / "stderr"
     with out.open("wb") as stdout, err.open("wb") as stderr:
         child = subprocess.Popen(
-            [host(), str(root), name.encode("utf-8", "surrogateescape"), state, *deadline],
+            [host(), level, str(root), name.encode("utf-8", "surrogateescape"), state, *deadline],
             cwd=root, env=environment, stdin=reader, stdout=stdout, stderr=stderr,
             preexec_fn=before_it_starts, start_new_session=True,
         )  # fmt: skip
         try:
-            patience = SECONDS_FOR_WHAT_NEVER_RETURNS if fault["id"] in BEYOND_US else 60
+            never_returns = level == "host" and fault["id"] in BEYOND_US
+            patience = SECONDS_FOR_WHAT_NEVER_RETURNS if never_returns else 60
             status = child.wait(patience)
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -138,12 +139,21 @@ def cases() -> list[Any]:
 
 @pytest.mark.parametrize("fault", cases())
 def test_a_host_withstands(fault: Fault, tmp_path: Path) -> None:
+    check(fault, tmp_path, "host")
+
+
+@pytest.mark.parametrize("fault", faults.F + more_faults.F, ids=lambda fault: fault["id"])
+def test_a_pool_of_processes_withstands(fault: Fault, tmp_path: Path) -> None:
+    check(fault, tmp_path, "process")
+
+
+def check(fault: Fault, tmp_path: Path, level: str) -> None:
     if fault.get("rlim_as") and b"__asan_init" in Path(host()).read_bytes():
         pytest.skip("AddressSanitizer needs more address space than the fault allows")
     if fault.get("since", (3, 9)) > sys.version_info[:2]:
         pytest.skip("this Python does not have what the fault needs")
     write(tmp_path, fault)
-    status, stdout, stderr = run(tmp_path, fault)
+    status, stdout, stderr = run(tmp_path, fault, level)
     told = stderr[-2000:].decode(errors="replace")
     first = verdicts(stdout, b"R")
     assert len(first) == 1, told

@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import FIXTURES, Run
+from conftest import FIXTURES, Run, clean_environment
 
 EXTRA = 'extra={"symbol": "ABC"}'
 
@@ -35,6 +35,25 @@ def test_json_is_one_document_a_line(pyhost: Run) -> None:
     assert [record["message"] for record in records] == ["spread is 0.5"] * 2
     assert records[0]["fields"] == {"symbol": "ABC"}
     assert (records[0]["module"], records[0]["level"]) == ("logs", "warning")
+
+
+def test_how_many_records_were_dropped_is_said_in_the_end(program: str) -> None:
+    words = ["run", "logs", "-m", str(FIXTURES), "--log-level", "info", "-p", "times=30000"]
+    with subprocess.Popen(
+        [program, *words, "-p", "last=all are logged"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+    ) as slow:
+        assert slow.stdout is not None and slow.stderr is not None
+        # Nobody reads until then, and the pipe is soon full.
+        assert slow.stdout.readline() == "all are logged\n"
+        lines = slow.stderr.read().splitlines()
+    told = [re.fullmatch(r"warning: (\d+) log records were dropped, .*", line) for line in lines]
+    dropped = [int(match[1]) for match in told if match]
+    assert len(dropped) == 1
+    assert len(lines) - 1 + dropped[0] == 30000
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,25 @@ def _loop():
     return _here.loop
 
 def run(coroutine, waiting):
+    around = asyncio._get_running_loop()
+    if around is None:
+        return _run(_loop, coroutine, waiting)
+    # From within what a loop of this thread runs: by a loop of its own, and that one is not to see it.
+    task = asyncio.current_task()
+    swap = getattr(asyncio.tasks, "_swap_current_task", lambda loop, task: None)
+    swap(around, None)
+    asyncio._set_running_loop(None)
+    loop = asyncio.new_event_loop()
     try:
-        loop = _loop()
+        return _run(lambda: loop, coroutine, waiting)
+    finally:
+        loop.close()
+        asyncio._set_running_loop(around)
+        swap(around, task)
+
+def _run(make_loop, coroutine, waiting):
+    try:
+        loop = make_loop()
         task = loop.create_task(coroutine)
     except BaseException:
         coroutine.close()

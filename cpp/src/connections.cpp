@@ -6,10 +6,14 @@
 #include "enter.hpp"
 #include "json_place.hpp"
 #include "python_side.hpp"
+#include "secrets.hpp"
+#include "traceback.hpp"
 
 namespace pyhost::detail {
 
 namespace {
+
+constexpr std::size_t longest_secret = 4096;
 
 PyObject* current_run(PyObject* /*self*/, PyObject* /*arguments*/) {
   const CurrentRun* run = CurrentRun::here();
@@ -17,6 +21,11 @@ PyObject* current_run(PyObject* /*self*/, PyObject* /*arguments*/) {
   const std::string_view module = run->module();
   PyObject* name = PyUnicode_FromStringAndSize(module.data(), static_cast<Py_ssize_t>(module.size()));
   return name != nullptr ? Py_BuildValue("KN", static_cast<unsigned long long>(run->id()), name) : nullptr;
+}
+
+PyObject* hide_text(PyObject* /*self*/, PyObject* text) {
+  hide(text_of(text, longest_secret));
+  return share(Py_None).release().ptr();
 }
 
 py::object str(const std::string& text) {
@@ -53,9 +62,24 @@ py::object left_in_store(const py::object& store, const Happening& happening, Co
   }
 }
 
-void see_to_store(const Happening& happening, Conversions& conversions) {
-  const bool ends_well = happening.moment == Moment::Ending;
-  if (happening.run == 0 || (!ends_well && happening.moment != Moment::Failed)) return;
+// Whether no other run of this thread goes on.
+bool is_outermost(RunId run) {
+  const CurrentRun* at = CurrentRun::here();
+  while (at != nullptr && at->outer() != nullptr) at = at->outer();
+  return at == nullptr || at->id() == run;
+}
+
+void see_to_connections(const Happening& happening, bool ends_well) {
+  if (!is_outermost(happening.run)) return;
+  const py::object connections = if_imported("pyhost._connections");
+  if (!connections) return;
+  const py::object ended =
+      own(PyObject_CallMethod(connections.ptr(), "end_run", "OO", str(std::string(happening.module)).ptr(),
+                              ends_well ? Py_False : Py_True));
+  if (!ended) PyErr_Clear();
+}
+
+void see_to_store(const Happening& happening, Conversions& conversions, bool ends_well) {
   const py::object store = if_imported("pyhost._store");
   if (!store) return;
   const py::object text = ends_well ? left_in_store(store, happening, conversions) : share(Py_None);
@@ -79,6 +103,9 @@ void close_all(const char* name) noexcept {
 void offer_connections(const Options& options, Watchers& watchers, Conversions& conversions) {
   static PyMethodDef function{"current_run", current_run, METH_NOARGS, nullptr};
   add_to_python_side(function);
+  static PyMethodDef hiding{"hide", hide_text, METH_O, nullptr};
+  add_to_python_side(hiding);
+  show_secrets();  // of the host before
   const py::object urls = must(PyDict_New(), "offering connections");
   for (const auto& [name, url] : options.connections) {
     if (PyDict_SetItem(urls.ptr(), str(name).ptr(), str(url).ptr()) != 0)
@@ -87,8 +114,13 @@ void offer_connections(const Options& options, Watchers& watchers, Conversions& 
   put_on_python_side("connections", urls);
   const std::string file = options.store.empty() ? "" : std::filesystem::absolute(options.store).string();
   put_on_python_side("store_file", str(file));
-  if (file.empty()) return;
-  watchers.add([&conversions](const Happening& happening) { see_to_store(happening, conversions); });
+  if (file.empty() && options.connections.empty()) return;
+  watchers.add([&conversions](const Happening& happening) {
+    const bool ends_well = happening.moment == Moment::Ending;
+    if (happening.run == 0 || (!ends_well && happening.moment != Moment::Failed)) return;
+    see_to_connections(happening, ends_well);
+    see_to_store(happening, conversions, ends_well);
+  });
 }
 
 void close_connections() noexcept {

@@ -107,10 +107,21 @@ std::string_view to_string(Link link) noexcept {
   return names[static_cast<std::size_t>(link)];
 }
 
+namespace {
+
+// A file of the Python package pyhost, wherever it is installed.
+bool is_pyhosts_own(std::string_view file) {
+  constexpr std::string_view package = "/python_modules/pyhost";
+  const std::size_t name = file.rfind('/');
+  return name != std::string_view::npos && file.substr(0, name).ends_with(package);
+}
+
+}  // namespace
+
 Origin origin_of(const Frame& frame) noexcept {
   const std::string_view file = frame.file;
   if (file.starts_with("<frozen importlib") || file.ends_with("/importlib/__init__.py") ||
-      file == "<pyhost>") {
+      file == "<pyhost>" || is_pyhosts_own(file)) {
     return Origin::Machinery;
   }
   constexpr std::array<std::string_view, 4> libraries{"/lib/python3", "/lib64/python3", "/site-packages/",

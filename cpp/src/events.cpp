@@ -45,28 +45,35 @@ std::optional<EventKind> kind_of(Moment moment) {
 
 }  // namespace
 
+Event event_of(EventKind kind, std::string_view module, RunId run,
+               std::chrono::steady_clock::time_point begun, const Error* error) {
+  using std::chrono::system_clock;
+  const auto took = std::chrono::steady_clock::now() - begun;
+  return {.kind = kind,
+          .module = module,
+          .run = run,
+          .start = system_clock::now() - std::chrono::duration_cast<system_clock::duration>(took),
+          .seconds = took,
+          .error = error};
+}
+
+void tell(const std::function<void(const Event&)>& function, const Event& event) noexcept {
+  try {
+    function(event);
+  } catch (...) {
+    // Who watches does no harm to what is watched.
+  }
+}
+
 void tell_events(Watchers& watchers, std::function<void(const Event&)> function) {
   watchers.add([function = std::move(function)](const Happening& happening) {
     static thread_local bool in_on_event = false;
     const std::optional<EventKind> kind = kind_of(happening.moment);
     if (!kind || in_on_event) return;
-    const auto took = std::chrono::steady_clock::now() - happening.begun;
-    const Event event{
-        .kind = *kind,
-        .module = happening.module,
-        .run = happening.run,
-        .start = std::chrono::system_clock::now() -
-                 std::chrono::duration_cast<std::chrono::system_clock::duration>(took),
-        .seconds = took,
-        .error = happening.error,
-    };
+    const Event event = event_of(*kind, happening.module, happening.run, happening.begun, happening.error);
     const Outside outside;
     in_on_event = true;
-    try {
-      function(event);
-    } catch (...) {
-      // Who watches does no harm to what is watched.
-    }
+    tell(function, event);
     in_on_event = false;
   });
 }

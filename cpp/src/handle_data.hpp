@@ -51,6 +51,16 @@ struct HostLife {
   [[noreturn]] static void throw_closed(std::string_view module);
 };
 
+[[noreturn]] void throw_moved_from();
+
+/// What is behind a handle. Throws HostClosed for one that has been moved from.
+template <class Data>
+Data& behind(const std::shared_ptr<Data>& handle) {
+  if (handle == nullptr) [[unlikely]]
+    throw_moved_from();
+  return *handle;
+}
+
 /// Does the action; an error of it is told to the host's on_error before it goes on to the caller, or the
 /// C++ exception that is its reason.
 template <class Action>

@@ -3,8 +3,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <functional>
+#include <map>
 #include <mutex>
+#include <thread>
 #include <unordered_map>
 
 #include "awaiting.hpp"
@@ -22,6 +26,7 @@
 #include "logging.hpp"
 #include "module_name.hpp"
 #include "module_path.hpp"
+#include "offers.hpp"
 #include "output.hpp"
 #include "pyhost/error.hpp"
 #include "services.hpp"
@@ -69,9 +74,9 @@ class Loaded {
   }
 
   // Whether this very object was loaded, if perhaps by another name's handle or with another create.
-  bool has(const py::object& object) const {
+  bool has(PyObject* object) const {
     const std::lock_guard lock(mutex_);
-    return std::ranges::any_of(in_order_, [&](const auto& module) { return module->module.is(object); });
+    return std::ranges::any_of(in_order_, [&](const auto& module) { return module->module.ptr() == object; });
   }
 
   void put(const std::shared_ptr<detail::ModuleData>& module) {
@@ -130,7 +135,9 @@ struct Host::Data {
   std::shared_ptr<detail::Logging> logging = {};
   std::unique_ptr<detail::Namespace> modules = {};
   Loaded loaded = {};
-  std::recursive_mutex loading = {};  // held during an on_load, which may load others
+  std::mutex loading = {};
+  std::condition_variable load_ended = {};
+  std::map<PyObject*, std::thread::id> loads = {};  // the modules whose on_load runs, and on which thread
   std::unique_ptr<detail::Redirection> redirection = {};
   Environment environment = {};
   std::shared_ptr<detail::Dependents> dependents = std::make_shared<detail::Dependents>();
@@ -143,6 +150,7 @@ struct Host::Data {
   void end_dependents();
   std::shared_ptr<detail::ModuleData> import(const std::string& name, const CurrentRun& run);
   void load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module);
+  bool begin_load(const CurrentRun& run, PyObject* module);
 };
 
 Host::Host(Options given) : data_(std::make_unique<Data>()) {
@@ -216,6 +224,11 @@ void Host::Data::leave_python() {
   modules->remove();
   if (logging) logging->leave_python();
   detail::flush_output();
+}
+
+detail::Offers Host::offers() const {
+  return {data_->options, data_->paths,     data_->environment,
+          *data_->life,   *data_->services, data_->logging.get()};
 }
 
 const Options& Host::options() const noexcept { return data_->options; }
@@ -322,22 +335,48 @@ std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, 
   return read;
 }
 
-// The first thread that has imported the module calls its on_load, and the others wait for that.
+// The first thread that has imported the module calls its on_load, and the others wait for that; but for what
+// an on_load itself asks of its module.
 void Host::Data::load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module) {
-  std::unique_lock lock(loading, std::try_to_lock);
-  if (!lock) {
-    const detail::Leave leave;
-    lock.lock();
+  PyObject* const object = module->module.ptr();
+  if (!begin_load(run, object)) {
+    if (loaded.has(object)) loaded.put(module);  // perhaps with another create
+    return;
   }
-  if (!loaded.has(module->module)) {
-    try {
-      detail::load_module(run, *module);
-    } catch (const Error&) {
-      modules->forget(module->name);
-      throw;
+  const auto end = [&] {
+    const std::lock_guard lock(loading);
+    loads.erase(object);
+    load_ended.notify_all();
+  };
+  try {
+    detail::load_module(run, *module);
+    loaded.put(module);
+  } catch (const Error&) {
+    modules->forget(module->name);
+    end();
+    throw;
+  }
+  end();
+}
+
+// False if there is nothing to do.
+bool Host::Data::begin_load(const CurrentRun& run, PyObject* module) {
+  const auto is_over = [&] { return !loads.contains(module); };
+  for (;;) {
+    {
+      const detail::Leave leave;
+      std::unique_lock lock(loading);
+      const auto other = loads.find(module);
+      if (other != loads.end() && other->second == std::this_thread::get_id()) return false;
+      constexpr std::chrono::milliseconds slice(50);  // for a stop that waits to be seen
+      if (load_ended.wait_for(lock, slice, is_over)) {
+        if (loaded.has(module)) return false;
+        loads.emplace(module, std::this_thread::get_id());
+        return true;
+      }
     }
+    detail::must_go_on(run, Phase::Import);
   }
-  loaded.put(module);
 }
 
 bool Host::unload(std::string_view name) {

@@ -29,6 +29,13 @@ void HostLife::tell(const Error& error) const noexcept {
   in_on_error = false;
 }
 
+void throw_moved_from() {
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .message = "this handle has been moved from, or was used up by `std::move(instance).run()`",
+               .hint = "use the one that it was moved to"});
+}
+
 void ModuleData::throw_unloaded() const {
   throw Error({.kind = ErrorKind::HostClosed,
                .phase = Phase::Close,

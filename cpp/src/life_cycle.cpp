@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "awaiting.hpp"
 #include "contract.hpp"
 #include "output.hpp"
 #include "stopping.hpp"
@@ -44,6 +45,13 @@ py::object call_close(InstanceData& instance, PyObject* object, Closing closing)
                                  traceback ? traceback.ptr() : Py_None));
 }
 
+// What a call into the module returned, written out and, if it is async, awaited; null with Python's error
+// set.
+py::object all_of(const CurrentRun& run, py::object returned) {
+  if (returned && giving_of(returned.ptr()) == Giving::Awaitable) returned = await(run, returned.ptr());
+  return with_output_flushed(returned.release().ptr());
+}
+
 // The time that is left for closing, if the run around it has used up its own.
 void heed_what_is_left(const CurrentRun& run) {
   for (const CurrentRun* outer = run.outer(); outer != nullptr; outer = outer->outer()) {
@@ -74,10 +82,11 @@ void call_on_unload(const ModuleData& module) {
       within_shutdown_timeout(*module.host, "on_unload() of module '" + module.name + "'");
   heed(&limit, run);
   telling_failure(module.host->watchers, module.name, [&] {
-    const py::object done = with_output_flushed(
-        call_inside(run, [&] { return PyObject_CallNoArgs(on_unload.ptr()); }).release().ptr());
+    const py::object done =
+        all_of(run, call_inside(run, [&] { return PyObject_CallNoArgs(on_unload.ptr()); }));
     must_go_on(run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
+    module.host->watchers.tell({Moment::Ending, module.name, run.id(), module.host->watchers.begin()});
   });
 }
 
@@ -86,8 +95,7 @@ void call_on_unload(const ModuleData& module) {
 void load_module(const CurrentRun& run, const ModuleData& module) {
   const py::object on_load = function_of(module, "on_load");
   if (!on_load) return;
-  const py::object done = with_output_flushed(
-      call_inside(run, [&] { return PyObject_CallNoArgs(on_load.ptr()); }).release().ptr());
+  const py::object done = all_of(run, call_inside(run, [&] { return PyObject_CallNoArgs(on_load.ptr()); }));
   must_go_on(run, Phase::Import);
   if (done) return;
   throw_raised(ErrorKind::ImportFailed, Phase::Import, module.name,
@@ -102,11 +110,11 @@ void unload_module(ModuleData& module) noexcept {
       open.push_back(std::move(alive));
   }
   for (auto at = open.rbegin(); at != open.rend(); ++at) {
-    const CurrentRun run(module.name);
+    const CurrentRun whole(module.name, CurrentRun::Extent::Whole);
     const RunOptions limit =
         within_shutdown_timeout(host, "close() of an instance of module '" + module.name + "'");
-    heed(&limit, run);
-    give_up(**at, &run);
+    heed(&limit, whole);
+    give_up(**at, nullptr);
   }
   const auto begun = host.watchers.begin();
   try {
@@ -152,12 +160,11 @@ void close_what_is_open(InstanceData& instance, const CurrentRun* of) {
   heed_what_is_left(*run);
   const auto begun = host.watchers.begin();
   telling_failure(host.watchers, module.name, [&] {
-    const py::object done = with_output_flushed(
-        call_inside(*run, [&] { return call_close(instance, object.ptr(), closing).release().ptr(); })
-            .release()
-            .ptr());
+    const py::object done = all_of(
+        *run, call_inside(*run, [&] { return call_close(instance, object.ptr(), closing).release().ptr(); }));
     must_go_on(*run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
+    if (of == nullptr) host.watchers.tell({Moment::Ending, module.name, run->id(), begun});
     host.watchers.tell({Moment::Closed, module.name, run->id(), begun});
   });
 }

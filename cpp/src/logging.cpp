@@ -8,6 +8,7 @@
 #include "log_queue.hpp"
 #include "output.hpp"
 #include "python_side.hpp"
+#include "secrets.hpp"
 #include "traceback.hpp"
 
 namespace pyhost::detail {
@@ -75,7 +76,7 @@ PyObject* take_record(PyObject* self, PyObject* arguments) {
     const auto taker = owner_of<Taker>(self);
     record.level = level_of(record.number);
     record.logger = text_of(logger, longest_field);
-    record.message = text_of(message, longest_text);
+    record.message = without_secrets(text_of(message, longest_text));
     record.time += std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6));
     record.file = text_of(file, longest_field);
     record.function = text_of(function, longest_field);
@@ -113,6 +114,8 @@ Logging::~Logging() {
   const Outside outside;
   queue_->close();
 }
+
+void Logging::put(LogRecord record) { queue_->put(std::move(record)); }
 
 bool Logging::flush(std::chrono::milliseconds patience) {
   const Outside outside;

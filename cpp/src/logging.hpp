@@ -23,6 +23,9 @@ class Logging {
   Logging(const Logging&) = delete;
   Logging& operator=(const Logging&) = delete;
 
+  /// A record that a module in another process logged.
+  void put(LogRecord record);
+
   /// Begins with the records of this interpreter, whose conversions are given. Throws StartupFailed if
   /// pyhost's own Python files are nowhere. The caller holds the GIL.
   void enter_python(std::shared_ptr<Conversions> conversions);

@@ -66,9 +66,9 @@ auto run_inside(const Enter& enter, InstanceData& instance, Convert convert, con
   const ModuleData& module = *instance.module;
   HostLife& host = *module.host;
   const CurrentRun run(module.name, enter.thread_state());
-  heed(options, run);
   const auto begun = host.watchers.begin();
   return telling_failure(host.watchers, module.name, [&] {
+    heed(options, run);
     host.watchers.tell({Moment::RunStarted, module.name, run.id(), begun});
     const GivesUp closing(run, gives_up ? &instance : nullptr);
     const py::object returned = result_of_run(run, instance);
@@ -93,7 +93,7 @@ auto run_instance(InstanceData& instance, Convert convert, const RunOptions* opt
 template <class Convert>
 auto run_temporary(std::shared_ptr<InstanceData>&& data, Convert convert, const RunOptions* options) {
   const std::shared_ptr<InstanceData> mine = std::move(data);
-  return telling(*mine->module->host, [&] {
+  return telling(*behind(mine).module->host, [&] {
     const Enter enter;
     auto result = run_inside(enter, *mine, convert, options, mine.use_count() == 1);
     if (mine.use_count() == 1) mine->object = mine->state = py::object();
@@ -124,34 +124,41 @@ auto state_of(const InstanceData& instance, Convert convert) {
 
 using detail::Conversions;
 
-const std::string& Module::name() const noexcept { return data_->name; }
+const std::string& Module::name() const noexcept {
+  static const std::string none;  // of one that has been moved from
+  return data_ ? data_->name : none;
+}
 
 Instance Module::create(const Json& state) const {
-  return Instance(detail::telling(*data_->host, [&] { return detail::create_instance(data_, state); }));
+  return Instance(
+      detail::telling(*detail::behind(data_).host, [&] { return detail::create_instance(data_, state); }));
 }
 
 Instance Module::create_from_text(std::string_view state) const {
-  return Instance(detail::telling(*data_->host, [&] { return detail::create_instance(data_, state); }));
+  return Instance(
+      detail::telling(*detail::behind(data_).host, [&] { return detail::create_instance(data_, state); }));
 }
 
 Instance Module::create(const Json& state, const Buffers& buffers) const {
-  return Instance(detail::telling(*data_->host, [&] {
+  return Instance(detail::telling(*detail::behind(data_).host, [&] {
     return detail::create_instance(data_, detail::WithBuffers<Json>{state, buffers});
   }));
 }
 
 Instance Module::create_from_text(std::string_view state, const Buffers& buffers) const {
-  return Instance(detail::telling(*data_->host, [&] {
+  return Instance(detail::telling(*detail::behind(data_).host, [&] {
     return detail::create_instance(data_, detail::WithBuffers<std::string_view>{state, buffers});
   }));
 }
 
-Json Instance::run() const& { return detail::run_instance(*data_, &Conversions::to_json, nullptr); }
+Json Instance::run() const& {
+  return detail::run_instance(detail::behind(data_), &Conversions::to_json, nullptr);
+}
 
 Json Instance::run() && { return detail::run_temporary(std::move(data_), &Conversions::to_json, nullptr); }
 
 Json Instance::run(const RunOptions& options) const& {
-  return detail::run_instance(*data_, &Conversions::to_json, &options);
+  return detail::run_instance(detail::behind(data_), &Conversions::to_json, &options);
 }
 
 Json Instance::run(const RunOptions& options) && {
@@ -159,7 +166,7 @@ Json Instance::run(const RunOptions& options) && {
 }
 
 std::string Instance::run_text() const& {
-  return detail::run_instance(*data_, &Conversions::to_text, nullptr);
+  return detail::run_instance(detail::behind(data_), &Conversions::to_text, nullptr);
 }
 
 std::string Instance::run_text() && {
@@ -167,19 +174,21 @@ std::string Instance::run_text() && {
 }
 
 std::string Instance::run_text(const RunOptions& options) const& {
-  return detail::run_instance(*data_, &Conversions::to_text, &options);
+  return detail::run_instance(detail::behind(data_), &Conversions::to_text, &options);
 }
 
 std::string Instance::run_text(const RunOptions& options) && {
   return detail::run_temporary(std::move(data_), &Conversions::to_text, &options);
 }
 
-Json Instance::state() const { return detail::state_of(*data_, &Conversions::to_json); }
+Json Instance::state() const { return detail::state_of(detail::behind(data_), &Conversions::to_json); }
 
-std::string Instance::state_text() const { return detail::state_of(*data_, &Conversions::to_text); }
+std::string Instance::state_text() const {
+  return detail::state_of(detail::behind(data_), &Conversions::to_text);
+}
 
 void Instance::close() {
-  detail::telling(*data_->module->host, [&] {
+  detail::telling(*detail::behind(data_).module->host, [&] {
     const detail::Enter enter;
     data_->must_be_open();
     detail::close_instance(*data_, nullptr);
@@ -188,7 +197,7 @@ void Instance::close() {
 
 Buffer Instance::run_buffer() const {
   const auto convert = [](Conversions&, PyObject* result) { return detail::buffer_from(result); };
-  return detail::run_instance(*data_, convert, nullptr);
+  return detail::run_instance(detail::behind(data_), convert, nullptr);
 }
 
 }  // namespace pyhost

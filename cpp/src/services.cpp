@@ -26,6 +26,8 @@ namespace {
 // what the service itself needs: threads have 8 MB as a rule.
 constexpr int most_levels = 100;
 
+constexpr std::string_view closed_host = "its host is closed";
+
 // A Python error was set for the module to see.
 struct Refused {};
 
@@ -167,13 +169,19 @@ class Services::Asked {
   }
 
   PyObject* doc(const std::string& name) {
-    const std::string text = find(name, 0)->doc;
+    const std::string text = services_->elsewhere_
+                                 ? ask_elsewhere(name, {{"doc", name}}).at("doc").get<std::string>()
+                                 : find(name, 0)->doc;
     return PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "replace");
   }
 
   PyObject* names() {
     py::object list = own(PyList_New(0));
-    for (const std::string& each : services_->names()) {
+    const std::vector<std::string> all =
+        services_->elsewhere_
+            ? ask_elsewhere("", {{"names", true}}).at("names").get<std::vector<std::string>>()
+            : services_->names();
+    for (const std::string& each : all) {
       const py::object name = own(PyUnicode_FromString(each.c_str()));
       if (!name || PyList_Append(list.ptr(), name.ptr()) != 0) return nullptr;
     }
@@ -189,30 +197,43 @@ class Services::Asked {
     }
   }
 
-  // With so many more calls noted in it. The mutex is held for no call into Python.
   std::shared_ptr<Provided> find(const std::string& name, int calls) {
-    {
-      const std::lock_guard lock(services_->mutex_);
-      const auto found = services_->provided_.find(name);
-      if (found != services_->provided_.end()) {
-        found->second->calls += calls;
-        return found->second;
-      }
-    }
-    if (!services_->is_open()) {
-      raise("HostClosed", name, "", "its host is closed", to_string(ErrorKind::HostClosed), nullptr);
-      throw Refused();
-    }
-    std::string message = "the host provides no service " + quoted_name(name);
-    std::string hint;
-    for (const std::string& close : close_names(name, services_->names())) {
-      hint += (hint.empty() ? "; did you mean '" : " or '") + close + "'";
-    }
-    raise("ServiceNotFound", name, "", message + hint + (hint.empty() ? "" : "?"), "", nullptr);
+    if (auto provided = services_->find(name, calls)) return provided;
+    if (!services_->is_open()) refuse_closed(name, closed_host);
+    refuse_missing(name, services_->said_missing(name));
+  }
+
+  [[noreturn]] static void refuse_closed(const std::string& name, std::string_view message) {
+    raise("HostClosed", name, "", message, to_string(ErrorKind::HostClosed), nullptr);
     throw Refused();
   }
 
+  [[noreturn]] static void refuse_missing(const std::string& name, std::string_view message) {
+    raise("ServiceNotFound", name, "", message, "", nullptr);
+    throw Refused();
+  }
+
+  // With what came instead of an answer as Python's error.
+  Json ask_elsewhere(const std::string& name, const Json& question) {
+    Json said;
+    {
+      const Leave leave;
+      said = services_->elsewhere_(question);
+    }
+    if (said.contains("missing")) refuse_missing(name, said.at("missing").get<std::string>());
+    if (said.contains("closed")) refuse_closed(name, said.at("closed").get<std::string>());
+    if (said.contains("raised")) {
+      const Json& raised = said.at("raised");
+      raise("ServiceError", name, raised.at("type").get<std::string>(),
+            raised.at("message").get<std::string>(), raised.at("kind").get<std::string>(), nullptr);
+      throw Refused();
+    }
+    return said;
+  }
+
   Json answer_to(const std::string& name, const Json& arguments) {
+    if (services_->elsewhere_)
+      return ask_elsewhere(name, {{"call", name}, {"arguments", arguments}}).at("answer");
     const Call call(*services_, find(name, 1));
     const Leave leave;
     return call(arguments);
@@ -285,6 +306,46 @@ std::vector<std::string> Services::names() const {
   std::vector<std::string> names;
   for (const auto& each : provided_) names.push_back(each.first);
   return names;
+}
+
+// With so many more calls noted in it; null if there is none. The mutex is held for no call into Python.
+std::shared_ptr<Services::Provided> Services::find(const std::string& name, int calls) {
+  const std::lock_guard lock(mutex_);
+  const auto found = provided_.find(name);
+  if (found == provided_.end()) return nullptr;
+  found->second->calls += calls;
+  return found->second;
+}
+
+std::string Services::said_missing(const std::string& name) const {
+  std::string hint;
+  for (const std::string& close : close_names(name, names())) {
+    hint += (hint.empty() ? "; did you mean '" : " or '") + close + "'";
+  }
+  return "the host provides no service " + quoted_name(name) + hint + (hint.empty() ? "" : "?");
+}
+
+Json Services::answer(const Json& question) {
+  if (question.contains("names")) return {{"names", names()}};
+  const bool is_call = question.contains("call");
+  const auto name = question.at(is_call ? "call" : "doc").get<std::string>();
+  const std::shared_ptr<Provided> provided = find(name, is_call ? 1 : 0);
+  if (!provided && !is_open()) return {{"closed", closed_host}};
+  if (!provided) return {{"missing", said_missing(name)}};
+  if (!is_call) return {{"doc", provided->doc}};
+  const auto raised = [](std::string type, std::string_view message, std::string_view kind) {
+    return Json{{"raised", {{"type", std::move(type)}, {"message", message}, {"kind", kind}}}};
+  };
+  const Call call(*this, provided);
+  try {
+    return {{"answer", call(question.at("arguments"))}};
+  } catch (const Error& error) {
+    return raised(type_of_handled(), error.message(), to_string(error.kind()));
+  } catch (const std::exception& error) {
+    return raised(type_of_handled(), error.what(), {});
+  } catch (...) {
+    return raised(type_of_handled(), {}, {});
+  }
 }
 
 std::string Services::stubs() const {

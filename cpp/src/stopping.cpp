@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <future>
@@ -28,6 +29,8 @@ constexpr auto between = 50ms;       // two raises
 constexpr auto patience = 250ms;     // with C code that does not let the GIL go
 constexpr int wake_signal = SIGURG;  // ignored by default, and as good as never used
 constexpr std::size_t longest_name = 1000;
+constexpr std::chrono::milliseconds longest =
+    std::chrono::hours(24) * 36500;  // the clock ends after 292 years
 
 // For all that wait in pyhost.cancelled. Never destroyed: threads may outlive the end of main().
 struct Bell {
@@ -76,6 +79,7 @@ PyObject* is_set(PyObject* /*self*/, PyObject* /*none*/) { return PyBool_FromLon
 PyObject* wait(PyObject* /*self*/, PyObject* seconds) {
   const double limit = seconds == Py_None ? 1e9 : PyFloat_AsDouble(seconds);
   if (PyErr_Occurred() != nullptr) return nullptr;
+  if (std::isnan(limit)) return PyErr_SetString(PyExc_ValueError, "a time to wait cannot be NaN"), nullptr;
   const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                       std::chrono::duration<double>(limit < 1e9 ? limit : 1e9));
   const std::vector<std::shared_ptr<Stop>> stops = stops_here();
@@ -133,14 +137,6 @@ bool can_wake(const Thread& thread) {
   return handler && handler.is(side("wake"));
 }
 
-// "2 s", to the millisecond.
-std::string in_seconds(Clock::duration time) {
-  const auto rounded = std::chrono::round<std::chrono::milliseconds>(time);
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.10g s", std::chrono::duration<double>(rounded).count());
-  return text.data();
-}
-
 Frame with_source(Frame frame) {
   if (frame.line > 0) frame.source = SourceFiles().line(frame.file, frame.line);
   return frame;
@@ -160,6 +156,13 @@ void prepare_stopping() {
                                      PyExc_BaseException, nullptr),
            "making pyhost.Stopped");
   put_on_python_side("Stopped", type);
+}
+
+std::string in_seconds(Clock::duration time) {
+  const auto rounded = std::chrono::round<std::chrono::milliseconds>(time);
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.10g s", std::chrono::duration<double>(rounded).count());
+  return text.data();
 }
 
 void Inside::take_back() noexcept {
@@ -191,7 +194,7 @@ std::shared_ptr<Stop> Stop::of(const CurrentRun& run) {
 void Stop::prepare(const RunOptions& options, Clock::time_point begun) {
   begun_ = begun;
   thread_.arrived = false;
-  timeout_ = options.timeout;
+  if (options.timeout) timeout_ = std::clamp<std::chrono::milliseconds>(*options.timeout, 0ms, longest);
   grace_ = options.grace;
   on_stuck_ = options.on_stuck;
   token_ = options.stop;
@@ -199,6 +202,20 @@ void Stop::prepare(const RunOptions& options, Clock::time_point begun) {
   if (timeout_) set_alarms(begun_ + *timeout_);
   // It holds no owner of this: it goes with it.
   if (token_.stop_possible()) callback_.emplace(token_, [this] { ask(ErrorKind::Cancelled); });
+  must_begin();
+}
+
+// A run that is to stop before it has begun.
+void Stop::must_begin() {
+  if (timeout_ && Clock::now() >= begun_ + *timeout_) ask(ErrorKind::TimedOut);
+  if (!asked_) return;
+  end();
+  throw Error({.kind = why_,
+               .phase = Phase::Run,
+               .module = module_,
+               .message = "module '" + module_ + "' was not run any further, " +
+                          (why_ == ErrorKind::TimedOut ? "because " + deadline() + " had passed"
+                                                       : std::string("as was wished"))});
 }
 
 void Stop::set_alarms(Clock::time_point when) {
@@ -254,11 +271,15 @@ std::optional<Clock::time_point> Stop::ring() noexcept {
     const py::error_scope kept;
     const bool pending = thread_.is_pending();
     if (pending) in_c_ = true;
-    if (thread_.raised && !pending) thread_.arrived = true;
+    if (thread_.raised && !pending) {
+      thread_.arrived = true;
+      if (!arrived_at_) arrived_at_ = Clock::now();
+    }
     look();
     if (thread_.cancel_task && !task_cancelled_) cancel_task();
     const auto since = Clock::now() - asked_at_;
-    if (thread_.inside && !pending && since >= (listens_ ? grace_ / 2 : 0ms)) raise();
+    const bool may_raise = thread_.inside && !pending && !imports_ && !may_clean_up();
+    if (may_raise && since >= (listens_ ? grace_ / 2 : 0ms)) raise();
     if (since >= grace_ && on_stuck_ && !stuck_told_) {
       flush_output();
       tell_stuck(pending || !thread_.inside);
@@ -268,6 +289,9 @@ std::optional<Clock::time_point> Stop::ring() noexcept {
     return std::nullopt;  // the process is ending
   }
 }
+
+// What `finally` does is not to be torn apart by the next one.
+bool Stop::may_clean_up() const { return arrived_at_ && Clock::now() - *arrived_at_ < grace_ / 2; }
 
 std::optional<Clock::time_point> Stop::ring_outside() noexcept {
   ask(ErrorKind::TimedOut);
@@ -303,8 +327,11 @@ void Stop::raise() {
   }
 }
 
-// The innermost line of the module's own, or of whoever's there is.
+// The innermost line of the module's own, or of whoever's there is. The machinery of imports keeps locks,
+// which it would not give back if it were interrupted: what is imported could not be imported by anybody any
+// more.
 void Stop::look() {
+  imports_ = false;
   Frame innermost;
   py::object frame = own(reinterpret_cast<PyObject*>(PyThreadState_GetFrame(thread_.state)));
   while (frame) {
@@ -318,6 +345,7 @@ void Stop::look() {
                .function = attribute("co_name")};
     PyErr_Clear();
     const bool own_code = origin_of(here) == Origin::Module;
+    if (innermost.file.empty()) imports_ = here.file.starts_with("<frozen importlib");
     if (innermost.file.empty() || own_code) innermost = std::move(here);
     if (own_code) break;
     frame = own(reinterpret_cast<PyObject*>(PyFrame_GetBack(at)));

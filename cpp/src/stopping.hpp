@@ -21,6 +21,9 @@ namespace pyhost::detail {
 /// Puts pyhost.Stopped and what `pyhost.cancelled` calls into `_pyhost`. The caller holds the GIL.
 void prepare_stopping();
 
+/// "2 s", to the millisecond.
+std::string in_seconds(std::chrono::steady_clock::duration time);
+
 /// That this thread is in a module's code for as long as it lives; only there is a stop raised. What was
 /// raised and has not arrived by its end does not arrive later. The caller holds the GIL.
 class Inside {
@@ -57,7 +60,8 @@ class Stop : public std::enable_shared_from_this<Stop> {
   /// That of the run, made if there is none. The caller holds the GIL.
   static std::shared_ptr<Stop> of(const CurrentRun& run);
 
-  /// Takes the time, the token and the rest from the options; the time began at `begun`.
+  /// Takes the time, the token and the rest from the options; the time began at `begun`. Throws TimedOut or
+  /// Cancelled if it is to stop already.
   void prepare(const RunOptions& options, Clock::time_point begun);
 
   /// Wants the run to stop from now on. Needs no GIL, and waits for nothing.
@@ -89,6 +93,8 @@ class Stop : public std::enable_shared_from_this<Stop> {
   void wake_from_outside();
   void look();
   void cancel_task();
+  bool may_clean_up() const;
+  void must_begin();
   void tell_stuck(bool in_c);
   std::string deadline() const;
 
@@ -117,8 +123,10 @@ class Stop : public std::enable_shared_from_this<Stop> {
 
   bool listens_ = false;  // these are guarded by the GIL
   bool task_cancelled_ = false;
-  bool in_c_ = false;  // whether what was raised was long in arriving
-  Frame place_;        // where the module was when it was last looked at
+  bool in_c_ = false;     // whether what was raised was long in arriving
+  bool imports_ = false;  // whether it was in the machinery of imports when it was last looked at
+  std::optional<Clock::time_point> arrived_at_;  // when it was first seen that what was raised had arrived
+  Frame place_;                                  // where the module was when it was last looked at
 
   std::mutex telling_;  // held while on_stuck is called
   std::atomic<bool> stuck_told_ = false;
@@ -129,6 +137,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
 void settle_stops();
 
 /// Makes the run, which began at `begun`, one that the options can stop; costs a few tests if they do not.
+/// Throws TimedOut or Cancelled if that is so already.
 inline void heed(const RunOptions* options, const CurrentRun& run, Stop::Clock::time_point begun) {
   if (options == nullptr || (!options->timeout && !options->stop.stop_possible())) return;
   Stop::of(run)->prepare(*options, begun);

@@ -46,17 +46,25 @@ struct Stream::Data {
       instance->must_be_open();
       const CurrentRun here = run == 0 ? CurrentRun(module()) : CurrentRun(module(), run);
       run = here.id();
-      if (!here.is_part()) heed(&options, here, begun);  // else the whole heeds them
       return telling_failure(host().watchers, module(), [&] {
         try {
+          if (!here.is_part()) heed(&options, here, begun);  // else the whole heeds them
           return action(here);
         } catch (...) {
-          items = py::object();
+          drop_items(here);
           if (instance.use_count() == 1) give_up(*instance, &here);
           throw;
         }
       });
     });
+  }
+
+  // A generator ends before the object that it is of; one that is async has to be told.
+  void drop_items(const CurrentRun& here) noexcept {
+    const py::object dropped = std::move(items);
+    if (!dropped || giving != Giving::AsyncItems) return;
+    const py::error_scope kept;
+    if (!close_items(here, dropped.ptr(), giving)) PyErr_Clear();
   }
 
   void begin() {
@@ -131,15 +139,20 @@ Stream::~Stream() {
   }
 }
 
-bool Stream::yields() const noexcept { return data_->giving != Giving::Result; }
+bool Stream::yields() const noexcept { return data_ && data_->giving != Giving::Result; }
 
-std::optional<Json> Stream::next() { return data_->next(&Conversions::to_json); }
+std::optional<Json> Stream::next() { return data_ ? data_->next(&Conversions::to_json) : std::nullopt; }
 
-std::optional<std::string> Stream::next_text() { return data_->next(&Conversions::to_text); }
+std::optional<std::string> Stream::next_text() {
+  return data_ ? data_->next(&Conversions::to_text) : std::nullopt;
+}
 
-void Stream::close() { data_->close(); }
+void Stream::close() {
+  if (data_) data_->close();
+}
 
 Stream Instance::stream(const RunOptions& options) const {
+  static_cast<void>(detail::behind(data_));
   auto data = std::make_unique<Stream::Data>(data_, options);
   data->begin();
   return Stream(std::move(data));

@@ -4,8 +4,8 @@
     http://…, https://host/base     an httpx.Client with this base URL
     postgresql://…, or any other    an sqlalchemy.Engine
 
-All runs of a host share them, and the host closes them. `${NAME}` in a URL is a variable of the environment. In a
-test without a host: `monkeypatch.setattr("pyhost.connection", lambda name: sqlite3.connect(":memory:"), raising=False)`.
+All runs of a host share them, and the host closes them. What a run has not committed to SQLite's file is undone at
+its end. `${NAME}` in a URL is a variable of the environment. In a test without a host: `monkeypatch.setattr("pyhost.connection", lambda name: sqlite3.connect(":memory:"), raising=False)`.
 """
 
 import importlib.util
@@ -13,43 +13,73 @@ import os
 import re
 import sys
 import threading
+import warnings
+import weakref
 from difflib import get_close_matches
 from typing import Any, Callable, Optional
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_USER_INFO = re.compile(r"(?<=://)[^/?#]*(?=@)")
+_SHORTEST_SECRET = 4  # the words of a driver would be mangled by hiding a shorter one
+_SHORTEST_IN_TEXTS = 8  # nor would any error or log be of use
 _POSTGRESQL = ("psycopg", "psycopg2", "pg8000")  # the drivers, the preferred first
 
 
 class ConnectionFailed(Exception):
     """A connection is not there or could not be opened. No secret of its URL stands in the message."""
 
+    __module__ = "pyhost"
+
+
+class _OfThread:
+    """What one thread has open; closed when the thread ends and lets it go."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
 
 class _Sqlite:
-    """A connection for each thread, as sqlite3 wants it."""
+    """A connection for each thread, as sqlite3 wants it; in memory there is one for all."""
 
     def __init__(self, path: str) -> None:
-        self._path = path or ":memory:"
+        self._path = path
         self._thread = threading.local()
-        self._all: list[Any] = []
+        self._all: weakref.WeakSet[_OfThread] = weakref.WeakSet()
+        self._in_memory = None if path else self._connect()
         self.get()
 
-    def get(self) -> Any:
+    def _connect(self) -> _OfThread:
         import sqlite3
 
-        if self._path == ":memory:" and self._all:
-            return self._all[0]
-        found = getattr(self._thread, "connection", None)
+        # The host closes it, on its own thread.
+        made = _OfThread(sqlite3.connect(self._path or ":memory:", check_same_thread=False))
+        self._all.add(made)
+        return made
+
+    def get(self) -> Any:
+        if self._in_memory is not None:
+            return self._in_memory.connection
+        found: Optional[_OfThread] = getattr(self._thread, "opened", None)
         if found is None:
-            # The host closes it, on its own thread.
-            found = sqlite3.connect(self._path, check_same_thread=False)
-            self._thread.connection = found
-            self._all.append(found)
-        return found
+            found = self._thread.opened = self._connect()
+        return found.connection
+
+    def undo(self) -> bool:
+        """Undoes what this thread has not committed; False if there is nothing."""
+        # In memory it may be another thread's.
+        found: Optional[_OfThread] = getattr(self._thread, "opened", None)
+        if found is None or not found.connection.in_transaction:
+            return False
+        found.connection.rollback()
+        return True
 
     def close(self) -> None:
-        for each in self._all:
-            each.close()
+        for each in list(self._all):
+            each.connection.close()
 
 
 class _Shared:
@@ -62,18 +92,39 @@ class _Shared:
     def get(self) -> Any:
         return self._opened
 
+    def undo(self) -> bool:
+        return False  # what a pool hands out comes back clean
+
 
 _open: dict[str, Any] = {}
-_opening = threading.Lock()
+_opening: dict[str, threading.Lock] = {}
 
 
 def connection(name: str) -> Any:
     """Opens the connection of this name, or gives what is open. Raises ConnectionFailed."""
-    with _opening:
-        found = _open.get(name)
-        if found is None:
-            found = _open[name] = _opened(name, _url(name))
+    found = _open.get(name)
+    if found is None:
+        url = _url(name)
+        with _opening.setdefault(name, threading.Lock()):
+            found = _open.get(name)
+            if found is None:
+                found = _open[name] = _opened(name, url)
     return found.get()
+
+
+def end_run(module: str, failed: bool) -> None:
+    """Undoes what the run that ends on this thread has not committed. For the host."""
+    for name, each in list(_open.items()):
+        try:
+            if each.undo() and not failed:
+                warnings.warn(
+                    f"module {module!r} did not commit what it changed by connection {name!r}, and it was undone at "
+                    f"the end of the run: call commit(), or use `with connection({name!r}) as database:`",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+        except Exception as error:
+            print(f"pyhost: connection {name!r}: {error}", file=sys.stderr)
 
 
 def close_all() -> None:
@@ -91,8 +142,12 @@ def _url(name: str) -> str:
     urls: Optional[dict[str, str]] = getattr(host, "connections", None)
     if urls is None:
         raise ConnectionFailed(
-            f"there is no connection {name!r}, because there is no host; a test can put a function in the place of "
-            "pyhost.connection"
+            f"there is no connection {name!r}, because "
+            + (
+                "there is no host; a test can put a function in the place of pyhost.connection"
+                if host is None
+                else "the host is closed"
+            )
         )
     if name in urls:
         return urls[name]
@@ -110,6 +165,21 @@ def _url(name: str) -> str:
 
 def _opened(name: str, url: str) -> Any:
     secrets: set[str] = set()
+    full = _filled_in(name, url, secrets)
+    try:
+        return _open_url(name, full, url)
+    except ConnectionFailed:
+        raise
+    except Exception as error:
+        secrets.update(_passwords(full))
+        raise ConnectionFailed(
+            f"connection {name!r} could not be opened: {type(error).__name__}: "
+            + _without(secrets, str(error))
+        ) from None
+
+
+def _filled_in(name: str, url: str, secrets: set[str]) -> str:
+    """The URL with its variables, whose values are added to the secrets; any value can be a user or a password."""
 
     def variable(found: "re.Match[str]") -> str:
         value = os.environ.get(found[1])
@@ -117,39 +187,61 @@ def _opened(name: str, url: str) -> Any:
             raise ConnectionFailed(
                 f"connection {name!r} needs the environment variable {found[1]}, which is not set"
             )
-        secrets.add(value)
+        secrets.update((value, quote(value), quote(value, safe="")))
         return value
 
-    full = _VARIABLE.sub(variable, url)
-    try:
-        password = urlsplit(full).password
-        secrets.update({password, unquote(password)} if password else ())
-        return _open_url(name, full)
-    except ConnectionFailed as error:
-        raise ConnectionFailed(_without(secrets, str(error))) from None
-    except Exception as error:
-        what = f"connection {name!r} could not be opened: {type(error).__name__}: {error}"
-        raise ConnectionFailed(_without(secrets, what)) from None
+    def quoted(part: "re.Match[str]") -> str:
+        return _VARIABLE.sub(lambda found: quote(variable(found), safe=""), part[0])
+
+    return _VARIABLE.sub(variable, _USER_INFO.sub(quoted, url, count=1))
+
+
+def _passwords(url: str) -> set[str]:
+    """The password of a URL, and if it spoils the URL, the parts that others may take for something else."""
+    before_host = url.partition("://")[2].rpartition("@")[0]
+    password = before_host.partition(":")[2]
+    return {password, unquote(password), *re.split("[/?#@:&=]", password)}
 
 
 def _without(secrets: set[str], text: str) -> str:
-    for secret in sorted(secrets, key=len, reverse=True):
-        if secret:
-            text = text.replace(secret, "***")
+    """Not for our own words, which show none."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        if len(secret) < _SHORTEST_SECRET and secret in text:
+            return "(what it says is not shown, because it might show a secret)"
+        text = text.replace(secret, "***")
     return text
 
 
-def _open_url(name: str, url: str) -> Any:
+def _open_url(name: str, url: str, as_written: str) -> Any:
     scheme, separator, rest = url.partition("://")
     if not separator:
         raise ConnectionFailed(f"connection {name!r} is no URL: write it as in sqlite:///data.db")
     if scheme == "sqlite":
         if rest and not rest.startswith("/"):
             raise ConnectionFailed(
-                f"connection {name!r}: a file follows three slashes, as in sqlite:///{rest}, or four if its path is absolute"
+                f"connection {name!r}: a file follows three slashes, as in sqlite:///data.db, or four if its path is "
+                "absolute"
             )
-        return _Sqlite(unquote(rest[1:]))
-    return (_http if scheme in ("http", "https") else _sql)(name, url)
+        if "?" in as_written:
+            raise ConnectionFailed(
+                f"connection {name!r}: an sqlite URL takes no parameters, and has some after its '?'"
+            )
+        return _Sqlite("" if rest[1:] == ":memory:" else rest[1:])
+    if scheme in ("http", "https"):
+        _hide_after_host(as_written)
+        return _http(name, url)
+    return _sql(name, url)
+
+
+def _hide_after_host(url: str) -> None:
+    """httpx logs whole URLs, and names them in what it raises."""
+    host: Any = sys.modules["_pyhost"]
+    after = re.split("[/?#]", url.partition("://")[2], maxsplit=1)[1:]
+    for variable in _VARIABLE.findall("".join(after)):
+        value = os.environ[variable]
+        if len(value) >= _SHORTEST_IN_TEXTS:
+            for each in dict.fromkeys((value, quote(value), quote(value, safe=""))):
+                host.hide(each)
 
 
 def _http(name: str, url: str) -> Any:

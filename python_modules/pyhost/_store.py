@@ -6,17 +6,34 @@ transaction if it ends well. In a test without a host, a dict takes its place:
 `monkeypatch.setattr("pyhost.store", {}, raising=False)`.
 """
 
+import copy
 import json
 import sqlite3
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Iterator, MutableMapping
 from typing import Any, Optional
 
 PATIENCE = 60.0  # seconds that a run waits for another one to end
 
+# SQLite itself waits only so long, since nobody can stop a run while it does.
+_PATIENCE_IN_C = 0.05
+
 _MAKE = "CREATE TABLE IF NOT EXISTS store (module TEXT PRIMARY KEY, value TEXT NOT NULL)"
+_READ = "SELECT value FROM store WHERE module = ?"
+_WRITE = "INSERT OR REPLACE INTO store VALUES (?, ?)"
+
+
+class _Values:
+    """What a module has in the file, for all of its runs that are within each other on a thread."""
+
+    def __init__(self, text: Optional[str]) -> None:
+        self.read = self.text = text
+        self.values: dict[str, Any] = json.loads(text) if text else {}
+        if not isinstance(self.values, dict):
+            raise ValueError("it is no object")
 
 
 class _File:
@@ -24,51 +41,100 @@ class _File:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.users = 0
+        self.values: dict[str, _Values] = {}  # by module
         try:
             # Only this thread uses it, but the host closes it.
             self.connection = sqlite3.connect(
-                name, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+                name, timeout=_PATIENCE_IN_C, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
             raise OSError(f"the store {name} cannot be opened: {error}") from None
 
-    def enter(self) -> None:
-        if self.users == 0:
+    def execute(self, statement: str, *values: Any) -> Any:
+        """Waits for others who have the file; a run can be stopped meanwhile."""
+        until = time.monotonic() + PATIENCE
+        while True:
             try:
-                self.connection.execute("BEGIN IMMEDIATE")
-                self.connection.execute(_MAKE)
+                return self.connection.execute(statement, values)
             except sqlite3.Error as error:
-                if "locked" in str(error):
+                if "locked" not in str(error):
+                    raise OSError(f"the store {self.name} cannot be used: {error}") from None
+                if time.monotonic() >= until:
                     raise TimeoutError(
                         f"the store {self.name} has been in use by another run for {PATIENCE:g} s"
                     ) from None
-                raise OSError(f"the store {self.name} cannot be used: {error}") from None
-        self.users += 1
+
+    def values_of(self, module: str) -> _Values:
+        if not self.connection.in_transaction:
+            self.values.clear()
+            self.execute("BEGIN IMMEDIATE")
+            self.execute(_MAKE)
+        found = self.values.get(module)
+        if found is None:
+            row = self.execute(_READ, module).fetchone()
+            try:
+                found = self.values[module] = _Values(row[0] if row else None)
+            except ValueError as error:
+                raise ValueError(
+                    f"what the store {self.name} has for module {module!r} cannot be read: {error}"
+                ) from None
+        return found
 
     def leave(self) -> None:
-        self.users -= 1
-        if self.users > 0:
+        """Ends the transaction, also one that a stop came in the midst of."""
+        if not self.connection.in_transaction:
             return
         try:
-            self.connection.execute("COMMIT")
-        except sqlite3.Error:
-            self.connection.execute("ROLLBACK")
-            raise
+            self.execute("COMMIT")
+        finally:
+            self.values.clear()
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
 
 
 class _Use:
-    """What a run has of the store."""
+    """What a run has of the store. It is known before the file is locked, so that its end unlocks the file."""
 
     def __init__(self, file: _File, module: str) -> None:
         self.file = file
         self.module = module
-        file.enter()
-        row = file.connection.execute(
-            "SELECT value FROM store WHERE module = ?", (module,)
-        ).fetchone()
-        self.text: Optional[str] = row[0] if row else None
-        self.values: dict[str, Any] = json.loads(self.text) if self.text else {}
+        self.found: Optional[_Values] = None  # until it has the file
+        self.before: tuple[Optional[str], dict[str, Any]] = (None, {})
+
+    def values(self) -> dict[str, Any]:
+        if self.found is None:
+            found = self.file.values_of(self.module)
+            # Others who have them go on with these if this run fails.
+            self.before = (found.text, copy.deepcopy(found.values) if _has_users(found) else {})
+            self.found = found
+        return self.found.values
+
+    def end(self, text: Optional[str]) -> None:
+        try:
+            if self.found is not None:
+                self._leave(self.found, text)
+        finally:
+            if not any(use.file is self.file for use in list(_uses.values())):
+                self.file.leave()
+
+    def _leave(self, found: _Values, text: Optional[str]) -> None:
+        goes_on = _has_users(found)
+        if text is not None:
+            found.text = text
+        else:
+            found.text, values = self.before
+            if goes_on and found.values != values:
+                found.values.clear()
+                found.values.update(values)
+        if goes_on:
+            return
+        self.file.values.pop(self.module, None)
+        if found.text is not None and found.text != found.read:
+            self.file.execute(_WRITE, self.module, found.text)
+
+
+def _has_users(found: _Values) -> bool:
+    return any(use.found is found for use in list(_uses.values()))
 
 
 _uses: dict[int, _Use] = {}
@@ -106,7 +172,8 @@ def _values() -> dict[str, Any]:
     name = getattr(host, "store_file", None)
     if host is None or name is None:
         raise RuntimeError(
-            "pyhost.store is a host's, and there is none; a test can put a dict there"
+            "pyhost.store is a host's, and "
+            + ("there is none; a test can put a dict there" if host is None else "it is closed")
         )
     if not name:
         raise RuntimeError(
@@ -125,27 +192,20 @@ def _values() -> dict[str, Any]:
             file = _thread.file = _File(name)
             _files.add(file)
         use = _uses[number] = _Use(file, module)
-    return use.values
+    return use.values()
 
 
 def left_by(run: int) -> Optional[dict[str, Any]]:
     """What the run has put into the store; None if it has not used it. For the host."""
     use = _uses.get(run)
-    return use.values if use else None
+    return use.found.values if use and use.found else None
 
 
 def end(run: int, text: Optional[str]) -> None:
     """Ends the run's use of the store, and keeps this text if there is one. For the host."""
     use = _uses.pop(run, None)
-    if use is None:
-        return
-    try:
-        if text is not None and text != use.text:
-            use.file.connection.execute(
-                "INSERT OR REPLACE INTO store VALUES (?, ?)", (use.module, text)
-            )
-    finally:
-        use.file.leave()
+    if use is not None:
+        use.end(text)
 
 
 def close_all() -> None:

@@ -6,6 +6,8 @@ from typing import Any, Optional
 class ServiceError(Exception):
     """A service threw, in C++. If it leaves the module, it is that C++ exception again."""
 
+    __module__ = "pyhost"
+
     def __init__(self, service: str, type: str, message: str, kind: Optional[str] = None) -> None:
         super().__init__(service, type, message, kind)
         self.service = service
@@ -26,6 +28,10 @@ class ServiceError(Exception):
 class ServiceNotFound(ServiceError, AttributeError):
     """The host provides no service of this name."""
 
+    __module__ = "pyhost"
+
 
 class HostClosed(ServiceError):
     """The host that provided the service is closed, or the process has none."""
+
+    __module__ = "pyhost"

@@ -19,7 +19,7 @@ class _Service:
         self.__name__ = self.__qualname__ = name
         self.__doc__ = doc or None
 
-    def __call__(self, *arguments: _Any, **named: _Any) -> _Any:
+    def __call__(self, /, *arguments: _Any, **named: _Any) -> _Any:
         return _host(self.__name__).call_service(self.__name__, arguments, named)
 
     def __repr__(self) -> str:

@@ -31,7 +31,8 @@ enum class ErrorKind {
 /// The step during which it went wrong.
 enum class Phase { Start, Find, Import, Create, Run, Result, Close };
 
-/// Whose code a line is: the module's (or the application's), a library's, or what imports modules.
+/// Whose code a line is: the module's (or the application's), a library's, or the machinery's: what imports
+/// modules, and pyhost's own Python files.
 enum class Origin { Module, Library, Machinery };
 
 /// How an exception led to the one before it in a chain: `raise … from` it, or raised while handling it.
@@ -99,6 +100,7 @@ class Error : public std::exception {
     std::string hint = {};           ///< What to do about it.
     Frame place = {};                ///< Where; if empty, it is taken from the exception.
     PythonException exception = {};  ///< What Python raised; `type` is empty if it raised nothing.
+    int signal = 0;                  ///< Of WorkerCrashed: what ended the worker; 0 if no signal did.
   };
 
   explicit Error(Data data);
@@ -110,6 +112,9 @@ class Error : public std::exception {
   const std::string& pointer() const noexcept { return said_->data.pointer; }
   const std::string& hint() const noexcept { return said_->data.hint; }
   const PythonException& exception() const noexcept { return said_->data.exception; }
+
+  /// Of WorkerCrashed the signal that ended the worker; 0 if none did. As data, the message alone says so.
+  int signal() const noexcept { return said_->data.signal; }
 
   /// The line to look at: of a broken contract where it is broken, of an exception the last line of the
   /// module's own. Its `file` is empty if there is none.

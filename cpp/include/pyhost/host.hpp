@@ -21,13 +21,15 @@ namespace pyhost {
 
 namespace detail {
 class Dependents;
-}
+struct Offers;
+class WorkerSide;
+}  // namespace detail
 
 /// The process's Python, open for modules. One host is open at a time; any thread may call it. CPython
 /// starts with the first host and stays until the process ends; closing a host unloads its modules, the last
-/// loaded first. In a
-/// process that runs Python already, it is joined, and its end left to whoever started it. After a fork by
-/// the application, the child's calls throw HostClosed.
+/// loaded first, and waits for no run on another thread: cancel_all() before. In a process that runs Python
+/// already, it is joined, and its end left to whoever started it. After a fork by the application, the
+/// child's calls throw HostClosed.
 class Host {
  public:
   /// Throws StartupFailed, before CPython is started wherever that can be known before.
@@ -81,7 +83,8 @@ class Host {
   }
 
   /// Has a run stopped that is in progress on another thread, by the number that Options.on_event gives; see
-  /// RunOptions. False if there is none of that number. Does not wait for its end.
+  /// RunOptions. False if there is none of that number, as between two items of a stream. Does not wait for
+  /// its end, but for Python's lock, which C code may hold.
   bool cancel(RunId run);
 
   /// The same for all runs; gives how many there were.
@@ -127,6 +130,8 @@ class Host {
 
  private:
   friend class Pool;
+  friend class detail::WorkerSide;
+  detail::Offers offers() const;
   const Options& options() const noexcept;
   const std::shared_ptr<detail::Dependents>& dependents() const noexcept;
 

@@ -24,7 +24,8 @@ namespace pyhost {
 /// What keeps the runs of a pool apart.
 enum class Isolation {
   Shared,       ///< Threads over the process's one interpreter: one core, unless Python is free-threaded.
-  Interpreter,  ///< Interpreters with a GIL and modules of their own, a thread each; Python 3.13 and later.
+  Interpreter,  ///< Interpreters with a GIL and modules of their own, a thread each; Python 3.13 and later;
+                ///< refused as yet.
   Process,      ///< Worker processes: a module that crashes, hangs or floods costs its own run alone.
 };
 
@@ -42,7 +43,8 @@ struct PoolOptions {
   /// then killed; elsewhere it is stopped as RunOptions says.
   std::optional<std::chrono::milliseconds> timeout = {};
 
-  /// Bytes of address space that a worker process may have; 0 is without a limit. Only at Isolation::Process.
+  /// Bytes of address space that a worker process may take besides what it has when it is ready; 0 is without
+  /// a limit. What goes beyond is a MemoryError in the module. Only at Isolation::Process.
   std::size_t memory_limit = 0;
 
   /// A worker process is replaced after so many runs; 0 is never. Only at Isolation::Process.
@@ -108,6 +110,9 @@ class Pool {
 
   /// All that waits and all that runs ends as Cancelled; what comes later is run.
   void cancel();
+
+  /// The same for what waits alone: what runs goes on.
+  void cancel_waiting();
 
   /// Takes no more, and waits for what is under way; what is not over in time is cancelled. Returns when all
   /// is over, and says whether that was in time: a run that cannot be stopped is waited for (see RunOptions).

@@ -18,3 +18,4 @@
 #include "pyhost/service.hpp"      // IWYU pragma: export
 #include "pyhost/stream.hpp"       // IWYU pragma: export
 #include "pyhost/survey.hpp"       // IWYU pragma: export
+#include "pyhost/worker_main.hpp"  // IWYU pragma: export

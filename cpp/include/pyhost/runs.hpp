@@ -72,6 +72,9 @@ class Runs {
   /// Whether fewer than MapOptions::ahead states are under way.
   bool has_room() const;
 
+  /// Whether no more outcomes can come.
+  bool is_over() const;
+
   /// The next outcome, once it is there; nothing when no more can come.
   std::optional<Outcome> next();
 

@@ -1,16 +1,67 @@
 // What the commands have in common.
 #include "command.hpp"
 
+#include <unistd.h>
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <chrono>
 #include <cmath>
+#include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <sstream>
 
 #include "configuration.hpp"
+#include "terminal.hpp"
 
 namespace pyhost::cli {
+
+namespace {
+
+// "30s" and the like; without a unit it is seconds.
+std::optional<std::chrono::milliseconds> duration(const std::string& text) {
+  const std::size_t end = text.find_last_of("0123456789.");
+  const std::string unit = end == std::string::npos ? text : text.substr(end + 1);
+  const double factor = unit == "ms"                  ? 1
+                        : unit == "s" || unit.empty() ? 1000
+                        : unit == "m"                 ? 60'000
+                        : unit == "h"                 ? 3'600'000
+                                                      : 0;
+  std::size_t read = 0;
+  double number = 0;
+  try {
+    number = std::stod(text, &read);
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+  constexpr double longest = 1e12;  // 30 years
+  if (factor == 0 || read + unit.size() != text.size() || !(number >= 0 && number * factor <= longest)) {
+    return std::nullopt;
+  }
+  return std::chrono::milliseconds(std::llround(number * factor));
+}
+
+// "512M" and the like; without a unit it is bytes.
+std::optional<std::size_t> size_of(const std::string& text) {
+  std::size_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string unit(end, text.data() + text.size());
+  const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
+  if (failed != std::errc() || shift < 0 || number == 0 || number > (SIZE_MAX >> shift)) return std::nullopt;
+  return number << shift;
+}
+
+// Atexit functions run in the reverse of their order here.
+volatile std::sig_atomic_t last_signal = 0;
+
+void end_by_last_signal() {
+  if (last_signal == 0) return;
+  std::signal(last_signal, SIG_DFL);
+  std::raise(last_signal);
+}
+
+}  // namespace
 
 ExitCode exit_code(ErrorKind kind) noexcept {
   switch (kind) {
@@ -42,6 +93,11 @@ int exit_code_of(const std::string& command, const std::function<int()>& work) {
   } catch (const Error& error) {
     std::cerr << "error: " << error.rendered();
     return exit_code(error.kind());
+  } catch (const BadFile& wrong) {
+    std::cerr << "error: " << wrong.what()
+              << "\nhint: there may be module_paths, venv, store, log.level, log.format, connections.NAME, "
+                 "modules.NAME.state and modules.NAME.timeout\n";
+    return usage;
   } catch (const Usage& wrong) {
     std::cerr << "error: " << wrong.what() << "\nhint: see `pyhost " << command << " -h`\n";
     return usage;
@@ -99,5 +155,45 @@ Options options_from(const HostArguments& arguments) {
     options.module_paths.assign(file.module_paths.begin(), file.module_paths.end());
   return options;
 }
+
+void say_environment(const Environment& environment, bool verbose, bool quiet) {
+  if (quiet) return;
+  for (const std::string& warning : environment.warnings) std::cerr << "warning: " << warning << "\n";
+  if (!verbose) return;
+  if (const auto& file = configuration().file; !file.empty()) {
+    std::cerr << "pyhost: configuration: " << file.string() << "\n";
+  }
+  std::cerr << "pyhost: Python " << environment.version << " from " << environment.library.string() << "\n"
+            << "pyhost: virtual environment: "
+            << (environment.venv.empty() ? "none"
+                                         : environment.venv.string() + " (" + environment.venv_source + ")")
+            << "\n";
+}
+
+void print(const Error& error, bool verbose) {
+  const bool colour = colour_wanted(STDERR_FILENO);
+  std::cerr << (colour ? "\x1b[1;31merror:\x1b[0m " : "error: ")
+            << error.rendered({.colour = colour, .verbose = verbose});
+}
+
+std::optional<std::chrono::milliseconds> timeout_of(const std::string& module, const std::string& given) {
+  const bool by_file = given.empty();
+  const std::string text = by_file ? configuration().of(module).timeout.value_or("") : given;
+  if (text.empty()) return std::nullopt;
+  const std::optional<std::chrono::milliseconds> timeout = duration(text);
+  if (timeout) return timeout;
+  const std::string who = by_file ? configuration().of(module).timeout_place : "--timeout";
+  throw Usage(who + " takes a time like 30s, 500ms, 2m or 1h, and got '" + text + "'");
+}
+
+std::size_t memory_limit_of(const std::string& given) {
+  if (given.empty()) return 0;
+  if (const auto limit = size_of(given)) return *limit;
+  throw Usage("--memory-limit takes a size like 512M or 2G, and got '" + given + "'");
+}
+
+void prepare_end_by_signal() { std::atexit(end_by_last_signal); }
+
+void end_by_signal(int signal) { last_signal = signal; }
 
 }  // namespace pyhost::cli

@@ -2,12 +2,15 @@
 // function a command.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "pyhost/environment.hpp"
 #include "pyhost/error.hpp"
 #include "pyhost/options.hpp"
 
@@ -34,6 +37,11 @@ ExitCode exit_code(ErrorKind kind) noexcept;
 /// A mistake of the caller's that no Error has a kind for.
 struct Usage : std::runtime_error {
   using std::runtime_error::runtime_error;
+};
+
+/// A mistake in the project's file.
+struct BadFile : Usage {
+  using Usage::Usage;
 };
 
 /// What the command made is there, but it could not be put where it was wanted.
@@ -67,6 +75,23 @@ void add_host_arguments(CLI::App& command, HostArguments& arguments);
 /// The options that they come to: flags beat variables of the environment, and these beat the project's file.
 Options options_from(const HostArguments& arguments);
 
+/// Where the modules run, for who wants to know; what was found and is not used, for all but the quiet.
+void say_environment(const Environment& environment, bool verbose, bool quiet);
+
+/// Writes an error to stderr, for people.
+void print(const Error& error, bool verbose);
+
+/// How long a run of the module may take: what --timeout says, else the project's file. Throws Usage.
+std::optional<std::chrono::milliseconds> timeout_of(const std::string& module, const std::string& given);
+
+/// In bytes what --memory-limit says; 0 if it says nothing. Throws Usage.
+std::size_t memory_limit_of(const std::string& given);
+
+/// After Ctrl-C the process ends by that signal, as python3 does, so that a shell script around it stops too;
+/// but only once modules have had their end, for which this is called before there is a host.
+void prepare_end_by_signal();
+void end_by_signal(int signal);
+
 /// What of a module's logging is shown, and how; if neither is said, that is the module's own affair.
 struct LogArguments {
   std::string level;
@@ -82,6 +107,7 @@ void set_log(Options& options, const LogArguments& arguments);
 /// Adds a command to the program; its callback writes the exit code to `code`.
 void add_check(CLI::App& program, int& code);
 void add_list(CLI::App& program, int& code);
+void add_map(CLI::App& program, int& code);
 void add_new(CLI::App& program, int& code);
 void add_run(CLI::App& program, int& code);
 void add_doctor(CLI::App& program, int& code);

@@ -4,6 +4,7 @@
 #include <toml++/toml.h>
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <functional>
 #include <numeric>
 #include <string_view>
@@ -32,89 +33,134 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+constexpr std::string_view modules = "modules.";
+
+// A path as it will be when it is opened; with a variable that is not set it is not opened.
+std::string with_variables(std::string path) {
+  for (std::size_t at = 0; (at = path.find("${", at)) != std::string::npos;) {
+    const std::size_t end = path.find('}', at);
+    if (end == std::string::npos) break;
+    const char* const value = std::getenv(path.substr(at + 2, end - at - 2).c_str());
+    const std::string_view put = value != nullptr ? value : "";
+    path.replace(at, end + 1 - at, put);
+    at += put.size();
+  }
+  return path;
+}
+
 class Reading {
  public:
   explicit Reading(fs::path file) { read_.file = std::move(file); }
 
   Configuration of(const toml::table& table) {
     each(table, "",
-         {{"module_paths", [&](const auto& node) { read_.module_paths = paths(node); }},
-          {"venv", [&](const auto& node) { read_.venv = path(node); }},
-          {"store", [&](const auto& node) { read_.store = path(node); }},
-          {"log", [&](const auto& node) { read_log(table_of(node)); }},
-          {"connections", [&](const auto& node) { read_connections(table_of(node)); }},
-          {"modules", [&](const auto& node) { read_modules(table_of(node)); }}});
+         {{"module_paths", [&](const Entry& entry) { read_.module_paths = paths(entry); }},
+          {"venv", [&](const Entry& entry) { read_.venv = path(entry); }},
+          {"store", [&](const Entry& entry) { read_.store = path(entry); }},
+          {"log", [&](const Entry& entry) { read_log(table_of(entry)); }},
+          {"connections", [&](const Entry& entry) { read_connections(table_of(entry)); }},
+          {"modules", [&](const Entry& entry) { read_modules(table_of(entry)); }}});
     return std::move(read_);
   }
 
+  // The table that a pyproject.toml has for us; null if it has none.
+  const toml::table* in_pyproject(const toml::table& table) const {
+    const toml::node* ours = table["tool"]["pyhost"].node();
+    return ours != nullptr ? &table_of({"tool.pyhost", *ours}) : nullptr;
+  }
+
  private:
-  using Keys = std::map<std::string_view, std::function<void(const toml::node&)>>;
+  struct Entry {
+    std::string key;
+    const toml::node& node;
+  };
+  using Keys = std::map<std::string_view, std::function<void(const Entry&)>>;
+
+  std::string place(const toml::node& at) const {
+    return read_.file.string() + ":" + std::to_string(at.source().begin.line) + ": ";
+  }
 
   [[noreturn]] void refuse(const toml::node& at, const std::string& what) const {
-    throw Usage(read_.file.string() + ":" + std::to_string(at.source().begin.line) + ": " + what);
+    throw BadFile(place(at) + what);
+  }
+
+  [[noreturn]] void refuse(const Entry& entry, const std::string& what) const {
+    refuse(entry.node, "'" + entry.key + "' is to be " + what);
   }
 
   void each(const toml::table& table, const std::string& of, const Keys& keys) const {
     for (const auto& [key, node] : table) {
       const auto known = keys.find(key.str());
+      const std::string name(key.str());
       if (known != keys.end()) {
-        known->second(node);
+        known->second({of + name, node});
         continue;
       }
       const auto farther = [&](const auto& a, const auto& b) {
-        return distance(key.str(), a.first) < distance(key.str(), b.first);
+        return distance(name, a.first) < distance(name, b.first);
       };
-      const auto nearest = std::min_element(keys.begin(), keys.end(), farther);
-      refuse(node, "there is no key '" + of + std::string(key.str()) + "'; did you mean '" + of +
-                       std::string(nearest->first) + "'?");
+      const std::string_view nearest = std::min_element(keys.begin(), keys.end(), farther)->first;
+      const bool close = distance(name, nearest) * 3 <= std::max(name.size(), nearest.size());
+      const bool nested = of.starts_with(modules) && node.is_table();
+      refuse(node, "there is no key '" + of + name + "'" +
+                       (close    ? "; did you mean '" + of + std::string(nearest) + "'?"
+                        : nested ? "; a module in a package is written [modules.\"" +
+                                       of.substr(modules.size()) + name + "\"]"
+                                 : ""));
     }
   }
 
-  const toml::table& table_of(const toml::node& node) const {
-    if (!node.is_table()) refuse(node, "this is to be a table");
-    return *node.as_table();
+  const toml::table& table_of(const Entry& entry) const {
+    if (!entry.node.is_table()) refuse(entry, "a table");
+    return *entry.node.as_table();
   }
 
-  std::string text(const toml::node& node) const {
-    if (!node.is_string()) refuse(node, "this is to be a string");
-    return node.as_string()->get();
+  std::string text(const Entry& entry) const {
+    if (!entry.node.is_string()) refuse(entry, "a string");
+    return entry.node.as_string()->get();
   }
 
-  std::string one_of(const toml::node& node, const std::vector<std::string>& words) const {
-    std::string word = text(node);
+  std::string one_of(const Entry& entry, const std::vector<std::string>& words) const {
+    std::string word = text(entry);
     if (std::ranges::find(words, word) != words.end()) return word;
     std::string all;
     for (const std::string& each : words) all += (all.empty() ? "" : ", ") + each;
-    refuse(node, "'" + word + "' is none of " + all);
+    refuse(entry.node, entry.key + " '" + word + "' is none of " + all);
   }
 
-  std::string path(const toml::node& node) const {
-    return (read_.file.parent_path() / text(node)).lexically_normal().string();
+  std::string path(const Entry& entry) const {
+    return (read_.file.parent_path() / text(entry)).lexically_normal().string();
   }
 
-  std::vector<std::string> paths(const toml::node& node) const {
-    if (!node.is_array()) refuse(node, "this is to be an array of strings");
+  std::vector<std::string> paths(const Entry& entry) const {
+    const toml::array* array = entry.node.as_array();
+    if (array == nullptr) refuse(entry, "an array of strings");
     std::vector<std::string> all;
-    for (const toml::node& each : *node.as_array()) all.push_back(path(each));
+    for (const toml::node& each : *array) {
+      if (!each.is_string()) refuse(Entry{entry.key, each}, "an array of strings");
+      all.push_back(path({entry.key, each}));
+    }
     return all;
   }
 
   void read_log(const toml::table& table) {
     each(table, "log.",
          {{"level",
-           [&](const auto& node) {
-             read_.log_level = one_of(node, {"debug", "info", "warning", "error", "critical", "off"});
+           [&](const Entry& entry) {
+             read_.log_level = one_of(entry, {"debug", "info", "warning", "error", "critical", "off"});
            }},
-          {"format", [&](const auto& node) { read_.log_format = one_of(node, {"text", "json"}); }}});
+          {"format", [&](const Entry& entry) { read_.log_format = one_of(entry, {"text", "json"}); }}});
   }
 
   void read_connections(const toml::table& table) {
     constexpr std::string_view relative_file = "sqlite:///";
     for (const auto& [key, node] : table) {
-      std::string url = text(node);
+      std::string url = text({"connections." + std::string(key.str()), node});
       if (url.starts_with(relative_file) && !url.ends_with(":memory:")) {
-        const fs::path file = url.substr(relative_file.size());
-        url = std::string(relative_file) + (read_.file.parent_path() / file).lexically_normal().string();
+        const std::string file = url.substr(relative_file.size());
+        // As it is written, since Python puts the variables in.
+        if (fs::path(with_variables(file)).is_relative())
+          url = std::string(relative_file) + (read_.file.parent_path() / file).string();
       }
       read_.connections.emplace(key.str(), std::move(url));
     }
@@ -123,9 +169,13 @@ class Reading {
   void read_modules(const toml::table& table) {
     for (const auto& [name, node] : table) {
       Configuration::Module& module = read_.modules[std::string(name.str())];
-      each(table_of(node), "modules." + std::string(name.str()) + ".",
-           {{"state", [&](const auto& state) { module.state = json(table_of(state)).dump(); }},
-            {"timeout", [&](const auto& timeout) { module.timeout = text(timeout); }}});
+      const std::string key = std::string(modules) + std::string(name.str());
+      each(table_of({key, node}), key + ".",
+           {{"state", [&](const Entry& entry) { module.state = json(table_of(entry)).dump(); }},
+            {"timeout", [&](const Entry& entry) {
+               module.timeout = text(entry);
+               module.timeout_place = place(entry.node) + entry.key;
+             }}});
     }
   }
 
@@ -159,12 +209,12 @@ Configuration read_nearest() {
       if (!fs::is_regular_file(file, failed)) continue;
       try {
         const toml::table table = toml::parse_file(file.string());
-        if (name == std::string_view("pyhost.toml")) return Reading(file).of(table);
-        if (const toml::table* ours = table["tool"]["pyhost"].as_table()) return Reading(file).of(*ours);
+        Reading reading(file);
+        if (name == std::string_view("pyhost.toml")) return reading.of(table);
+        if (const toml::table* ours = reading.in_pyproject(table)) return reading.of(*ours);
       } catch (const toml::parse_error& wrong) {
-        if (name == std::string_view("pyproject.toml")) continue;  // is for others to complain of
-        throw Usage(file.string() + ":" + std::to_string(wrong.source().begin.line) + ": " +
-                    std::string(wrong.description()));
+        throw BadFile(file.string() + ":" + std::to_string(wrong.source().begin.line) + ": " +
+                      std::string(wrong.description()));
       }
     }
     if (folder == folder.root_path()) break;
@@ -173,6 +223,12 @@ Configuration read_nearest() {
 }
 
 }  // namespace
+
+const Configuration::Module& Configuration::of(const std::string& module) const {
+  static const Module none;
+  const auto found = modules.find(module);
+  return found != modules.end() ? found->second : none;
+}
 
 const Configuration& configuration() {
   static const Configuration read = read_nearest();

@@ -15,6 +15,7 @@ struct Configuration {
   struct Module {
     std::string state;  ///< JSON text; empty if there is none.
     std::optional<std::string> timeout;
+    std::string timeout_place;  ///< The file, the line and the key.
   };
   std::filesystem::path file;  ///< Empty if there is none.
   std::vector<std::string> module_paths;
@@ -24,10 +25,13 @@ struct Configuration {
   std::string log_format;
   std::map<std::string, std::string> connections;
   std::map<std::string, Module> modules;
+
+  /// What it says of a module; nothing, if it says nothing.
+  const Module& of(const std::string& module) const;
 };
 
 /// Of the file that is nearest, in the current folder or above it; read once. A pyproject.toml without
-/// [tool.pyhost] is none. Throws Usage, with the file and the line.
+/// [tool.pyhost] is none. Throws BadFile, with the file and the line.
 const Configuration& configuration();
 
 }  // namespace pyhost::cli

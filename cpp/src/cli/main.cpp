@@ -63,6 +63,7 @@ int run_program(int argc, char** argv) {
   program.require_subcommand(1);
   program.footer("`pyhost COMMAND -h` shows examples of a command.");
   add_run(program, code);
+  add_map(program, code);
   add_list(program, code);
   add_check(program, code);
   add_new(program, code);

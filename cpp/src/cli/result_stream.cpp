@@ -11,7 +11,8 @@
 
 namespace pyhost::cli {
 
-ResultStream::ResultStream(std::string file, bool takes_stdout) : file_(std::move(file)) {
+ResultStream::ResultStream(std::string file, bool takes_stdout, bool appends)
+    : file_(std::move(file)), begun_(appends) {
   if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
     throw NotWritten("stdout is closed: what the module prints would be lost; to lose it, use >/dev/null");
   }

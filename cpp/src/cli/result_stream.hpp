@@ -13,7 +13,8 @@ namespace pyhost::cli {
 /// process prints it. Throws Usage for a file that cannot be written, before there is anything to write.
 class ResultStream {
  public:
-  ResultStream(std::string file, bool takes_stdout);
+  /// What the file has already stays if `appends`.
+  ResultStream(std::string file, bool takes_stdout, bool appends = false);
   ~ResultStream();
   ResultStream(const ResultStream&) = delete;
   ResultStream& operator=(const ResultStream&) = delete;
@@ -31,7 +32,7 @@ class ResultStream {
 
   std::string file_;
   int stdout_ = STDOUT_FILENO;
-  bool begun_ = false;
+  bool begun_;
 };
 
 /// Writes all of the text. False if that failed, with errno.

@@ -5,11 +5,13 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <optional>
 #include <sstream>
@@ -34,6 +36,8 @@ struct Arguments {
   LogArguments log;
   std::string output;
   std::string timeout;
+  std::string isolation;
+  std::string memory_limit;
   bool json = false;
   bool verbose = false;
   bool quiet = false;
@@ -68,15 +72,9 @@ std::string state_text(const std::string& given) {
   return read_all(stream, unknown ? 0 : static_cast<std::size_t>(size));
 }
 
-const Configuration::Module& defaults_of(const std::string& module) {
-  static const Configuration::Module none;
-  const auto found = configuration().modules.find(module);
-  return found != configuration().modules.end() ? found->second : none;
-}
-
 std::string given_state(const Arguments& arguments) {
   if (arguments.state) return *arguments.state;
-  const std::string& state = defaults_of(arguments.name).state;
+  const std::string& state = configuration().of(arguments.name).state;
   return state.empty() ? "{}" : state;
 }
 
@@ -122,66 +120,6 @@ std::string seconds_since(std::chrono::steady_clock::time_point start) {
   return Json(std::round(passed.count() * 1e6) / 1e6).dump();
 }
 
-// Colour is for people: never in a file or a pipe, nor where NO_COLOR says so.
-void print(const Error& error, bool verbose) {
-  const auto is_set = [](const char* name) {
-    const char* value = std::getenv(name);
-    return value != nullptr && *value != '\0';
-  };
-  const bool colour = isatty(STDERR_FILENO) != 0 && is_set("TERM") &&
-                      std::strcmp(std::getenv("TERM"), "dumb") != 0 && !is_set("NO_COLOR");
-  std::cerr << (colour ? "\x1b[1;31merror:\x1b[0m " : "error: ")
-            << error.rendered({.colour = colour, .verbose = verbose});
-}
-
-// Where the modules run, for who wants to know; what was found and is not used, for all.
-void say_environment(const Environment& environment, const Arguments& arguments) {
-  if (arguments.quiet) return;
-  for (const std::string& warning : environment.warnings) std::cerr << "warning: " << warning << "\n";
-  if (!arguments.verbose) return;
-  if (const auto& file = configuration().file; !file.empty()) {
-    std::cerr << "pyhost: configuration: " << file.string() << "\n";
-  }
-  std::cerr << "pyhost: Python " << environment.version << " from " << environment.library.string() << "\n"
-            << "pyhost: virtual environment: "
-            << (environment.venv.empty() ? "none"
-                                         : environment.venv.string() + " (" + environment.venv_source + ")")
-            << "\n";
-}
-
-// After Ctrl-C the process ends by that signal, as python3 does, so that a shell script around it stops too;
-// but only once modules have had their end: atexit functions run in the reverse of their order here.
-bool by_interrupt = false;
-
-void end_by_interrupt() {
-  if (!by_interrupt) return;
-  std::signal(SIGINT, SIG_DFL);
-  std::raise(SIGINT);
-}
-
-// "30s" and the like; without a unit it is seconds.
-std::optional<std::chrono::milliseconds> duration(const std::string& text) {
-  const std::size_t end = text.find_last_of("0123456789.");
-  const std::string unit = end == std::string::npos ? text : text.substr(end + 1);
-  const double factor = unit == "ms"                  ? 1
-                        : unit == "s" || unit.empty() ? 1000
-                        : unit == "m"                 ? 60'000
-                        : unit == "h"                 ? 3'600'000
-                                                      : 0;
-  std::size_t read = 0;
-  double number = 0;
-  try {
-    number = std::stod(text, &read);
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
-  constexpr double longest = 1e12;  // 30 years
-  if (factor == 0 || read + unit.size() != text.size() || !(number >= 0 && number * factor <= longest)) {
-    return std::nullopt;
-  }
-  return std::chrono::milliseconds(std::llround(number * factor));
-}
-
 // What one run came to, told as the arguments want it.
 class Report {
  public:
@@ -199,17 +137,18 @@ class Report {
     output_.write("");  // a file without a line, too, is a result
   }
 
+  // The result of a run in a process of its own; what that has yielded is an array.
+  void one_result(const std::string& result) {
+    if (arguments_.json) return document("result", result);
+    if (result != "null" || !arguments_.output.empty()) output_.write_line(result);
+  }
+
   void error(const Error& error) {
     if (!arguments_.json) return print(error, arguments_.verbose);
     document("error", error.to_json().dump(-1, ' ', false, Json::error_handler_t::replace));
   }
 
  private:
-  void one_result(const std::string& result) {
-    if (arguments_.json) return document("result", result);
-    if (result != "null" || !arguments_.output.empty()) output_.write_line(result);
-  }
-
   void document(const std::string& key, const std::string& value) {
     const std::string name = Json(arguments_.name).dump(-1, ' ', false, Json::error_handler_t::replace);
     output_.write_line("{\"name\":" + name + ",\"" + key + "\":" + value +
@@ -221,10 +160,11 @@ class Report {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// A run that cannot be stopped ends with the process.
-void leave_stuck(Report& report, const Error& error) noexcept {
+// What cannot be stopped ends with the process, once it has been told.
+void leave_stuck(const std::function<void()>& tell) noexcept {
+  std::fflush(stdout);
   try {
-    report.error(error);
+    tell();
   } catch (const std::exception& failed) {
     std::fprintf(stderr, "error: %s\n", failed.what());
   }
@@ -233,43 +173,60 @@ void leave_stuck(Report& report, const Error& error) noexcept {
   _exit(timed_out);
 }
 
-// So does what a module does when it is unloaded. The result is out by then.
-void leave_stuck(const Arguments& arguments, const Error& error) noexcept {
-  std::fflush(stdout);
-  print(error, arguments.verbose);
-  _exit(timed_out);
+// Once all that was logged is written.
+void say_dropped_logs(Host& host) {
+  host.flush_logs();
+  if (const std::uint64_t dropped = host.dropped_logs(); dropped > 0) {
+    std::cerr << "warning: " << dropped
+              << " log records were dropped, because they came faster than they could be "
+              << "written\n";
+  }
+}
+
+// One run in a worker process of its own.
+std::string result_in_process(Host& host, const Arguments& arguments, const std::string& state,
+                              const RunOptions& how, std::size_t memory_limit) {
+  PoolOptions options{.workers = 1, .isolation = Isolation::Process, .timeout = how.timeout};
+  options.memory_limit = memory_limit;
+  Pool pool(host, options);
+  return pool.submit_text(arguments.name, state).get();
 }
 
 int run(const Arguments& arguments) {
+  const bool in_process = arguments.isolation == "process";
+  if (!arguments.memory_limit.empty() && !in_process)
+    throw Usage("--memory-limit is for --isolation process");
+  const std::size_t memory_limit = memory_limit_of(arguments.memory_limit);
   const std::string state = with_parameters(state_text(given_state(arguments)), arguments.parameters);
   RunOptions how;
-  const bool by_file = arguments.timeout.empty();
-  const std::string timeout = by_file ? defaults_of(arguments.name).timeout.value_or("") : arguments.timeout;
-  if (!timeout.empty()) {
-    how.timeout = duration(timeout);
-    const std::string who = by_file ? configuration().file.string() + ": timeout" : "--timeout";
-    if (!how.timeout) throw Usage(who + " takes a time like 30s, 500ms, 2m or 1h, and got '" + timeout + "'");
-  }
+  how.timeout = timeout_of(arguments.name, arguments.timeout);
   ResultStream output(arguments.output, arguments.json);
   Report report(arguments, output);
-  how.on_stuck = [&report](const Error& error) { leave_stuck(report, error); };
-  std::atexit(end_by_interrupt);
+  how.on_stuck = [&report](const Error& error) { leave_stuck([&] { report.error(error); }); };
+  prepare_end_by_signal();
   std::optional<Host> host;
   try {
     Options options = options_from(arguments.host);
-    options.interruptible = true;
-    options.on_stuck = [&](const Error& error) { leave_stuck(arguments, error); };
+    options.interruptible = !in_process;          // Ctrl-C ends this process, and the worker ends with it
+    options.on_stuck = [&](const Error& error) {  // once the result is out
+      leave_stuck([&] { print(error, arguments.verbose); });
+    };
     set_log(options, arguments.log);
     host.emplace(std::move(options));
-    say_environment(host->environment(), arguments);
+    say_environment(host->environment(), arguments.verbose, arguments.quiet);
+    if (in_process) {
+      report.one_result(result_in_process(*host, arguments, state, how, memory_limit));
+      return ok;
+    }
     Stream stream = host->stream(arguments.name, state, how);
     report.results(stream);
+    say_dropped_logs(*host);
     return ok;
   } catch (const Error& error) {
-    if (host) host->flush_logs();  // what led to it stands before it
+    if (host) say_dropped_logs(*host);  // what led to it stands before it
     report.error(error);
-    by_interrupt = host && host->interrupted() && error.exception().type == "KeyboardInterrupt";
-    return exit_code(error.kind());
+    if (host && host->interrupted() && error.exception().type == "KeyboardInterrupt") end_by_signal(SIGINT);
+    return error.signal() != 0 ? 128 + error.signal() : exit_code(error.kind());
   }
 }
 
@@ -299,6 +256,17 @@ void add_run(CLI::App& program, int& code) {
       ->add_option("--timeout", arguments->timeout,
                    "Stop the run after this time, as in 30s, 500ms, 2m, 1h; exit code 124")
       ->envname("PYHOST_TIMEOUT");
+  command
+      ->add_option(
+          "--isolation", arguments->isolation,
+          "host: in this process. process: in a worker process, which is killed at the timeout and may "
+          "crash alone")
+      ->envname("PYHOST_ISOLATION")
+      ->check(CLI::IsMember({"host", "process"}));
+  command
+      ->add_option("--memory-limit", arguments->memory_limit,
+                   "With --isolation process: so much memory the run may take, as in 512M, 2G")
+      ->envname("PYHOST_MEMORY_LIMIT");
   command
       ->add_flag("--json", arguments->json, "Print one JSON document; what the module prints goes to stderr")
       ->envname("PYHOST_JSON");

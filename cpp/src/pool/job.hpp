@@ -46,7 +46,9 @@ using Jobs = std::vector<std::unique_ptr<Job>>;
 class Queue {
  public:
   void put(std::unique_ptr<Job> job);
-  void put(Jobs jobs);
+
+  /// Jobs that were taken and not begun are the first ones again; also once the queue is closed.
+  void put_back(Jobs jobs);
 
   /// Waits for jobs, and moves the first ones, `most` of them at most, to the end of `to`. False once the
   /// queue is closed and empty.
@@ -55,10 +57,13 @@ class Queue {
   /// The same without waiting; gives how many it moved.
   std::size_t try_take(Jobs& to, std::size_t most);
 
-  /// Empties it: gives what waits. A job that was taken before counts as cancelled from now on.
-  Jobs cancel();
+  /// Gives all that waits.
+  Jobs empty();
 
-  /// Whether cancel() was called since the job came. Whoever has taken it asks once more when
+  /// What came before counts as cancelled from now on, also if it was taken already.
+  void cancel_taken();
+
+  /// Whether cancel_taken() was called since the job came. Whoever has taken it asks once more when
   /// Worker::cancel() could find the run: so none slips through between the two.
   bool is_cancelled(const Job& job) const noexcept { return job.round < round_; }
 
@@ -71,13 +76,15 @@ class Queue {
   bool should_wake();
   void put_locked(std::unique_ptr<Job> job);
   std::size_t move_locked(Jobs& to, std::size_t most);
+  void look_around() const noexcept;
 
   std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<std::unique_ptr<Job>> waiting_;
   std::size_t asleep_ = 0;
   std::size_t waking_ = 0;
-  bool closed_ = false;
+  std::atomic<bool> closed_ = false;  // as the next, it may be read without the lock
+  std::atomic<bool> nothing_ = true;  // waits
   std::atomic<std::uint64_t> round_ = 1;
 };
 

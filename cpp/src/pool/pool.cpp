@@ -5,12 +5,20 @@
 
 #include <algorithm>
 #include <array>
+#include <concepts>
+#include <cstddef>
 #include <exception>
+#include <memory>
+#include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "convert.hpp"
 #include "interpreters.hpp"
+#include "offers.hpp"
 #include "pool_data.hpp"
+#include "processes.hpp"
 #include "running.hpp"
 #include "shared.hpp"
 
@@ -60,9 +68,10 @@ void check_limits(const PoolOptions& options) {
 }
 
 std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& make_host,
-                                                  std::chrono::milliseconds patience,
+                                                  std::chrono::milliseconds patience, const Offers& offers,
                                                   const PoolOptions& options) {
   const std::size_t count = options.workers != 0 ? options.workers : usable_cores();
+  if (options.isolation == Isolation::Process) return make_process_workers(offers, options, count);
   std::vector<std::unique_ptr<Worker>> workers;
   workers.reserve(count);
   while (workers.size() < count) {
@@ -75,7 +84,7 @@ std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& ma
         break;
       case Isolation::Process:
         refuse("there is no Isolation '" + std::string(to_string(options.isolation)) + "' in this pyhost",
-               "there is 'shared'");
+               "there are 'shared' and 'process'");
     }
   }
   return workers;
@@ -167,7 +176,8 @@ Pool::Pool(Host& host, PoolOptions options) {
   detail::check_limits(options);
   const std::chrono::milliseconds patience = host.options().shutdown_timeout;
   const auto make_host = [&host] { return host.in_this_interpreter(); };
-  data_ = detail::PoolData::of(host.dependents(), detail::make_workers(host, make_host, patience, options),
+  data_ = detail::PoolData::of(host.dependents(),
+                               detail::make_workers(host, make_host, patience, host.offers(), options),
                                {options.timeout, patience});
 }
 
@@ -191,6 +201,8 @@ std::future<std::string> Pool::submit_text_from_text(std::string_view name, std:
 }
 
 void Pool::cancel() { data_->cancel(); }
+
+void Pool::cancel_waiting() { data_->cancel_waiting(); }
 
 bool Pool::close(std::chrono::milliseconds patience) { return data_->close(patience); }
 

@@ -72,8 +72,13 @@ void PoolData::must_be_open(std::string_view module) const {
                .hint = "keep the pool and its host open until the runs are over"});
 }
 
+void PoolData::cancel_waiting() {
+  for (const std::unique_ptr<Job>& job : queue_.empty()) job->fail(not_begun(*job, ErrorKind::Cancelled));
+}
+
 void PoolData::cancel() {
-  for (const std::unique_ptr<Job>& job : queue_.cancel()) job->fail(not_begun(*job, ErrorKind::Cancelled));
+  queue_.cancel_taken();
+  cancel_waiting();
   for (const std::unique_ptr<Worker>& worker : workers_) worker->cancel();
 }
 

@@ -38,6 +38,7 @@ class PoolData {
 
   void put(std::unique_ptr<Job> job);
   void cancel();
+  void cancel_waiting();
   bool close(std::chrono::milliseconds patience);
 
   /// The pool is gone; its runs may still ask.

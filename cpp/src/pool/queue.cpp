@@ -1,5 +1,7 @@
 // The queue of a pool, and what is said of a job that never left it.
 #include <algorithm>
+#include <iterator>
+#include <thread>
 #include <utility>
 
 #include "job.hpp"
@@ -15,6 +17,7 @@ bool Queue::should_wake() {
 void Queue::put_locked(std::unique_ptr<Job> job) {
   if (job->round == 0) job->round = round_;  // one that is made again stays of its round
   waiting_.push_back(std::move(job));
+  nothing_ = false;
 }
 
 void Queue::put(std::unique_ptr<Job> job) {
@@ -29,14 +32,11 @@ void Queue::put(std::unique_ptr<Job> job) {
   if (wake) filled_.notify_one();
 }
 
-void Queue::put(Jobs jobs) {
+void Queue::put_back(Jobs jobs) {
   std::unique_lock lock(mutex_);
-  if (closed_) {
-    lock.unlock();
-    for (const std::unique_ptr<Job>& job : jobs) job->fail(not_begun(*job, ErrorKind::HostClosed));
-    return;
-  }
-  for (std::unique_ptr<Job>& job : jobs) put_locked(std::move(job));
+  waiting_.insert(waiting_.begin(), std::make_move_iterator(jobs.begin()),
+                  std::make_move_iterator(jobs.end()));
+  nothing_ = waiting_.empty();
   const bool wake = should_wake();
   lock.unlock();
   if (wake) filled_.notify_one();
@@ -48,10 +48,18 @@ std::size_t Queue::move_locked(Jobs& to, std::size_t most) {
     to.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
+  nothing_ = waiting_.empty();
   return count;
 }
 
+// To fall asleep and be woken takes longer than a small run: the next one may come in the meantime.
+void Queue::look_around() const noexcept {
+  constexpr int times = 40;
+  for (int i = 0; i < times && nothing_ && !closed_; ++i) std::this_thread::yield();
+}
+
 bool Queue::take(Jobs& to, std::size_t most) {
+  look_around();
   std::unique_lock lock(mutex_);
   while (waiting_.empty() && !closed_) {
     ++asleep_;
@@ -71,12 +79,16 @@ std::size_t Queue::try_take(Jobs& to, std::size_t most) {
   return move_locked(to, most);
 }
 
-Jobs Queue::cancel() {
-  Jobs cancelled;
+Jobs Queue::empty() {
+  Jobs all;
+  const std::lock_guard lock(mutex_);
+  move_locked(all, waiting_.size());
+  return all;
+}
+
+void Queue::cancel_taken() {
   const std::lock_guard lock(mutex_);
   ++round_;
-  move_locked(cancelled, waiting_.size());
-  return cancelled;
 }
 
 void Queue::close() {

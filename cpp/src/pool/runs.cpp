@@ -3,8 +3,15 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
+#include <memory>
 #include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <utility>
 
 #include "convert.hpp"
 #include "enter.hpp"
@@ -23,6 +30,20 @@ struct Runs::Data {
   bool is_ready() const { return options.ordered ? !in_order.empty() && in_order.front() : !done.empty(); }
   bool is_over() const { return ended && under_way == 0; }
   bool has_room() const { return under_way < options.ahead; }
+
+  // With many small runs under way, more outcomes come during a short sleep than there is time to be woken
+  // for; with others, a wait follows.
+  template <class There>
+  void nap(std::unique_lock<std::mutex>& lock, There there) const {
+    constexpr std::size_t many = 64;
+    for (int i = 0; i < 3 && under_way >= many && !there(); ++i) {
+      wait(lock, [&] {
+        lock.unlock();
+        std::this_thread::sleep_for(std::chrono::microseconds(50));
+        lock.lock();
+      });
+    }
+  }
 
   // The lock is taken anew within, so that nobody waits for the GIL and has it.
   template <class Wait>
@@ -178,9 +199,15 @@ bool Runs::has_room() const {
   return data_->has_room();
 }
 
+bool Runs::is_over() const {
+  const std::lock_guard lock(data_->mutex);
+  return data_->is_over();
+}
+
 std::optional<Outcome> Runs::next() {
   std::unique_lock lock(data_->mutex);
   const auto there = [this] { return data_->is_ready() || data_->is_over(); };
+  data_->nap(lock, there);
   if (!there()) data_->wait(lock, [&] { data_->ready.wait(lock, there); });
   return data_->take();
 }

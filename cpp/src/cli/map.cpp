@@ -1,0 +1,361 @@
+// pyhost map NAME: one module over many states. One thread reads states and puts them into a pool, the main
+// one writes what comes of them.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+
+#include "command.hpp"
+#include "progress.hpp"
+#include "pyhost/pyhost.hpp"
+#include "result_stream.hpp"
+#include "results.hpp"
+#include "shard.hpp"
+#include "states.hpp"
+
+namespace pyhost::cli {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Arguments {
+  std::string name;
+  std::string states;
+  std::size_t workers = 0;
+  std::string isolation = "process";
+  std::string timeout;
+  std::string memory_limit;
+  std::size_t retries = 0;
+  std::string output;
+  std::string shard;
+  HostArguments host;
+  LogArguments log;
+  bool ordered = false;
+  bool keep_going = false;
+  bool resume = false;
+  bool verbose = false;
+  bool quiet = false;
+};
+
+const std::map<std::string, Isolation> levels{
+    {"shared", Isolation::Shared}, {"interpreter", Isolation::Interpreter}, {"process", Isolation::Process}};
+
+// Ctrl-C and SIGTERM: the first one ends it gently, the second at once, and a third has the signal's own
+// effect.
+std::atomic<int> signals = 0;
+std::atomic<int> last_signal = 0;
+
+void count_signal(int signal) {
+  last_signal = signal;
+  if (++signals >= 2) std::signal(signal, SIG_DFL);
+}
+
+// What is ignored stays ignored, as under nohup.
+void take_signals() {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    if (std::signal(signal, count_signal) == SIG_IGN) std::signal(signal, SIG_IGN);
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+// The module could not even be loaded: all other states would fail by the same error.
+bool is_of_module(const Error& error) {
+  return error.phase() == Phase::Start || error.phase() == Phase::Find || error.phase() == Phase::Import;
+}
+
+class Mapping {
+ public:
+  Mapping(const Arguments& arguments, States& states, ResultStream& output, Pool& pool, const MapOptions& how)
+      : arguments_(arguments),
+        states_(states),
+        output_(output),
+        pool_(pool),
+        runs_(pool.runs(arguments.name, how)),
+        shard_(shard_from(arguments.shard)),
+        earlier_(arguments.resume ? Results(arguments.output) : Results()),
+        progress_(arguments.quiet) {}
+
+  int run() {
+    std::thread reader([this] { read(); });
+    write();
+    reader.join();
+    progress_.erase();
+    return end();
+  }
+
+ private:
+  enum class Stopping { No, Gently, AtOnce };
+
+  // --- on the thread that reads
+
+  void read() noexcept {
+    try {
+      while (const std::optional<StateText> state = states_.next()) put(*state);
+    } catch (...) {
+      reading_failed_ = std::current_exception();
+    }
+    runs_.end();
+  }
+
+  void put(const StateText& state) {
+    if (!shard_.has(state.index)) return;
+    const StateMark mark{state.index, state.line, hash_of(state.text)};
+    if (earlier_.has(mark.index, mark.hash)) {
+      ++skipped_;
+      return;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      under_way_.emplace(put_++, mark);
+    }
+    runs_.put(state.text);
+  }
+
+  // --- on the main thread
+
+  void write() {
+    bool over = false;
+    while (!over) {
+      std::optional<Outcome> outcome = runs_.next_within(0ms);
+      if (!outcome) {
+        flush();
+        outcome = runs_.next_within(100ms);
+        over = !outcome && runs_.is_over();
+      }
+      if (outcome) take(*outcome);
+      heed_signals();
+      go_on_stopping();
+      progress_.show({done_, failed_, part()});
+    }
+    flush();
+  }
+
+  void take(const Outcome& outcome) {
+    const StateMark state = mark_of(outcome.index);
+    if (outcome.error && outcome.error->kind() == ErrorKind::Cancelled) return;
+    if (outcome.error && is_of_module(*outcome.error)) {
+      if (!not_loaded_) not_loaded_ = outcome.error;
+      return stop(Stopping::AtOnce);
+    }
+    ++done_;
+    if (!outcome.ok()) take_failed(state, *outcome.error);
+    lines_ += line_of(state, outcome);
+    constexpr std::size_t many = 1 << 16;
+    if (lines_.size() >= many) flush();
+  }
+
+  void take_failed(const StateMark& state, const Error& error) {
+    ++failed_;
+    if (arguments_.keep_going || failed_ > 1) return;
+    progress_.erase();
+    std::cerr << "state " << state.index << " (line " << state.line << " of the states):\n";
+    print(error, arguments_.verbose);
+    stop(Stopping::Gently);
+  }
+
+  StateMark mark_of(std::size_t put) {
+    const std::lock_guard lock(mutex_);
+    return under_way_.extract(put).mapped();
+  }
+
+  void flush() {
+    if (lines_.empty()) return;
+    const std::string lines = std::exchange(lines_, {});
+    if (not_written_) return;
+    try {
+      output_.write(lines);
+    } catch (const NotWritten&) {
+      not_written_ = std::current_exception();
+      stop(Stopping::AtOnce);
+    }
+  }
+
+  void heed_signals() {
+    const int seen = signals;
+    if (seen == told_signals_) return;
+    told_signals_ = seen;
+    progress_.erase();
+    if (seen == 1) {
+      std::cerr << "pyhost: ending: the runs that have begun are finished; once more ends them\n";
+    }
+    stop(seen == 1 ? Stopping::Gently : Stopping::AtOnce);
+  }
+
+  void stop(Stopping how) {
+    stopping_ = std::max(stopping_, how);
+    states_.stop();
+  }
+
+  // Again and again, since the reader may have had one more state in its hand.
+  void go_on_stopping() {
+    if (stopping_ == Stopping::Gently) pool_.cancel_waiting();
+    if (stopping_ == Stopping::AtOnce) pool_.cancel();
+  }
+
+  // Those that have been read and are not done count as not read.
+  std::optional<double> part() {
+    const std::optional<double> read = states_.part_read();
+    const std::lock_guard lock(mutex_);
+    if (!read || put_ == 0) return std::nullopt;
+    return *read * static_cast<double>(done_) / static_cast<double>(put_);
+  }
+
+  int end() {
+    if (not_loaded_) {
+      print(*not_loaded_, arguments_.verbose);
+      return exit_code(not_loaded_->kind());
+    }
+    if (not_written_) {
+      say_how_to_go_on();
+      std::rethrow_exception(not_written_);
+    }
+    if (reading_failed_) std::rethrow_exception(reading_failed_);
+    const bool by_signal = signals > 0;
+    if (stopping_ != Stopping::No) say_how_to_go_on();
+    say_sum();
+    if (by_signal) end_by_signal(last_signal);
+    return failed_ > 0 ? module_raised : ok;
+  }
+
+  void say_how_to_go_on() const {
+    if (arguments_.output.empty()) {
+      std::cerr << "hint: with -o FILE, the same command can go on later with --resume\n";
+    } else {
+      std::cerr << "hint: the same command with --resume goes on from " << arguments_.output << "\n";
+    }
+  }
+
+  // The count of those that failed stands in the last line, whatever else there is to say.
+  void say_sum() const {
+    if (arguments_.quiet && failed_ == 0) return;
+    std::string sum = failed_ > 0 ? std::to_string(failed_) + " of " + counted(done_, "state") + " failed"
+                                  : counted(done_, "state") + " done";
+    if (skipped_ > 0) sum += ", " + std::to_string(skipped_) + " were done before";
+    std::fprintf(stderr, "%s%s in %.1f s\n", failed_ > 0 ? "error: " : "pyhost: ", sum.c_str(),
+                 progress_.seconds());
+  }
+
+  const Arguments& arguments_;
+  States& states_;
+  ResultStream& output_;
+  Pool& pool_;
+  Runs runs_;
+  Shard shard_;
+  Results earlier_;
+  Progress progress_;
+
+  std::mutex mutex_;
+  std::unordered_map<std::size_t, StateMark> under_way_;  // by the number of their put
+  std::size_t put_ = 0;
+  std::atomic<std::size_t> skipped_ = 0;
+  std::exception_ptr reading_failed_;
+
+  std::string lines_;
+  std::size_t done_ = 0;
+  std::size_t failed_ = 0;
+  int told_signals_ = 0;
+  Stopping stopping_ = Stopping::No;
+  std::optional<Error> not_loaded_;
+  std::exception_ptr not_written_;
+};
+
+int map(const Arguments& arguments) {
+  if (arguments.resume && arguments.output.empty())
+    throw Usage("--resume goes on from the file that -o names");
+  MapOptions how{.ordered = arguments.ordered, .retries = arguments.retries};
+  how.timeout = timeout_of(arguments.name, arguments.timeout);
+  PoolOptions size{.workers = arguments.workers, .isolation = levels.at(arguments.isolation)};
+  size.memory_limit = memory_limit_of(arguments.memory_limit);
+  shard_from(arguments.shard);
+  States states(arguments.states);
+  ResultStream output(arguments.output, arguments.output.empty(), arguments.resume);
+  output.write("");  // an empty file, too, is a result
+  prepare_end_by_signal();
+  take_signals();
+  Options options = options_from(arguments.host);
+  set_log(options, arguments.log);
+  Host host(std::move(options));
+  say_environment(host.environment(), arguments.verbose, arguments.quiet);
+  Pool pool(host, size);
+  return Mapping(arguments, states, output, pool, how).run();
+}
+
+constexpr const char* examples =
+    "Runs a module once for each of many states, several at once.\n\n"
+    "Examples:\n"
+    "  pyhost map price --states trades.jsonl -o prices.jsonl\n"
+    "  pyhost map price --states trades.jsonl -o prices.jsonl --resume\n"
+    "  generate | pyhost map price --states - -j 8 --timeout 30s --keep-going > prices.jsonl\n";
+
+}  // namespace
+
+void add_map(CLI::App& program, int& code) {
+  CLI::App* command = program.add_subcommand("map", examples);
+  const auto arguments = std::make_shared<Arguments>();
+  command->add_option("NAME", arguments->name, "The module's name, as in modules/NAME.py")->required();
+  command
+      ->add_option("--states", arguments->states, "A file of JSON lines, or of one JSON array; - for stdin")
+      ->required()
+      ->envname("PYHOST_STATES");
+  command->add_option("-j,--jobs", arguments->workers, "How many run at once; else one for each core")
+      ->check(CLI::Range(1, 1024))
+      ->envname("PYHOST_JOBS");
+  command
+      ->add_option("--isolation", arguments->isolation,
+                   "What keeps runs apart: process, interpreter (Python 3.13), shared (threads)")
+      ->check(CLI::IsMember({"process", "interpreter", "shared"}))
+      ->capture_default_str()
+      ->envname("PYHOST_ISOLATION");
+  command->add_option("--timeout", arguments->timeout, "Stop a run after this time, as in 30s, 500ms, 2m, 1h")
+      ->envname("PYHOST_TIMEOUT");
+  command
+      ->add_option("--memory-limit", arguments->memory_limit,
+                   "Memory that each worker process may have, as in 512M, 2G")
+      ->envname("PYHOST_MEMORY_LIMIT");
+  command
+      ->add_option("--retries", arguments->retries,
+                   "Make a run again, so many times, that timed out or whose worker crashed (0)")
+      ->check(CLI::Range(0, 1000))
+      ->envname("PYHOST_RETRIES");
+  command->add_option("-o,--output", arguments->output, "Write the results to this file")
+      ->envname("PYHOST_OUTPUT");
+  command->add_flag("--ordered", arguments->ordered,
+                    "Write results in the order of the states, not as they come");
+  command->add_flag("--keep-going", arguments->keep_going, "Go on after a state that failed");
+  command->add_flag("--resume", arguments->resume,
+                    "Go on from what -o has: states that have a result there are not run again");
+  command
+      ->add_option("--shard", arguments->shard,
+                   "Run a part: i/n, as in 1/4 for the first of four; auto asks Slurm or Kubernetes")
+      ->envname("PYHOST_SHARD");
+  add_host_arguments(*command, arguments->host);
+  add_log_arguments(*command, arguments->log);
+  command
+      ->add_flag("-v,--verbose", arguments->verbose, "Say what Python it runs on, and tell an error in full")
+      ->envname("PYHOST_VERBOSE");
+  command->add_flag("-q,--quiet", arguments->quiet, "Show no progress, and print no warnings")
+      ->envname("PYHOST_QUIET");
+  command->footer(
+      std::string(module_paths_footer) +
+      "Each state has a line of JSON: index, status (ok, failed, invalid, timed_out, crashed), hash, "
+      "seconds,\n"
+      "result or error. What modules print goes to stderr, or with -o to stdout.\n\n"
+      "Exit codes: 0 ok; 1 a state failed; 2 usage, or the states cannot be read; 3 the module could not be\n"
+      "loaded; 70 Python could not start; 74 the results could not be written; 130 ended by Ctrl-C.");
+  command->callback([arguments, &code] { code = exit_code_of("map", [&] { return map(*arguments); }); });
+}
+
+}  // namespace pyhost::cli

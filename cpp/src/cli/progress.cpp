@@ -1,0 +1,114 @@
+// The bar takes one line that is written over each time, and is never wider than the terminal.
+#include "progress.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include "terminal.hpp"
+
+namespace pyhost::cli {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr const char* red = "\x1b[31m";
+constexpr const char* plain = "\x1b[0m";
+
+bool draws(int descriptor) {
+  const char* terminal = std::getenv("TERM");
+  return isatty(descriptor) != 0 && terminal != nullptr && std::string_view(terminal) != "dumb";
+}
+
+std::string grouped(std::size_t number) {
+  std::string text = std::to_string(number);
+  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
+  return text;
+}
+
+// "0:07", "1:02:03"
+std::string clock(double seconds) {
+  const auto all = static_cast<long>(std::lround(seconds));
+  std::array<char, 32> text{};
+  if (all >= 3600) {
+    std::snprintf(text.data(), text.size(), "%ld:%02ld:%02ld", all / 3600, all / 60 % 60, all % 60);
+  } else {
+    std::snprintf(text.data(), text.size(), "%ld:%02ld", all / 60, all % 60);
+  }
+  return text.data();
+}
+
+std::string rate(double per_second) {
+  if (per_second >= 10) return grouped(static_cast<std::size_t>(per_second)) + "/s";
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.2g/s", per_second);
+  return text.data();
+}
+
+}  // namespace
+
+std::string counted(std::size_t count, const std::string& what) {
+  return grouped(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+Progress::Progress(bool quiet)
+    : quiet_(quiet),
+      terminal_(draws(STDERR_FILENO)),
+      colour_(colour_wanted(STDERR_FILENO)),
+      next_(begun_ + (terminal_ ? 200ms : 5s)) {}
+
+double Progress::seconds() const { return std::chrono::duration<double>(Clock::now() - begun_).count(); }
+
+std::string Progress::text(const Progressed& now, bool coloured) const {
+  const double passed = seconds();
+  std::string text = grouped(now.done) + " done";
+  if (now.failed > 0) {
+    text +=
+        ", " + (coloured ? red : std::string()) + grouped(now.failed) + " failed" + (coloured ? plain : "");
+  }
+  text += ", " + rate(static_cast<double>(now.done) / std::max(passed, 1e-3));
+  if (now.part && *now.part > 0) {
+    text += ", " + clock(passed / *now.part - passed) + " left";
+  }
+  return text;
+}
+
+std::string Progress::bar(const Progressed& now, bool coloured) const {
+  constexpr std::size_t longest = 30;
+  if (!now.part) return text(now, coloured);
+  const auto full = static_cast<std::size_t>(std::lround(*now.part * longest));
+  std::array<char, 16> percent{};
+  std::snprintf(percent.data(), percent.size(), "] %3.0f%% ", *now.part * 100);
+  return "[" + std::string(full, '#') + std::string(longest - full, ' ') + percent.data() +
+         text(now, coloured);
+}
+
+void Progress::show(const Progressed& now) {
+  if (quiet_ || Clock::now() < next_) return;
+  next_ = Clock::now() + (terminal_ ? 100ms : 5s);
+  if (!terminal_) {
+    std::fprintf(stderr, "pyhost: %s\n", text(now, false).c_str());
+    return;
+  }
+  const std::size_t width = terminal_width(STDERR_FILENO).value_or(80);
+  const bool fits = columns_of(bar(now, false)) < width;
+  const std::string line = fits ? bar(now, colour_) : cut_end(text(now, false), width - 1);
+  std::fprintf(stderr, "\r\x1b[K%s", line.c_str());
+  std::fflush(stderr);
+  shown_ = true;
+}
+
+void Progress::erase() {
+  if (!shown_) return;
+  std::fputs("\r\x1b[K", stderr);
+  std::fflush(stderr);
+  shown_ = false;
+}
+
+}  // namespace pyhost::cli

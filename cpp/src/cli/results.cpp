@@ -1,0 +1,92 @@
+// A line begins with what is needed to go on, so that no result has to be read for it.
+#include "results.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+#include <system_error>
+
+#include "command.hpp"
+
+namespace pyhost::cli {
+
+std::string status_of(const Outcome& outcome) {
+  if (outcome.ok()) return "ok";
+  switch (outcome.error->kind()) {
+    case ErrorKind::InvalidState:
+      return "invalid";
+    case ErrorKind::TimedOut:
+      return "timed_out";
+    case ErrorKind::WorkerCrashed:
+      return "crashed";
+    default:
+      return "failed";
+  }
+}
+
+std::string line_of(const StateMark& state, const Outcome& outcome) {
+  std::array<char, 17> hash{};
+  std::snprintf(hash.data(), hash.size(), "%016llx", static_cast<unsigned long long>(state.hash));
+  std::string line = "{\"index\":" + std::to_string(state.index) + ",\"status\":\"" + status_of(outcome) +
+                     "\",\"hash\":\"" + hash.data() +
+                     "\",\"seconds\":" + Json(std::round(outcome.seconds * 1e6) / 1e6).dump();
+  if (outcome.ok()) return line + ",\"result\":" + *outcome.text + "}\n";
+  if (outcome.error->kind() == ErrorKind::InvalidState) line += ",\"line\":" + std::to_string(state.line);
+  return line +
+         ",\"error\":" + outcome.error->to_json().dump(-1, ' ', false, Json::error_handler_t::replace) +
+         "}\n";
+}
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& place) {
+  throw Usage(place + ": this is no line of `pyhost map`, so --resume does not touch the file");
+}
+
+}  // namespace
+
+Results::Results(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) return;
+  constexpr std::string_view beginning = "{\"index\":";
+  std::uintmax_t whole = 0;
+  std::size_t number = 0;
+  for (std::string line; std::getline(stream, line);) {
+    const std::string place = file + ":" + std::to_string(++number);
+    if (stream.eof()) {  // without its newline: it is not whole
+      if (!beginning.starts_with(line.substr(0, beginning.size()))) refuse(place);
+      break;
+    }
+    read_line(line, place);
+    whole += line.size() + 1;
+  }
+  std::error_code failed;
+  if (std::filesystem::is_regular_file(file, failed)) std::filesystem::resize_file(file, whole, failed);
+  if (failed) throw Usage("cannot go on with '" + file + "': " + failed.message());
+}
+
+void Results::read_line(const std::string& line, const std::string& place) {
+  constexpr std::size_t most = 1'000'000'000;
+  std::size_t index = most;
+  std::array<char, 17> status{};
+  unsigned long long hash = 0;
+  const int read = std::sscanf(line.c_str(), R"({"index":%zu,"status":"%16[a-z_]","hash":"%16llx")", &index,
+                               status.data(), &hash);
+  if (read != 3 || index >= most || line.back() != '}') {
+    refuse(place);
+  }
+  if (index >= hashes_.size()) hashes_.resize(index + 1);
+  hashes_[index] = std::strcmp(status.data(), "ok") == 0 ? hash : 0;
+}
+
+bool Results::has(std::size_t index, std::uint64_t hash) const {
+  return index < hashes_.size() && hash != 0 && hashes_[index] == hash;
+}
+
+}  // namespace pyhost::cli

@@ -1,0 +1,81 @@
+// Slurm says all that is needed; Kubernetes says which one of the indices this is, but not how many there
+// are.
+#include "shard.hpp"
+
+#include <charconv>
+#include <cstdlib>
+#include <optional>
+#include <string_view>
+
+#include "command.hpp"
+
+namespace pyhost::cli {
+
+namespace {
+
+std::optional<std::size_t> number(std::string_view text) {
+  std::size_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+bool is_set(const char* variable) { return std::getenv(variable) != nullptr; }
+
+std::size_t variable(const char* name, const char* missing) {
+  const char* text = std::getenv(name);
+  if (text == nullptr) throw Usage("--shard auto: " + std::string(missing));
+  if (const auto value = number(text)) return *value;
+  throw Usage("--shard auto: " + std::string(name) + " is no number: '" + text + "'");
+}
+
+Shard checked(std::size_t at, std::size_t of, const std::string& from) {
+  if (of == 0 || at >= of) throw Usage(from + " is no part of " + std::to_string(of));
+  return {at, of};
+}
+
+Shard of_slurm() {
+  constexpr const char* missing = "SLURM_ARRAY_TASK_ID is set, but SLURM_ARRAY_TASK_MIN or _COUNT is not";
+  const std::size_t id = variable("SLURM_ARRAY_TASK_ID", missing);
+  const std::size_t first = variable("SLURM_ARRAY_TASK_MIN", missing);
+  const std::size_t count = variable("SLURM_ARRAY_TASK_COUNT", missing);
+  const std::size_t step = is_set("SLURM_ARRAY_TASK_STEP") ? variable("SLURM_ARRAY_TASK_STEP", "") : 1;
+  if (step == 0 || id < first || (id - first) % step != 0 || (id - first) / step >= count) {
+    throw Usage("--shard auto takes a Slurm array without gaps, as in --array=0-9, and this is task " +
+                std::to_string(id) + " of " + std::to_string(count) + " from " + std::to_string(first) +
+                " on");
+  }
+  return {(id - first) / step, count};
+}
+
+Shard of_kubernetes() {
+  const std::size_t index = variable("JOB_COMPLETION_INDEX", "");
+  const std::size_t count = variable(
+      "JOB_COMPLETIONS",
+      "JOB_COMPLETION_INDEX is set, but Kubernetes does not say of how many: set JOB_COMPLETIONS in the "
+      "container's env to what the job's spec.completions is");
+  return checked(index, count, "JOB_COMPLETION_INDEX=" + std::to_string(index));
+}
+
+}  // namespace
+
+Shard shard_from(const std::string& text) {
+  if (text.empty()) return {};
+  if (text == "auto") {
+    if (is_set("SLURM_ARRAY_TASK_ID")) return of_slurm();
+    if (is_set("JOB_COMPLETION_INDEX")) return of_kubernetes();
+    throw Usage(
+        "--shard auto: this is neither a task of a Slurm array (SLURM_ARRAY_TASK_ID) nor a pod of a "
+        "Kubernetes indexed job (JOB_COMPLETION_INDEX)");
+  }
+  const std::size_t slash = text.find('/');
+  const auto which = number(std::string_view(text).substr(0, slash));
+  const auto of =
+      slash == std::string::npos ? std::nullopt : number(std::string_view(text).substr(slash + 1));
+  if (!which || !of || *which == 0) {
+    throw Usage("--shard takes i/n, as in 1/4 for the first of four, or auto, and got '" + text + "'");
+  }
+  return checked(*which - 1, *of, "--shard " + text);
+}
+
+}  // namespace pyhost::cli

@@ -1,0 +1,175 @@
+// Splits input into states without understanding more of JSON than strings and brackets, so that each keeps
+// its text.
+#include "states.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "command.hpp"
+
+namespace pyhost::cli {
+
+namespace {
+
+constexpr std::string_view space = " \t\r\n";
+
+std::string trimmed(std::string text) {
+  text.erase(text.find_last_not_of(space) + 1);
+  text.erase(0, std::min(text.find_first_not_of(space), text.size()));
+  return text;
+}
+
+}  // namespace
+
+std::uint64_t hash_of(std::string_view text) noexcept {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+States::States(const std::string& file)
+    : file_(file == "-" ? "stdin" : file),
+      descriptor_(file == "-" ? STDIN_FILENO : open(file.c_str(), O_RDONLY | O_CLOEXEC)),
+      stopped_(eventfd(0, EFD_CLOEXEC)) {
+  struct stat about{};
+  if (descriptor_ >= 0 && fstat(descriptor_, &about) == 0 && S_ISDIR(about.st_mode)) errno = EISDIR;
+  if (descriptor_ < 0 || S_ISDIR(about.st_mode)) {
+    throw Usage("cannot read the states from '" + file_ + "': " + std::strerror(errno));
+  }
+  if (S_ISREG(about.st_mode)) size_ = static_cast<std::uint64_t>(about.st_size);
+}
+
+States::~States() {
+  if (descriptor_ != STDIN_FILENO) close(descriptor_);
+  close(stopped_);
+}
+
+void States::stop() noexcept {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(stopped_, &one, sizeof one);
+}
+
+std::optional<double> States::part_read() const noexcept {
+  if (size_ == 0) return std::nullopt;
+  return std::min(1.0, static_cast<double>(read_) / static_cast<double>(size_));
+}
+
+void States::refuse(const std::string& problem) const {
+  throw Usage(file_ + ":" + std::to_string(line_) + ": " + problem);
+}
+
+// False at the end, or when stopped.
+bool States::fill() {
+  constexpr std::size_t at_once = 65536;
+  buffer_.erase(0, at_);
+  at_ = 0;
+  std::array<pollfd, 2> both{{{descriptor_, POLLIN, 0}, {stopped_, POLLIN, 0}}};
+  while (poll(both.data(), both.size(), -1) < 0 && errno == EINTR) continue;
+  if (both[1].revents != 0) return form_ = Form::Ended, false;
+  const std::size_t before = buffer_.size();
+  buffer_.resize(before + at_once);
+  ssize_t got = 0;
+  while ((got = read(descriptor_, buffer_.data() + before, at_once)) < 0 && errno == EINTR) continue;
+  if (got < 0) throw Usage("cannot read the states from '" + file_ + "': " + std::strerror(errno));
+  buffer_.resize(before + static_cast<std::size_t>(got));
+  return got > 0;
+}
+
+char States::peek() {
+  if (at_ == buffer_.size() && !fill()) return '\0';
+  return buffer_[at_];
+}
+
+void States::skip_space() {
+  for (char c = peek(); c != '\0' && space.find(c) != std::string_view::npos; c = peek()) {
+    if (c == '\n') ++line_;
+    ++at_, ++read_;
+  }
+}
+
+void States::begin() {
+  constexpr std::string_view mark = "\xef\xbb\xbf";  // of UTF-8, as some editors write it
+  while (buffer_.size() < mark.size() && fill()) continue;
+  if (std::string_view(buffer_).starts_with(mark)) at_ += mark.size();
+  skip_space();
+  if (form_ != Form::Unknown) return;
+  form_ = peek() == '[' ? Form::Array : Form::Lines;
+  if (form_ == Form::Lines) return;
+  ++at_;
+  skip_space();
+  if (peek() != ']') return;
+  ++at_;
+  form_ = Form::Ended;
+}
+
+std::optional<StateText> States::next() {
+  if (form_ == Form::Unknown) begin();
+  if (form_ == Form::Ended) return std::nullopt;
+  skip_space();
+  const std::size_t line = line_;
+  if (form_ == Form::Lines && peek() == '\0') form_ = Form::Ended;
+  std::string text = form_ == Form::Lines ? read_line() : form_ == Form::Array ? read_element() : "";
+  if (form_ == Form::Ended && text.empty()) return std::nullopt;
+  return StateText{trimmed(std::move(text)), next_index_++, line};
+}
+
+std::string States::read_line() {
+  std::size_t from = 0;
+  while (true) {
+    const std::size_t end = buffer_.find('\n', at_ + from);
+    if (end != std::string::npos) {
+      std::string line = buffer_.substr(at_, end - at_);
+      read_ += line.size() + 1;
+      at_ = end + 1;
+      ++line_;
+      return line;
+    }
+    from = buffer_.size() - at_;
+    if (fill()) continue;
+    std::string line = form_ == Form::Ended ? "" : buffer_.substr(at_);  // what was stopped is not whole
+    read_ += line.size();
+    at_ = buffer_.size();
+    return line;
+  }
+}
+
+// Up to the comma or bracket that ends it. An element that is missing is an empty text, which is no state.
+std::string States::read_element() {
+  std::string text;
+  std::size_t depth = 0;
+  bool in_string = false;
+  for (char c = peek(); form_ != Form::Ended; c = peek()) {
+    if (at_ == buffer_.size()) break;
+    ++at_, ++read_;
+    if (c == '\n') ++line_;
+    const bool ends = !in_string && depth == 0 && (c == ',' || c == ']');
+    if (ends && c == ',') return text + ' ';  // never taken for the end
+    if (ends) {
+      skip_space();
+      if (peek() != '\0') refuse("something follows the array of states");
+      form_ = Form::Ended;
+      return text + ' ';
+    }
+    text += c;
+    if (in_string && c == '\\') {
+      if (peek() != '\0') text += buffer_[at_++], ++read_;
+      continue;
+    }
+    if (c == '"') in_string = !in_string;
+    if (in_string) continue;
+    if (c == '{' || c == '[') ++depth;
+    if ((c == '}' || c == ']') && depth > 0) --depth;
+  }
+  if (form_ == Form::Ended) return {};
+  refuse("the array of states does not end");
+}
+
+}  // namespace pyhost::cli

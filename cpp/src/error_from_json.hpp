@@ -1,0 +1,12 @@
+// An Error on its way back from data.
+#pragma once
+
+#include "pyhost/error.hpp"
+#include "pyhost/json.hpp"
+
+namespace pyhost::detail {
+
+/// The Error that gave this by its to_json(). Throws Json::exception if none did.
+Error error_from_json(const Json& json);
+
+}  // namespace pyhost::detail

@@ -1,0 +1,25 @@
+// What a host has, for those of its rooms that bring it to other interpreters and processes.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "handle_data.hpp"
+#include "logging.hpp"
+#include "pyhost/environment.hpp"
+#include "pyhost/options.hpp"
+#include "services.hpp"
+
+namespace pyhost::detail {
+
+/// Valid for as long as the host is open.
+struct Offers {
+  const Options& options;
+  const std::vector<std::filesystem::path>& paths;
+  const Environment& environment;
+  const HostLife& life;
+  Services& services;
+  Logging* logging;  ///< Null without on_log.
+};
+
+}  // namespace pyhost::detail

@@ -1,0 +1,15 @@
+// Texts that no error and no log record of a module shows.
+#pragma once
+
+#include <string>
+
+namespace pyhost::detail {
+
+/// Hides the text from now on, until all are shown again. The caller holds the GIL.
+void hide(std::string secret);
+void show_secrets() noexcept;
+
+/// The text, with *** for each that is hidden. The caller holds the GIL.
+std::string without_secrets(std::string text);
+
+}  // namespace pyhost::detail

@@ -1,0 +1,317 @@
+#include <doctest/doctest.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "../cpp/src/error_from_json.hpp"
+#include "../cpp/src/pool/frames.hpp"
+#include "support.hpp"
+
+using namespace pyhost;
+using namespace std::chrono_literals;
+using test::over_fixtures;
+namespace fs = std::filesystem;
+
+namespace {
+
+PoolOptions processes(std::size_t workers = 1) {
+  return {.workers = workers, .isolation = Isolation::Process};
+}
+
+Json ruins(const std::string& how) { return {{"how", how}}; }
+
+Json pid(Pool& pool) { return pool.submit("ruins_its_process", ruins("pid")).get(); }
+
+std::ptrdiff_t descriptors() {
+  return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
+}
+
+bool has_children() { return waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD; }
+
+// What a reader makes of these bytes, which come through a socket in pieces of this size.
+std::vector<detail::WireFrame> frames_of(std::string_view bytes, std::size_t piece) {
+  int ends[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  detail::FrameReader reader;
+  std::vector<detail::WireFrame> frames;
+  const auto close_both = [&] {
+    close(ends[0]);
+    close(ends[1]);
+  };
+  try {
+    for (; !bytes.empty(); bytes.remove_prefix(std::min(piece, bytes.size()))) {
+      const std::string_view now = bytes.substr(0, piece);
+      REQUIRE(write(ends[0], now.data(), now.size()) == static_cast<ssize_t>(now.size()));
+      std::size_t left = now.size();
+      while (left > 0) {
+        REQUIRE(reader.read(ends[1]) == detail::FrameReader::Got::Bytes);
+        while (auto frame = reader.next()) frames.push_back(*std::move(frame));
+        int waiting = 0;
+        ioctl(ends[1], FIONREAD, &waiting);
+        left = static_cast<std::size_t>(waiting);
+      }
+    }
+  } catch (...) {
+    close_both();
+    throw;
+  }
+  close_both();
+  return frames;
+}
+
+}  // namespace
+
+TEST_CASE("frames are whole again, in whatever pieces they come") {
+  using namespace detail;
+  const std::string large(200'000, 'x');
+  const std::string bytes = frame_text(FrameKind::Result, 7, std::string_view("small")) +
+                            frame_text(FrameKind::Result, 8, std::string_view(large)) +
+                            frame_text(FrameKind::Done, 9, std::string_view());
+  for (const std::size_t piece : {std::size_t{1000}, std::size_t{65'530}, std::size_t{100'000}}) {
+    const auto frames = frames_of(bytes, piece);
+    REQUIRE(frames.size() == 3);
+    CHECK(frames[0].content == "small");
+    CHECK(frames[1].content == large);
+    CHECK(frames[1].number == 8);
+    CHECK(frames[2].kind == FrameKind::Done);
+  }
+}
+
+TEST_CASE("what is no frame is refused") {
+  using namespace detail;
+  CHECK_THROWS_AS(frames_of(std::string(100, 'x'), 100), BrokenFrame);
+  std::string no_end = frame_text(FrameKind::Done, 1, std::string_view());
+  no_end.back() = 'x';
+  CHECK_THROWS_AS(frames_of(no_end, 100), BrokenFrame);
+  FrameHead head = head_of(FrameKind::Result, 1, std::size_t{1} << 60);
+  CHECK_THROWS_AS(frames_of({reinterpret_cast<const char*>(&head), sizeof head}, 100), BrokenFrame);
+  head = head_of(static_cast<FrameKind>(99), 1, 0);
+  CHECK_THROWS_AS(frames_of({reinterpret_cast<const char*>(&head), sizeof head}, 100), BrokenFrame);
+}
+
+TEST_CASE("an error is the same after its way through data") {
+  Host host(over_fixtures());
+  for (const char* name : {"raises_a_group", "raises_with_a_cause", "raises_with_notes", "recurses_in_threes",
+                           "has_no_create", "gives_a_set", "has_an_unclosed_bracket", "no_such_module"}) {
+    CAPTURE(name);
+    const auto error = test::error_of([&] { return host.run(name); });
+    REQUIRE(error);
+    const Error back = detail::error_from_json(error->to_json());
+    CHECK(back.to_json() == error->to_json());
+    CHECK(back.rendered() == error->rendered());
+    CHECK(std::string(back.what()) == error->what());
+  }
+  CHECK_THROWS_AS(detail::error_from_json(Json::object()), Json::exception);
+}
+
+TEST_CASE("a worker that is ruined costs its one run, and the next one is right") {
+  Host host(over_fixtures());
+  Pool pool(host, processes());
+  for (const auto& [how, says] : std::vector<std::pair<std::string, std::string>>{
+           {"segfault", "crashed its worker process: it was ended by signal 11 (SIGSEGV)"},
+           {"abort", "signal 6 (SIGABRT)"},
+           {"exit", "ended its worker process with status 3"},
+           {"exit in a thread", "status 4"},
+           {"kill", "signal 9 (SIGKILL)"},
+           {"close and stay", "it closed its channel"},
+           {"garbage", "what it wrote to its channel is garbage"}}) {
+    CAPTURE(how);
+    REQUIRE_ERROR(error, WorkerCrashed, pool.submit("ruins_its_process", ruins(how)).get());
+    CHECK(error.module() == "ruins_its_process");
+    CHECK_SAYS(error, "module 'ruins_its_process'");
+    CHECK_SAYS(error, says);
+    CHECK(pool.submit("wins").get() == "second");
+  }
+  for (const char* how : {"close", "scribble"}) {  // only once the run is over
+    CAPTURE(how);
+    CHECK(pool.submit("ruins_its_process", ruins(how)).get() == nullptr);
+    CHECK(pool.submit("wins").get() == "second");
+  }
+}
+
+TEST_CASE("a crash says where the module was") {
+  Host host(over_fixtures());
+  Pool pool(host, processes());
+  REQUIRE_ERROR(error, WorkerCrashed, pool.submit("ruins_its_process", ruins("segfault")).get());
+  CHECK(error.exception().type == "Fatal Python error");
+  CHECK(error.exception().message == "Segmentation fault");
+  CHECK(error.place().file == (test::fixtures / "modules/ruins_its_process.py").string());
+  CHECK(error.place().source.find("ctypes.string_at(0)") != std::string::npos);
+}
+
+TEST_CASE("a run that nothing else stops is killed at its deadline") {
+  std::size_t written = 0;
+  Options options = over_fixtures();
+  options.on_output = [&](const Output& output) { written += output.text.size(); };
+  Host host(options);
+  Pool pool(host, processes());
+  for (const char* how : {"loop", "stay", "flood"}) {
+    CAPTURE(how);
+    REQUIRE_ERROR(error, TimedOut, pool.submit("ruins_its_process", ruins(how), {.timeout = 200ms}).get());
+    CHECK_SAYS(error, "was killed at its deadline of 0.2 s");
+    CHECK(error.place().file.ends_with("ruins_its_process.py"));
+    CHECK(pool.submit("wins").get() == "second");
+  }
+  CHECK(written > 0);
+}
+
+TEST_CASE("a run that was begun is never begun again, and what waited behind it is run once") {
+  Host host(over_fixtures());
+  const fs::path file = fs::temp_directory_path() / ("pyhost-runs-" + std::to_string(getpid()));
+  fs::remove(file);
+  std::size_t failed = 0;
+  {
+    Pool pool(host, processes(2));
+    std::vector<std::future<Json>> runs;
+    for (int i = 0; i < 2000; ++i) {
+      const Json state{
+          {"how", "append"}, {"file", file.string()}, {"i", i}, {"dies_at", i % 500 == 250 ? i : -1}};
+      runs.push_back(pool.submit("ruins_its_process", state));
+    }
+    for (int i = 0; i < 2000; ++i) {
+      Json result;
+      const auto error = test::error_of([&] { return result = runs[static_cast<std::size_t>(i)].get(); });
+      CHECK((error ? i % 500 == 250 : result == i));
+      failed += error.has_value();
+    }
+  }
+  CHECK(failed == 4);
+  std::ifstream stream(file);
+  std::multiset<int> made{std::istream_iterator<int>(stream), {}};
+  CHECK(made.size() == 2000);
+  CHECK(std::set<int>(made.begin(), made.end()).size() == 2000);
+  fs::remove(file);
+}
+
+TEST_CASE("no run waits behind a slow one while another worker has nothing to do") {
+  Host host(over_fixtures());
+  Pool pool(host, processes(2));
+  std::vector<std::future<Json>> quick;
+  for (int i = 0; i < 500; ++i) quick.push_back(pool.submit("returns_state", {{"i", i}}));
+  const auto slow = pool.submit("ruins_its_process", ruins("stay"));
+  for (int i = 0; i < 500; ++i) quick.push_back(pool.submit("returns_state", {{"i", i}}));
+  for (auto& each : quick) CHECK(each.wait_for(30s) == std::future_status::ready);
+  CHECK(slow.wait_for(0s) == std::future_status::timeout);
+  pool.cancel();
+}
+
+TEST_CASE("a memory limit makes a MemoryError of what is too large") {
+  Host host(over_fixtures());
+  PoolOptions options = processes();
+  options.memory_limit = std::size_t{256} << 20;
+  Pool pool(host, options);
+  const auto allocate = [&](std::size_t bytes) {
+    return pool.submit("ruins_its_process", {{"how", "allocate"}, {"bytes", bytes}}).get();
+  };
+  CHECK(allocate(100'000'000) == 100'000'000);
+  REQUIRE_ERROR(error, ModuleRaised, allocate(400'000'000));
+  CHECK(error.exception().type == "MemoryError");
+}
+
+TEST_CASE("a worker is replaced after as many runs as was said, or when it has grown too large") {
+  Host host(over_fixtures());
+  PoolOptions few = processes();
+  few.max_runs_per_worker = 2;
+  Pool pool(host, few);
+  std::vector<Json> pids;
+  for (int i = 0; i < 4; ++i) pids.push_back(pid(pool));
+  CHECK(pids[0] == pids[1]);
+  CHECK(pids[1] != pids[2]);
+  CHECK(pids[2] == pids[3]);
+  PoolOptions small = processes();
+  small.max_resident = std::size_t{100} << 20;
+  Pool other(host, small);
+  const Json before = pid(other);
+  CHECK(pid(other) == before);
+  CHECK(other.submit("ruins_its_process", {{"how", "keep"}, {"bytes", 200 << 20}}).get() == nullptr);
+  CHECK(pid(other) != before);
+}
+
+TEST_CASE("a child that a module forks does not answer for it") {
+  Host host(over_fixtures());
+  Pool pool(host, processes());
+  for (int i = 0; i < 5; ++i) {
+    CHECK(pool.submit("ruins_its_process", ruins("fork")).get() == "the parent");
+    CHECK(pool.submit("wins").get() == "second");
+  }
+}
+
+TEST_CASE("states and results may be large") {
+  Host host(over_fixtures());
+  Pool pool(host, processes(2));
+  const std::string large = R"({"a":")" + std::string(20'000'000, 'x') + R"("})";
+  auto first = pool.submit_text("returns_state", large);
+  auto small = pool.submit_text("returns_state", R"({"b":1})");
+  auto second = pool.submit_text("returns_state", large);
+  CHECK(first.get() == large);
+  CHECK(small.get() == R"({"b":1})");
+  CHECK(second.get() == large);
+}
+
+TEST_CASE("services are called from any thread of a run, and may take long") {
+  Host host(over_fixtures());
+  std::atomic<int> inside = 0;
+  host.provide("meet", [&](const Json& arguments) -> Json {
+    ++inside;
+    while (inside < 2) std::this_thread::sleep_for(1ms);  // until both are in it
+    return arguments.at("i");
+  });
+  Pool pool(host, processes());
+  const Json result =
+      pool.submit("evaluates", {{"first",
+                                 "from concurrent.futures import ThreadPoolExecutor\n"
+                                 "from pyhost import services\n"
+                                 "with ThreadPoolExecutor(2) as pool:\n"
+                                 "    got = list(pool.map(lambda i: services.meet(i=i), [1, 2]))"},
+                                {"give", "got"}})
+          .get();
+  CHECK(result == Json{1, 2});
+}
+
+TEST_CASE("a worker program that is not there is refused with where it was looked for") {
+  Host host(over_fixtures());
+  PoolOptions options = processes();
+  options.worker = "/no/such/worker";
+  REQUIRE_ERROR(error, StartupFailed, Pool(host, options).workers());
+  CHECK_SAYS(error, "'/no/such/worker'");
+  options.worker = "/bin/false";
+  Pool pool(host, options);
+  REQUIRE_ERROR(other, StartupFailed, pool.submit("wins").get());
+  CHECK_SAYS(other, "a worker process did not start: it ended with status 1");
+}
+
+TEST_CASE("a program may be its own worker") {
+  Host host(over_fixtures());
+  PoolOptions options = processes();
+  options.worker = "/proc/self/exe";
+  Pool pool(host, options);
+  CHECK(pool.submit("wins").get() == "second");
+}
+
+TEST_CASE("nothing is left of workers that crashed and were killed") {
+  Host host(over_fixtures());
+  const auto before = descriptors();
+  {
+    Pool pool(host, processes(2));
+    std::vector<std::future<Json>> runs;
+    for (int i = 0; i < 40; ++i) {
+      runs.push_back(pool.submit("ruins_its_process", ruins("exit")));
+      runs.push_back(pool.submit("ruins_its_process", ruins("stay"), {.timeout = 1ms}));
+    }
+    for (auto& run : runs) CHECK(test::error_of([&] { return run.get(); }).has_value());
+    CHECK(pool.submit("wins").get() == "second");
+  }
+  CHECK(descriptors() == before);
+  CHECK_FALSE(has_children());
+}

@@ -1,0 +1,561 @@
+"""pyhost map: one module over many states."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from conftest import FIXTURES, Run, clean_environment
+
+LEVELS = ["shared", "process"]
+Done = subprocess.CompletedProcess
+
+
+@pytest.fixture(params=LEVELS)
+def level(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def words(name: str, level: str, *more: str) -> list[str]:
+    given = () if "--states" in more else ("--states", "-")
+    level = () if "--isolation" in more else ("--isolation", level)
+    return ["map", name, "-m", str(FIXTURES), *level, *given, *more]
+
+
+def lines_of(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def indices(text: str) -> list[object]:
+    return sorted(line["index"] for line in lines_of(text))  # type: ignore[type-var]
+
+
+def states(values: Iterable[object]) -> str:
+    return "".join(json.dumps(value) + "\n" for value in values)
+
+
+def gives(*expressions: str) -> str:
+    """States for the module that evaluates expressions."""
+    return states({"give": expression} for expression in expressions)
+
+
+def piped(program: str) -> subprocess.Popen[str]:
+    """One that gets its states and gives its results while it is watched."""
+    return subprocess.Popen(
+        [program, *words("returns_state", "shared")], text=True, env=clean_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def last_line(done: Done[str]) -> str:
+    return done.stderr.splitlines()[-1]
+
+
+# --- what goes in and what comes out
+
+
+def test_each_state_has_a_line_with_its_result(pyhost: Run, level: str) -> None:
+    done = pyhost(*words("returns_state", level), input=states({"i": i} for i in range(100)))
+    assert done.returncode == 0, done.stderr
+    lines = lines_of(done.stdout)
+    assert sorted(line["index"] for line in lines) == list(range(100))
+    for line in lines:
+        assert line["result"] == {"i": line["index"]}
+        assert (line["status"], len(line["hash"])) == ("ok", 16)
+        assert line["seconds"] >= 0
+    assert last_line(done).startswith("pyhost: 100 states done in ")
+
+
+def test_results_come_in_the_order_of_the_states_if_that_is_wished(pyhost: Run, level: str) -> None:
+    slow = "import time; time.sleep(0.2 if state['give'] == '0' else 0)"
+    given = states({"first": slow, "give": str(i)} for i in range(20))
+    ordered = pyhost(*words("evaluates", level, "-j", "2", "--ordered"), input=given)
+    assert [line["result"] for line in lines_of(ordered.stdout)] == list(range(20))
+    as_they_come = pyhost(*words("evaluates", level, "-j", "2"), input=given)
+    assert lines_of(as_they_come.stdout)[0]["index"] != 0
+    assert indices(as_they_come.stdout) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1}\n{"a": "]},[\\""}\n\n  {"a": [{}, []]}  \r\n',
+        '{"a": 1}\n{"a": "]},[\\""}\n{"a": [{}, []]}',
+        '[{"a": 1}, {"a": "]},[\\""},{"a": [{}, []]}]',
+        '\n [\n{"a": 1}\n,\n{"a": "]},[\\""}\n,{"a":\n [{}, []]}\n]\n',
+        '\ufeff{"a": 1}\n{"a": "]},[\\""}\n{"a": [{}, []]}\n',
+    ],
+)
+def test_states_are_json_lines_or_one_array(pyhost: Run, tmp_path: Path, text: str) -> None:
+    (tmp_path / "states").write_text(text)
+    done = pyhost(*words("returns_state", "shared", "--ordered", "--states", "states"))
+    assert done.returncode == 0, done.stderr
+    expected = [{"a": 1}, {"a": ']},["'}, {"a": [{}, []]}]
+    assert [line["result"] for line in lines_of(done.stdout)] == expected
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "[]", " [ ] \n"])
+def test_no_states_are_no_lines(pyhost: Run, tmp_path: Path, text: str) -> None:
+    done = pyhost(*words("returns_state", "shared", "-o", "out"), input=text)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (tmp_path / "out").read_text() == ""
+
+
+def test_a_state_keeps_its_text(pyhost: Run) -> None:
+    for text in ['{"b":123456789012345678901234567890,"a":1}', '[{"b":123456789012345678901234567890,"a":1}]']:  # fmt: skip
+        done = pyhost(*words("returns_state", "shared"), input=text)
+        assert done.stdout.endswith('"result":{"b":123456789012345678901234567890,"a":1}}\n')
+
+
+def test_a_large_state_and_an_array_over_many_reads_come_through(pyhost: Run) -> None:
+    long = [{"text": 'x,]}"\\' * 30_000, "i": i} for i in range(5)]
+    for text in [states(long), json.dumps(long), json.dumps(long, indent=1)]:
+        done = pyhost(*words("returns_state", "shared", "--ordered"), input=text)
+        assert [line["result"] for line in lines_of(done.stdout)] == long
+
+
+def test_what_modules_print_is_not_among_the_results(
+    pyhost: Run, tmp_path: Path, level: str
+) -> None:
+    done = pyhost(*words("evaluates", level), input=gives("print('said')"))
+    assert len(lines_of(done.stdout)) == 1
+    assert "said\n" in done.stderr
+    to_file = pyhost(*words("evaluates", level, "-o", "out"), input=gives("print('said')"))
+    assert to_file.stdout == "said\n"
+    assert lines_of((tmp_path / "out").read_text())[0]["status"] == "ok"
+
+
+# --- what fails
+
+
+def test_it_stops_at_the_first_failure_and_says_which(pyhost: Run, level: str) -> None:
+    given = gives(*["1"] * 10, "1 / 0", *["import_never"] * 5000)
+    done = pyhost(*words("evaluates", level, "-j", "1"), input=given)
+    assert done.returncode == 1
+    assert "state 10 (line 11 of the states):\nerror: module 'evaluates' raised ZeroDivisionError" in done.stderr  # fmt: skip
+    failed = [line for line in lines_of(done.stdout) if line["status"] == "failed"]
+    assert failed[0]["index"] == 10
+    assert failed[0]["error"]["exception"]["type"] == "ZeroDivisionError"
+    assert len(failed) < 1000
+    assert f"error: {len(failed)} of " in last_line(done)
+    assert " failed" in last_line(done)
+
+
+def test_it_goes_on_after_failures_if_that_is_wished(pyhost: Run, level: str) -> None:
+    given = gives("1", "1 / 0", "{1}", "2", "print(", "3")
+    done = pyhost(*words("evaluates", level, "--keep-going", "--ordered"), input=given)
+    assert done.returncode == 1
+    assert [line["status"] for line in lines_of(done.stdout)] == ["ok", "failed", "failed", "ok", "failed", "ok"]  # fmt: skip
+    kinds = [line["error"]["kind"] for line in lines_of(done.stdout) if "error" in line]
+    assert kinds == ["ModuleRaised", "InvalidResult", "ModuleRaised"]
+    assert last_line(done).startswith("error: 3 of 6 states failed in ")
+
+
+def test_a_line_that_is_no_json_is_an_error_with_its_number(pyhost: Run, level: str) -> None:
+    given = '{"a":1}\n\n{"a":\n{"a":2} {"a":3}\n7\n{"a":4}\n'
+    done = pyhost(*words("returns_state", level, "--keep-going", "--ordered"), input=given)
+    assert done.returncode == 1
+    lines = lines_of(done.stdout)
+    assert [line["status"] for line in lines] == ["ok", "invalid", "invalid", "invalid", "ok"]
+    assert [line.get("line") for line in lines] == [None, 3, 4, 5, None]
+    assert lines[1]["error"]["kind"] == "InvalidState"
+    first = pyhost(*words("returns_state", level), input="no JSON\n")
+    assert first.returncode == 1
+    assert "state 0 (line 1 of the states):\nerror: " in first.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "results"),
+    [
+        ('[{"a":1},\n{"a":2},\n{"a"', "stdin:3: the array of states does not end", 2),
+        ('[{"a":1},{"a":2}', "stdin:1: the array of states does not end", 1),
+        ('[{"a":1}]\n{"a":2}', "stdin:2: something follows the array of states", 0),
+    ],
+)
+def test_an_array_that_is_none_is_told_with_its_line(
+    pyhost: Run, text: str, problem: str, results: int
+) -> None:
+    done = pyhost(*words("returns_state", "shared"), input=text)
+    assert done.returncode == 2
+    assert f"error: {problem}" in done.stderr
+    assert len(lines_of(done.stdout)) == results
+
+
+def test_a_missing_element_of_an_array_is_a_state_that_is_none(pyhost: Run) -> None:
+    done = pyhost(*words("returns_state", "shared", "--keep-going", "--ordered"), input="[{},,{},]")
+    assert [line["status"] for line in lines_of(done.stdout)] == ["ok", "invalid", "ok", "invalid"]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("no_such_module", 3, "no module 'no_such_module'"),
+        ("raises_in_import", 3, "could not be imported"),
+        ("has_no_create", 3, "has no create"),
+        ("not/a/name", 2, "not/a/name"),
+    ],
+)
+def test_a_module_that_cannot_be_loaded_is_one_error(
+    pyhost: Run, level: str, name: str, code: int, said: str
+) -> None:
+    done = pyhost(*words(name, level, "--keep-going"), input=states([{}] * 2000))
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert done.stderr.count("error: ") == 1
+    assert said in done.stderr
+
+
+def test_a_run_that_takes_too_long_has_timed_out(pyhost: Run, level: str) -> None:
+    given = states([{"how": "loop"}, {"how": "sleep_for_a_moment"}])
+    done = pyhost(*words("does_not_end", level, "--timeout", "4s", "--keep-going"), input=given)
+    assert done.returncode == 1
+    by_index = {line["index"]: line for line in lines_of(done.stdout)}
+    assert by_index[0]["status"] == "timed_out"
+    assert by_index[0]["error"]["kind"] == "TimedOut"
+    assert by_index[1]["result"] == "late"
+
+
+def test_a_run_that_timed_out_is_made_again(pyhost: Run, tmp_path: Path, level: str) -> None:
+    tries = f"n = len(open({str(tmp_path / 'tries')!r}, 'a+').write('x') and open({str(tmp_path / 'tries')!r}).read())\n"
+    given = states([{"first": tries + "while n < 3: pass", "give": "n"}])
+    once = pyhost(*words("evaluates", level, "--timeout", "300ms", "--retries", "1"), input=given)
+    assert lines_of(once.stdout)[0]["status"] == "timed_out"
+    again = pyhost(*words("evaluates", level, "--timeout", "300ms", "--retries", "3"), input=given)
+    assert lines_of(again.stdout)[0]["result"] == 3
+    assert again.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["-j", "5000"], "5000"),
+        (["--states", "no/such/file"], "cannot read the states from 'no/such/file': No such file"),
+        (["--states", "."], "cannot read the states from '.': Is a directory"),
+        (["--resume"], "--resume goes on from the file that -o names"),
+        (["--isolation", "sandbox"], "sandbox"),
+        (["--timeout", "soon"], "--timeout takes a time like"),
+        (["--memory-limit", "much"], "--memory-limit takes a size like 512M or 2G, and got 'much'"),
+        (["--shard", "5/4"], "--shard 5/4 is no part of 4"),
+        (["--shard", "0/4"], "--shard takes i/n"),
+        (["--shard", "half"], "--shard takes i/n"),
+        (["--shard", "auto"], "neither a task of a Slurm array"),
+        (["-o", "."], "-o takes a file"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(pyhost: Run, more: list[str], said: str) -> None:
+    done = pyhost(*words("returns_state", "shared", *more), input="{}")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_memory_limit_is_for_processes(pyhost: Run) -> None:
+    done = pyhost(*words("returns_state", "shared", "--memory-limit", "512M"), input="{}")
+    assert done.returncode == 70
+    assert "memory_limit is for worker processes" in done.stderr
+
+
+@pytest.mark.parametrize("to", ["-o", "stdout"])
+def test_a_full_disk_stops_it(pyhost: Run, to: str, tmp_path: Path) -> None:
+    given = states({"i": i} for i in range(50_000))
+    with open("/dev/full", "w") as full:
+        streams = {"capture_output": False, "stdout": full, "stderr": subprocess.PIPE}
+        more = ["-o", "/dev/full"] if to == "-o" else []
+        done = pyhost(*words("returns_state", "shared", *more), input=given, **streams)
+    assert done.returncode == 74
+    assert "could not be written" in last_line(done)
+    assert "No space left on device" in last_line(done)
+
+
+def test_a_closed_pipe_stops_it(program: str) -> None:
+    given = states({"i": i} for i in range(100_000))
+    with piped(program) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write('{"i":0}\n')
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["index"] == 0
+        process.stdout.close()
+        try:
+            process.stdin.write(given)
+            process.stdin.close()
+        except BrokenPipeError:
+            pass
+        assert "Broken pipe" in process.stderr.read()
+    assert process.returncode == 74
+
+
+def test_a_result_is_written_before_the_next_state_comes(program: str) -> None:
+    with piped(program) as process:
+        assert process.stdin and process.stdout
+        for i in range(3):
+            process.stdin.write(f'{{"i":{i}}}\n')
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["result"] == {"i": i}
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+# --- going on later
+
+
+def resumed(pyhost: Run, given: str, *more: str) -> Done[str]:
+    return pyhost(*words("evaluates", "shared", "-o", "out", "--resume", *more), input=given)
+
+
+def test_what_has_a_result_is_not_run_again(pyhost: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    note = f"open({str(tmp_path / 'ran')!r}, 'a').write(state['give'] + '\\n')"
+
+    def given(*gives: str) -> str:
+        return states({"first": note, "give": give} for give in gives)
+
+    assert resumed(pyhost, given("0", "1", "2 / 0", "3"), "--keep-going").returncode == 1
+    assert sorted((tmp_path / "ran").read_text().splitlines()) == ["0", "1", "2 / 0", "3"]
+    # The third failed, and the fourth is another one now.
+    (tmp_path / "ran").unlink()
+    done = resumed(pyhost, given("0", "1", "2 / 0", "33", "4"), "--keep-going", "-j", "1")
+    assert (tmp_path / "ran").read_text().splitlines() == ["2 / 0", "33", "4"]
+    assert "error: 1 of 3 states failed, 2 were done before" in last_line(done)
+    lines = lines_of(out.read_text())
+    assert [line["index"] for line in lines[4:]] == [2, 3, 4]
+    assert lines[5]["result"] == 33
+
+
+def test_a_line_that_was_half_written_is_dropped(pyhost: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    given = gives("0", "1", "2")
+    resumed(pyhost, given, "--ordered")
+    whole = out.read_text()
+    for cut in (1, 20, len(whole.splitlines()[-1])):
+        out.write_text(whole[:-cut])
+        done = resumed(pyhost, given)
+        assert "1 state done, 2 were done before" in last_line(done)
+        assert [line["result"] for line in lines_of(out.read_text())] == [0, 1, 2]
+
+
+def test_without_resume_the_file_is_written_anew(pyhost: Run, tmp_path: Path) -> None:
+    for _ in range(2):
+        pyhost(*words("evaluates", "shared", "-o", "out"), input=gives("1"))
+    assert len(lines_of((tmp_path / "out").read_text())) == 1
+
+
+@pytest.mark.parametrize("text", ["my only copy", "my only copy\n", '{"index":0,"status":"ok"}\n'])
+def test_a_file_that_map_did_not_write_is_not_touched(
+    pyhost: Run, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "out").write_text(text)
+    done = resumed(pyhost, gives("1"))
+    assert done.returncode == 2
+    assert "out:1: this is no line of `pyhost map`" in done.stderr
+    assert (tmp_path / "out").read_text() == text
+
+
+def test_the_hash_is_that_of_the_states_text(pyhost: Run) -> None:
+    expected = 0xCBF29CE484222325
+    for byte in b'{"a": 1}':
+        expected = (expected ^ byte) * 0x100000001B3 % 2**64
+    done = pyhost(*words("returns_state", "shared"), input=' {"a": 1} \n')
+    assert lines_of(done.stdout)[0]["hash"] == f"{expected:016x}"
+
+
+# --- Ctrl-C
+
+
+def interrupted(
+    program: str, folder: Path, *more: str, times: int = 1, by: int = signal.SIGINT, how: str
+) -> tuple[subprocess.Popen[str], str]:
+    """Two runs are in progress, in the way that `how` says, when the signal comes."""
+    begun = [folder / "begun0", folder / "begun1"]
+    first = "import os, time; open(state['file'], 'w').close()\n" + how
+    given = [{"first": first, "give": "7", "file": str(file)} for file in begun]
+    given += [{"give": "8"}] * 5000
+    (folder / "states").write_text(states(given))
+    process = subprocess.Popen(
+        [program, *words("evaluates", "shared", "-j", "2", "-o", "out", "--states", "states", *more)],
+        cwd=folder, text=True, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    while not all(file.exists() for file in begun):
+        assert process.poll() is None
+        time.sleep(0.01)
+    assert process.stderr
+    said = ""
+    for _ in range(times):
+        process.send_signal(by)
+        said += process.stderr.readline()
+    (folder / "go_on").touch()
+    return process, said + process.stderr.read()
+
+
+GO_ON = "while not os.path.exists('go_on'): time.sleep(0.01)"
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_finishes_what_runs_and_says_how_to_go_on(
+    program: str, pyhost: Run, tmp_path: Path, by: int
+) -> None:
+    process, said = interrupted(program, tmp_path, how=GO_ON, by=by)
+    assert process.wait(60) == -by
+    assert "the runs that have begun are finished" in said
+    assert "hint: the same command with --resume goes on from out\n" in said
+    done = lines_of((tmp_path / "out").read_text())
+    assert [line["result"] for line in done if line["index"] in (0, 1)] == [7, 7]
+    assert len(done) < 5000
+    rest = pyhost(*words("evaluates", "shared", "-o", "out", "--states", "states", "--resume"))
+    assert rest.returncode == 0, rest.stderr
+    assert indices((tmp_path / "out").read_text()) == list(range(5002))
+
+
+def test_a_second_ctrl_c_ends_what_runs(program: str, tmp_path: Path) -> None:
+    process, said = interrupted(program, tmp_path, how="while True: pass", times=2)
+    assert process.wait(60) == -signal.SIGINT
+    assert "hint: the same command with --resume goes on from out\n" in said
+    done = lines_of((tmp_path / "out").read_text())
+    assert not [line for line in done if line["index"] in (0, 1)]
+
+
+def test_ctrl_c_ends_a_wait_for_states(program: str) -> None:
+    with piped(program) as process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write('{"i":0}\n')
+        process.stdin.flush()
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert "hint: with -o FILE" in process.stderr.read()
+        assert process.wait(60) == -signal.SIGINT
+
+
+# --- more than one machine
+
+
+def test_shards_make_all_states_once(pyhost: Run) -> None:
+    given = states({"i": i} for i in range(10))
+    seen: list[object] = []
+    for part in ("1/3", "2/3", "3/3"):
+        done = pyhost(*words("returns_state", "shared", "--shard", part), input=given)
+        for line in lines_of(done.stdout):
+            assert line["result"] == {"i": line["index"]}
+            seen.append(line["index"])
+    assert sorted(seen) == list(range(10))  # type: ignore[type-var]
+
+
+SLURM = {
+    "SLURM_ARRAY_TASK_ID": "7",
+    "SLURM_ARRAY_TASK_MIN": "3",
+    "SLURM_ARRAY_TASK_COUNT": "4",
+    "SLURM_ARRAY_TASK_STEP": "2",
+}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        (SLURM, [2, 6]),
+        ({"JOB_COMPLETION_INDEX": "1", "JOB_COMPLETIONS": "3"}, [1, 4, 7]),
+    ],
+)
+def test_a_cluster_says_which_shard_it_is(
+    pyhost: Run, variables: dict[str, str], expected: list[int]
+) -> None:
+    given = states({"i": i} for i in range(8))
+    done = pyhost(*words("returns_state", "shared", "--shard", "auto"), input=given, env=variables)
+    assert indices(done.stdout) == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"JOB_COMPLETION_INDEX": "1"}, "set JOB_COMPLETIONS in the container's env"),
+        ({"JOB_COMPLETION_INDEX": "3", "JOB_COMPLETIONS": "3"}, "is no part of 3"),
+        ({"JOB_COMPLETION_INDEX": "x"}, "JOB_COMPLETION_INDEX is no number: 'x'"),
+        ({"SLURM_ARRAY_TASK_ID": "1"}, "SLURM_ARRAY_TASK_MIN or _COUNT is not"),
+        (SLURM | {"SLURM_ARRAY_TASK_ID": "8"}, "a Slurm array without gaps"),
+    ],
+)
+def test_a_cluster_that_says_too_little_is_told_so(
+    pyhost: Run, variables: dict[str, str], said: str
+) -> None:
+    done = pyhost(*words("returns_state", "shared", "--shard", "auto"), input="{}", env=variables)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+# --- progress
+
+
+def on_terminal(
+    program: str, folder: Path, *more: str, count: int = 8, **variables: str
+) -> tuple[int, str]:
+    """The exit code, and what a terminal gets on stderr of a call that takes two seconds."""
+    slow = {"first": "import time; time.sleep(0.25)", "give": "1 / state.get('by', 1)"}
+    (folder / "states").write_text(states([slow | {"by": 0}] + [slow] * (count - 1)))
+    ours, theirs = pty.openpty()
+    environment = clean_environment(**{"TERM": "xterm", "COLUMNS": "100"} | variables)
+    with subprocess.Popen(
+        [program, *words("evaluates", "shared", "-j", "1", "-o", "out", "--keep-going", "--states", "states", *more)],
+        cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=theirs,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        shown = b""
+        while select.select([ours], [], [], 60)[0]:
+            try:
+                shown += os.read(ours, 4096)
+            except OSError:  # the other end is closed
+                break
+    os.close(ours)
+    return process.returncode, shown.decode()
+
+
+def test_a_terminal_has_a_bar_that_is_gone_at_the_end(program: str, tmp_path: Path) -> None:
+    code, shown = on_terminal(program, tmp_path)
+    assert code == 1
+    bars = [text for text in shown.split("\r\x1b[K") if "] " in text]
+    assert len(bars) > 5
+    assert "\x1b[31m1 failed\x1b[0m" in bars[-1]
+    assert " left" in bars[-1]
+    assert "/s" in bars[-1]
+    assert "#" in bars[-1]
+    end = shown.rpartition("\r\x1b[K")[2]
+    assert end.startswith("error: 1 of 8 states failed in ")
+    assert shown.count("\n") == 1
+
+
+def test_a_narrow_terminal_has_no_wrapped_bar(program: str, tmp_path: Path) -> None:
+    _, shown = on_terminal(program, tmp_path, count=4, COLUMNS="20")
+    bars = [text for text in shown.split("\r\x1b[K") if "done" in text and "error" not in text]
+    assert bars
+    assert max(map(len, bars)) < 20
+
+
+def test_no_color_has_a_bar_without_colour(program: str, tmp_path: Path) -> None:
+    _, shown = on_terminal(program, tmp_path, count=4, NO_COLOR="1")
+    assert "#" in shown
+    assert "\x1b[31m" not in shown
+
+
+def test_a_terminal_that_cannot_has_no_bar(program: str, tmp_path: Path) -> None:
+    _, shown = on_terminal(program, tmp_path, count=4, TERM="dumb")
+    assert "\x1b" not in shown
+
+
+def test_quiet_shows_nothing_but_failures(program: str, pyhost: Run, tmp_path: Path) -> None:
+    code, shown = on_terminal(program, tmp_path, "-q", count=4)
+    assert code == 1
+    assert shown.startswith("error: 1 of 4 states failed in ")
+    done = pyhost(*words("returns_state", "shared", "-q"), input="{}")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_pipe_gets_a_line_every_few_seconds(pyhost: Run) -> None:
+    slow = {"first": "import time; time.sleep(2.8)", "give": "1"}
+    done = pyhost(*words("evaluates", "shared", "-j", "1"), input=states([slow] * 2))
+    progress = [line for line in done.stderr.splitlines() if "/s" in line]
+    assert len(progress) == 1
+    assert progress[0].startswith("pyhost: 1 done, ")

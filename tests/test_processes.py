@@ -1,0 +1,105 @@
+"""Worker processes die with the process that has their pool, however that dies; and `pyhost run` in one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import FIXTURES, Run, clean_environment
+
+MODULES = ("-m", str(FIXTURES))
+IN_PROCESS = ("--isolation", "process")
+
+
+def runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_no_worker_outlives_its_pool(program: str, tmp_path: Path, end: signal.Signals) -> None:
+    tell = tmp_path / "pids"
+    words = ("-p", "how=hang in C", "-p", f"tell={tell}", *IN_PROCESS, *MODULES)
+    process = subprocess.Popen(
+        [program, "run", "ruins_its_process", *words],
+        env=clean_environment(),
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(tell.exists)
+        worker, sleeper = map(int, tell.read_text().split())
+        assert runs(worker) and runs(sleeper)
+        process.send_signal(end)
+        assert process.wait(60) == -end
+        wait_for(lambda: not runs(worker) and not runs(sleeper))
+    finally:
+        for each in map(int, tell.read_text().split()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        process.kill()
+
+
+def test_a_run_in_a_process_prints_its_result(pyhost: Run) -> None:
+    done = pyhost("run", "returns_state", "-p", "a=1", *IN_PROCESS, *MODULES)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '{"a":1}\n', "")
+    done = pyhost("run", "yields", "-p", "items=[1,2]", *IN_PROCESS, *MODULES)
+    assert done.stdout == "[1,2]\n"
+
+
+def test_what_a_module_prints_in_a_process_is_printed(pyhost: Run) -> None:
+    words = ("run", "evaluates", "-p", "give=print('here')", *IN_PROCESS, *MODULES)
+    assert pyhost(*words).stdout == "here\n"
+    done = pyhost(*words, "--json")
+    assert '"result":null' in done.stdout
+    assert done.stderr == "here\n"
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "says"),
+    [
+        ("segfault", 139, "signal 11 (SIGSEGV)"),
+        ("kill", 137, "signal 9 (SIGKILL)"),
+        ("exit", 1, "status 3"),
+    ],
+)
+def test_a_crash_has_an_exit_code_and_is_told(pyhost: Run, how: str, code: int, says: str) -> None:
+    done = pyhost("run", "ruins_its_process", "-p", f"how={how}", *IN_PROCESS, *MODULES)
+    assert done.returncode == code
+    assert says in done.stderr
+
+
+def test_a_run_in_a_process_is_killed_at_its_timeout(pyhost: Run) -> None:
+    words = ("-p", "how=stay", "--timeout", "300ms", *IN_PROCESS, *MODULES)
+    done = pyhost("run", "ruins_its_process", *words)
+    assert done.returncode == 124
+    assert "was killed at its deadline of 0.3 s" in done.stderr
+
+
+def test_a_run_takes_no_more_memory_than_its_limit(pyhost: Run) -> None:
+    words = ("-p", "how=allocate", "-p", "bytes=400000000", *IN_PROCESS, *MODULES)
+    assert pyhost("run", "ruins_its_process", *words).stdout == "400000000\n"
+    done = pyhost("run", "ruins_its_process", *words, "--memory-limit", "200M")
+    assert done.returncode == 1
+    assert "MemoryError" in done.stderr
+
+
+def test_a_memory_limit_that_cannot_be_kept_is_refused(pyhost: Run) -> None:
+    assert "--isolation process" in pyhost("run", "wins", *MODULES, "--memory-limit", "1G").stderr
+    done = pyhost("run", "wins", *MODULES, *IN_PROCESS, "--memory-limit", "lots")
+    assert done.returncode == 2
+    assert "takes a size like 512M" in done.stderr
