@@ -12,15 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, Run, cached, clean_environment, kept_venv
+from conftest import FIXTURES, Run, cached, clean_environment, embedded_version, kept_venv
 from test_process import write_module
 
 BUILD = Path(os.environ.get("PYHOST_BUILD", "."))
 PYTHON = cached("Python_EXECUTABLE")
-VERSION = subprocess.run(
-    [PYTHON or sys.executable, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
-    capture_output=True, text=True, check=True,
-).stdout.strip()  # fmt: skip
+VERSION = ".".join(map(str, embedded_version()))
 EVALUATES = ("run", "evaluates", "-m", str(FIXTURES))
 SANITIZED = cached("PYHOST_SANITIZE") == "ON"
 

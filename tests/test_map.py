@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, Run, clean_environment
+from conftest import FIXTURES, Run, clean_environment, embedded_version
 
-LEVELS = ["shared", "process"]
+LEVELS = ["shared", "process"] + (["interpreter"] if embedded_version() >= (3, 13) else [])
 Done = subprocess.CompletedProcess
 
 

@@ -87,7 +87,8 @@ struct CurrentRun::Thread {
   PyThreadState* state = nullptr;  ///< As of the outermost run.
   pthread_t handle = pthread_self();
   unsigned long identity = PyThread_get_thread_ident();
-  PyInterpreterState* interpreter = nullptr;  ///< Whose GIL guards it.
+  PyInterpreterState* interpreter = nullptr;  ///< Whose GIL guards it,
+  class Alarms* alarms = nullptr;             ///< and which may wait for that; null for Alarms::inside().
   bool inside = false;   ///< Whether it is in a module's code, or C++ code has been called from there.
   bool raised = false;   ///< Whether a stop has been raised there,
   bool arrived = false;  ///< and whether it has arrived.

@@ -29,6 +29,7 @@
 #include "offers.hpp"
 #include "output.hpp"
 #include "pyhost/error.hpp"
+#include "secrets.hpp"
 #include "services.hpp"
 #include "stopping.hpp"
 #include "survey.hpp"
@@ -160,6 +161,7 @@ Host::Host(Options given) : data_(std::make_unique<Data>()) {
   data_->environment = detail::start_interpreter(options, data_->paths);
   data_->services = std::make_shared<detail::Services>();
   data_->sink = detail::make_sink(options.on_output);
+  detail::show_secrets();  // of the host before
   if (options.on_log) data_->logging = std::make_shared<detail::Logging>(options);
   const Enter enter;
   data_->enter_python();

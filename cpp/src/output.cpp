@@ -149,18 +149,14 @@ Sink::Held take_lines(Sink& sink, StreamName stream, std::string_view more, cons
   const std::size_t whole = held.text.rfind('\n') + 1;
   Sink::Held lines{held.module, held.text.substr(0, whole)};
   held.text.erase(0, whole);
-  if (held.text.empty()) {
-    sink.held.erase(at);
-  } else {
-    written.store(true, std::memory_order_relaxed);
-  }
+  holds_line = !held.text.empty();
+  if (!holds_line) sink.held.erase(at);
   return lines;
 }
 
 Sink::Held take_all(Sink& sink, StreamName stream) {
   const std::lock_guard lock(sink.holding);
   const auto node = sink.held.extract({std::this_thread::get_id(), stream});
-  if (!sink.held.empty()) written.store(true, std::memory_order_relaxed);  // that of other threads
   return node.empty() ? Sink::Held() : node.mapped();
 }
 
@@ -218,7 +214,8 @@ bool flush(const char* name) {
 }
 
 bool flush_all() {
-  written.store(false, std::memory_order_relaxed);
+  holds_line = false;
+  if (PyInterpreterState_Get() == PyInterpreterState_Main()) written.store(false, std::memory_order_relaxed);
   if (!flush("stdout") || !flush("stderr")) return false;
   if (std::fflush(stdout) == 0) return true;
   PyErr_SetFromErrno(PyExc_OSError);

@@ -20,18 +20,21 @@ namespace pyhost::detail {
 /// processes print comes out in its order, also into a pipe. The caller holds the GIL.
 void order_output();
 
-/// Whether a stream of Python's may hold something back. Only ever set by a write and cleared by a flush: a
-/// flush too many is harmless, and none is left out.
+/// Whether a stream of the main interpreter's may hold something back. Only ever set by a write and cleared
+/// by a flush: a flush too many is harmless, and none is left out.
 inline std::atomic<bool> written = false;
+
+/// Whether a redirected stream holds back the beginning of a line of this thread's.
+inline constinit thread_local bool holds_line = false;
 
 /// What it is given, with what is held back written out; null with Python's error set if that fails.
 py::object flushed(py::object returned);
 
 /// What a call into a module returned, with what it printed written out; null with Python's error set if that
-/// fails. Costs two tests if nothing is held back. The caller holds the GIL.
+/// fails. Costs a few tests if nothing is held back. The caller holds the GIL.
 inline py::object with_output_flushed(PyObject* returned) {
   py::object result = own(returned);
-  if (!written.load(std::memory_order_relaxed) && __fpending(stdout) == 0) [[likely]]
+  if (!written.load(std::memory_order_relaxed) && !holds_line && __fpending(stdout) == 0) [[likely]]
     return result;
   return flushed(std::move(result));
 }

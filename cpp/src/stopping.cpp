@@ -7,7 +7,6 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
-#include <future>
 #include <system_error>
 #include <vector>
 
@@ -172,20 +171,6 @@ void Inside::take_back() noexcept {
   PyThreadState_SetAsyncExc(thread_.identity, nullptr);
 }
 
-// The alarms ring one after the other.
-void settle_stops() {
-  std::promise<void> rung;
-  try {
-    Alarms::inside().set(Clock::now(), [&]() -> std::optional<Clock::time_point> {
-      rung.set_value();
-      return std::nullopt;
-    });
-  } catch (const std::system_error&) {
-    return;  // without their thread none has ever rung
-  }
-  rung.get_future().wait();
-}
-
 std::shared_ptr<Stop> Stop::of(const CurrentRun& run) {
   if (!run.stop()) run.set_stop(std::shared_ptr<Stop>(new Stop(run)));
   return run.stop();
@@ -222,8 +207,8 @@ void Stop::set_alarms(Clock::time_point when) {
   const std::lock_guard lock(asking_);
   if (over_) return;
   const std::shared_ptr<Stop> self = shared_from_this();
-  if (inside_) Alarms::inside().remove(*inside_);
-  inside_ = Alarms::inside().set(when, [self] { return self->ring(); });
+  if (inside_) inside().remove(*inside_);
+  inside_ = inside().set(when, [self] { return self->ring(); });
   if (!on_stuck_ && !is_heard(thread_)) return;
   if (outside_) Alarms::outside().remove(*outside_);
   outside_ = Alarms::outside().set(when, [self] { return self->ring_outside(); });
@@ -254,7 +239,7 @@ void Stop::end() noexcept {
     const std::lock_guard lock(asking_);
     over_ = true;
     thread_.woken = false;  // a signal that is still under way wakes nobody
-    if (inside_) Alarms::inside().remove(*inside_);
+    if (inside_) inside().remove(*inside_);
     if (outside_) Alarms::outside().remove(*outside_);
   }
   if (!on_stuck_) return;

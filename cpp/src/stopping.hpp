@@ -97,6 +97,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
   void must_begin();
   void tell_stuck(bool in_c);
   std::string deadline() const;
+  Alarms& inside() const { return thread_.alarms != nullptr ? *thread_.alarms : Alarms::inside(); }
 
   explicit Stop(const CurrentRun& run)
       : thread_(run.thread()),
@@ -105,7 +106,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
         begun_(Clock::now()) {}
 
   CurrentRun::Thread& thread_;       // alive until the run is over
-  PyInterpreterState* interpreter_;  // as well; and then until settle_stops()
+  PyInterpreterState* interpreter_;  // as well
   std::string module_;
   Clock::time_point begun_;
   std::optional<std::chrono::milliseconds> timeout_;
@@ -132,9 +133,6 @@ class Stop : public std::enable_shared_from_this<Stop> {
   std::atomic<bool> stuck_told_ = false;
   std::optional<Alarms::Id> inside_, outside_;  // guarded by asking_
 };
-
-/// Waits until no stop of a run that is over looks at its interpreter any more. Without the GIL.
-void settle_stops();
 
 /// Makes the run, which began at `begun`, one that the options can stop; costs a few tests if they do not.
 /// Throws TimedOut or Cancelled if that is so already.

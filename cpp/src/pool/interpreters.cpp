@@ -2,13 +2,15 @@
 #include "interpreters.hpp"
 
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "alarms.hpp"
+#include "current_run.hpp"
 #include "enter.hpp"
 #include "shared.hpp"
-#include "stopping.hpp"
 
 namespace pyhost::detail {
 
@@ -23,6 +25,8 @@ class Interpreter {
   explicit Interpreter(std::chrono::milliseconds patience) : patience_(patience) {
     const Enter enter;
     before_ = enter.thread_state();
+    // In C code that keeps this interpreter's GIL, a run is to keep no alarm of another one from ringing.
+    alarms_.emplace();
     const PyInterpreterConfig config{.use_main_obmalloc = 0,
                                      .allow_fork = 0,
                                      .allow_exec = 0,
@@ -31,7 +35,10 @@ class Interpreter {
                                      .check_multi_interp_extensions = 1,
                                      .gil = PyInterpreterConfig_OWN_GIL};
     const PyStatus status = Py_NewInterpreterFromConfig(&here_, &config);
-    if (PyStatus_Exception(status) == 0) return;
+    if (PyStatus_Exception(status) == 0) {
+      CurrentRun::this_thread().alarms = &*alarms_;
+      return;
+    }
     throw Error({.kind = ErrorKind::StartupFailed,
                  .phase = Phase::Start,
                  .message = std::string("an interpreter of the pool did not start: ") +
@@ -41,7 +48,8 @@ class Interpreter {
 
   // One in which modules left threads running cannot be ended: it stays, as they do.
   ~Interpreter() {
-    settle_stops();
+    CurrentRun::this_thread().alarms = nullptr;
+    alarms_.reset();
     if (door != Door::Open) return;
     PyEval_RestoreThread(here_);
     if (is_alone_in_time()) {
@@ -71,6 +79,7 @@ class Interpreter {
   }
 
   std::chrono::milliseconds patience_;
+  std::optional<Alarms> alarms_;
   PyThreadState* before_ = nullptr;
   PyThreadState* here_ = nullptr;
 };

@@ -75,17 +75,9 @@ std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& ma
   std::vector<std::unique_ptr<Worker>> workers;
   workers.reserve(count);
   while (workers.size() < count) {
-    switch (options.isolation) {
-      case Isolation::Shared:
-        workers.push_back(make_shared_worker(host));
-        break;
-      case Isolation::Interpreter:
-        workers.push_back(make_interpreter_worker(make_host, patience));
-        break;
-      case Isolation::Process:
-        refuse("there is no Isolation '" + std::string(to_string(options.isolation)) + "' in this pyhost",
-               "there are 'shared' and 'process'");
-    }
+    workers.push_back(options.isolation == Isolation::Interpreter
+                          ? make_interpreter_worker(make_host, patience)
+                          : make_shared_worker(host));
   }
   return workers;
 }
