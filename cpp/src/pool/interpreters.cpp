@@ -18,6 +18,13 @@ namespace {
 
 #if PY_VERSION_HEX >= 0x030D0000
 
+// The types of _datetime are static, and the last of several interpreters that end together frees what another
+// one made of them (github.com/python/cpython/issues/136423), unless it is the main one that made it. The
+// caller is in that.
+void settle_datetime() {
+  if (!own(PyImport_ImportModule("_datetime"))) PyErr_Clear();
+}
+
 // The interpreter of this thread, which it is in for as long as it lives. Its end waits for threads that
 // modules left behind, but no longer than that.
 class Interpreter {
@@ -25,6 +32,7 @@ class Interpreter {
   explicit Interpreter(std::chrono::milliseconds patience) : patience_(patience) {
     const Enter enter;
     before_ = enter.thread_state();
+    settle_datetime();
     // In C code that keeps this interpreter's GIL, a run is to keep no alarm of another one from ringing.
     alarms_.emplace();
     const PyInterpreterConfig config{.use_main_obmalloc = 0,
