@@ -156,6 +156,7 @@ Host::Host(Options given) : data_(std::make_unique<Data>()) {
   data_->life->on_error = options.on_error;
   data_->life->shutdown_timeout = options.shutdown_timeout;
   data_->life->on_stuck = options.on_stuck;
+  data_->life->on_span = options.on_span;
   if (options.on_event) detail::tell_events(data_->life->watchers, options.on_event);
   data_->environment = detail::start_interpreter(options, data_->paths);
   const Enter enter;
@@ -287,6 +288,7 @@ Module Host::load(std::string_view name) {
 
 std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, const CurrentRun& run) {
   life->must_take_more(name);
+  const detail::Timed timed(life->on_span, SpanKind::Import, name, run.id());
   const auto begun = life->watchers.begin();
   if (!modules->has(name)) {
     detail::restore_baseline();

@@ -23,7 +23,7 @@ enum class FrameKind : std::uint32_t {
   Answer,     ///< Number: that of the question. Content: JSON.
   End,        ///< No more runs will come.
   // from the worker
-  Ready,       ///< The host is open.
+  Ready,       ///< The host is open. Number: since when, by the steady clock, in nanoseconds.
   NotStarted,  ///< Content: the Error, as JSON.
   Result,      ///< Number: where in which batch. Content: the result, as text. For what is too large for the
                ///< memory that is shared.
@@ -35,6 +35,7 @@ enum class FrameKind : std::uint32_t {
   Log,         ///< Content: a record, as JSON.
   Event,       ///< Content: an event, as JSON.
   Seen,        ///< Content: an Error that on_error is to see, as JSON.
+  Spans,       ///< Number: as of the Result or Failure that comes next. Content: SpanRecords.
 };
 
 /// Not the line of Python code that pyhost::Frame is.

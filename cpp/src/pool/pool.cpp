@@ -75,7 +75,7 @@ std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const Offers& offe
   while (workers.size() < count) {
     switch (options.isolation) {
       case Isolation::Shared:
-        workers.push_back(make_shared_worker(host));
+        workers.push_back(make_shared_worker(host, offers.options.on_span));
         break;
       case Isolation::Interpreter:
       case Isolation::Process:
@@ -170,8 +170,9 @@ Pool::Pool(Host& host, PoolOptions options) {
   detail::check_workers(options.workers);
   detail::check_timeout(options.timeout);
   detail::check_limits(options);
-  data_ = detail::PoolData::of(host.dependents(), detail::make_workers(host, host.offers(), options),
-                               {options.timeout, host.options().shutdown_timeout});
+  data_ = detail::PoolData::of(
+      host.dependents(), detail::make_workers(host, host.offers(), options),
+      {options.timeout, host.options().shutdown_timeout, static_cast<bool>(host.options().on_span)});
 }
 
 Pool::~Pool() { data_->leave(); }

@@ -6,8 +6,15 @@
 #include <utility>
 
 #include "enter.hpp"
+#include "spans.hpp"
 
 namespace pyhost::detail {
+
+namespace {
+
+std::atomic<std::uint64_t> last_worker = 0;  // of all pools
+
+}  // namespace
 
 std::shared_ptr<PoolData> PoolData::of(std::shared_ptr<Dependents> host,
                                        std::vector<std::unique_ptr<Worker>> workers, Times times) {
@@ -21,7 +28,9 @@ PoolData::PoolData(std::shared_ptr<Dependents> host, std::vector<std::unique_ptr
     : host_(std::move(host)), workers_(std::move(workers)), times_(times) {
   working_ = workers_.size();
   try {
-    for (const auto& worker : workers_) threads_.emplace_back([this, each = worker.get()] { work(*each); });
+    for (const auto& worker : workers_) {
+      threads_.emplace_back([this, each = worker.get(), number = ++last_worker] { work(*each, number); });
+    }
   } catch (const std::system_error& failed) {
     working_ = threads_.size();
     queue_.close();
@@ -43,10 +52,12 @@ void PoolData::leave() {
 
 void PoolData::put(std::unique_ptr<Job> job) {
   if (!job->timeout) job->timeout = times_.timeout;
+  if (times_.are_told) job->put_at = std::chrono::steady_clock::now();
   queue_.put(std::move(job));
 }
 
-void PoolData::work(Worker& worker) {
+void PoolData::work(Worker& worker, std::uint64_t number) {
+  span_place.worker = number;
   worker.work(queue_);
   const std::lock_guard lock(mutex_);
   --working_;

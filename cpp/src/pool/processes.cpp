@@ -21,6 +21,7 @@
 #include "lost_run.hpp"
 #include "messages.hpp"
 #include "process_link.hpp"
+#include "span_records.hpp"
 
 namespace pyhost::detail {
 
@@ -56,7 +57,9 @@ Clock::time_point time_of(std::int64_t nanoseconds) {
 class ProcessWorker : public Worker {
  public:
   explicit ProcessWorker(std::shared_ptr<const Setting> setting)
-      : setting_(std::move(setting)), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      : setting_(std::move(setting)),
+        spans_(setting_->host.options.on_span),
+        wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (wake_) return;
     throw Error({.kind = ErrorKind::StartupFailed,
                  .phase = Phase::Start,
@@ -153,6 +156,13 @@ class ProcessWorker : public Worker {
     for (const auto& job : batch.jobs) {
       if (job->stop.stop_possible())
         batch.stops.push_back(std::make_unique<Batch::OnStop>(job->stop, [this] { wake(); }));
+    }
+    if (spans_) {
+      batch.on_spans = [this](const Job& job, std::string_view records) {
+        spans_.made(job, number_, records);
+      };
+      link_->on_sent = [this, module = batch.jobs.front()->module, runs = batch.jobs.size(),
+                        begun = batch.sent] { spans_.sent(module, runs, begun); };
     }
     batch.send(*link_);
     runs_ += batch.jobs.size();
@@ -316,12 +326,13 @@ class ProcessWorker : public Worker {
     switch (frame.kind) {
       case FrameKind::Ready:
         ready_ = true;
-        return;
+        return spans_.started(begun_, frame.number);
       case FrameKind::NotStarted:
         not_started_ = error_from_json(json_of(frame));
         return;
       case FrameKind::Result:
       case FrameKind::Failure:
+      case FrameKind::Spans:
         return take_large(std::move(frame));
       case FrameKind::Done:
         return take_done(frame);
@@ -368,7 +379,11 @@ class ProcessWorker : public Worker {
     const auto index = static_cast<std::uint32_t>(frame.number);
     if (index < batch.told || index >= batch.jobs.size())
       throw BrokenFrame("a frame is about a run that was not asked for");
-    batch.large.insert_or_assign(index, std::move(frame));
+    if (frame.kind == FrameKind::Spans) {
+      batch.large_spans.insert_or_assign(index, std::move(frame.content));
+    } else {
+      batch.large.insert_or_assign(index, std::move(frame));
+    }
   }
 
   void take_done(const WireFrame& frame) {
@@ -521,6 +536,7 @@ class ProcessWorker : public Worker {
     job.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
     const Loss loss{ending, broken, killed};
     const Error error = lost_run(job, loss, link_->process().trace());
+    spans_.lost(job, begun);
     setting_->host.life.tell(error);
     if (const auto& on_event = setting_->host.options.on_event)
       detail::tell(on_event, event_of(EventKind::Failed, job.module, 0, begun, &error));
@@ -528,6 +544,7 @@ class ProcessWorker : public Worker {
   }
 
   std::shared_ptr<const Setting> setting_;
+  ProcessSpans spans_;
   Descriptor wake_;
   Queue* queue_ = nullptr;
   std::deque<std::unique_ptr<Job>> backlog_;  // taken, and to be sent first

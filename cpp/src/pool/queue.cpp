@@ -16,6 +16,7 @@ bool Queue::should_wake() {
 
 void Queue::put_locked(std::unique_ptr<Job> job) {
   if (job->round == 0) job->round = round_;  // one that is made again stays of its round
+  if (job->number == 0) job->number = ++last_number_;
   waiting_.push_back(std::move(job));
   nothing_ = false;
 }

@@ -142,6 +142,7 @@ class MappedJob : public detail::Job {
     next->timeout = timeout;
     next->stop = stop;
     next->round = round;
+    next->number = number;
     runs_->pool->put(std::move(next));
   }
 

@@ -36,6 +36,8 @@
 #include "page.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/worker_main.hpp"
+#include "span_records.hpp"
+#include "spans.hpp"
 #include "thrown.hpp"
 #include "worker_process.hpp"
 
@@ -269,7 +271,7 @@ class WorkerSide {
     } catch (const std::exception&) {
       return EXIT_FAILURE;
     }
-    channel_.send(FrameKind::Ready, 0, std::string_view());
+    channel_.send(FrameKind::Ready, static_cast<std::uint64_t>(now_in_nanoseconds()), std::string_view());
     const OnlyErrors only_errors;
     while (true) {
       const WireFrame order = channel_.next_order();
@@ -325,6 +327,10 @@ class WorkerSide {
       options.on_log = [this](const LogRecord& record) {
         channel_.send_json(FrameKind::Log, 0, message_of(record));
       };
+    if (wanted.at("on_span").get<bool>()) {
+      options.on_span = [](const Span&) {};  // they are kept, and go with the outcome of their run
+      span_place.kept = &spans_;
+    }
   }
 
   void make_batch(const WireFrame& frame) {
@@ -345,6 +351,7 @@ class WorkerSide {
       last_module_ = module;
       if (!slot.claim(i, now)) break;
       current_.store(place_in_batch(batch, i) + 1, std::memory_order_relaxed);
+      if (span_place.kept != nullptr) begin_spans(now);
       const Outcome outcome = make(module, state, item.for_json != 0);
       if (forked) _exit(EXIT_SUCCESS);  // what it has come to is for the process that forked it to tell
       const std::int64_t ended = now_in_nanoseconds();
@@ -356,6 +363,11 @@ class WorkerSide {
     current_.store(0, std::memory_order_relaxed);
     if (logs_) host_->flush_logs();
     channel_.send(FrameKind::Done, batch, std::string_view(spent_ ? "spent" : ""));
+  }
+
+  void begin_spans(std::int64_t now) {
+    const std::chrono::steady_clock::time_point begun{std::chrono::nanoseconds(now)};
+    spans_.assign(1, {.kind = SpanKind::Queue, .begin = begun, .end = begun});
   }
 
   Outcome make(std::string_view module, std::string_view state, bool for_json) {
@@ -374,14 +386,21 @@ class WorkerSide {
 
   void put(std::uint64_t batch, std::uint32_t index, const Outcome& outcome, std::int64_t took,
            std::size_t& used) {
+    std::vector<SpanRecord> spans = records_of(spans_);
+    constexpr std::size_t most_spans = 1024;
+    if (spans.size() > most_spans) spans.resize(most_spans);
     const Record record{.index = index,
-                        .failed = outcome.failed ? 1U : 0U,
+                        .failed = static_cast<std::uint16_t>(outcome.failed ? 1 : 0),
+                        .spans = static_cast<std::uint16_t>(spans.size()),
                         .nanoseconds = static_cast<std::uint64_t>(took),
                         .size = outcome.content.size()};
+    const std::string_view bytes = bytes_of(spans);
     auto& area = page_.areas[batch % 2];
-    const bool fits = outcome.content.size() < area.size() / 2 &&
-                      used + sizeof record + outcome.content.size() <= area.size();
+    const bool fits =
+        outcome.content.size() < area.size() / 2 &&
+        used + sizeof record + Record::padded(outcome.content.size()) + bytes.size() <= area.size();
     if (!fits) {
+      if (!bytes.empty()) channel_.send(FrameKind::Spans, place_in_batch(batch, index), bytes);
       channel_.send(outcome.failed ? FrameKind::Failure : FrameKind::Result, place_in_batch(batch, index),
                     outcome.content);
       return;
@@ -389,6 +408,8 @@ class WorkerSide {
     std::memcpy(area.data() + used, &record, sizeof record);
     std::memcpy(area.data() + used + sizeof record, outcome.content.data(), outcome.content.size());
     used += sizeof record + Record::padded(outcome.content.size());
+    std::memcpy(area.data() + used, bytes.data(), bytes.size());
+    used += bytes.size();
   }
 
   // Whether a module has left the worker so that no other one could be imported: it goes on with what it has,
@@ -445,6 +466,7 @@ class WorkerSide {
   bool logs_ = false;
   bool spent_ = false;
   std::string last_module_;
+  std::vector<Span> spans_;  // of the run that is under way, if the pool wants them
   std::atomic<std::uint64_t> current_ = 0;
 };
 
