@@ -32,8 +32,9 @@ TEST_CASE("interpreters with a GIL of their own are refused with the Python that
 TEST_CASE("each interpreter of a pool has modules of its own, and keeps them from run to run") {
   Host host(over_fixtures());
   Pool pool(host, interpreters(3));
-  const Json counts{{"first", "import sys, time; sys.count = getattr(sys, 'count', 0) + 1; time.sleep(0.001)"},
-                    {"give", "[str(id(sys)), sys.count]"}};
+  const Json counts{
+      {"first", "import sys, time; sys.count = getattr(sys, 'count', 0) + 1; time.sleep(0.001)"},
+      {"give", "[str(id(sys)), sys.count]"}};
   std::map<std::string, int> last;
   int right = 0;
   for (const Outcome& outcome : pool.map("evaluates", std::vector<Json>(300, counts))) {
@@ -56,9 +57,11 @@ TEST_CASE("what an extension that works in one interpreter only is, and what to 
   const std::string import = "import sys; sys.path.insert(0, '" + folder + "'); import joins";
   REQUIRE_ERROR(late, ModuleRaised, pool.submit("evaluates", {{"first", import}, {"give", "1"}}).get());
   CHECK_SAYS(late, "'joins', imported by <string>, works in one interpreter only: use the level 'process'");
-  pool.submit("evaluates", {{"first", "import sys; sys.path.insert(0, '" + folder + "')"}, {"give", "1"}}).get();
+  pool.submit("evaluates", {{"first", "import sys; sys.path.insert(0, '" + folder + "')"}, {"give", "1"}})
+      .get();
   REQUIRE_ERROR(error, ImportFailed, pool.submit("needs_one_interpreter").get());
-  CHECK_SAYS(error, "'joins', imported by " + (test::fixtures / "modules" / "needs_one_interpreter.py").string());
+  CHECK_SAYS(error,
+             "'joins', imported by " + (test::fixtures / "modules" / "needs_one_interpreter.py").string());
   CHECK(pool.submit("wins").get() == "second");
 }
 
@@ -81,8 +84,10 @@ TEST_CASE("an interpreter in which a module left a thread is left to it when the
   Host host(std::move(options));
   {
     Pool pool(host, interpreters(2));
-    CHECK(pool.submit("evaluates", {{"first", "import threading, time\nthreading.Thread(target=time.sleep, args=[3]).start()"},
-                                    {"give", "threading.active_count() > 1"}})
+    CHECK(pool.submit(
+                  "evaluates",
+                  {{"first", "import threading, time\nthreading.Thread(target=time.sleep, args=[3]).start()"},
+                   {"give", "threading.active_count() > 1"}})
               .get() == true);
   }
   Pool again(host, interpreters(2));
@@ -93,16 +98,19 @@ TEST_CASE("pools of interpreters come and go") {
   Host host(over_fixtures());
   for (int i = 0; i < 20; ++i) {
     Pool pool(host, interpreters(2));
-    CHECK(pool.submit("evaluates", {{"first", "import json, logging, threading"}, {"give", "json.dumps(1)"}}).get() == "1");
+    CHECK(pool.submit("evaluates", {{"first", "import json, logging, threading"}, {"give", "json.dumps(1)"}})
+              .get() == "1");
   }
 }
 
 TEST_CASE("a module in an interpreter of its own starts programs, and cannot fork") {
   Host host(over_fixtures());
   Pool pool(host, interpreters(1));
-  REQUIRE_ERROR(error, ModuleRaised, pool.submit("evaluates", {{"first", "import os; os.fork()"}, {"give", "1"}}).get());
+  REQUIRE_ERROR(error, ModuleRaised,
+                pool.submit("evaluates", {{"first", "import os; os.fork()"}, {"give", "1"}}).get());
   CHECK_SAYS(error, "fork not supported");
-  const Json runs{{"first", "import subprocess"}, {"give", "subprocess.run(['echo', 'hi'], capture_output=True).stdout.decode()"}};
+  const Json runs{{"first", "import subprocess"},
+                  {"give", "subprocess.run(['echo', 'hi'], capture_output=True).stdout.decode()"}};
   CHECK(pool.submit("evaluates", runs).get() == "hi\n");
 }
 

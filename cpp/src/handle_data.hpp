@@ -13,6 +13,7 @@
 #include "convert.hpp"
 #include "enter.hpp"
 #include "python.hpp"
+#include "spans.hpp"
 #include "thrown.hpp"
 #include "watchers.hpp"
 
@@ -27,6 +28,7 @@ struct HostLife {
   Conversions conversions = {};
   std::function<void(const Error&)> on_error = {};
   Watchers watchers = {};
+  OnSpan on_span = {};
   std::chrono::milliseconds shutdown_timeout = {};
   std::function<void(const Error&)> on_stuck = {};
 

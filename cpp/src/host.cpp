@@ -185,6 +185,7 @@ void Host::Data::enter_python() {
   life->on_error = options.on_error;
   life->shutdown_timeout = options.shutdown_timeout;
   life->on_stuck = options.on_stuck;
+  life->on_span = options.on_span;
   if (options.on_event) detail::tell_events(life->watchers, options.on_event);
   detail::prepare_stopping();
   detail::Services::add_to_python(services, conversions());
@@ -318,6 +319,7 @@ Module Host::load(std::string_view name) {
 
 std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, const CurrentRun& run) {
   life->must_take_more(name);
+  const detail::Timed timed(life->on_span, SpanKind::Import, name, run.id());
   const auto begun = life->watchers.begin();
   if (!modules->has(name)) {
     detail::restore_baseline();

@@ -10,6 +10,7 @@
 #include "life_cycle.hpp"
 #include "pyhost/error.hpp"
 #include "running.hpp"
+#include "spans.hpp"
 #include "spare.hpp"
 #include "stopping.hpp"
 #include "watchers.hpp"
@@ -44,9 +45,13 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
   module->must_be_loaded();
   HostLife& host = *module->host;
   const CurrentRun run(module->name, enter.thread_state());
+  const Timed timed(host.on_span, SpanKind::Create, module->name, run.id());
   const auto begun = host.watchers.begin();
   return telling_failure(host.watchers, module->name, [&] {
-    py::object dict = convert_for(module->name, [&] { return to_dict(host.conversions, state); });
+    py::object dict = convert_for(module->name, [&] {
+      const Timed converting(host.on_span, SpanKind::Convert, module->name, run.id());
+      return to_dict(host.conversions, state);
+    });
     py::object object = call_create(run, *module, dict);
     const auto created = std::allocate_shared<InstanceData>(SpareAllocator<InstanceData>(), module,
                                                             std::move(object), std::move(dict));
@@ -66,14 +71,17 @@ auto run_inside(const Enter& enter, InstanceData& instance, Convert convert, con
   const ModuleData& module = *instance.module;
   HostLife& host = *module.host;
   const CurrentRun run(module.name, enter.thread_state());
+  const Timed timed(host.on_span, SpanKind::Run, module.name, run.id());
   const auto begun = host.watchers.begin();
   return telling_failure(host.watchers, module.name, [&] {
     heed(options, run);
     host.watchers.tell({Moment::RunStarted, module.name, run.id(), begun});
     const GivesUp closing(run, gives_up ? &instance : nullptr);
     const py::object returned = result_of_run(run, instance);
-    auto result =
-        convert_for(module.name, [&] { return std::invoke(convert, host.conversions, returned.ptr()); });
+    auto result = convert_for(module.name, [&] {
+      const Timed converting(host.on_span, SpanKind::Convert, module.name, run.id());
+      return std::invoke(convert, host.conversions, returned.ptr());
+    });
     if (gives_up) close_instance(instance, &run);
     host.watchers.tell({Moment::Ending, module.name, run.id(), begun});
     host.watchers.tell({Moment::RunEnded, module.name, run.id(), begun});

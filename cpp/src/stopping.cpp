@@ -28,8 +28,6 @@ constexpr auto between = 50ms;       // two raises
 constexpr auto patience = 250ms;     // with C code that does not let the GIL go
 constexpr int wake_signal = SIGURG;  // ignored by default, and as good as never used
 constexpr std::size_t longest_name = 1000;
-constexpr std::chrono::milliseconds longest =
-    std::chrono::hours(24) * 36500;  // the clock ends after 292 years
 
 // For all that wait in pyhost.cancelled. Never destroyed: threads may outlive the end of main().
 struct Bell {
@@ -179,7 +177,7 @@ std::shared_ptr<Stop> Stop::of(const CurrentRun& run) {
 void Stop::prepare(const RunOptions& options, Clock::time_point begun) {
   begun_ = begun;
   thread_.arrived = false;
-  if (options.timeout) timeout_ = std::clamp<std::chrono::milliseconds>(*options.timeout, 0ms, longest);
+  if (options.timeout) timeout_ = std::clamp<std::chrono::milliseconds>(*options.timeout, 0ms, longest_time);
   grace_ = options.grace;
   on_stuck_ = options.on_stuck;
   token_ = options.stop;

@@ -21,6 +21,9 @@ namespace pyhost::detail {
 /// Puts pyhost.Stopped and what `pyhost.cancelled` calls into `_pyhost`. The caller holds the GIL.
 void prepare_stopping();
 
+/// A time that is waited for is no longer than this: the clock ends after 292 years.
+inline constexpr std::chrono::milliseconds longest_time = std::chrono::hours(24) * 36500;
+
 /// "2 s", to the millisecond.
 std::string in_seconds(std::chrono::steady_clock::duration time);
 

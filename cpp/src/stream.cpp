@@ -10,6 +10,7 @@
 #include "output.hpp"
 #include "pyhost/module.hpp"
 #include "running.hpp"
+#include "spans.hpp"
 #include "stopping.hpp"
 
 namespace pyhost {
@@ -53,6 +54,7 @@ struct Stream::Data {
         } catch (...) {
           drop_items(here);
           if (instance.use_count() == 1) give_up(*instance, &here);
+          tell_span_of_run(true);
           throw;
         }
       });
@@ -84,6 +86,17 @@ struct Stream::Data {
     if (instance.use_count() == 1) close_instance(*instance, &here);
     host().watchers.tell({Moment::Ending, module(), run, begun});
     host().watchers.tell({Moment::RunEnded, module(), run, begun});
+    tell_span_of_run(false);
+  }
+
+  void tell_span_of_run(bool failed) const {
+    if (!host().on_span) return;
+    detail::tell_span(host().on_span, {.kind = SpanKind::Run,
+                                       .module = module(),
+                                       .run = run,
+                                       .begin = begun,
+                                       .end = detail::Stop::Clock::now(),
+                                       .failed = failed});
   }
 
   template <class Convert>
@@ -94,8 +107,10 @@ struct Stream::Data {
       const bool only_one = giving == Giving::Result;
       const py::object item = only_one ? items : next_of(here);
       if (!item) return end(here), std::nullopt;
-      Item converted = detail::convert_for(
-          module(), [&] { return (instance->module->host->conversions.*convert)(item.ptr()); });
+      Item converted = detail::convert_for(module(), [&] {
+        const detail::Timed converting(host().on_span, SpanKind::Convert, module(), run);
+        return (instance->module->host->conversions.*convert)(item.ptr());
+      });
       if (only_one) end(here);
       return converted;
     });

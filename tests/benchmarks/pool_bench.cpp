@@ -71,5 +71,7 @@ int main(int count, char** words) {
   pyhost::Pool pool(host, {.workers = wanted.workers, .isolation = wanted.isolation});
   seconds_of_all(pool, wanted, wanted.count / 10 + 1000 * wanted.workers);
   const double seconds = seconds_of_all(pool, wanted, wanted.count);
-  std::cout << Json{{"rate", static_cast<double>(wanted.count) / seconds}, {"private_kib", private_kib_of_all()}} << '\n';
+  std::cout << Json{{"rate", static_cast<double>(wanted.count) / seconds},
+                    {"private_kib", private_kib_of_all()}}
+            << '\n';
 }

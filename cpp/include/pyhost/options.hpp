@@ -13,6 +13,7 @@
 #include "pyhost/error.hpp"
 #include "pyhost/event.hpp"
 #include "pyhost/log.hpp"
+#include "pyhost/span.hpp"
 
 namespace pyhost {
 
@@ -61,6 +62,12 @@ struct Options {
   /// Sees what happens to modules and their runs, on the thread where it happens and without the GIL; several
   /// threads may call it at once. What it throws is dropped, and events of what it runs itself are not told.
   std::function<void(const Event&)> on_event = {};
+
+  /// Sees where the time of runs goes: each span as it ends, on the thread where that is and without the GIL,
+  /// or for a run of a pool some time later, and at the latest when the pool is gone; several threads may
+  /// call it at once. What it throws is dropped, and spans of what it runs itself are not told. Without it,
+  /// nothing is timed.
+  std::function<void(const Span&)> on_span = {};
 
   /// What `pyhost.connection(name)` opens for a module: an URL for each name. `sqlite:///file` is opened by
   /// Python's own sqlite3, `https://host/base` by httpx, and any other one by SQLAlchemy; both are taken from

@@ -16,6 +16,7 @@
 #include "pyhost/run_options.hpp"  // IWYU pragma: export
 #include "pyhost/runs.hpp"         // IWYU pragma: export
 #include "pyhost/service.hpp"      // IWYU pragma: export
+#include "pyhost/span.hpp"         // IWYU pragma: export
 #include "pyhost/stream.hpp"       // IWYU pragma: export
 #include "pyhost/survey.hpp"       // IWYU pragma: export
 #include "pyhost/worker_main.hpp"  // IWYU pragma: export

@@ -24,6 +24,7 @@
 #include "results.hpp"
 #include "shard.hpp"
 #include "states.hpp"
+#include "trace.hpp"
 
 namespace pyhost::cli {
 
@@ -41,6 +42,7 @@ struct Arguments {
   std::size_t retries = 0;
   std::string output;
   std::string shard;
+  std::string trace;
   HostArguments host;
   LogArguments log;
   bool ordered = false;
@@ -283,14 +285,22 @@ int map(const Arguments& arguments) {
   States states(arguments.states);
   ResultStream output(arguments.output, arguments.output.empty(), arguments.resume);
   output.write("");  // an empty file, too, is a result
+  Trace trace(arguments.trace, "pyhost map " + arguments.name, Trace::Writing::Together);
   prepare_end_by_signal();
   take_signals();
   Options options = options_from(arguments.host);
   set_log(options, arguments.log);
-  Host host(std::move(options));
-  say_environment(host.environment(), arguments.verbose, arguments.quiet);
-  Pool pool(host, size);
-  return Mapping(arguments, states, output, pool, how).run();
+  trace.listen_to(options);
+  int code = ok;
+  {
+    Host host(std::move(options));
+    trace.add_start();
+    say_environment(host.environment(), arguments.verbose, arguments.quiet);
+    Pool pool(host, size);
+    code = Mapping(arguments, states, output, pool, how).run();
+  }
+  trace.end();  // once all have told what there was to tell
+  return code;
 }
 
 constexpr const char* examples =
@@ -341,6 +351,7 @@ void add_map(CLI::App& program, int& code) {
       ->add_option("--shard", arguments->shard,
                    "Run a part: i/n, as in 1/4 for the first of four; auto asks Slurm or Kubernetes")
       ->envname("PYHOST_SHARD");
+  add_trace_argument(*command, arguments->trace);
   add_host_arguments(*command, arguments->host);
   add_log_arguments(*command, arguments->log);
   command
@@ -354,7 +365,8 @@ void add_map(CLI::App& program, int& code) {
       "seconds,\n"
       "result or error. What modules print goes to stderr, or with -o to stdout.\n\n"
       "Exit codes: 0 ok; 1 a state failed; 2 usage, or the states cannot be read; 3 the module could not be\n"
-      "loaded; 70 Python could not start; 74 the results could not be written; 130 ended by Ctrl-C.");
+      "loaded; 70 Python could not start; 74 the results or the trace could not be written; 130 ended by "
+      "Ctrl-C.");
   command->callback([arguments, &code] { code = exit_code_of("map", [&] { return map(*arguments); }); });
 }
 

@@ -27,13 +27,15 @@ class ResultStream {
   void write_line(std::string text);
 
  private:
-  void check_file() const;
   [[noreturn]] void fail() const;
 
   std::string file_;
   int stdout_ = STDOUT_FILENO;
   bool begun_;
 };
+
+/// Throws Usage if the file that an option names cannot be written, as far as is known before it is.
+void check_writable(const std::string& file, const std::string& option);
 
 /// Writes all of the text. False if that failed, with errno.
 bool write_all(int descriptor, std::string_view text) noexcept;

@@ -23,6 +23,7 @@
 #include "configuration.hpp"
 #include "pyhost/pyhost.hpp"
 #include "result_stream.hpp"
+#include "trace.hpp"
 
 namespace pyhost::cli {
 
@@ -38,6 +39,7 @@ struct Arguments {
   std::string timeout;
   std::string isolation;
   std::string memory_limit;
+  std::string trace;
   bool json = false;
   bool verbose = false;
   bool quiet = false;
@@ -201,6 +203,7 @@ int run(const Arguments& arguments) {
   RunOptions how;
   how.timeout = timeout_of(arguments.name, arguments.timeout);
   ResultStream output(arguments.output, arguments.json);
+  Trace trace(arguments.trace, "pyhost run " + arguments.name, Trace::Writing::AtOnce);
   Report report(arguments, output);
   how.on_stuck = [&report](const Error& error) { leave_stuck([&] { report.error(error); }); };
   prepare_end_by_signal();
@@ -212,19 +215,23 @@ int run(const Arguments& arguments) {
       leave_stuck([&] { print(error, arguments.verbose); });
     };
     set_log(options, arguments.log);
+    trace.listen_to(options);
     host.emplace(std::move(options));
+    trace.add_start();
     say_environment(host->environment(), arguments.verbose, arguments.quiet);
     if (in_process) {
       report.one_result(result_in_process(*host, arguments, state, how, memory_limit));
-      return ok;
+    } else {
+      Stream stream = host->stream(arguments.name, state, how);
+      report.results(stream);
+      say_dropped_logs(*host);
     }
-    Stream stream = host->stream(arguments.name, state, how);
-    report.results(stream);
-    say_dropped_logs(*host);
+    trace.end();
     return ok;
   } catch (const Error& error) {
     if (host) say_dropped_logs(*host);  // what led to it stands before it
     report.error(error);
+    trace.end();
     if (host && host->interrupted() && error.exception().type == "KeyboardInterrupt") end_by_signal(SIGINT);
     return error.signal() != 0 ? 128 + error.signal() : exit_code(error.kind());
   }
@@ -267,6 +274,7 @@ void add_run(CLI::App& program, int& code) {
       ->add_option("--memory-limit", arguments->memory_limit,
                    "With --isolation process: so much memory the run may take, as in 512M, 2G")
       ->envname("PYHOST_MEMORY_LIMIT");
+  add_trace_argument(*command, arguments->trace);
   command
       ->add_flag("--json", arguments->json, "Print one JSON document; what the module prints goes to stderr")
       ->envname("PYHOST_JSON");
@@ -278,7 +286,7 @@ void add_run(CLI::App& program, int& code) {
   command->footer(
       std::string(module_paths_footer) +
       "Exit codes: 0 ok; 1 the module raised; 2 usage, bad name or bad state; 3 it could not be loaded;\n"
-      "4 its result is not JSON; 70 Python could not start; 74 the result could not be written;\n"
+      "4 its result is not JSON; 70 Python could not start; 74 the result or trace could not be written;\n"
       "124 timed out; 130 ended by Ctrl-C, and 128+n by signal n.\n\n"
       "What run() yields is printed item by item, a line each; with --json as one array at the end.");
   command->callback([arguments, &code] { code = exit_code_of("run", [&] { return run(*arguments); }); });

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "error_from_json.hpp"
+#include "span_records.hpp"
 
 namespace pyhost::detail {
 
@@ -41,6 +42,7 @@ void Batch::tell(Page& page, std::size_t finished) {
   if (finished > slot(page).claimed() || finished > jobs.size()) refuse_memory();
   while (told < finished) {
     if (const auto at = large.find(told); at != large.end()) {
+      if (on_spans) on_spans(*jobs[told], large_spans[told]);
       WireFrame frame = std::move(at->second);
       large.erase(at);
       outcome(frame.kind == FrameKind::Failure, std::move(frame.content),
@@ -60,6 +62,10 @@ void Batch::tell_record(const Page& page) {
   if (record.index != told || record.size > area.size() - read) refuse_memory();
   std::string content(area.data() + read, record.size);
   read += Record::padded(record.size);
+  const std::size_t bytes_of_spans = record.spans * sizeof(SpanRecord);
+  if (bytes_of_spans > area.size() - read) refuse_memory();
+  if (on_spans) on_spans(*jobs[told], {area.data() + read, bytes_of_spans});
+  read += bytes_of_spans;
   outcome(record.failed != 0, std::move(content), std::chrono::nanoseconds(record.nanoseconds));
 }
 

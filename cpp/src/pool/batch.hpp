@@ -9,6 +9,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "frames.hpp"
@@ -31,7 +32,11 @@ struct Batch {
   std::size_t read = 0;  ///< Bytes of its area.
   std::chrono::steady_clock::time_point sent = {};
   std::map<std::size_t, WireFrame> large = {};  ///< Outcomes that are too large for the area, by their index.
+  std::map<std::size_t, std::string> large_spans = {};  ///< SpanRecords that go with them.
   std::vector<std::unique_ptr<OnStop>> stops = {};
+
+  /// Gets the SpanRecords of each run before its outcome is given; empty if nobody wants them.
+  std::function<void(const Job&, std::string_view)> on_spans = {};
 
   Slot& slot(Page& page) const noexcept { return page.slots[number % 2]; }
 

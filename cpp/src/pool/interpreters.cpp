@@ -18,9 +18,9 @@ namespace {
 
 #if PY_VERSION_HEX >= 0x030D0000
 
-// The types of _datetime are static, and the last of several interpreters that end together frees what another
-// one made of them (github.com/python/cpython/issues/136423), unless it is the main one that made it. The
-// caller is in that.
+// The types of _datetime are static, and the last of several interpreters that end together frees what
+// another one made of them (github.com/python/cpython/issues/136423), unless it is the main one that made it.
+// The caller is in that.
 void settle_datetime() {
   if (!own(PyImport_ImportModule("_datetime"))) PyErr_Clear();
 }
@@ -94,14 +94,14 @@ class Interpreter {
 
 class InterpreterWorker : public Worker {
  public:
-  InterpreterWorker(MakeHost make_host, std::chrono::milliseconds patience)
-      : make_host_(std::move(make_host)), patience_(patience) {}
+  InterpreterWorker(MakeHost make_host, const Options& options)
+      : make_host_(std::move(make_host)), options_(options) {}
 
   void work(Queue& queue) override {
     try {
-      const Interpreter interpreter(patience_);
+      const Interpreter interpreter(options_.shutdown_timeout);
       const std::unique_ptr<Host> host = make_host_();
-      set(make_shared_worker(*host));
+      set(make_shared_worker(*host, options_.on_span));
       worker_->work(queue);
       set(nullptr);
     } catch (const Error& failed) {
@@ -125,7 +125,7 @@ class InterpreterWorker : public Worker {
   }
 
   MakeHost make_host_;
-  std::chrono::milliseconds patience_;
+  const Options& options_;
   std::mutex mutex_;
   std::unique_ptr<Worker> worker_;  // while there is an interpreter
 };
@@ -134,11 +134,11 @@ class InterpreterWorker : public Worker {
 
 }  // namespace
 
-std::unique_ptr<Worker> make_interpreter_worker(MakeHost make_host, std::chrono::milliseconds patience) {
+std::unique_ptr<Worker> make_interpreter_worker(MakeHost make_host, const Options& options) {
 #if PY_VERSION_HEX >= 0x030D0000
-  return std::make_unique<InterpreterWorker>(std::move(make_host), patience);
+  return std::make_unique<InterpreterWorker>(std::move(make_host), options);
 #else
-  static_cast<void>(make_host), static_cast<void>(patience);
+  static_cast<void>(make_host), static_cast<void>(options);
   throw Error(
       {.kind = ErrorKind::StartupFailed,
        .phase = Phase::Start,

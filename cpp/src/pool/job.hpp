@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "pyhost/error.hpp"
+#include "pyhost/span.hpp"
 
 namespace pyhost::detail {
 
@@ -30,14 +31,21 @@ class Job {
   /// For a level at which the result is a Json anyway.
   virtual void succeed_as_json(Json result) noexcept { succeed(result.dump()); }
 
+  /// Its time in the pool, if it is begun at `end`; only of one that has a `put_at`.
+  Span waited(std::chrono::steady_clock::time_point end) const {
+    return {.kind = SpanKind::Queue, .module = module, .submission = number, .begin = put_at, .end = end};
+  }
+
   std::string module;
   std::string state;
   bool for_json = false;  ///< The result has to fit a Json, as that of Instance::run() has to.
   std::optional<std::chrono::milliseconds> timeout;
   std::stop_token stop;
 
-  double seconds = 0;       ///< How long the run took: the worker says so before the outcome, if it began.
-  std::uint64_t round = 0;  ///< Given by the queue.
+  double seconds = 0;  ///< How long the run took: the worker says so before the outcome, if it began.
+  std::chrono::steady_clock::time_point put_at = {};  ///< Only where spans are wanted.
+  std::uint64_t round = 0;                            ///< Given by the queue.
+  std::uint64_t number = 0;                           ///< The same: tells it from all others, from 1.
 };
 
 using Jobs = std::vector<std::unique_ptr<Job>>;
@@ -86,6 +94,7 @@ class Queue {
   std::atomic<bool> closed_ = false;  // as the next, it may be read without the lock
   std::atomic<bool> nothing_ = true;  // waits
   std::atomic<std::uint64_t> round_ = 1;
+  std::uint64_t last_number_ = 0;
 };
 
 /// What becomes of a job that is not to be begun.

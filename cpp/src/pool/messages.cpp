@@ -63,6 +63,7 @@ Json start_message(const Offers& host, const WorkerLimits& limits) {
           {"on_error", static_cast<bool>(options.on_error)},
           {"on_event", static_cast<bool>(options.on_event)},
           {"on_log", static_cast<bool>(options.on_log)},
+          {"on_span", static_cast<bool>(options.on_span)},
           {"memory_limit", limits.memory_limit},
           {"max_resident", limits.max_resident}};
 }

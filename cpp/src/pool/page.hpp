@@ -35,10 +35,11 @@ struct Slot {
   }
 };
 
-/// An outcome in an area: this, then its text, then nothing up to a multiple of eight.
+/// An outcome in an area: this, then its text, then nothing up to a multiple of eight, then its SpanRecords.
 struct Record {
   std::uint32_t index;
-  std::uint32_t failed;
+  std::uint16_t failed;
+  std::uint16_t spans;        ///< How many; none if nobody wants them.
   std::uint64_t nanoseconds;  ///< How long the run took.
   std::uint64_t size;
 

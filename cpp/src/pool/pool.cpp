@@ -67,8 +67,7 @@ void check_limits(const PoolOptions& options) {
   }
 }
 
-std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& make_host,
-                                                  std::chrono::milliseconds patience, const Offers& offers,
+std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& make_host, const Offers& offers,
                                                   const PoolOptions& options) {
   const std::size_t count = options.workers != 0 ? options.workers : usable_cores();
   if (options.isolation == Isolation::Process) return make_process_workers(offers, options, count);
@@ -76,8 +75,8 @@ std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& ma
   workers.reserve(count);
   while (workers.size() < count) {
     workers.push_back(options.isolation == Isolation::Interpreter
-                          ? make_interpreter_worker(make_host, patience)
-                          : make_shared_worker(host));
+                          ? make_interpreter_worker(make_host, offers.options)
+                          : make_shared_worker(host, offers.options.on_span));
   }
   return workers;
 }
@@ -166,11 +165,10 @@ Pool::Pool(Host& host, PoolOptions options) {
   detail::check_workers(options.workers);
   detail::check_timeout(options.timeout);
   detail::check_limits(options);
-  const std::chrono::milliseconds patience = host.options().shutdown_timeout;
   const auto make_host = [&host] { return host.in_this_interpreter(); };
-  data_ = detail::PoolData::of(host.dependents(),
-                               detail::make_workers(host, make_host, patience, host.offers(), options),
-                               {options.timeout, patience});
+  data_ = detail::PoolData::of(
+      host.dependents(), detail::make_workers(host, make_host, host.offers(), options),
+      {options.timeout, host.options().shutdown_timeout, static_cast<bool>(host.options().on_span)});
 }
 
 Pool::~Pool() { data_->leave(); }

@@ -1,13 +1,22 @@
 // The life of a pool: its threads begin and end here.
 #include "pool_data.hpp"
 
+#include <algorithm>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include "enter.hpp"
+#include "spans.hpp"
+#include "stopping.hpp"
 
 namespace pyhost::detail {
+
+namespace {
+
+std::atomic<std::uint64_t> last_worker = 0;  // of all pools
+
+}  // namespace
 
 std::shared_ptr<PoolData> PoolData::of(std::shared_ptr<Dependents> host,
                                        std::vector<std::unique_ptr<Worker>> workers, Times times) {
@@ -21,7 +30,9 @@ PoolData::PoolData(std::shared_ptr<Dependents> host, std::vector<std::unique_ptr
     : host_(std::move(host)), workers_(std::move(workers)), times_(times) {
   working_ = workers_.size();
   try {
-    for (const auto& worker : workers_) threads_.emplace_back([this, each = worker.get()] { work(*each); });
+    for (const auto& worker : workers_) {
+      threads_.emplace_back([this, each = worker.get(), number = ++last_worker] { work(*each, number); });
+    }
   } catch (const std::system_error& failed) {
     working_ = threads_.size();
     queue_.close();
@@ -43,10 +54,13 @@ void PoolData::leave() {
 
 void PoolData::put(std::unique_ptr<Job> job) {
   if (!job->timeout) job->timeout = times_.timeout;
+  if (job->timeout) job->timeout = std::clamp(*job->timeout, std::chrono::milliseconds(0), longest_time);
+  if (times_.are_told) job->put_at = std::chrono::steady_clock::now();
   queue_.put(std::move(job));
 }
 
-void PoolData::work(Worker& worker) {
+void PoolData::work(Worker& worker, std::uint64_t number) {
+  span_place.worker = number;
   worker.work(queue_);
   const std::lock_guard lock(mutex_);
   --working_;
@@ -63,6 +77,7 @@ void PoolData::join() {
 }
 
 void PoolData::must_be_open(std::string_view module) const {
+  if (door == Door::Forked) turn_away();
   if (!closed_) return;
   const std::string whose = host_closed_ ? "the host of this pool is closed" : "the pool is closed";
   throw Error({.kind = ErrorKind::HostClosed,
@@ -88,7 +103,8 @@ bool PoolData::close(std::chrono::milliseconds patience) {
   queue_.close();
   return wait_outside([&] {
     std::unique_lock lock(mutex_);
-    const bool in_time = done_.wait_for(lock, patience, [this] { return working_ == 0; });
+    const bool in_time =
+        done_.wait_for(lock, std::min(patience, longest_time), [this] { return working_ == 0; });
     lock.unlock();
     if (!in_time) cancel();
     join();

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -23,6 +24,7 @@ class PoolData {
   struct Times {
     std::optional<std::chrono::milliseconds> timeout;  ///< Of a run that has none of its own.
     std::chrono::milliseconds patience;                ///< With the runs that are under way in the end.
+    bool are_told;                                     ///< Whether somebody wants spans.
   };
 
   /// Begins a thread for each worker, and ends with the host if that comes first.
@@ -53,7 +55,7 @@ class PoolData {
   std::size_t workers() const noexcept { return workers_.size(); }
 
  private:
-  void work(Worker& worker);
+  void work(Worker& worker, std::uint64_t number);
   void join();
 
   std::shared_ptr<Dependents> host_;

@@ -96,6 +96,7 @@ bool ProcessLink::send() {
     }
     sent_ += left;
   }
+  if (on_sent) std::exchange(on_sent, nullptr)();
   return true;
 }
 

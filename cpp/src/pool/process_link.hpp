@@ -25,6 +25,9 @@ class ProcessLink {
   void put(std::string_view text, bool is_view);
   bool is_sent() const noexcept { return outgoing_.empty(); }
 
+  /// Is called once, when all has been sent; and then given up.
+  std::function<void()> on_sent = {};
+
   using Take = std::function<void(WireFrame)>;
 
   /// Waits until there is something to do, or this time has come: sends, and gives the frames that came.

@@ -16,6 +16,7 @@ bool Queue::should_wake() {
 
 void Queue::put_locked(std::unique_ptr<Job> job) {
   if (job->round == 0) job->round = round_;  // one that is made again stays of its round
+  if (job->number == 0) job->number = ++last_number_;
   waiting_.push_back(std::move(job));
   nothing_ = false;
 }
@@ -101,7 +102,9 @@ void Queue::close() {
 
 Error not_begun(const Job& job, ErrorKind why) {
   const bool closed = why == ErrorKind::HostClosed;
-  const std::string what = closed ? "was not begun: the pool is closed" : "was cancelled before it began";
+  const std::string what = closed                       ? "was not begun: the pool is closed"
+                           : why == ErrorKind::TimedOut ? "was not begun: its timeout of 0 s had passed"
+                                                        : "was cancelled before it began";
   return Error({.kind = why,
                 .phase = closed ? Phase::Close : Phase::Create,
                 .module = job.module,

@@ -9,6 +9,7 @@
 
 #include "current_run.hpp"
 #include "enter.hpp"
+#include "kept_spans.hpp"
 #include "stopping.hpp"
 #include "thrown.hpp"
 
@@ -20,13 +21,17 @@ using Clock = std::chrono::steady_clock;
 
 class SharedWorker : public Worker {
  public:
-  explicit SharedWorker(Host& host) : host_(host) {}
+  SharedWorker(Host& host, const OnSpan& on_span) : host_(host), on_span_(on_span) {}
 
   void work(Queue& queue) override {
     set_thread(&CurrentRun::this_thread());
     const OnlyErrors only_errors;
+    KeptSpans spans(on_span_);
     Jobs jobs;
-    while (queue.take(jobs, 1)) make_all(queue, jobs);
+    while (queue.take(jobs, 1)) {
+      make_all(queue, jobs, spans);
+      spans.tell();
+    }
     set_thread(nullptr);
   }
 
@@ -47,11 +52,11 @@ class SharedWorker : public Worker {
   }
 
  private:
-  void make_all(Queue& queue, Jobs& jobs) {
+  void make_all(Queue& queue, Jobs& jobs, KeptSpans& spans) {
     try {
       const Enter enter;
       do {
-        make(queue, *jobs.front());
+        make(queue, *jobs.front(), spans);
         jobs.clear();
       } while (queue.try_take(jobs, 1) > 0);
     } catch (const Error& ending) {
@@ -61,11 +66,12 @@ class SharedWorker : public Worker {
   }
 
   // Between the first test and the run that cancel() finds, nobody else has the GIL.
-  void make(const Queue& queue, Job& job) noexcept {
+  void make(const Queue& queue, Job& job, KeptSpans& spans) noexcept {
     if (queue.is_cancelled(job) || job.stop.stop_requested()) {
       return job.fail(not_begun(job, ErrorKind::Cancelled));
     }
     const auto begun = Clock::now();
+    spans.begin(job, begun);
     const auto ended = [&] { job.seconds = std::chrono::duration<double>(Clock::now() - begun).count(); };
     const RunOptions options{.timeout = job.timeout, .stop = job.stop};
     try {
@@ -102,12 +108,15 @@ class SharedWorker : public Worker {
   }
 
   Host& host_;
+  const OnSpan& on_span_;
   std::mutex mutex_;
   CurrentRun::Thread* thread_ = nullptr;  // of work()
 };
 
 }  // namespace
 
-std::unique_ptr<Worker> make_shared_worker(Host& host) { return std::make_unique<SharedWorker>(host); }
+std::unique_ptr<Worker> make_shared_worker(Host& host, const OnSpan& on_span) {
+  return std::make_unique<SharedWorker>(host, on_span);
+}
 
 }  // namespace pyhost::detail

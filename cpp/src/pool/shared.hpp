@@ -5,10 +5,12 @@
 
 #include "job.hpp"
 #include "pyhost/host.hpp"
+#include "spans.hpp"
 
 namespace pyhost::detail {
 
-/// A worker that makes its runs on its own thread by the host, which it uses until work() returns.
-std::unique_ptr<Worker> make_shared_worker(Host& host);
+/// A worker that makes its runs on its own thread by the host, which it uses until work() returns, as it does
+/// the function.
+std::unique_ptr<Worker> make_shared_worker(Host& host, const OnSpan& on_span);
 
 }  // namespace pyhost::detail

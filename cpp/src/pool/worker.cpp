@@ -17,12 +17,14 @@
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <semaphore>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -36,6 +38,8 @@
 #include "page.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/worker_main.hpp"
+#include "span_records.hpp"
+#include "spans.hpp"
 #include "thrown.hpp"
 #include "worker_process.hpp"
 
@@ -190,7 +194,8 @@ std::optional<Place> place_from(std::string_view word) {
   const auto first = std::from_chars(word.data(), end, place.first);
   if (first.ec != std::errc() || first.ptr == end || *first.ptr != ':') return std::nullopt;
   const auto pool = std::from_chars(first.ptr + 1, end, place.pool);
-  if (pool.ec != std::errc() || pool.ptr != end) return std::nullopt;
+  if (pool.ec != std::errc() || std::string_view(pool.ptr, end) != ":" + worker_version())
+    return std::nullopt;
   return place;
 }
 
@@ -266,10 +271,11 @@ class WorkerSide {
     } catch (const Error& error) {
       channel_.send_json(FrameKind::NotStarted, 0, error.to_json());
       return EXIT_FAILURE;
-    } catch (const std::exception&) {
+    } catch (const std::exception& failed) {
+      std::fprintf(stderr, "pyhost-worker did not start: %s\n", failed.what());
       return EXIT_FAILURE;
     }
-    channel_.send(FrameKind::Ready, 0, std::string_view());
+    channel_.send(FrameKind::Ready, static_cast<std::uint64_t>(now_in_nanoseconds()), std::string_view());
     const OnlyErrors only_errors;
     while (true) {
       const WireFrame order = channel_.next_order();
@@ -325,6 +331,10 @@ class WorkerSide {
       options.on_log = [this](const LogRecord& record) {
         channel_.send_json(FrameKind::Log, 0, message_of(record));
       };
+    if (wanted.at("on_span").get<bool>()) {
+      options.on_span = [](const Span&) {};  // they are kept, and go with the outcome of their run
+      span_place.kept = &spans_;
+    }
   }
 
   void make_batch(const WireFrame& frame) {
@@ -340,11 +350,16 @@ class WorkerSide {
       std::memcpy(&item, rest.data(), sizeof item);
       const std::string_view module = rest.substr(sizeof item, item.module_size);
       const std::string_view state = rest.substr(sizeof item + item.module_size, item.state_size);
-      rest.remove_prefix(sizeof item + item.module_size + item.state_size);
+      rest.remove_prefix(std::min(rest.size(), sizeof item + item.module_size + item.state_size));
+      if (frame.missing > 0) {
+        refuse_large(batch, i, std::string(module), item.state_size, slot, used);
+        break;
+      }
       if (module != last_module_ && is_spoiled()) break;
       last_module_ = module;
       if (!slot.claim(i, now)) break;
       current_.store(place_in_batch(batch, i) + 1, std::memory_order_relaxed);
+      if (span_place.kept != nullptr) begin_spans(now);
       const Outcome outcome = make(module, state, item.for_json != 0);
       if (forked) _exit(EXIT_SUCCESS);  // what it has come to is for the process that forked it to tell
       const std::int64_t ended = now_in_nanoseconds();
@@ -356,6 +371,26 @@ class WorkerSide {
     current_.store(0, std::memory_order_relaxed);
     if (logs_) host_->flush_logs();
     channel_.send(FrameKind::Done, batch, std::string_view(spent_ ? "spent" : ""));
+  }
+
+  void begin_spans(std::int64_t now) {
+    const std::chrono::steady_clock::time_point begun{std::chrono::nanoseconds(now)};
+    spans_.assign(1, {.kind = SpanKind::Queue, .begin = begun, .end = begun});
+  }
+
+  // A large state comes alone, or last, and its frame has begun with all but the state itself.
+  void refuse_large(std::uint64_t batch, std::uint32_t index, const std::string& module, std::uint64_t size,
+                    Slot& slot, std::size_t& used) {
+    if (!slot.claim(index, now_in_nanoseconds())) return;
+    const Outcome outcome =
+        outcome_of(Error({.kind = ErrorKind::InvalidState,
+                          .phase = Phase::Create,
+                          .module = module,
+                          .message = "the state of module '" + module + "' has " + std::to_string(size) +
+                                     " bytes, and its worker process has not so much memory left",
+                          .hint = "give the worker more memory, or the module the name of a file"}));
+    put(batch, index, outcome, 0, used);
+    slot.finished.store(index + 1, std::memory_order_release);
   }
 
   Outcome make(std::string_view module, std::string_view state, bool for_json) {
@@ -374,14 +409,21 @@ class WorkerSide {
 
   void put(std::uint64_t batch, std::uint32_t index, const Outcome& outcome, std::int64_t took,
            std::size_t& used) {
+    std::vector<SpanRecord> spans = records_of(spans_);
+    constexpr std::size_t most_spans = 1024;
+    if (spans.size() > most_spans) spans.resize(most_spans);
     const Record record{.index = index,
-                        .failed = outcome.failed ? 1U : 0U,
+                        .failed = static_cast<std::uint16_t>(outcome.failed ? 1 : 0),
+                        .spans = static_cast<std::uint16_t>(spans.size()),
                         .nanoseconds = static_cast<std::uint64_t>(took),
                         .size = outcome.content.size()};
+    const std::string_view bytes = bytes_of(spans);
     auto& area = page_.areas[batch % 2];
-    const bool fits = outcome.content.size() < area.size() / 2 &&
-                      used + sizeof record + outcome.content.size() <= area.size();
+    const bool fits =
+        outcome.content.size() < area.size() / 2 &&
+        used + sizeof record + Record::padded(outcome.content.size()) + bytes.size() <= area.size();
     if (!fits) {
+      if (!bytes.empty()) channel_.send(FrameKind::Spans, place_in_batch(batch, index), bytes);
       channel_.send(outcome.failed ? FrameKind::Failure : FrameKind::Result, place_in_batch(batch, index),
                     outcome.content);
       return;
@@ -389,6 +431,8 @@ class WorkerSide {
     std::memcpy(area.data() + used, &record, sizeof record);
     std::memcpy(area.data() + used + sizeof record, outcome.content.data(), outcome.content.size());
     used += sizeof record + Record::padded(outcome.content.size());
+    std::memcpy(area.data() + used, bytes.data(), bytes.size());
+    used += bytes.size();
   }
 
   // Whether a module has left the worker so that no other one could be imported: it goes on with what it has,
@@ -421,7 +465,14 @@ class WorkerSide {
         const ssize_t got = read(bell, &rung, 1);
         if (got == 0) end_with_pool();
         if (got < 0 && errno != EINTR) return;  // a module has closed it
-        if (got == 1) std::thread([this] { cancel(); }).detach();
+        if (got == 1) cancels_.release();
+      }
+    }).detach();
+    // Made before there is a limit that leaves no room for a thread; waits for the GIL, as the other may not.
+    std::thread([this] {
+      while (true) {
+        cancels_.acquire();
+        cancel();
       }
     }).detach();
   }
@@ -445,7 +496,9 @@ class WorkerSide {
   bool logs_ = false;
   bool spent_ = false;
   std::string last_module_;
+  std::vector<Span> spans_;  // of the run that is under way, if the pool wants them
   std::atomic<std::uint64_t> current_ = 0;
+  std::counting_semaphore<> cancels_{0};
 };
 
 }  // namespace detail
@@ -453,7 +506,13 @@ class WorkerSide {
 std::optional<int> worker_main(int argc, char** argv) {
   if (argc != 3 || std::string_view(argv[1]) != detail::worker_word) return std::nullopt;
   const auto place = detail::place_from(argv[2]);
-  if (!place) return std::nullopt;
+  if (!place) {
+    std::fprintf(stderr, "%s: this worker is of pyhost %s, and its pool is of another one\n", argv[0],
+                 detail::worker_version().c_str());
+    return EXIT_FAILURE;
+  }
+  // A worker is in the background of its terminal: it may write there, and reads nothing.
+  for (const int each : {SIGTTOU, SIGTTIN}) std::signal(each, SIG_IGN);
   detail::settle_descriptors(*place);
   detail::end_when_pool_does(*place);
   // Never destroyed: threads of modules may use it to the very end.

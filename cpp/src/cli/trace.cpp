@@ -1,0 +1,161 @@
+// Writes spans as trace events.
+#include "trace.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "command.hpp"
+#include "pyhost/json.hpp"
+#include "pyhost/options.hpp"
+#include "result_stream.hpp"
+
+namespace pyhost::cli {
+
+namespace {
+
+constexpr std::string_view end_of_file = "\n]\n";
+constexpr std::size_t many = std::size_t{1} << 18;
+
+// All is in one process of the trace: a worker keeps its track when its process is replaced.
+constexpr const char* process = "\"pid\":1,\"tid\":";
+
+std::string text_of(const std::string& text) {
+  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string with_nanoseconds(double microseconds) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.3f", microseconds);
+  return text.data();
+}
+
+// What the module takes, and what the pool does with it.
+const char* category_of(SpanKind kind) {
+  const bool of_pool = kind == SpanKind::Start || kind == SpanKind::Queue || kind == SpanKind::Send;
+  return of_pool ? "pool" : "module";
+}
+
+std::string name_of_worker(std::uint64_t worker) {
+  return worker == 0 ? "main" : "worker " + std::to_string(worker);
+}
+
+// "args" says what of the span Perfetto has no place for.
+std::string arguments_of(const Span& span) {
+  std::string members;
+  const auto add = [&](const char* name, const std::string& value) {
+    members += (members.empty() ? "\"" : ",\"") + std::string(name) + "\":" + value;
+  };
+  if (!span.module.empty()) add("module", text_of(span.module));
+  if (span.submission != 0) add("submission", std::to_string(span.submission));
+  if (span.run != 0) add("run", std::to_string(span.run));
+  if (span.runs != 0) add("runs", std::to_string(span.runs));
+  if (span.kind == SpanKind::Queue) add("worker", std::to_string(span.worker));
+  if (span.failed) add("failed", "true");
+  return ",\"args\":{" + members + "}}";
+}
+
+}  // namespace
+
+Trace::Trace(std::string file, const std::string& title, Writing how) : file_(std::move(file)), how_(how) {
+  if (file_.empty()) return;
+  check_writable(file_, "--trace");
+  descriptor_ = open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) throw Usage("cannot write to '" + file_ + "': " + std::strerror(errno));
+  moves_ = lseek(descriptor_, 0, SEEK_SET) == 0;
+  text_ = "[";
+  add_line("{\"name\":\"process_name\",\"ph\":\"M\"," +
+           (process + ("0,\"args\":{\"name\":" + text_of(title))) + "}}");
+  write();
+}
+
+Trace::~Trace() {
+  if (descriptor_ < 0) return;
+  write();
+  if (!moves_) write_all(descriptor_, end_of_file);
+  close(descriptor_);
+}
+
+void Trace::listen_to(Options& options) {
+  if (descriptor_ < 0) return;
+  options.on_span = [this](const Span& span) { add(span); };
+}
+
+// Tracks, in the order in which they are shown: of the main thread, of each worker, and of what is sent to
+// it. What waits is on none, since much waits at once.
+void Trace::add(const Span& span) {
+  if (descriptor_ < 0) return;
+  const std::lock_guard lock(mutex_);
+  if (failed_ != 0) return;
+  const std::string name = "{\"name\":\"" + std::string(to_string(span.kind)) + "\",\"cat\":\"" +
+                           category_of(span.kind) + "\",\"ph\":";
+  const std::string begin = with_nanoseconds(microseconds(span.begin));
+  if (span.kind == SpanKind::Queue) {
+    const std::string same = "\"id\":" + std::to_string(span.submission) + "," + process + "1,\"ts\":";
+    add_line(name + "\"b\"," + same + begin + arguments_of(span));
+    add_line(name + "\"e\"," + same + with_nanoseconds(microseconds(span.end)) + "}");
+  } else {
+    const bool send = span.kind == SpanKind::Send;
+    const std::uint64_t track = 1 + 2 * span.worker + (send ? 1 : 0);
+    name_track(track, (send ? "to " : "") + name_of_worker(span.worker));
+    const std::chrono::duration<double, std::micro> took = span.end - span.begin;
+    add_line(name + "\"X\"," + process + std::to_string(track) + ",\"ts\":" + begin +
+             ",\"dur\":" + with_nanoseconds(took.count()) + arguments_of(span));
+  }
+  if (how_ == Writing::AtOnce || text_.size() >= many) write();
+}
+
+void Trace::add_start() {
+  add({.kind = SpanKind::Start, .begin = begun_, .end = std::chrono::steady_clock::now()});
+}
+
+void Trace::name_track(std::uint64_t track, const std::string& name) {
+  if (!named_.insert(track).second) return;
+  const std::string number = std::to_string(track);
+  add_line("{\"name\":\"thread_name\",\"ph\":\"M\"," + (process + number) + ",\"args\":{\"name\":\"" + name +
+           "\"}}");
+  add_line("{\"name\":\"thread_sort_index\",\"ph\":\"M\"," + (process + number) +
+           ",\"args\":{\"sort_index\":" + number + "}}");
+}
+
+void Trace::add_line(const std::string& line) {
+  text_ += (std::exchange(first_, false) ? "\n" : ",\n") + line;
+}
+
+// The end stands after each piece, and the next piece over it.
+void Trace::write() noexcept {
+  if (failed_ != 0 || text_.empty()) return;
+  const std::size_t size = text_.size();
+  if (moves_) text_ += end_of_file;
+  if ((moves_ && lseek(descriptor_, written_, SEEK_SET) < 0) || !write_all(descriptor_, text_))
+    failed_ = errno;
+  written_ += static_cast<std::int64_t>(size);
+  text_.clear();
+}
+
+double Trace::microseconds(std::chrono::steady_clock::time_point time) const {
+  return std::chrono::duration<double, std::micro>(time - begun_).count();
+}
+
+void Trace::end() {
+  if (descriptor_ < 0) return;
+  const std::lock_guard lock(mutex_);
+  write();
+  if (failed_ != 0)
+    throw NotWritten("the trace could not be written to '" + file_ + "': " + std::strerror(failed_));
+}
+
+void add_trace_argument(CLI::App& command, std::string& file) {
+  command
+      .add_option("--trace", file,
+                  "Write to this file where the time goes, for ui.perfetto.dev or chrome://tracing")
+      ->envname("PYHOST_TRACE");
+}
+
+}  // namespace pyhost::cli

@@ -1,0 +1,60 @@
+// Tells where the time of runs goes, if anybody wants to know.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "pyhost/event.hpp"
+#include "pyhost/span.hpp"
+
+namespace pyhost::detail {
+
+using OnSpan = std::function<void(const Span&)>;
+
+/// What the spans of a thread have in common: those of a worker say which, and of which run.
+struct SpanPlace {
+  std::uint64_t worker = 0;
+  std::uint64_t submission = 0;
+  std::vector<Span>* kept = nullptr;  ///< Where they are put, if they are not to be told at once.
+};
+inline constinit thread_local SpanPlace span_place = {};
+
+/// Tells of it as one of this thread's. Does no harm: what the function throws is dropped, and spans of what
+/// it runs itself are not told. Lets the GIL go if this thread holds it.
+void tell_span(const OnSpan& on_span, Span span) noexcept;
+
+/// What this thread is in, from its making to its end: told if there is a function.
+class Timed {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// Function and name have to outlive it.
+  Timed(const OnSpan& on_span, SpanKind kind, std::string_view module, RunId run)
+      : on_span_(on_span), kind_(kind), module_(module), run_(run) {
+    if (on_span_) [[unlikely]]
+      begin();
+  }
+  ~Timed() {
+    if (on_span_) [[unlikely]]
+      end();
+  }
+  Timed(const Timed&) = delete;
+  Timed& operator=(const Timed&) = delete;
+
+ private:
+  void begin() noexcept;
+  void end() noexcept;
+
+  const OnSpan& on_span_;
+  SpanKind kind_;
+  std::string_view module_;
+  RunId run_;
+  int exceptions_ = 0;
+  Clock::time_point begin_ = {};
+};
+
+}  // namespace pyhost::detail

@@ -1,0 +1,217 @@
+"""--trace: where the time of runs goes, as a file that Perfetto reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import FIXTURES, Run, clean_environment
+
+Event = dict[str, Any]
+WORDS = ("-m", str(FIXTURES))
+MODULE_STEPS = {"import", "create", "run", "convert"}
+
+
+def spans_of(file: Path) -> list[Event]:
+    """All spans, the queue's begin and end as one; also sees to it that those of a track nest."""
+    events = json.loads(file.read_text())
+    tracks = defaultdict(list)
+    open_waits = {}
+    spans = []
+    for event in events:
+        if event["ph"] == "X":
+            spans.append(event)
+            tracks[event["tid"]].append((event["ts"], event["ts"] + event["dur"], event["name"]))
+        elif event["ph"] == "b":
+            open_waits[event["id"]] = event
+        elif event["ph"] == "e":
+            wait = open_waits.pop(event["id"])
+            spans.append(wait | {"dur": event["ts"] - wait["ts"]})
+    assert not open_waits
+    for track in tracks.values():
+        check_nesting(sorted(track, key=lambda span: (span[0], -span[1])))
+    named = {event["tid"] for event in events if event["name"] == "thread_name"}
+    assert named == set(tracks)
+    return spans
+
+
+def check_nesting(track: list[tuple[float, float, str]]) -> None:
+    around: list[tuple[float, float, str]] = []
+    for span in track:
+        assert span[1] >= span[0]
+        while around and around[-1][1] <= span[0]:
+            around.pop()
+        if around:
+            assert span[1] <= around[-1][1], (around[-1], span)
+        if span[2] == "convert":
+            assert around[-1][2] in ("create", "run")
+        around.append(span)
+
+
+def names(spans: list[Event]) -> set[str]:
+    return {span["name"] for span in spans}
+
+
+def of(spans: list[Event], name: str) -> list[Event]:
+    return [span for span in spans if span["name"] == name]
+
+
+def gives(*expressions: str) -> str:
+    return "".join(json.dumps({"give": expression}) + "\n" for expression in expressions)
+
+
+def track_names(file: Path) -> set[str]:
+    events = json.loads(file.read_text())
+    return {event["args"]["name"] for event in events if event["name"] == "thread_name"}
+
+
+def test_a_run_has_its_steps_on_one_track(pyhost: Run, tmp_path: Path) -> None:
+    done = pyhost("run", "evaluates", *WORDS, "-p", 'give="1"', "--trace", "trace.json")
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    spans = spans_of(tmp_path / "trace.json")
+    assert sorted(s["name"] for s in spans) == sorted([*MODULE_STEPS, "convert", "start"])
+    assert track_names(tmp_path / "trace.json") == {"main"}
+    assert {s["args"]["module"] for s in spans if s["name"] != "start"} == {"evaluates"}
+
+
+@pytest.mark.parametrize("level", ["shared", "process"])
+def test_a_map_has_each_step_of_each_state(pyhost: Run, tmp_path: Path, level: str) -> None:
+    sleeps = "__import__('time').sleep(0.05)"
+    done = pyhost("map", "evaluates", *WORDS, "--states", "-", "-j", "2", "--isolation", level,
+                  "--trace", "trace.json", input=gives(*[sleeps] * 20))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    spans = spans_of(tmp_path / "trace.json")
+    expected = MODULE_STEPS | {"queue", "start"} | ({"send"} if level == "process" else set())
+    assert names(spans) == expected
+    assert len(of(spans, "convert")) == 40
+    for step in ("queue", "create", "run"):
+        assert sorted(s["args"]["submission"] for s in of(spans, step)) == list(range(1, 21))
+    assert all(span["dur"] >= 50_000 for span in of(spans, "run"))
+    # The last ones wait at least for those before them.
+    assert max(wait["dur"] for wait in of(spans, "queue")) >= 8 * 50_000
+    begun = {run["args"]["submission"]: run["ts"] for run in of(spans, "create")}
+    for wait in of(spans, "queue"):
+        assert wait["ts"] + wait["dur"] <= begun[wait["args"]["submission"]]
+    workers = {"worker 1", "worker 2"}
+    sends = {"to worker 1", "to worker 2"} if level == "process" else set()
+    assert track_names(tmp_path / "trace.json") == {"main"} | workers | sends
+    if level == "process":
+        assert sum(send["args"]["runs"] for send in of(spans, "send")) >= 20
+
+
+def test_a_run_in_a_worker_process_is_traced(pyhost: Run, tmp_path: Path) -> None:
+    done = pyhost("run", "evaluates", *WORDS, "-p", 'give="1"', "--isolation", "process",
+                  "--trace", "trace.json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    spans = spans_of(tmp_path / "trace.json")
+    assert names(spans) == MODULE_STEPS | {"queue", "start", "send"}
+
+
+@pytest.mark.parametrize("level", ["shared", "process"])
+def test_many_small_runs_and_large_results_lose_no_span(
+    pyhost: Run, tmp_path: Path, level: str
+) -> None:
+    small, large = 5000, 20
+    given = gives(*["0"] * small, *["'x' * 300_000"] * large)
+    done = pyhost("map", "evaluates", *WORDS, "--states", "-", "-j", "2", "--isolation", level,
+                  "--trace", "trace.json", input=given)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    spans = spans_of(tmp_path / "trace.json")
+    for step in ("queue", "create", "run"):
+        assert len(of(spans, step)) == small + large, step
+    assert len(of(spans, "convert")) == 2 * (small + large)
+
+
+@pytest.mark.parametrize("give", ["1 / 0", "{1}"])
+def test_a_step_that_fails_is_marked(pyhost: Run, tmp_path: Path, give: str) -> None:
+    for words in ([], ["--isolation", "process"]):
+        done = pyhost("run", "evaluates", *WORDS, "-p", f"give={give}", *words, "--trace", "t.json")
+        assert done.returncode in (1, 4)
+        spans = spans_of(tmp_path / "t.json")
+        assert [span["args"]["failed"] for span in of(spans, "run")] == [True]
+        assert "failed" not in of(spans, "create")[0]["args"]
+
+
+def test_a_stream_is_one_run_with_a_conversion_for_each_item(pyhost: Run, tmp_path: Path) -> None:
+    give = "(i for i in range(3))"
+    pyhost("run", "evaluates", *WORDS, "-p", f"give={give}", "--trace", "trace.json")
+    spans = spans_of(tmp_path / "trace.json")
+    assert (len(of(spans, "run")), len(of(spans, "convert"))) == (1, 1 + 3)
+
+
+def test_a_run_that_was_lost_with_its_worker_has_its_time(pyhost: Run, tmp_path: Path) -> None:
+    given = gives("__import__('os')._exit(3)", "__import__('time').sleep(60)", "1")
+    done = pyhost("map", "evaluates", *WORDS, "--states", "-", "-j", "1", "--timeout", "300ms",
+                  "--keep-going", "--trace", "trace.json", input=given)  # fmt: skip
+    assert done.returncode == 1
+    spans = spans_of(tmp_path / "trace.json")
+    runs = {run["args"]["submission"]: run for run in of(spans, "run")}
+    assert sorted(runs) == [1, 2, 3]
+    assert [runs[i]["args"].get("failed") for i in (1, 2, 3)] == [True, True, None]
+    assert runs[2]["dur"] >= 300_000
+    assert len(of(spans, "start")) >= 4  # the host, and three processes
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("command", ["run", "map"])
+def test_it_is_whole_however_the_program_ends(
+    program: str, tmp_path: Path, how: signal.Signals, command: str
+) -> None:
+    give = "open('begun', 'w').close() or __import__('time').sleep(2)"
+    words = ["-p", f"give={give}"] if command == "run" else ["--states", "states"]
+    (tmp_path / "states").write_text(gives(give, *["1"] * 1000))
+    running = subprocess.Popen(
+        [program, command, "evaluates", *WORDS, *words, "--trace", "trace.json"], cwd=tmp_path,
+        env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (tmp_path / "begun").exists():
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(how)
+    assert running.wait(60) == -how
+    found = names(spans_of(tmp_path / "trace.json"))
+    if how == signal.SIGINT:
+        assert found >= MODULE_STEPS
+    elif command == "run":
+        assert found == {"start", "import", "create", "convert"}
+
+
+def test_a_pipe_may_take_it(program: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    running = subprocess.Popen(
+        [program, "run", "mod1", "--trace", "pipe"], cwd=tmp_path, env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    events = json.loads((tmp_path / "pipe").read_text())
+    assert running.wait(60) == 0
+    assert MODULE_STEPS <= {event["name"] for event in events}
+
+
+@pytest.mark.parametrize("command", [["run", "mod1"], ["map", "mod1", "--states", "-"]])
+@pytest.mark.parametrize(
+    ("file", "code", "said"),
+    [
+        (
+            "nowhere/trace.json",
+            2,
+            "cannot write to 'nowhere/trace.json': No such file or directory",
+        ),
+        (".", 2, "--trace takes a file, and '.' is a folder"),
+        ("/dev/full", 74, "the trace could not be written to '/dev/full': No space left on device"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused(
+    pyhost: Run, command: list[str], file: str, code: int, said: str
+) -> None:
+    done = pyhost(*command, "--trace", file, input="{}\n")
+    assert done.returncode == code
+    assert said in done.stderr
+    ran = "This is module1" in done.stdout + done.stderr
+    assert ran == (code == 74)
