@@ -26,6 +26,8 @@ class Logging {
 
   /// A record that a module in another process logged.
   void put(LogRecord record);
+  /// So many more were dropped there.
+  void add_dropped(std::uint64_t count);
 
   /// Leaves `logging` as it was. The caller holds the GIL.
   void leave_python() noexcept;

@@ -98,7 +98,7 @@ class ProcessWorker : public Worker {
       if (backlog_.empty()) {
         Jobs taken;
         if (flying_.empty()) {
-          if (!queue_->take(taken, most_)) return false;
+          if (!queue_->take(taken, most_, [this] { look_after_idle(); })) return false;
         } else if (queue_->try_take(taken, most_) == 0) {
           break;
         }
@@ -346,6 +346,9 @@ class ProcessWorker : public Worker {
         if (setting_->host.logging != nullptr) setting_->host.logging->put(std::move(record));
         return;
       }
+      case FrameKind::LogsDropped:
+        if (setting_->host.logging != nullptr) setting_->host.logging->add_dropped(frame.number);
+        return;
       case FrameKind::Event:
         return tell_event(json_of(frame), number_, setting_->host.options.on_event);
       case FrameKind::Seen:
@@ -456,6 +459,18 @@ class ProcessWorker : public Worker {
     runs_ = 0;
     kill_at_.reset();
     not_started_.reset();
+  }
+
+  // What a worker says that has nothing to do, and whether it is there: one that has ended is buried.
+  void look_after_idle() {
+    if (!link_) return;
+    const bool ended = link_->process().has_ended();
+    try {
+      link_->receive([this](WireFrame frame) { take(std::move(frame)); });
+    } catch (const std::exception&) {
+      return link_.reset();
+    }
+    if (ended) link_.reset();
   }
 
   // With what it still has to say.
