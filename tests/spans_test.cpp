@@ -23,7 +23,8 @@ class Spans {
   }
   std::vector<Span> of(SpanKind kind) const {
     std::vector<Span> found;
-    std::ranges::copy_if(all_, std::back_inserter(found), [&](const Span& span) { return span.kind == kind; });
+    std::ranges::copy_if(all_, std::back_inserter(found),
+                         [&](const Span& span) { return span.kind == kind; });
     return found;
   }
   // In the order in which they came, as in "convert create convert run".
