@@ -400,6 +400,29 @@ TEST_CASE("a program may be its own worker") {
   CHECK(pool.submit("wins").get() == "second");
 }
 
+TEST_CASE("a worker that dies while it has nothing to do is buried at once, and replaced for the next run") {
+  Host host(over_fixtures());
+  Pool pool(host, processes());
+  const auto process = [&] {
+    return pool.submit("evaluates", Json{{"give", "__import__('os').getpid()"}}).get().get<pid_t>();
+  };
+  const pid_t first = process();
+  REQUIRE(kill(first, SIGKILL) == 0);
+  while (kill(first, 0) == 0) std::this_thread::sleep_for(10ms);  // as it does a zombie
+  CHECK(process() != first);
+}
+
+TEST_CASE("on_error is told of a worker that crashed, as it is of one that was killed for its time") {
+  std::vector<ErrorKind> told;
+  Options options = over_fixtures();
+  options.on_error = [&](const Error& error) { told.push_back(error.kind()); };
+  Host host(options);
+  Pool pool(host, processes());
+  REQUIRE_ERROR(crashed, WorkerCrashed, pool.submit("ruins_its_process", ruins("exit")).get());
+  REQUIRE_ERROR(late, TimedOut, pool.submit("ruins_its_process", ruins("stay"), {.timeout = 10ms}).get());
+  CHECK(told == std::vector<ErrorKind>{ErrorKind::WorkerCrashed, ErrorKind::TimedOut});
+}
+
 TEST_CASE("nothing is left of workers that crashed and were killed") {
   Host host(over_fixtures());
   const auto before = descriptors();

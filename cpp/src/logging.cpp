@@ -117,6 +117,8 @@ Logging::~Logging() {
 
 void Logging::put(LogRecord record) { queue_->put(std::move(record)); }
 
+void Logging::add_dropped(std::uint64_t count) { queue_->add_dropped(count); }
+
 bool Logging::flush(std::chrono::milliseconds patience) {
   const Outside outside;
   return queue_->flush(patience);

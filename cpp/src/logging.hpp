@@ -25,6 +25,8 @@ class Logging {
 
   /// A record that a module in another process logged.
   void put(LogRecord record);
+  /// So many more were dropped there.
+  void add_dropped(std::uint64_t count);
 
   /// Begins with the records of this interpreter, whose conversions are given. Throws StartupFailed if
   /// pyhost's own Python files are nowhere. The caller holds the GIL.

@@ -28,11 +28,10 @@ std::string_view to_string(SpanKind kind) noexcept;
 /// so do those that are of no worker and are told on one thread. All processes have the same steady clock.
 struct Span {
   SpanKind kind = SpanKind::Run;
-  std::string module = {};  ///< Of Send that of the first run; of Start none.
-  RunId run = 0;            ///< As events and log records have it; 0 if it has not begun.
-  std::uint64_t submission =
-      0;                     ///< Which run of its pool, from 1 in the order in which they came; 0 of none.
-  std::uint64_t worker = 0;  ///< Tells the workers of all pools apart, from 1; 0 of none.
+  std::string module = {};       ///< Of Send that of the first run; of Start none.
+  RunId run = 0;                 ///< As events and log records have it; 0 if it has not begun.
+  std::uint64_t submission = 0;  ///< Which run of its pool, from 1 as they came; 0 of none.
+  std::uint64_t worker = 0;      ///< Tells the workers of all pools apart, from 1; 0 of none.
   std::chrono::steady_clock::time_point begin = {};
   std::chrono::steady_clock::time_point end = {};
   std::size_t runs = 0;  ///< Of Send: how many.

@@ -16,8 +16,10 @@
 #include <thread>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "command.hpp"
+#include "parameters.hpp"
 #include "progress.hpp"
 #include "pyhost/pyhost.hpp"
 #include "result_stream.hpp"
@@ -35,6 +37,7 @@ using namespace std::chrono_literals;
 struct Arguments {
   std::string name;
   std::string states;
+  std::vector<std::string> parameters;
   std::size_t workers = 0;
   std::string isolation = "process";
   std::string timeout;
@@ -80,10 +83,13 @@ bool is_of_module(const Error& error) {
 
 class Mapping {
  public:
-  Mapping(const Arguments& arguments, States& states, ResultStream& output, Pool& pool, const MapOptions& how)
+  Mapping(const Arguments& arguments, States& states, ResultStream& output, Host& host, Pool& pool,
+          const MapOptions& how)
       : arguments_(arguments),
+        members_(members_of(arguments.parameters)),
         states_(states),
         output_(output),
+        host_(host),
         pool_(pool),
         runs_(pool.runs(arguments.name, how)),
         shard_(shard_from(arguments.shard)),
@@ -105,7 +111,10 @@ class Mapping {
 
   void read() noexcept {
     try {
-      while (const std::optional<StateText> state = states_.next()) put(*state);
+      while (std::optional<StateText> state = states_.next()) {
+        state->text = with_members(std::move(state->text), members_);
+        put(*state);
+      }
     } catch (...) {
       reading_failed_ = std::current_exception();
     }
@@ -216,6 +225,7 @@ class Mapping {
   }
 
   int end() {
+    say_dropped_logs(host_);
     if (not_loaded_) {
       print(*not_loaded_, arguments_.verbose);
       return exit_code(not_loaded_->kind());
@@ -251,8 +261,10 @@ class Mapping {
   }
 
   const Arguments& arguments_;
+  const std::string members_;  // that are added to each state
   States& states_;
   ResultStream& output_;
+  Host& host_;
   Pool& pool_;
   Runs runs_;
   Shard shard_;
@@ -282,6 +294,7 @@ int map(const Arguments& arguments) {
   PoolOptions size{.workers = arguments.workers, .isolation = levels.at(arguments.isolation)};
   size.memory_limit = memory_limit_of(arguments.memory_limit);
   shard_from(arguments.shard);
+  members_of(arguments.parameters);
   States states(arguments.states);
   ResultStream output(arguments.output, arguments.output.empty(), arguments.resume);
   output.write("");  // an empty file, too, is a result
@@ -297,7 +310,7 @@ int map(const Arguments& arguments) {
     trace.add_start();
     say_environment(host.environment(), arguments.verbose, arguments.quiet);
     Pool pool(host, size);
-    code = Mapping(arguments, states, output, pool, how).run();
+    code = Mapping(arguments, states, output, host, pool, how).run();
   }
   trace.end();  // once all have told what there was to tell
   return code;
@@ -320,6 +333,7 @@ void add_map(CLI::App& program, int& code) {
       ->add_option("--states", arguments->states, "A file of JSON lines, or of one JSON array; - for stdin")
       ->required()
       ->envname("PYHOST_STATES");
+  add_parameters(*command, arguments->parameters, "each state");
   command->add_option("-j,--jobs", arguments->workers, "How many run at once; else one for each core")
       ->check(CLI::Range(1, 1024))
       ->envname("PYHOST_JOBS");

@@ -33,9 +33,10 @@ enum class FrameKind : std::uint32_t {
   Ask,         ///< Number: that of the question. Content: what a module asks of the host's services, as JSON.
   Output,      ///< Number: 1 or 2, as descriptors are numbered. Content: the module's name, '\n', the text.
   Log,         ///< Content: a record, as JSON.
-  Event,       ///< Content: an event, as JSON.
-  Seen,        ///< Content: an Error that on_error is to see, as JSON.
-  Spans,       ///< Number: as of the Result or Failure that comes next. Content: SpanRecords.
+  LogsDropped,  ///< Number: how many more records were dropped.
+  Event,        ///< Content: an event, as JSON.
+  Seen,         ///< Content: an Error that on_error is to see, as JSON.
+  Spans,        ///< Number: as of the Result or Failure that comes next. Content: SpanRecords.
 };
 
 /// Not the line of Python code that pyhost::Frame is.

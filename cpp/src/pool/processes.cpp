@@ -104,7 +104,7 @@ class ProcessWorker : public Worker {
       if (backlog_.empty()) {
         Jobs taken;
         if (flying_.empty()) {
-          if (!queue_->take(taken, most_)) return false;
+          if (!queue_->take(taken, most_, [this] { look_after_idle(); })) return false;
         } else if (queue_->try_take(taken, most_) == 0) {
           break;
         }
@@ -143,8 +143,7 @@ class ProcessWorker : public Worker {
       backlog_.pop_front();
     }
     if (batch.jobs.empty()) return;
-    // One that ended while it had nothing to do costs no run.
-    if (link_ && flying_.empty() && link_->process().has_ended()) forget_process();
+    if (flying_.empty()) look_after_idle();  // so that one which ended in the meantime costs no run
     if (!link_) {
       try {
         begin_process();
@@ -395,6 +394,9 @@ class ProcessWorker : public Worker {
         if (setting_->host.logging != nullptr) setting_->host.logging->put(std::move(record));
         return;
       }
+      case FrameKind::LogsDropped:
+        if (setting_->host.logging != nullptr) setting_->host.logging->add_dropped(frame.number);
+        return;
       case FrameKind::Event:
         return tell_event(json_of(frame), number_, setting_->host.options.on_event);
       case FrameKind::Seen:
@@ -512,6 +514,18 @@ class ProcessWorker : public Worker {
   void forget_process() {
     if (link_) --setting_->processes;
     link_.reset();
+  }
+
+  // What a worker says that has nothing to do, and whether it is there: one that has ended is buried.
+  void look_after_idle() {
+    if (!link_) return;
+    const bool ended = link_->process().has_ended();
+    try {
+      link_->receive([this](WireFrame frame) { take(std::move(frame)); });
+    } catch (const std::exception&) {
+      return forget_process();
+    }
+    if (ended) forget_process();
   }
 
   // With what it still has to say.

@@ -369,8 +369,15 @@ class WorkerSide {
       if (limits_.max_resident > 0 && bytes_of_statm(1) > limits_.max_resident) spent_ = true;
     }
     current_.store(0, std::memory_order_relaxed);
-    if (logs_) host_->flush_logs();
+    if (logs_) flush_logs();
     channel_.send(FrameKind::Done, batch, std::string_view(spent_ ? "spent" : ""));
+  }
+
+  void flush_logs() {
+    host_->flush_logs();
+    const std::uint64_t before = std::exchange(dropped_logs_, host_->dropped_logs());
+    if (dropped_logs_ > before)
+      channel_.send(FrameKind::LogsDropped, dropped_logs_ - before, std::string_view());
   }
 
   void begin_spans(std::int64_t now) {
@@ -431,7 +438,7 @@ class WorkerSide {
     std::memcpy(area.data() + used, &record, sizeof record);
     std::memcpy(area.data() + used + sizeof record, outcome.content.data(), outcome.content.size());
     used += sizeof record + Record::padded(outcome.content.size());
-    std::memcpy(area.data() + used, bytes.data(), bytes.size());
+    std::ranges::copy(bytes, area.data() + used);
     used += bytes.size();
   }
 
@@ -494,6 +501,7 @@ class WorkerSide {
   std::optional<Host> host_;
   WorkerLimits limits_;
   bool logs_ = false;
+  std::uint64_t dropped_logs_ = 0;
   bool spent_ = false;
   std::string last_module_;
   std::vector<Span> spans_;  // of the run that is under way, if the pool wants them
