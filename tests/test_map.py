@@ -178,6 +178,13 @@ def test_a_line_that_is_no_json_is_an_error_with_its_number(pyhost: Run, level: 
         ('[{"a":1},\n{"a":2},\n{"a"', "stdin:3: the array of states does not end", 2),
         ('[{"a":1},{"a":2}', "stdin:1: the array of states does not end", 1),
         ('[{"a":1}]\n{"a":2}', "stdin:2: something follows the array of states", 0),
+        ('[{"a":1}]\0', "stdin:1: something follows the array of states", 0),
+        ('[]\n{"a":1}\n', "stdin:2: something follows the array of states", 0),
+        (
+            "[1]\n[2]",
+            "stdin:2: something follows the array of states: what begins with [ is one",
+            0,
+        ),
     ],
 )
 def test_an_array_that_is_none_is_told_with_its_line(
@@ -187,6 +194,13 @@ def test_an_array_that_is_none_is_told_with_its_line(
     assert done.returncode == 2
     assert f"error: {problem}" in done.stderr
     assert len(lines_of(done.stdout)) == results
+
+
+@pytest.mark.parametrize("text", ['{"a":1}\n\0{"a":2}\n{"a":3}\n', '[{"a":1},\0{"a":2},{"a":3}]'])
+def test_a_nul_byte_ends_nothing(pyhost: Run, text: str) -> None:
+    done = pyhost(*words("returns_state", "shared", "--keep-going", "--ordered"), input=text)
+    assert done.returncode == 1
+    assert [line["status"] for line in lines_of(done.stdout)] == ["ok", "invalid", "ok"]
 
 
 def test_a_missing_element_of_an_array_is_a_state_that_is_none(pyhost: Run) -> None:
@@ -364,6 +378,43 @@ def test_the_hash_is_that_of_the_states_text(pyhost: Run) -> None:
         expected = (expected ^ byte) * 0x100000001B3 % 2**64
     done = pyhost(*words("returns_state", "shared"), input=' {"a": 1} \n')
     assert lines_of(done.stdout)[0]["hash"] == f"{expected:016x}"
+
+
+@pytest.mark.parametrize("option", ["-o", "--trace"])
+def test_the_states_are_not_written_over(pyhost: Run, tmp_path: Path, option: str) -> None:
+    (tmp_path / "states").write_text(gives("1"))
+    os.link(tmp_path / "states", tmp_path / "same")
+    for more in ([], ["--resume"]) if option == "-o" else ([],):
+        done = pyhost(*words("evaluates", "shared", "--states", "states", option, "same", *more))
+        assert done.returncode == 2
+        assert f"{option} names the file of the states, 'same'" in done.stderr
+        assert (tmp_path / "states").read_text() == gives("1")
+
+
+def test_stdout_does_not_grow_into_the_states(pyhost: Run, tmp_path: Path) -> None:
+    (tmp_path / "states").write_text(gives("1"))
+    with open(tmp_path / "states", "a") as end:
+        streams = {"capture_output": False, "stdout": end, "stderr": subprocess.PIPE}
+        done = pyhost(*words("evaluates", "shared", "--states", "states"), **streams)
+    assert done.returncode == 2
+    assert "stdout is the file of the states" in done.stderr
+    assert (tmp_path / "states").read_text() == gives("1")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "code"),
+    [("evaluatse", gives("2"), 3), ("raises_in_import", gives("2"), 3), ("evaluates", "[2", 2)],
+)
+def test_a_call_that_has_no_result_leaves_earlier_ones(
+    pyhost: Run, tmp_path: Path, name: str, given: str, code: int
+) -> None:
+    pyhost(*words("evaluates", "shared", "-o", "out"), input=gives("1"))
+    earlier = (tmp_path / "out").read_text()
+    done = pyhost(*words(name, "shared", "-o", "out"), input=given)
+    assert done.returncode == code
+    assert (tmp_path / "out").read_text() == earlier
+    pyhost(*words("evaluates", "shared", "-o", "out"), input="")
+    assert (tmp_path / "out").read_text() == ""
 
 
 # --- Ctrl-C

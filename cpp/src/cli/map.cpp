@@ -1,5 +1,6 @@
 // pyhost map NAME: one module over many states. One thread reads states and puts them into a pool, the main
 // one writes what comes of them.
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
@@ -225,6 +226,7 @@ class Mapping {
       std::rethrow_exception(not_written_);
     }
     if (reading_failed_) std::rethrow_exception(reading_failed_);
+    if (stopping_ == Stopping::No) output_.write("");  // no results, too, are a result
     const bool by_signal = signals > 0;
     if (stopping_ != Stopping::No) say_how_to_go_on();
     say_sum();
@@ -274,6 +276,17 @@ class Mapping {
   std::exception_ptr not_written_;
 };
 
+// Else the results would be written over the states, or be read as such.
+void keep_states(const States& states, const Arguments& arguments) {
+  for (const auto& [option, file] :
+       {std::pair("-o", arguments.output), std::pair("--trace", arguments.trace)}) {
+    if (!file.empty() && states.are_in(file))
+      throw Usage(std::string(option) + " names the file of the states, '" + file + "': it would be lost");
+  }
+  if (arguments.output.empty() && states.are_in(STDOUT_FILENO))
+    throw Usage("stdout is the file of the states: write the results to another one");
+}
+
 int map(const Arguments& arguments) {
   if (arguments.resume && arguments.output.empty())
     throw Usage("--resume goes on from the file that -o names");
@@ -283,8 +296,8 @@ int map(const Arguments& arguments) {
   size.memory_limit = memory_limit_of(arguments.memory_limit);
   shard_from(arguments.shard);
   States states(arguments.states);
+  keep_states(states, arguments);
   ResultStream output(arguments.output, arguments.output.empty(), arguments.resume);
-  output.write("");  // an empty file, too, is a result
   Trace trace(arguments.trace, "pyhost map " + arguments.name, Trace::Writing::Together);
   prepare_end_by_signal();
   take_signals();
