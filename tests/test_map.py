@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import select
 import signal
 import subprocess
+import sys
+import termios
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 import pytest
 from conftest import FIXTURES, Run, clean_environment
@@ -445,6 +449,11 @@ def interrupted(
     return process, said + process.stderr.read()
 
 
+def waiting_in(pipe: IO[str]) -> int:
+    """Bytes that nobody has read yet."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 GO_ON = "while not os.path.exists('go_on'): time.sleep(0.01)"
 
 
@@ -470,6 +479,41 @@ def test_a_second_ctrl_c_ends_what_runs(program: str, tmp_path: Path) -> None:
     assert "hint: the same command with --resume goes on from out\n" in said
     done = lines_of((tmp_path / "out").read_text())
     assert not [line for line in done if line["index"] in (0, 1)]
+
+
+def test_a_second_ctrl_c_ends_what_cannot_be_stopped(program: str, tmp_path: Path) -> None:
+    process, said = interrupted(program, tmp_path, how="time.sleep(1000)", times=2)
+    assert process.wait(60) == -signal.SIGINT
+    assert said.splitlines()[-1] == "hint: the same command with --resume goes on from out"
+
+
+def test_a_second_ctrl_c_ends_it_where_nobody_reads_the_results(program: str) -> None:
+    given = gives(*["'x' * 100_000"] * 50)
+    with subprocess.Popen(
+        [program, *words("evaluates", "shared")], text=True, env=clean_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write(given)
+        process.stdin.close()
+        size = fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ)
+        while waiting_in(process.stdout) < size:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert "once more ends them at once" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read().startswith("hint: with -o FILE")
+        assert process.wait(60) == -signal.SIGINT
+
+
+def test_after_ctrl_c_no_run_is_made_again(program: str, tmp_path: Path) -> None:
+    how = "open(state['file'] + 'tries', 'a').write('x')\nwhile True: pass"
+    more = ("--timeout", "500ms", "--retries", "9", "--keep-going")
+    process, _ = interrupted(program, tmp_path, *more, how=how)
+    assert process.wait(60) == -signal.SIGINT
+    assert len((tmp_path / "begun0tries").read_text()) < 10
+    done = lines_of((tmp_path / "out").read_text())
+    assert [line["status"] for line in done if line["index"] in (0, 1)] == ["timed_out"] * 2
 
 
 def test_ctrl_c_ends_a_wait_for_states(program: str) -> None:

@@ -24,6 +24,7 @@
 #include "result_stream.hpp"
 #include "results.hpp"
 #include "shard.hpp"
+#include "signals.hpp"
 #include "states.hpp"
 #include "trace.hpp"
 
@@ -56,40 +57,64 @@ struct Arguments {
 const std::map<std::string, Isolation> levels{
     {"shared", Isolation::Shared}, {"interpreter", Isolation::Interpreter}, {"process", Isolation::Process}};
 
-// Ctrl-C and SIGTERM: the first one ends it gently, the second at once, and a third has the signal's own
-// effect.
-std::atomic<int> signals = 0;
-std::atomic<int> last_signal = 0;
-
-void count_signal(int signal) {
-  last_signal = signal;
-  if (++signals >= 2) std::signal(signal, SIG_DFL);
-}
-
-// What is ignored stays ignored, as under nohup.
-void take_signals() {
-  for (const int signal : {SIGINT, SIGTERM}) {
-    if (std::signal(signal, count_signal) == SIG_IGN) std::signal(signal, SIG_IGN);
-  }
-  std::signal(SIGPIPE, SIG_IGN);
-}
-
 // The module could not even be loaded: all other states would fail by the same error.
 bool is_of_module(const Error& error) {
   return error.phase() == Phase::Start || error.phase() == Phase::Find || error.phase() == Phase::Import;
 }
 
+// What stands at the end of a call that did not come to its own end; it is said once.
+class WayOn {
+ public:
+  WayOn(const Arguments& arguments, Progress& progress) : arguments_(arguments), progress_(progress) {}
+
+  void say() {
+    if (said_.exchange(true)) return;
+    progress_.say(arguments_.output.empty()
+                      ? "hint: with -o FILE, the same command can go on later with --resume"
+                      : "hint: the same command with --resume goes on from " + arguments_.output);
+  }
+
+ private:
+  const Arguments& arguments_;
+  Progress& progress_;
+  std::atomic<bool> said_ = false;
+};
+
+// The first signal ends it gently, and the second at once.
+SignalsTaken signals_taken(Progress& progress, WayOn& way_on) {
+  return {.which = {SIGINT, SIGTERM},
+          .most = 2,
+          .heed =
+              [&progress](int number) {
+                if (number > 1) return;
+                progress.say(
+                    "pyhost: ending: the runs that have begun are finished; once more ends them at once");
+              },
+          .last_words = [&way_on] { way_on.say(); }};
+}
+
+// What a mapping needs and does not make.
+struct Surroundings {
+  States& states;
+  ResultStream& output;
+  Progress& progress;
+  WayOn& way_on;
+  const Signals& signals;
+};
+
 class Mapping {
  public:
-  Mapping(const Arguments& arguments, States& states, ResultStream& output, Pool& pool, const MapOptions& how)
+  Mapping(const Arguments& arguments, const Surroundings& around, Pool& pool, const MapOptions& how)
       : arguments_(arguments),
-        states_(states),
-        output_(output),
+        states_(around.states),
+        output_(around.output),
+        progress_(around.progress),
+        way_on_(around.way_on),
+        signals_(around.signals),
         pool_(pool),
         runs_(pool.runs(arguments.name, how)),
         shard_(shard_from(arguments.shard)),
-        earlier_(arguments.resume ? Results(arguments.output) : Results()),
-        progress_(arguments.quiet) {}
+        earlier_(arguments.resume ? Results(arguments.output) : Results()) {}
 
   int run() {
     std::thread reader([this] { read(); });
@@ -141,7 +166,7 @@ class Mapping {
       if (outcome) take(*outcome);
       heed_signals();
       go_on_stopping();
-      progress_.show({done_, failed_, part()});
+      if (stopping_ != Stopping::AtOnce) progress_.show({done_, failed_, part()});
     }
     flush();
   }
@@ -187,18 +212,12 @@ class Mapping {
   }
 
   void heed_signals() {
-    const int seen = signals;
-    if (seen == told_signals_) return;
-    told_signals_ = seen;
-    progress_.erase();
-    if (seen == 1) {
-      std::cerr << "pyhost: ending: the runs that have begun are finished; once more ends them\n";
-    }
-    stop(seen == 1 ? Stopping::Gently : Stopping::AtOnce);
+    if (const int seen = signals_.count()) stop(seen == 1 ? Stopping::Gently : Stopping::AtOnce);
   }
 
   void stop(Stopping how) {
-    stopping_ = std::max(stopping_, how);
+    if (how <= stopping_) return;
+    stopping_ = how;
     states_.stop();
   }
 
@@ -222,24 +241,15 @@ class Mapping {
       return exit_code(not_loaded_->kind());
     }
     if (not_written_) {
-      say_how_to_go_on();
+      way_on_.say();
       std::rethrow_exception(not_written_);
     }
     if (reading_failed_) std::rethrow_exception(reading_failed_);
     if (stopping_ == Stopping::No) output_.write("");  // no results, too, are a result
-    const bool by_signal = signals > 0;
-    if (stopping_ != Stopping::No) say_how_to_go_on();
+    if (stopping_ != Stopping::No) way_on_.say();
     say_sum();
-    if (by_signal) end_by_signal(last_signal);
+    if (signals_.count() > 0) end_by_signal(signals_.last());
     return failed_ > 0 ? module_raised : ok;
-  }
-
-  void say_how_to_go_on() const {
-    if (arguments_.output.empty()) {
-      std::cerr << "hint: with -o FILE, the same command can go on later with --resume\n";
-    } else {
-      std::cerr << "hint: the same command with --resume goes on from " << arguments_.output << "\n";
-    }
   }
 
   // The count of those that failed stands in the last line, whatever else there is to say.
@@ -255,11 +265,13 @@ class Mapping {
   const Arguments& arguments_;
   States& states_;
   ResultStream& output_;
+  Progress& progress_;
+  WayOn& way_on_;
+  const Signals& signals_;
   Pool& pool_;
   Runs runs_;
   Shard shard_;
   Results earlier_;
-  Progress progress_;
 
   std::mutex mutex_;
   std::unordered_map<std::size_t, StateMark> under_way_;  // by the number of their put
@@ -270,7 +282,6 @@ class Mapping {
   std::string lines_;
   std::size_t done_ = 0;
   std::size_t failed_ = 0;
-  int told_signals_ = 0;
   Stopping stopping_ = Stopping::No;
   std::optional<Error> not_loaded_;
   std::exception_ptr not_written_;
@@ -300,7 +311,10 @@ int map(const Arguments& arguments) {
   ResultStream output(arguments.output, arguments.output.empty(), arguments.resume);
   Trace trace(arguments.trace, "pyhost map " + arguments.name, Trace::Writing::Together);
   prepare_end_by_signal();
-  take_signals();
+  std::signal(SIGPIPE, SIG_IGN);
+  Progress progress(arguments.quiet);
+  WayOn way_on(arguments, progress);
+  const Signals signals(signals_taken(progress, way_on));
   Options options = options_from(arguments.host);
   set_log(options, arguments.log);
   trace.listen_to(options);
@@ -310,7 +324,7 @@ int map(const Arguments& arguments) {
     trace.add_start();
     say_environment(host.environment(), arguments.verbose, arguments.quiet);
     Pool pool(host, size);
-    code = Mapping(arguments, states, output, pool, how).run();
+    code = Mapping(arguments, {states, output, progress, way_on, signals}, pool, how).run();
   }
   trace.end();  // once all have told what there was to tell
   return code;

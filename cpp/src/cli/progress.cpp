@@ -90,6 +90,7 @@ std::string Progress::bar(const Progressed& now, bool coloured) const {
 }
 
 void Progress::show(const Progressed& now) {
+  const std::lock_guard lock(mutex_);
   if (quiet_ || Clock::now() < next_) return;
   next_ = Clock::now() + (terminal_ ? 100ms : 5s);
   if (!terminal_) {
@@ -105,6 +106,17 @@ void Progress::show(const Progressed& now) {
 }
 
 void Progress::erase() {
+  const std::lock_guard lock(mutex_);
+  erase_locked();
+}
+
+void Progress::say(const std::string& line) {
+  const std::lock_guard lock(mutex_);
+  erase_locked();
+  std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+void Progress::erase_locked() {
   if (!shown_) return;
   std::fputs("\r\x1b[K", stderr);
   std::fflush(stderr);

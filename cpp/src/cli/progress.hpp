@@ -1,8 +1,10 @@
-// How far a long command has come, on stderr: a bar on a terminal, else a line from time to time.
+// How far a long command has come, on stderr: a bar on a terminal, else a line from time to time. Any thread
+// may call it.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -29,9 +31,13 @@ class Progress {
   /// Takes the bar away, so that something else can be written.
   void erase();
 
+  /// Writes that in the place of the bar.
+  void say(const std::string& line);
+
   double seconds() const;
 
  private:
+  void erase_locked();
   std::string text(const Progressed& now, bool coloured) const;
   std::string bar(const Progressed& now, bool coloured) const;
 
@@ -39,6 +45,7 @@ class Progress {
   bool quiet_;
   bool terminal_;
   bool colour_;
+  std::mutex mutex_;
   bool shown_ = false;
   Clock::time_point begun_ = Clock::now();
   Clock::time_point next_;

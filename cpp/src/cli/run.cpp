@@ -15,6 +15,7 @@
 #include <iostream>
 #include <optional>
 #include <sstream>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,7 @@
 #include "configuration.hpp"
 #include "pyhost/pyhost.hpp"
 #include "result_stream.hpp"
+#include "signals.hpp"
 #include "trace.hpp"
 
 namespace pyhost::cli {
@@ -185,13 +187,16 @@ void say_dropped_logs(Host& host) {
   }
 }
 
-// One run in a worker process of its own.
+// One run in a worker process of its own. Ctrl-C stops it as the host would, and kills it if it goes on all
+// the same; once more ends this process, and the worker with it.
 std::string result_in_process(Host& host, const Arguments& arguments, const std::string& state,
                               const RunOptions& how, std::size_t memory_limit) {
   PoolOptions options{.workers = 1, .isolation = Isolation::Process, .timeout = how.timeout};
   options.memory_limit = memory_limit;
+  std::stop_source stop;
+  const Signals signals({.which = {SIGINT}, .heed = [&stop](int) { stop.request_stop(); }});
   Pool pool(host, options);
-  return pool.submit_text(arguments.name, state).get();
+  return pool.submit_text(arguments.name, state, {.stop = stop.get_token()}).get();
 }
 
 int run(const Arguments& arguments) {
@@ -210,7 +215,7 @@ int run(const Arguments& arguments) {
   std::optional<Host> host;
   try {
     Options options = options_from(arguments.host);
-    options.interruptible = !in_process;          // Ctrl-C ends this process, and the worker ends with it
+    options.interruptible = !in_process;
     options.on_stuck = [&](const Error& error) {  // once the result is out
       leave_stuck([&] { print(error, arguments.verbose); });
     };
@@ -232,7 +237,8 @@ int run(const Arguments& arguments) {
     if (host) say_dropped_logs(*host);  // what led to it stands before it
     report.error(error);
     trace.end();
-    if (host && host->interrupted() && error.exception().type == "KeyboardInterrupt") end_by_signal(SIGINT);
+    const bool raised = host && host->interrupted() && error.exception().type == "KeyboardInterrupt";
+    if (raised || error.kind() == ErrorKind::Cancelled) end_by_signal(SIGINT);
     return error.signal() != 0 ? 128 + error.signal() : exit_code(error.kind());
   }
 }
