@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -365,7 +366,7 @@ def test_without_resume_the_file_is_written_anew(pyhost: Run, tmp_path: Path) ->
     assert len(lines_of((tmp_path / "out").read_text())) == 1
 
 
-@pytest.mark.parametrize("text", ["my only copy", "my only copy\n", '{"index":0,"status":"ok"}\n'])
+@pytest.mark.parametrize("text", ["my only copy", "my only copy\n", "\n", '{"a":0}\n'])
 def test_a_file_that_map_did_not_write_is_not_touched(
     pyhost: Run, tmp_path: Path, text: str
 ) -> None:
@@ -376,9 +377,40 @@ def test_a_file_that_map_did_not_write_is_not_touched(
     assert (tmp_path / "out").read_text() == text
 
 
-def test_the_hash_is_that_of_the_states_text(pyhost: Run) -> None:
+def test_a_line_that_is_damaged_may_be_deleted(pyhost: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    resumed(pyhost, gives("0", "1", "2"), "--ordered")
+    lines = out.read_text().splitlines(keepends=True)
+    out.write_text(lines[0] + lines[1][:25] + "\n" + lines[2])
+    done = resumed(pyhost, gives("0", "1", "2"))
+    assert done.returncode == 2
+    assert "out:2: this line is damaged: delete it, and its state is run again" in done.stderr
+    out.write_text(lines[0] + lines[2])
+    assert "1 state done, 2 were done before" in last_line(resumed(pyhost, gives("0", "1", "2")))
+
+
+def test_a_huge_index_takes_no_memory(pyhost: Run, tmp_path: Path) -> None:
+    line = '{"index":99999999999,"status":"ok","hash":"0000000000000001","seconds":1,"result":0}\n'
+    (tmp_path / "out").write_text(line)
+    done = resumed(pyhost, gives("1"))
+    assert (done.returncode, last_line(done)[:20]) == (0, "pyhost: 1 state done")
+    assert (tmp_path / "out").read_text().startswith(line)
+
+
+def test_the_results_of_another_module_do_not_count(pyhost: Run, tmp_path: Path) -> None:
+    pyhost(*words("returns_state", "shared", "-o", "out"), input=gives("1"))
+    assert last_line(resumed(pyhost, gives("1"))).startswith("pyhost: 1 state done in ")
+    assert lines_of((tmp_path / "out").read_text())[1]["result"] == 1
+
+
+def test_seconds_have_six_decimals(pyhost: Run) -> None:
+    done = pyhost(*words("returns_state", "shared"), input=states([{}] * 300))
+    assert len(re.findall(r'"seconds":[0-9]+\.[0-9]{6},', done.stdout)) == 300
+
+
+def test_the_hash_is_that_of_the_modules_name_and_the_states_text(pyhost: Run) -> None:
     expected = 0xCBF29CE484222325
-    for byte in b'{"a": 1}':
+    for byte in b'returns_state\n{"a": 1}':
         expected = (expected ^ byte) * 0x100000001B3 % 2**64
     done = pyhost(*words("returns_state", "shared"), input=' {"a": 1} \n')
     assert lines_of(done.stdout)[0]["hash"] == f"{expected:016x}"

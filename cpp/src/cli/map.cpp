@@ -140,7 +140,7 @@ class Mapping {
 
   void put(const StateText& state) {
     if (!shard_.has(state.index)) return;
-    const StateMark mark{state.index, state.line, hash_of(state.text)};
+    const StateMark mark{state.index, state.line, hash_of(arguments_.name, state.text)};
     if (earlier_.has(mark.index, mark.hash)) {
       ++skipped_;
       return;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cmath>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -120,8 +119,7 @@ std::string with_parameters(std::string state, const std::vector<std::string>& p
 }
 
 std::string seconds_since(std::chrono::steady_clock::time_point start) {
-  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
-  return Json(std::round(passed.count() * 1e6) / 1e6).dump();
+  return seconds_text(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 
 // What one run came to, told as the arguments want it.

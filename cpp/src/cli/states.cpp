@@ -29,9 +29,11 @@ std::string trimmed(std::string text) {
 
 }  // namespace
 
-std::uint64_t hash_of(std::string_view text) noexcept {
+std::uint64_t hash_of(std::string_view module, std::string_view text) noexcept {
   std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  for (const std::string_view part : {module, std::string_view("\n"), text}) {
+    for (const char c : part) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  }
   return hash;
 }
 

@@ -19,8 +19,8 @@ struct StateText {
   std::size_t line;   ///< On which it begins, from 1.
 };
 
-/// A stable hash of a state's text: 64-bit FNV-1a.
-std::uint64_t hash_of(std::string_view text) noexcept;
+/// A stable hash of a module's run with a state: 64-bit FNV-1a of the module's name, a newline and the text.
+std::uint64_t hash_of(std::string_view module, std::string_view text) noexcept;
 
 /// Reads no more at once than it has to. One thread reads; any may ask where it is, and stop it.
 class States {
