@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -60,6 +61,35 @@ const std::map<std::string, Isolation> levels{
 // The module could not even be loaded: all other states would fail by the same error.
 bool is_of_module(const Error& error) {
   return error.phase() == Phase::Start || error.phase() == Phase::Find || error.phase() == Phase::Import;
+}
+
+bool is_file_of(const std::string& file, std::string module) {
+  std::ranges::replace(module, '.', '/');
+  return file.ends_with("/modules/" + module + ".py") ||
+         file.ends_with("/modules/" + module + "/__init__.py");
+}
+
+// The same, where it took its worker process along: the module's own top level was under way.
+bool crashed_in_import(const Error& error) {
+  return error.kind() == ErrorKind::WorkerCrashed &&
+         std::ranges::any_of(error.exception().frames, [&](const Frame& frame) {
+           return frame.function == "<module>" && is_file_of(frame.file, error.module());
+         });
+}
+
+// The line of the states is told with it, and the first line of the state itself would be taken for another.
+Error without_line(const Error& error) {
+  constexpr std::string_view line = "line 1, ";
+  std::string message = error.message();
+  const std::size_t at = message.find(line);
+  if (error.kind() != ErrorKind::InvalidState || at == std::string::npos) return error;
+  message.erase(at, line.size());
+  return Error({.kind = error.kind(),
+                .phase = error.phase(),
+                .module = error.module(),
+                .message = std::move(message),
+                .pointer = error.pointer(),
+                .hint = error.hint()});
 }
 
 // What stands at the end of a call that did not come to its own end; it is said once.
@@ -117,6 +147,7 @@ class Mapping {
         earlier_(arguments.resume ? Results(arguments.output) : Results()) {}
 
   int run() {
+    progress_.begin();
     std::thread reader([this] { read(); });
     write();
     reader.join();
@@ -174,7 +205,7 @@ class Mapping {
   void take(const Outcome& outcome) {
     const StateMark state = mark_of(outcome.index);
     if (outcome.error && outcome.error->kind() == ErrorKind::Cancelled) return;
-    if (outcome.error && is_of_module(*outcome.error)) {
+    if (outcome.error && (is_of_module(*outcome.error) || crashed_in_import(*outcome.error))) {
       if (!not_loaded_) not_loaded_ = outcome.error;
       return stop(Stopping::AtOnce);
     }
@@ -190,7 +221,7 @@ class Mapping {
     if (arguments_.keep_going || failed_ > 1) return;
     progress_.erase();
     std::cerr << "state " << state.index << " (line " << state.line << " of the states):\n";
-    print(error, arguments_.verbose);
+    print(without_line(error), arguments_.verbose);
     stop(Stopping::Gently);
   }
 
@@ -236,19 +267,32 @@ class Mapping {
   }
 
   int end() {
-    if (not_loaded_) {
-      print(*not_loaded_, arguments_.verbose);
-      return exit_code(not_loaded_->kind());
-    }
     if (not_written_) {
       way_on_.say();
       std::rethrow_exception(not_written_);
     }
-    if (reading_failed_) std::rethrow_exception(reading_failed_);
-    if (stopping_ == Stopping::No) output_.write("");  // no results, too, are a result
-    if (stopping_ != Stopping::No) way_on_.say();
+    const int code = say_failure();
+    if (done_ == 0 && (not_loaded_ || reading_failed_)) return code;
+    if (stopping_ != Stopping::No || reading_failed_) {
+      way_on_.say();
+    } else {
+      output_.write("");  // no results, too, are a result
+    }
     say_sum();
     if (signals_.count() > 0) end_by_signal(signals_.last());
+    return code;
+  }
+
+  // What ended it, if that was no state, and the exit code.
+  int say_failure() const {
+    if (not_loaded_) {
+      print(*not_loaded_, arguments_.verbose);
+      if (is_of_module(*not_loaded_)) return exit_code(not_loaded_->kind());
+      std::cerr << "hint: it crashes while it is imported, whatever the state\n";
+      return not_loaded;
+    }
+    if (reading_failed_)
+      return exit_code_of("map", [this]() -> int { std::rethrow_exception(reading_failed_); });
     return failed_ > 0 ? module_raised : ok;
   }
 
@@ -305,6 +349,8 @@ int map(const Arguments& arguments) {
   how.timeout = timeout_of(arguments.name, arguments.timeout);
   PoolOptions size{.workers = arguments.workers, .isolation = levels.at(arguments.isolation)};
   size.memory_limit = memory_limit_of(arguments.memory_limit);
+  if (size.memory_limit != 0 && size.isolation != Isolation::Process)
+    throw Usage("--memory-limit is for --isolation process");
   shard_from(arguments.shard);
   States states(arguments.states);
   keep_states(states, arguments);
@@ -367,7 +413,9 @@ void add_map(CLI::App& program, int& code) {
                    "Make a run again, so many times, that timed out or whose worker crashed (0)")
       ->check(CLI::Range(0, 1000))
       ->envname("PYHOST_RETRIES");
-  command->add_option("-o,--output", arguments->output, "Write the results to this file")
+  command
+      ->add_option("-o,--output", arguments->output,
+                   "Write the results to this file, in the place of what it has")
       ->envname("PYHOST_OUTPUT");
   command->add_flag("--ordered", arguments->ordered,
                     "Write results in the order of the states, not as they come");
@@ -375,8 +423,10 @@ void add_map(CLI::App& program, int& code) {
   command->add_flag("--resume", arguments->resume,
                     "Go on from what -o has: states that have a result there are not run again");
   command
-      ->add_option("--shard", arguments->shard,
-                   "Run a part: i/n, as in 1/4 for the first of four; auto asks Slurm or Kubernetes")
+      ->add_option(
+          "--shard", arguments->shard,
+          "Run a part: i/n, as in 1/4 for the first of four; auto asks Slurm or Kubernetes. Each part "
+          "needs an -o of its own")
       ->envname("PYHOST_SHARD");
   add_trace_argument(*command, arguments->trace);
   add_host_arguments(*command, arguments->host);

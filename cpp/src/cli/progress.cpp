@@ -58,10 +58,15 @@ std::string counted(std::size_t count, const std::string& what) {
 }
 
 Progress::Progress(bool quiet)
-    : quiet_(quiet),
-      terminal_(draws(STDERR_FILENO)),
-      colour_(colour_wanted(STDERR_FILENO)),
-      next_(begun_ + (terminal_ ? 200ms : 5s)) {}
+    : quiet_(quiet), terminal_(draws(STDERR_FILENO)), colour_(colour_wanted(STDERR_FILENO)) {
+  begin();
+}
+
+void Progress::begin() {
+  const std::lock_guard lock(mutex_);
+  begun_ = Clock::now();
+  next_ = begun_ + (terminal_ ? 200ms : 5s);
+}
 
 double Progress::seconds() const { return std::chrono::duration<double>(Clock::now() - begun_).count(); }
 

@@ -25,6 +25,9 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  /// Counts the time from now on, not from its making.
+  void begin();
+
   /// Shows it, unless it has just been shown.
   void show(const Progressed& now);
 
@@ -47,7 +50,7 @@ class Progress {
   bool colour_;
   std::mutex mutex_;
   bool shown_ = false;
-  Clock::time_point begun_ = Clock::now();
+  Clock::time_point begun_;
   Clock::time_point next_;
 };
 

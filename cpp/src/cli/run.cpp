@@ -227,8 +227,8 @@ int run(const Arguments& arguments) {
     } else {
       Stream stream = host->stream(arguments.name, state, how);
       report.results(stream);
-      say_dropped_logs(*host);
     }
+    say_dropped_logs(*host);
     trace.end();
     return ok;
   } catch (const Error& error) {
@@ -292,7 +292,8 @@ void add_run(CLI::App& program, int& code) {
       "Exit codes: 0 ok; 1 the module raised; 2 usage, bad name or bad state; 3 it could not be loaded;\n"
       "4 its result is not JSON; 70 Python could not start; 74 the result or trace could not be written;\n"
       "124 timed out; 130 ended by Ctrl-C, and 128+n by signal n.\n\n"
-      "What run() yields is printed item by item, a line each; with --json as one array at the end.");
+      "What run() yields is printed item by item, a line each; with --json or --isolation process as one "
+      "array at\nthe end.");
   command->callback([arguments, &code] { code = exit_code_of("run", [&] { return run(*arguments); }); });
 }
 

@@ -1,4 +1,5 @@
-// The handler counts and wakes a thread, which may do all that a handler may not.
+// The handler counts and wakes a thread, which may do all that a handler may not. Should that thread wait,
+// too, as for a terminal that is held, an alarm ends the process.
 #include "signals.hpp"
 
 #include <poll.h>
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <optional>
 #include <utility>
 
@@ -20,24 +22,32 @@ using Clock = std::chrono::steady_clock;
 
 // More than a run has that was told to stop.
 constexpr std::chrono::seconds patience(2);
+constexpr unsigned until_alarm = 4;  // seconds
 
 std::atomic<int> seen = 0;
 std::atomic<int> last_seen = 0;
 std::atomic<int> most = 0;
 std::atomic<int> wake = -1;  // an eventfd
 
-void take(int signal) {
-  const int before = errno;
-  last_seen = signal;
-  if (++seen >= most) std::signal(signal, SIG_DFL);
-  eventfd_write(wake, 1);
-  errno = before;
-}
-
+// Also called in a handler.
 [[noreturn]] void end_process() {
   std::signal(last_seen, SIG_DFL);
   kill(getpid(), last_seen);
   while (true) pause();
+}
+
+void end_by_alarm(int) { end_process(); }
+
+void take(int signal) {
+  const int before = errno;
+  last_seen = signal;
+  if (++seen >= most) {
+    std::signal(signal, SIG_DFL);
+    std::signal(SIGALRM, end_by_alarm);
+    alarm(until_alarm);
+  }
+  eventfd_write(wake, 1);
+  errno = before;
 }
 
 }  // namespace
@@ -58,6 +68,7 @@ Signals::Signals(SignalsTaken how) : how_(std::move(how)) {
 
 Signals::~Signals() {
   for (const int signal : taken_) std::signal(signal, SIG_DFL);
+  if (seen >= most) alarm(0);
   ended_ = true;
   eventfd_write(wake, 1);
   watching_.join();
