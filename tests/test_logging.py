@@ -37,8 +37,10 @@ def test_json_is_one_document_a_line(pyhost: Run) -> None:
     assert (records[0]["module"], records[0]["level"]) == ("logs", "warning")
 
 
-def test_how_many_records_were_dropped_is_said_in_the_end(program: str) -> None:
+@pytest.mark.parametrize("where", ["host", "process"])
+def test_how_many_records_were_dropped_is_said_in_the_end(program: str, where: str) -> None:
     words = ["run", "logs", "-m", str(FIXTURES), "--log-level", "info", "-p", "times=30000"]
+    words += ["--isolation", where]
     with subprocess.Popen(
         [program, *words, "-p", "last=all are logged"],
         stdout=subprocess.PIPE,

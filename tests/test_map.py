@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
@@ -9,9 +10,12 @@ import re
 import select
 import signal
 import subprocess
+import sys
+import termios
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 import pytest
 from conftest import FIXTURES, Run, clean_environment, embedded_version
@@ -215,9 +219,10 @@ def test_a_line_that_is_no_json_is_an_error_with_its_number(pyhost: Run, level: 
     assert [line["status"] for line in lines] == ["ok", "invalid", "invalid", "invalid", "ok"]
     assert [line.get("line") for line in lines] == [None, 3, 4, 5, None]
     assert lines[1]["error"]["kind"] == "InvalidState"
-    first = pyhost(*words("returns_state", level), input="no JSON\n")
+    first = pyhost(*words("returns_state", level), input="\n{} {}\n")
     assert first.returncode == 1
-    assert "state 0 (line 1 of the states):\nerror: " in first.stderr
+    assert "state 0 (line 2 of the states):\nerror: " in first.stderr
+    assert "is not JSON: column 4: " in first.stderr
 
 
 @pytest.mark.parametrize(
@@ -226,6 +231,13 @@ def test_a_line_that_is_no_json_is_an_error_with_its_number(pyhost: Run, level: 
         ('[{"a":1},\n{"a":2},\n{"a"', "stdin:3: the array of states does not end", 2),
         ('[{"a":1},{"a":2}', "stdin:1: the array of states does not end", 1),
         ('[{"a":1}]\n{"a":2}', "stdin:2: something follows the array of states", 0),
+        ('[{"a":1}]\0', "stdin:1: something follows the array of states", 0),
+        ('[]\n{"a":1}\n', "stdin:2: something follows the array of states", 0),
+        (
+            "[1]\n[2]",
+            "stdin:2: something follows the array of states: what begins with [ is one",
+            0,
+        ),
     ],
 )
 def test_an_array_that_is_none_is_told_with_its_line(
@@ -235,6 +247,13 @@ def test_an_array_that_is_none_is_told_with_its_line(
     assert done.returncode == 2
     assert f"error: {problem}" in done.stderr
     assert len(lines_of(done.stdout)) == results
+
+
+@pytest.mark.parametrize("text", ['{"a":1}\n\0{"a":2}\n{"a":3}\n', '[{"a":1},\0{"a":2},{"a":3}]'])
+def test_a_nul_byte_ends_nothing(pyhost: Run, text: str) -> None:
+    done = pyhost(*words("returns_state", "shared", "--keep-going", "--ordered"), input=text)
+    assert done.returncode == 1
+    assert [line["status"] for line in lines_of(done.stdout)] == ["ok", "invalid", "ok"]
 
 
 def test_a_missing_element_of_an_array_is_a_state_that_is_none(pyhost: Run) -> None:
@@ -259,6 +278,59 @@ def test_a_module_that_cannot_be_loaded_is_one_error(
     assert done.stdout == ""
     assert done.stderr.count("error: ") == 1
     assert said in done.stderr
+
+
+def own_module(folder: Path, text: str) -> list[str]:
+    """The words that map it."""
+    (folder / "modules").mkdir()
+    (folder / "modules" / "own.py").write_text(text)
+    return ["map", "own", "-m", ".", "--states", "-", "-j", "1", "-o", "out", "--keep-going"]
+
+
+def test_a_module_that_crashes_while_it_is_imported_is_one_error(
+    pyhost: Run, tmp_path: Path
+) -> None:
+    crash = "import ctypes\n\nctypes.string_at(0)\n"
+    done = pyhost(*own_module(tmp_path, crash), input=states([{}] * 50))
+    assert done.returncode == 3
+    assert not (tmp_path / "out").exists()
+    assert done.stderr.count("error: ") == 1
+    assert "signal 11 (SIGSEGV)" in done.stderr
+    assert last_line(done) == "hint: it crashes while it is imported, whatever the state"
+
+
+SPOILS_ITSELF = """
+import os
+
+class Module:
+    def run(self):
+        with open(__file__, "w") as file:
+            file.write("1 / 0")
+        os._exit(1)
+
+def create(state):
+    return Module()
+"""
+
+
+def test_a_module_that_cannot_be_loaded_later_is_told_before_what_was_done(
+    pyhost: Run, tmp_path: Path
+) -> None:
+    done = pyhost(*own_module(tmp_path, SPOILS_ITSELF), input=states([{}] * 3))
+    assert done.returncode == 3
+    assert "could not be imported" in done.stderr
+    hint, last = done.stderr.splitlines()[-2:]
+    assert hint == "hint: the same command with --resume goes on from out"
+    assert last.startswith("error: 1 of 1 state failed in ")
+
+
+def test_an_array_that_does_not_end_is_told_before_what_was_done(pyhost: Run) -> None:
+    done = pyhost(*words("returns_state", "shared", "-o", "out"), input='[{"a":1},{"a"')
+    assert done.returncode == 2
+    assert "stdin:1: the array of states does not end" in done.stderr
+    hint, last = done.stderr.splitlines()[-2:]
+    assert hint == "hint: the same command with --resume goes on from out"
+    assert last.startswith("pyhost: 1 state done in ")
 
 
 def test_a_run_that_takes_too_long_has_timed_out(pyhost: Run, level: str) -> None:
@@ -307,8 +379,8 @@ def test_what_makes_no_sense_is_refused(pyhost: Run, more: list[str], said: str)
 
 def test_a_memory_limit_is_for_processes(pyhost: Run) -> None:
     done = pyhost(*words("returns_state", "shared", "--memory-limit", "512M"), input="{}")
-    assert done.returncode == 70
-    assert "memory_limit is for worker processes" in done.stderr
+    assert done.returncode == 2
+    assert "--memory-limit is for --isolation process" in done.stderr
 
 
 @pytest.mark.parametrize("to", ["-o", "stdout"])
@@ -395,7 +467,7 @@ def test_without_resume_the_file_is_written_anew(pyhost: Run, tmp_path: Path) ->
     assert len(lines_of((tmp_path / "out").read_text())) == 1
 
 
-@pytest.mark.parametrize("text", ["my only copy", "my only copy\n", '{"index":0,"status":"ok"}\n'])
+@pytest.mark.parametrize("text", ["my only copy", "my only copy\n", "\n", '{"a":0}\n'])
 def test_a_file_that_map_did_not_write_is_not_touched(
     pyhost: Run, tmp_path: Path, text: str
 ) -> None:
@@ -406,12 +478,80 @@ def test_a_file_that_map_did_not_write_is_not_touched(
     assert (tmp_path / "out").read_text() == text
 
 
-def test_the_hash_is_that_of_the_states_text(pyhost: Run) -> None:
+def test_a_line_that_is_damaged_may_be_deleted(pyhost: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    resumed(pyhost, gives("0", "1", "2"), "--ordered")
+    lines = out.read_text().splitlines(keepends=True)
+    out.write_text(lines[0] + lines[1][:25] + "\n" + lines[2])
+    done = resumed(pyhost, gives("0", "1", "2"))
+    assert done.returncode == 2
+    assert "out:2: this line is damaged: delete it, and its state is run again" in done.stderr
+    out.write_text(lines[0] + lines[2])
+    assert "1 state done, 2 were done before" in last_line(resumed(pyhost, gives("0", "1", "2")))
+
+
+def test_a_huge_index_takes_no_memory(pyhost: Run, tmp_path: Path) -> None:
+    line = '{"index":99999999999,"status":"ok","hash":"0000000000000001","seconds":1,"result":0}\n'
+    (tmp_path / "out").write_text(line)
+    done = resumed(pyhost, gives("1"))
+    assert (done.returncode, last_line(done)[:20]) == (0, "pyhost: 1 state done")
+    assert (tmp_path / "out").read_text().startswith(line)
+
+
+def test_the_results_of_another_module_do_not_count(pyhost: Run, tmp_path: Path) -> None:
+    pyhost(*words("returns_state", "shared", "-o", "out"), input=gives("1"))
+    assert last_line(resumed(pyhost, gives("1"))).startswith("pyhost: 1 state done in ")
+    assert lines_of((tmp_path / "out").read_text())[1]["result"] == 1
+
+
+def test_seconds_have_six_decimals(pyhost: Run) -> None:
+    done = pyhost(*words("returns_state", "shared"), input=states([{}] * 300))
+    assert len(re.findall(r'"seconds":[0-9]+\.[0-9]{6},', done.stdout)) == 300
+
+
+def test_the_hash_is_that_of_the_modules_name_and_the_states_text(pyhost: Run) -> None:
     expected = 0xCBF29CE484222325
-    for byte in b'{"a": 1}':
+    for byte in b'returns_state\n{"a": 1}':
         expected = (expected ^ byte) * 0x100000001B3 % 2**64
     done = pyhost(*words("returns_state", "shared"), input=' {"a": 1} \n')
     assert lines_of(done.stdout)[0]["hash"] == f"{expected:016x}"
+
+
+@pytest.mark.parametrize("option", ["-o", "--trace"])
+def test_the_states_are_not_written_over(pyhost: Run, tmp_path: Path, option: str) -> None:
+    (tmp_path / "states").write_text(gives("1"))
+    os.link(tmp_path / "states", tmp_path / "same")
+    for more in ([], ["--resume"]) if option == "-o" else ([],):
+        done = pyhost(*words("evaluates", "shared", "--states", "states", option, "same", *more))
+        assert done.returncode == 2
+        assert f"{option} names the file of the states, 'same'" in done.stderr
+        assert (tmp_path / "states").read_text() == gives("1")
+
+
+def test_stdout_does_not_grow_into_the_states(pyhost: Run, tmp_path: Path) -> None:
+    (tmp_path / "states").write_text(gives("1"))
+    with open(tmp_path / "states", "a") as end:
+        streams = {"capture_output": False, "stdout": end, "stderr": subprocess.PIPE}
+        done = pyhost(*words("evaluates", "shared", "--states", "states"), **streams)
+    assert done.returncode == 2
+    assert "stdout is the file of the states" in done.stderr
+    assert (tmp_path / "states").read_text() == gives("1")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "code"),
+    [("evaluatse", gives("2"), 3), ("raises_in_import", gives("2"), 3), ("evaluates", "[2", 2)],
+)
+def test_a_call_that_has_no_result_leaves_earlier_ones(
+    pyhost: Run, tmp_path: Path, name: str, given: str, code: int
+) -> None:
+    pyhost(*words("evaluates", "shared", "-o", "out"), input=gives("1"))
+    earlier = (tmp_path / "out").read_text()
+    done = pyhost(*words(name, "shared", "-o", "out"), input=given)
+    assert done.returncode == code
+    assert (tmp_path / "out").read_text() == earlier
+    pyhost(*words("evaluates", "shared", "-o", "out"), input="")
+    assert (tmp_path / "out").read_text() == ""
 
 
 # --- Ctrl-C
@@ -442,6 +582,16 @@ def interrupted(
     return process, said + process.stderr.read()
 
 
+def waiting_in(pipe: IO[str]) -> int:
+    """Bytes that nobody has read yet."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def is_pending(number: int, process: int) -> bool:
+    pending = re.findall(r"Pnd:\t(\w+)", Path(f"/proc/{process}/status").read_text())
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in pending)
+
+
 GO_ON = "while not os.path.exists('go_on'): time.sleep(0.01)"
 
 
@@ -467,6 +617,45 @@ def test_a_second_ctrl_c_ends_what_runs(program: str, tmp_path: Path) -> None:
     assert "hint: the same command with --resume goes on from out\n" in said
     done = lines_of((tmp_path / "out").read_text())
     assert not [line for line in done if line["index"] in (0, 1)]
+
+
+def test_a_second_ctrl_c_ends_what_cannot_be_stopped(program: str, tmp_path: Path) -> None:
+    process, said = interrupted(program, tmp_path, how="time.sleep(1000)", times=2)
+    assert process.wait(60) == -signal.SIGINT
+    assert said.splitlines()[-1] == "hint: the same command with --resume goes on from out"
+
+
+@pytest.mark.parametrize("stderr", [subprocess.PIPE, subprocess.STDOUT], ids=["stdout", "both"])
+def test_a_second_ctrl_c_ends_it_where_nobody_reads(program: str, stderr: int) -> None:
+    with subprocess.Popen(
+        [program, *words("evaluates", "shared", "-q")], text=True, env=clean_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+    ) as process:  # fmt: skip
+        assert process.stdin and process.stdout
+        process.stdin.write(gives(*["'x' * 100_000"] * 50))
+        process.stdin.close()
+        size = fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ)
+        while waiting_in(process.stdout) < size:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        if process.stderr:
+            assert "once more ends them at once" in process.stderr.readline()
+        while is_pending(signal.SIGINT, process.pid):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        if process.stderr:
+            assert process.stderr.read().startswith("hint: with -o FILE")
+        assert process.wait(60) == -signal.SIGINT
+
+
+def test_after_ctrl_c_no_run_is_made_again(program: str, tmp_path: Path) -> None:
+    how = "open(state['file'] + 'tries', 'a').write('x')\nwhile True: pass"
+    more = ("--timeout", "500ms", "--retries", "9", "--keep-going")
+    process, _ = interrupted(program, tmp_path, *more, how=how)
+    assert process.wait(60) == -signal.SIGINT
+    assert len((tmp_path / "begun0tries").read_text()) < 10
+    done = lines_of((tmp_path / "out").read_text())
+    assert [line["status"] for line in done if line["index"] in (0, 1)] == ["timed_out"] * 2
 
 
 def test_ctrl_c_ends_a_wait_for_states(program: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -88,6 +89,32 @@ def test_a_run_in_a_process_is_killed_at_its_timeout(pyhost: Run) -> None:
     done = pyhost("run", "ruins_its_process", *words)
     assert done.returncode == 124
     assert "was killed at its deadline of 0.3 s" in done.stderr
+
+
+@pytest.mark.parametrize("then", ["raise", "time.sleep(60)"])
+def test_ctrl_c_lets_a_module_in_a_process_clean_up(
+    program: str, tmp_path: Path, then: str
+) -> None:
+    body = f"""
+import time
+try:
+    open('begun', 'w').close()
+    while True: time.sleep(0.01)
+except BaseException as stopped:
+    open('cleaned', 'w').write(type(stopped).__name__)
+    {then}
+"""
+    state = json.dumps({"first": body, "give": "1"})
+    process = subprocess.Popen(
+        [program, "run", "evaluates", "-s", state, *IN_PROCESS, *MODULES],
+        cwd=tmp_path, text=True, env=clean_environment(), stderr=subprocess.PIPE,
+    )  # fmt: skip
+    wait_for((tmp_path / "begun").exists)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == -signal.SIGINT
+    assert (tmp_path / "cleaned").read_text() == "Stopped"
+    assert said.startswith("error: module 'evaluates' was ")
 
 
 def test_a_run_takes_no_more_memory_than_its_limit(pyhost: Run) -> None:

@@ -1,5 +1,6 @@
 // pyhost map NAME: one module over many states. One thread reads states and puts them into a pool, the main
 // one writes what comes of them.
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
@@ -13,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -25,6 +27,7 @@
 #include "result_stream.hpp"
 #include "results.hpp"
 #include "shard.hpp"
+#include "signals.hpp"
 #include "states.hpp"
 #include "trace.hpp"
 
@@ -58,45 +61,99 @@ struct Arguments {
 const std::map<std::string, Isolation> levels{
     {"shared", Isolation::Shared}, {"interpreter", Isolation::Interpreter}, {"process", Isolation::Process}};
 
-// Ctrl-C and SIGTERM: the first one ends it gently, the second at once, and a third has the signal's own
-// effect.
-std::atomic<int> signals = 0;
-std::atomic<int> last_signal = 0;
-
-void count_signal(int signal) {
-  last_signal = signal;
-  if (++signals >= 2) std::signal(signal, SIG_DFL);
-}
-
-// What is ignored stays ignored, as under nohup.
-void take_signals() {
-  for (const int signal : {SIGINT, SIGTERM}) {
-    if (std::signal(signal, count_signal) == SIG_IGN) std::signal(signal, SIG_IGN);
-  }
-  std::signal(SIGPIPE, SIG_IGN);
-}
-
 // The module could not even be loaded: all other states would fail by the same error.
 bool is_of_module(const Error& error) {
   return error.phase() == Phase::Start || error.phase() == Phase::Find || error.phase() == Phase::Import;
 }
 
+bool is_file_of(const std::string& file, std::string module) {
+  std::ranges::replace(module, '.', '/');
+  return file.ends_with("/modules/" + module + ".py") ||
+         file.ends_with("/modules/" + module + "/__init__.py");
+}
+
+// The same, where it took its worker process along: the module's own top level was under way.
+bool crashed_in_import(const Error& error) {
+  return error.kind() == ErrorKind::WorkerCrashed &&
+         std::ranges::any_of(error.exception().frames, [&](const Frame& frame) {
+           return frame.function == "<module>" && is_file_of(frame.file, error.module());
+         });
+}
+
+// The line of the states is told with it, and the first line of the state itself would be taken for another.
+Error without_line(const Error& error) {
+  constexpr std::string_view line = "line 1, ";
+  std::string message = error.message();
+  const std::size_t at = message.find(line);
+  if (error.kind() != ErrorKind::InvalidState || at == std::string::npos) return error;
+  message.erase(at, line.size());
+  return Error({.kind = error.kind(),
+                .phase = error.phase(),
+                .module = error.module(),
+                .message = std::move(message),
+                .pointer = error.pointer(),
+                .hint = error.hint()});
+}
+
+// What stands at the end of a call that did not come to its own end; it is said once.
+class WayOn {
+ public:
+  WayOn(const Arguments& arguments, Progress& progress) : arguments_(arguments), progress_(progress) {}
+
+  void say() {
+    if (said_.exchange(true)) return;
+    progress_.say(arguments_.output.empty()
+                      ? "hint: with -o FILE, the same command can go on later with --resume"
+                      : "hint: the same command with --resume goes on from " + arguments_.output);
+  }
+
+ private:
+  const Arguments& arguments_;
+  Progress& progress_;
+  std::atomic<bool> said_ = false;
+};
+
+// The first signal ends it gently, and the second at once.
+SignalsTaken signals_taken(Progress& progress, WayOn& way_on) {
+  return {.which = {SIGINT, SIGTERM},
+          .most = 2,
+          .heed =
+              [&progress](int number) {
+                if (number > 1) return;
+                progress.say(
+                    "pyhost: ending: the runs that have begun are finished; once more ends them at once");
+              },
+          .last_words = [&way_on] { way_on.say(); }};
+}
+
+// What a mapping needs and does not make.
+struct Surroundings {
+  States& states;
+  ResultStream& output;
+  Progress& progress;
+  WayOn& way_on;
+  const Signals& signals;
+};
+
 class Mapping {
  public:
-  Mapping(const Arguments& arguments, States& states, ResultStream& output, Host& host, Pool& pool,
+  Mapping(const Arguments& arguments, const Surroundings& around, Host& host, Pool& pool,
           const MapOptions& how)
       : arguments_(arguments),
         members_(members_of(arguments.parameters)),
-        states_(states),
-        output_(output),
+        states_(around.states),
+        output_(around.output),
+        progress_(around.progress),
+        way_on_(around.way_on),
+        signals_(around.signals),
         host_(host),
         pool_(pool),
         runs_(pool.runs(arguments.name, how)),
         shard_(shard_from(arguments.shard)),
-        earlier_(arguments.resume ? Results(arguments.output) : Results()),
-        progress_(arguments.quiet) {}
+        earlier_(arguments.resume ? Results(arguments.output) : Results()) {}
 
   int run() {
+    progress_.begin();
     std::thread reader([this] { read(); });
     write();
     reader.join();
@@ -123,7 +180,7 @@ class Mapping {
 
   void put(const StateText& state) {
     if (!shard_.has(state.index)) return;
-    const StateMark mark{state.index, state.line, hash_of(state.text)};
+    const StateMark mark{state.index, state.line, hash_of(arguments_.name, state.text)};
     if (earlier_.has(mark.index, mark.hash)) {
       ++skipped_;
       return;
@@ -149,7 +206,7 @@ class Mapping {
       if (outcome) take(*outcome);
       heed_signals();
       go_on_stopping();
-      progress_.show({done_, failed_, part()});
+      if (stopping_ != Stopping::AtOnce) progress_.show({done_, failed_, part()});
     }
     flush();
   }
@@ -157,7 +214,7 @@ class Mapping {
   void take(const Outcome& outcome) {
     const StateMark state = mark_of(outcome.index);
     if (outcome.error && outcome.error->kind() == ErrorKind::Cancelled) return;
-    if (outcome.error && is_of_module(*outcome.error)) {
+    if (outcome.error && (is_of_module(*outcome.error) || crashed_in_import(*outcome.error))) {
       if (!not_loaded_) not_loaded_ = outcome.error;
       return stop(Stopping::AtOnce);
     }
@@ -173,7 +230,7 @@ class Mapping {
     if (arguments_.keep_going || failed_ > 1) return;
     progress_.erase();
     std::cerr << "state " << state.index << " (line " << state.line << " of the states):\n";
-    print(error, arguments_.verbose);
+    print(without_line(error), arguments_.verbose);
     stop(Stopping::Gently);
   }
 
@@ -195,18 +252,12 @@ class Mapping {
   }
 
   void heed_signals() {
-    const int seen = signals;
-    if (seen == told_signals_) return;
-    told_signals_ = seen;
-    progress_.erase();
-    if (seen == 1) {
-      std::cerr << "pyhost: ending: the runs that have begun are finished; once more ends them\n";
-    }
-    stop(seen == 1 ? Stopping::Gently : Stopping::AtOnce);
+    if (const int seen = signals_.count()) stop(seen == 1 ? Stopping::Gently : Stopping::AtOnce);
   }
 
   void stop(Stopping how) {
-    stopping_ = std::max(stopping_, how);
+    if (how <= stopping_) return;
+    stopping_ = how;
     states_.stop();
   }
 
@@ -226,28 +277,33 @@ class Mapping {
 
   int end() {
     say_dropped_logs(host_);
-    if (not_loaded_) {
-      print(*not_loaded_, arguments_.verbose);
-      return exit_code(not_loaded_->kind());
-    }
     if (not_written_) {
-      say_how_to_go_on();
+      way_on_.say();
       std::rethrow_exception(not_written_);
     }
-    if (reading_failed_) std::rethrow_exception(reading_failed_);
-    const bool by_signal = signals > 0;
-    if (stopping_ != Stopping::No) say_how_to_go_on();
+    const int code = say_failure();
+    if (done_ == 0 && (not_loaded_ || reading_failed_)) return code;
+    if (stopping_ != Stopping::No || reading_failed_) {
+      way_on_.say();
+    } else {
+      output_.write("");  // no results, too, are a result
+    }
     say_sum();
-    if (by_signal) end_by_signal(last_signal);
-    return failed_ > 0 ? module_raised : ok;
+    if (signals_.count() > 0) end_by_signal(signals_.last());
+    return code;
   }
 
-  void say_how_to_go_on() const {
-    if (arguments_.output.empty()) {
-      std::cerr << "hint: with -o FILE, the same command can go on later with --resume\n";
-    } else {
-      std::cerr << "hint: the same command with --resume goes on from " << arguments_.output << "\n";
+  // What ended it, if that was no state, and the exit code.
+  int say_failure() const {
+    if (not_loaded_) {
+      print(*not_loaded_, arguments_.verbose);
+      if (is_of_module(*not_loaded_)) return exit_code(not_loaded_->kind());
+      std::cerr << "hint: it crashes while it is imported, whatever the state\n";
+      return not_loaded;
     }
+    if (reading_failed_)
+      return exit_code_of("map", [this]() -> int { std::rethrow_exception(reading_failed_); });
+    return failed_ > 0 ? module_raised : ok;
   }
 
   // The count of those that failed stands in the last line, whatever else there is to say.
@@ -264,12 +320,14 @@ class Mapping {
   const std::string members_;  // that are added to each state
   States& states_;
   ResultStream& output_;
+  Progress& progress_;
+  WayOn& way_on_;
+  const Signals& signals_;
   Host& host_;
   Pool& pool_;
   Runs runs_;
   Shard shard_;
   Results earlier_;
-  Progress progress_;
 
   std::mutex mutex_;
   std::unordered_map<std::size_t, StateMark> under_way_;  // by the number of their put
@@ -280,11 +338,21 @@ class Mapping {
   std::string lines_;
   std::size_t done_ = 0;
   std::size_t failed_ = 0;
-  int told_signals_ = 0;
   Stopping stopping_ = Stopping::No;
   std::optional<Error> not_loaded_;
   std::exception_ptr not_written_;
 };
+
+// Else the results would be written over the states, or be read as such.
+void keep_states(const States& states, const Arguments& arguments) {
+  for (const auto& [option, file] :
+       {std::pair("-o", arguments.output), std::pair("--trace", arguments.trace)}) {
+    if (!file.empty() && states.are_in(file))
+      throw Usage(std::string(option) + " names the file of the states, '" + file + "': it would be lost");
+  }
+  if (arguments.output.empty() && states.are_in(STDOUT_FILENO))
+    throw Usage("stdout is the file of the states: write the results to another one");
+}
 
 int map(const Arguments& arguments) {
   if (arguments.resume && arguments.output.empty())
@@ -293,14 +361,19 @@ int map(const Arguments& arguments) {
   how.timeout = timeout_of(arguments.name, arguments.timeout);
   PoolOptions size{.workers = arguments.workers, .isolation = levels.at(arguments.isolation)};
   size.memory_limit = memory_limit_of(arguments.memory_limit);
+  if (size.memory_limit != 0 && size.isolation != Isolation::Process)
+    throw Usage("--memory-limit is for --isolation process");
   shard_from(arguments.shard);
   members_of(arguments.parameters);
   States states(arguments.states);
+  keep_states(states, arguments);
   ResultStream output(arguments.output, arguments.output.empty(), arguments.resume);
-  output.write("");  // an empty file, too, is a result
   Trace trace(arguments.trace, "pyhost map " + arguments.name, Trace::Writing::Together);
   prepare_end_by_signal();
-  take_signals();
+  std::signal(SIGPIPE, SIG_IGN);
+  Progress progress(arguments.quiet);
+  WayOn way_on(arguments, progress);
+  const Signals signals(signals_taken(progress, way_on));
   Options options = options_from(arguments.host);
   set_log(options, arguments.log);
   trace.listen_to(options);
@@ -310,7 +383,7 @@ int map(const Arguments& arguments) {
     trace.add_start();
     say_environment(host.environment(), arguments.verbose, arguments.quiet);
     Pool pool(host, size);
-    code = Mapping(arguments, states, output, host, pool, how).run();
+    code = Mapping(arguments, {states, output, progress, way_on, signals}, host, pool, how).run();
   }
   trace.end();  // once all have told what there was to tell
   return code;
@@ -354,7 +427,9 @@ void add_map(CLI::App& program, int& code) {
                    "Make a run again, so many times, that timed out or whose worker crashed (0)")
       ->check(CLI::Range(0, 1000))
       ->envname("PYHOST_RETRIES");
-  command->add_option("-o,--output", arguments->output, "Write the results to this file")
+  command
+      ->add_option("-o,--output", arguments->output,
+                   "Write the results to this file, in the place of what it has")
       ->envname("PYHOST_OUTPUT");
   command->add_flag("--ordered", arguments->ordered,
                     "Write results in the order of the states, not as they come");
@@ -362,8 +437,10 @@ void add_map(CLI::App& program, int& code) {
   command->add_flag("--resume", arguments->resume,
                     "Go on from what -o has: states that have a result there are not run again");
   command
-      ->add_option("--shard", arguments->shard,
-                   "Run a part: i/n, as in 1/4 for the first of four; auto asks Slurm or Kubernetes")
+      ->add_option(
+          "--shard", arguments->shard,
+          "Run a part: i/n, as in 1/4 for the first of four; auto asks Slurm or Kubernetes. Each part "
+          "needs an -o of its own")
       ->envname("PYHOST_SHARD");
   add_trace_argument(*command, arguments->trace);
   add_host_arguments(*command, arguments->host);

@@ -58,10 +58,15 @@ std::string counted(std::size_t count, const std::string& what) {
 }
 
 Progress::Progress(bool quiet)
-    : quiet_(quiet),
-      terminal_(draws(STDERR_FILENO)),
-      colour_(colour_wanted(STDERR_FILENO)),
-      next_(begun_ + (terminal_ ? 200ms : 5s)) {}
+    : quiet_(quiet), terminal_(draws(STDERR_FILENO)), colour_(colour_wanted(STDERR_FILENO)) {
+  begin();
+}
+
+void Progress::begin() {
+  const std::lock_guard lock(mutex_);
+  begun_ = Clock::now();
+  next_ = begun_ + (terminal_ ? 200ms : 5s);
+}
 
 double Progress::seconds() const { return std::chrono::duration<double>(Clock::now() - begun_).count(); }
 
@@ -90,6 +95,7 @@ std::string Progress::bar(const Progressed& now, bool coloured) const {
 }
 
 void Progress::show(const Progressed& now) {
+  const std::lock_guard lock(mutex_);
   if (quiet_ || Clock::now() < next_) return;
   next_ = Clock::now() + (terminal_ ? 100ms : 5s);
   if (!terminal_) {
@@ -105,6 +111,17 @@ void Progress::show(const Progressed& now) {
 }
 
 void Progress::erase() {
+  const std::lock_guard lock(mutex_);
+  erase_locked();
+}
+
+void Progress::say(const std::string& line) {
+  const std::lock_guard lock(mutex_);
+  erase_locked();
+  std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+void Progress::erase_locked() {
   if (!shown_) return;
   std::fputs("\r\x1b[K", stderr);
   std::fflush(stderr);

@@ -1,8 +1,10 @@
-// How far a long command has come, on stderr: a bar on a terminal, else a line from time to time.
+// How far a long command has come, on stderr: a bar on a terminal, else a line from time to time. Any thread
+// may call it.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -23,15 +25,22 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  /// Counts the time from now on, not from its making.
+  void begin();
+
   /// Shows it, unless it has just been shown.
   void show(const Progressed& now);
 
   /// Takes the bar away, so that something else can be written.
   void erase();
 
+  /// Writes that in the place of the bar.
+  void say(const std::string& line);
+
   double seconds() const;
 
  private:
+  void erase_locked();
   std::string text(const Progressed& now, bool coloured) const;
   std::string bar(const Progressed& now, bool coloured) const;
 
@@ -39,8 +48,9 @@ class Progress {
   bool quiet_;
   bool terminal_;
   bool colour_;
+  std::mutex mutex_;
   bool shown_ = false;
-  Clock::time_point begun_ = Clock::now();
+  Clock::time_point begun_;
   Clock::time_point next_;
 };
 

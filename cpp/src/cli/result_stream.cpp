@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 
+#include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 
@@ -67,6 +69,13 @@ bool write_all(int descriptor, std::string_view text) noexcept {
     text.remove_prefix(static_cast<std::size_t>(written));
   }
   return true;
+}
+
+std::string seconds_text(double seconds) {
+  std::array<char, 330> text{};  // for any double
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), seconds, std::chars_format::fixed, 6).ptr;
+  return {text.data(), end};
 }
 
 int errors_as_json(bool json, ResultStream& output, const std::function<int()>& work) {

@@ -40,6 +40,9 @@ void check_writable(const std::string& file, const std::string& option);
 /// Writes all of the text. False if that failed, with errno.
 bool write_all(int descriptor, std::string_view text) noexcept;
 
+/// As JSON has them, with six decimals.
+std::string seconds_text(double seconds);
+
 /// What the work gives. If `json`, an Error is written to the output as one JSON document, and gives its
 /// exit code.
 int errors_as_json(bool json, ResultStream& output, const std::function<int()>& work);

@@ -3,16 +3,18 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string_view>
 #include <system_error>
 
 #include "command.hpp"
+#include "result_stream.hpp"
 
 namespace pyhost::cli {
 
@@ -34,8 +36,7 @@ std::string line_of(const StateMark& state, const Outcome& outcome) {
   std::array<char, 17> hash{};
   std::snprintf(hash.data(), hash.size(), "%016llx", static_cast<unsigned long long>(state.hash));
   std::string line = "{\"index\":" + std::to_string(state.index) + ",\"status\":\"" + status_of(outcome) +
-                     "\",\"hash\":\"" + hash.data() +
-                     "\",\"seconds\":" + Json(std::round(outcome.seconds * 1e6) / 1e6).dump();
+                     "\",\"hash\":\"" + hash.data() + "\",\"seconds\":" + seconds_text(outcome.seconds);
   if (outcome.ok()) return line + ",\"result\":" + *outcome.text + "}\n";
   if (outcome.error->kind() == ErrorKind::InvalidState) line += ",\"line\":" + std::to_string(state.line);
   return line +
@@ -45,8 +46,16 @@ std::string line_of(const StateMark& state, const Outcome& outcome) {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& place) {
-  throw Usage(place + ": this is no line of `pyhost map`, so --resume does not touch the file");
+constexpr std::string_view beginning = "{\"index\":";
+
+bool could_begin_a_line(const std::string& text) {
+  return beginning.starts_with(std::string_view(text).substr(0, beginning.size()));
+}
+
+[[noreturn]] void refuse(const std::string& line, const std::string& place) {
+  throw Usage(place + (!line.empty() && could_begin_a_line(line)
+                           ? ": this line is damaged: delete it, and its state is run again"
+                           : ": this is no line of `pyhost map`, so --resume does not touch the file"));
 }
 
 }  // namespace
@@ -54,39 +63,41 @@ namespace {
 Results::Results(const std::string& file) {
   std::ifstream stream(file, std::ios::binary);
   if (!stream) return;
-  constexpr std::string_view beginning = "{\"index\":";
   std::uintmax_t whole = 0;
   std::size_t number = 0;
   for (std::string line; std::getline(stream, line);) {
     const std::string place = file + ":" + std::to_string(++number);
     if (stream.eof()) {  // without its newline: it is not whole
-      if (!beginning.starts_with(line.substr(0, beginning.size()))) refuse(place);
+      if (!could_begin_a_line(line)) refuse(line, place);
       break;
     }
     read_line(line, place);
     whole += line.size() + 1;
   }
+  std::ranges::stable_sort(lines_, {}, &Line::index);
   std::error_code failed;
   if (std::filesystem::is_regular_file(file, failed)) std::filesystem::resize_file(file, whole, failed);
   if (failed) throw Usage("cannot go on with '" + file + "': " + failed.message());
 }
 
 void Results::read_line(const std::string& line, const std::string& place) {
-  constexpr std::size_t most = 1'000'000'000;
+  constexpr std::size_t most = 1'000'000'000'000;
   std::size_t index = most;
   std::array<char, 17> status{};
   unsigned long long hash = 0;
   const int read = std::sscanf(line.c_str(), R"({"index":%zu,"status":"%16[a-z_]","hash":"%16llx")", &index,
                                status.data(), &hash);
   if (read != 3 || index >= most || line.back() != '}') {
-    refuse(place);
+    refuse(line, place);
   }
-  if (index >= hashes_.size()) hashes_.resize(index + 1);
-  hashes_[index] = std::strcmp(status.data(), "ok") == 0 ? hash : 0;
+  lines_.push_back({index, std::strcmp(status.data(), "ok") == 0 ? hash : 0});
 }
 
 bool Results::has(std::size_t index, std::uint64_t hash) const {
-  return index < hashes_.size() && hash != 0 && hashes_[index] == hash;
+  const auto after = std::ranges::upper_bound(lines_, index, {}, &Line::index);
+  if (after == lines_.begin()) return false;
+  const Line& last = *std::prev(after);
+  return last.index == index && last.hash == hash && hash != 0;
 }
 
 }  // namespace pyhost::cli

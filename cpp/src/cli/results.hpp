@@ -34,12 +34,17 @@ class Results {
   /// cut off the file. Throws Usage if it holds something else.
   explicit Results(const std::string& file);
 
-  /// Whether there is a result of this very state.
+  /// Whether there is a result of this very state, and of the module whose name is in the hash.
   bool has(std::size_t index, std::uint64_t hash) const;
 
  private:
   void read_line(const std::string& line, const std::string& place);
-  std::vector<std::uint64_t> hashes_;  // by index; 0 where there is no result
+
+  struct Line {
+    std::size_t index;
+    std::uint64_t hash;  // 0 if there is no result
+  };
+  std::vector<Line> lines_;  // by index; of several with one index the last one counts
 };
 
 }  // namespace pyhost::cli

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cmath>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -15,6 +14,7 @@
 #include <iostream>
 #include <optional>
 #include <sstream>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +24,7 @@
 #include "parameters.hpp"
 #include "pyhost/pyhost.hpp"
 #include "result_stream.hpp"
+#include "signals.hpp"
 #include "trace.hpp"
 
 namespace pyhost::cli {
@@ -82,8 +83,7 @@ std::string given_state(const Arguments& arguments) {
 }
 
 std::string seconds_since(std::chrono::steady_clock::time_point start) {
-  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
-  return Json(std::round(passed.count() * 1e6) / 1e6).dump();
+  return seconds_text(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
 
 // What one run came to, told as the arguments want it.
@@ -139,13 +139,16 @@ void leave_stuck(const std::function<void()>& tell) noexcept {
   _exit(timed_out);
 }
 
-// One run in a worker process of its own.
+// One run in a worker process of its own. Ctrl-C stops it as the host would, and kills it if it goes on all
+// the same; once more ends this process, and the worker with it.
 std::string result_in_process(Host& host, const Arguments& arguments, const std::string& state,
                               const RunOptions& how, std::size_t memory_limit) {
   PoolOptions options{.workers = 1, .isolation = Isolation::Process, .timeout = how.timeout};
   options.memory_limit = memory_limit;
+  std::stop_source stop;
+  const Signals signals({.which = {SIGINT}, .heed = [&stop](int) { stop.request_stop(); }});
   Pool pool(host, options);
-  return pool.submit_text(arguments.name, state).get();
+  return pool.submit_text(arguments.name, state, {.stop = stop.get_token()}).get();
 }
 
 int run(const Arguments& arguments) {
@@ -165,7 +168,7 @@ int run(const Arguments& arguments) {
   std::optional<Host> host;
   try {
     Options options = options_from(arguments.host);
-    options.interruptible = !in_process;          // Ctrl-C ends this process, and the worker ends with it
+    options.interruptible = !in_process;
     options.on_stuck = [&](const Error& error) {  // once the result is out
       leave_stuck([&] { print(error, arguments.verbose); });
     };
@@ -179,15 +182,16 @@ int run(const Arguments& arguments) {
     } else {
       Stream stream = host->stream(arguments.name, state, how);
       report.results(stream);
-      say_dropped_logs(*host);
     }
+    say_dropped_logs(*host);
     trace.end();
     return ok;
   } catch (const Error& error) {
     if (host) say_dropped_logs(*host);  // what led to it stands before it
     report.error(error);
     trace.end();
-    if (host && host->interrupted() && error.exception().type == "KeyboardInterrupt") end_by_signal(SIGINT);
+    const bool raised = host && host->interrupted() && error.exception().type == "KeyboardInterrupt";
+    if (raised || error.kind() == ErrorKind::Cancelled) end_by_signal(SIGINT);
     return error.signal() != 0 ? 128 + error.signal() : exit_code(error.kind());
   }
 }
@@ -241,7 +245,8 @@ void add_run(CLI::App& program, int& code) {
       "Exit codes: 0 ok; 1 the module raised; 2 usage, bad name or bad state; 3 it could not be loaded;\n"
       "4 its result is not JSON; 70 Python could not start; 74 the result or trace could not be written;\n"
       "124 timed out; 130 ended by Ctrl-C, and 128+n by signal n.\n\n"
-      "What run() yields is printed item by item, a line each; with --json as one array at the end.");
+      "What run() yields is printed item by item, a line each; with --json or --isolation process as one "
+      "array at\nthe end.");
   command->callback([arguments, &code] { code = exit_code_of("run", [&] { return run(*arguments); }); });
 }
 

@@ -29,9 +29,11 @@ std::string trimmed(std::string text) {
 
 }  // namespace
 
-std::uint64_t hash_of(std::string_view text) noexcept {
+std::uint64_t hash_of(std::string_view module, std::string_view text) noexcept {
   std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  for (const std::string_view part : {module, std::string_view("\n"), text}) {
+    for (const char c : part) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  }
   return hash;
 }
 
@@ -44,12 +46,25 @@ States::States(const std::string& file)
   if (descriptor_ < 0 || S_ISDIR(about.st_mode)) {
     throw Usage("cannot read the states from '" + file_ + "': " + std::strerror(errno));
   }
-  if (S_ISREG(about.st_mode)) size_ = static_cast<std::uint64_t>(about.st_size);
+  if (!S_ISREG(about.st_mode)) return;
+  size_ = static_cast<std::uint64_t>(about.st_size);
+  device_ = about.st_dev;
+  inode_ = about.st_ino;
 }
 
 States::~States() {
   if (descriptor_ != STDIN_FILENO) close(descriptor_);
   close(stopped_);
+}
+
+bool States::are_in(const std::string& file) const {
+  struct stat about{};
+  return inode_ != 0 && stat(file.c_str(), &about) == 0 && about.st_dev == device_ && about.st_ino == inode_;
+}
+
+bool States::are_in(int descriptor) const noexcept {
+  struct stat about{};
+  return inode_ != 0 && fstat(descriptor, &about) == 0 && about.st_dev == device_ && about.st_ino == inode_;
 }
 
 void States::stop() noexcept {
@@ -83,13 +98,13 @@ bool States::fill() {
   return got > 0;
 }
 
-char States::peek() {
-  if (at_ == buffer_.size() && !fill()) return '\0';
+std::optional<char> States::peek() {
+  if (at_ == buffer_.size() && !fill()) return std::nullopt;
   return buffer_[at_];
 }
 
 void States::skip_space() {
-  for (char c = peek(); c != '\0' && space.find(c) != std::string_view::npos; c = peek()) {
+  for (auto c = peek(); c && space.find(*c) != std::string_view::npos; c = peek()) {
     if (c == '\n') ++line_;
     ++at_, ++read_;
   }
@@ -107,7 +122,7 @@ void States::begin() {
   skip_space();
   if (peek() != ']') return;
   ++at_;
-  form_ = Form::Ended;
+  end_array();
 }
 
 std::optional<StateText> States::next() {
@@ -115,7 +130,7 @@ std::optional<StateText> States::next() {
   if (form_ == Form::Ended) return std::nullopt;
   skip_space();
   const std::size_t line = line_;
-  if (form_ == Form::Lines && peek() == '\0') form_ = Form::Ended;
+  if (form_ == Form::Lines && !peek()) form_ = Form::Ended;
   std::string text = form_ == Form::Lines ? read_line() : form_ == Form::Array ? read_element() : "";
   if (form_ == Form::Ended && text.empty()) return std::nullopt;
   return StateText{trimmed(std::move(text)), next_index_++, line};
@@ -146,21 +161,18 @@ std::string States::read_element() {
   std::string text;
   std::size_t depth = 0;
   bool in_string = false;
-  for (char c = peek(); form_ != Form::Ended; c = peek()) {
-    if (at_ == buffer_.size()) break;
+  while (const std::optional<char> next = peek()) {
+    const char c = *next;
     ++at_, ++read_;
     if (c == '\n') ++line_;
     const bool ends = !in_string && depth == 0 && (c == ',' || c == ']');
-    if (ends && c == ',') return text + ' ';  // never taken for the end
     if (ends) {
-      skip_space();
-      if (peek() != '\0') refuse("something follows the array of states");
-      form_ = Form::Ended;
-      return text + ' ';
+      if (c == ']') end_array();
+      return text + ' ';  // never taken for the end
     }
     text += c;
     if (in_string && c == '\\') {
-      if (peek() != '\0') text += buffer_[at_++], ++read_;
+      if (const std::optional<char> escaped = peek()) text += *escaped, ++at_, ++read_;
       continue;
     }
     if (c == '"') in_string = !in_string;
@@ -170,6 +182,16 @@ std::string States::read_element() {
   }
   if (form_ == Form::Ended) return {};
   refuse("the array of states does not end");
+}
+
+void States::end_array() {
+  skip_space();
+  if (peek()) {
+    refuse(
+        "something follows the array of states: what begins with [ is one array, and only that; JSON lines "
+        "begin with an object");
+  }
+  form_ = Form::Ended;
 }
 
 }  // namespace pyhost::cli

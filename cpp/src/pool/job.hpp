@@ -69,6 +69,9 @@ class Queue {
   /// Gives all that waits.
   Jobs empty();
 
+  /// Whether that was done since the job first came: then it would not be there any more if it had waited.
+  bool was_emptied_since(const Job& job) const noexcept { return job.number <= emptied_; }
+
   /// What came before counts as cancelled from now on, also if it was taken already.
   void cancel_taken();
 
@@ -97,6 +100,7 @@ class Queue {
   std::atomic<bool> nothing_ = true;  // waits
   std::atomic<std::uint64_t> round_ = 1;
   std::uint64_t last_number_ = 0;
+  std::atomic<std::uint64_t> emptied_ = 0;  // the last number then
 };
 
 /// What becomes of a job that is not to be begun.

@@ -39,6 +39,10 @@ class PoolData {
   void must_be_open(std::string_view module) const;
 
   void put(std::unique_ptr<Job> job);
+
+  /// Whether a job that failed may be put once more: not if what waited was cancelled since it came.
+  bool may_put_again(const Job& job) const noexcept { return !queue_.was_emptied_since(job); }
+
   void cancel();
   void cancel_waiting();
   bool close(std::chrono::milliseconds patience);

@@ -96,6 +96,7 @@ Jobs Queue::empty() {
   Jobs all;
   const std::lock_guard lock(mutex_);
   move_locked(all, waiting_.size());
+  emptied_ = last_number_;
   return all;
 }
 
