@@ -69,6 +69,13 @@ def cached(name: str) -> str:
     return ""
 
 
+def embedded_version() -> tuple[int, ...]:
+    """Of the Python that the build under test embeds: (3, 13)."""
+    python = cached("Python_EXECUTABLE") or sys.executable
+    words = [python, "-c", "import sys; print(*sys.version_info[:2])"]
+    return tuple(map(int, subprocess.check_output(words).split()))
+
+
 def without_index(problem: str) -> None:
     """Skips with a clear word where the package index cannot be reached; in CI that is a failure."""
     if os.environ.get("CI"):

@@ -1,9 +1,11 @@
 #include <doctest/doctest.h>
+#include <patchlevel.h>  // of Python: which one it is
 
 #include <atomic>
 #include <cmath>
 #include <deque>
 #include <mutex>
+#include <ranges>
 #include <set>
 #include <thread>
 
@@ -16,7 +18,11 @@ using test::over_fixtures;
 namespace {
 
 // Every test that takes a level runs once for each.
+#if PY_VERSION_HEX >= 0x030D0000
+const std::vector<Isolation> levels{Isolation::Shared, Isolation::Interpreter, Isolation::Process};
+#else
 const std::vector<Isolation> levels{Isolation::Shared, Isolation::Process};
+#endif
 
 PoolOptions at(Isolation level, std::size_t workers = 2) { return {.workers = workers, .isolation = level}; }
 
@@ -462,6 +468,69 @@ TEST_CASE("the host's watchers see what runs in a pool") {
     CHECK(errors == std::vector<std::string>{"raises_in_create"});
     CHECK(begun.size() == 20);
     CHECK(logged == 10);
+  });
+}
+
+TEST_CASE("the longest times that there are last, and none is the least") {
+  static constexpr auto longest = std::chrono::milliseconds::max();
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    PoolOptions options = at(level);
+    options.timeout = longest;
+    Pool pool(host, options);
+    Runs runs = pool.runs("returns_state");
+    runs.put(Json{{"i", 1}});
+    runs.end();
+    const auto outcome = runs.next_within(longest);
+    REQUIRE(outcome);
+    CHECK(outcome->ok());
+    for (const auto none : {0ms, -5ms}) {
+      for (int i = 0; i < 3; ++i) {
+        REQUIRE_ERROR(error, TimedOut, pool.submit("wins", Json::object(), {.timeout = none}).get());
+      }
+    }
+    CHECK(pool.close(longest));
+  });
+}
+
+TEST_CASE("who waits to put a state in hears that the pool is closed") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level));
+    Runs runs = pool.runs("returns_state", {.ahead = 2});
+    std::thread closes([&] {
+      std::this_thread::sleep_for(300ms);
+      pool.close(10s);
+    });
+    REQUIRE_ERROR(error, HostClosed, [&] {
+      for (int i = 0; i < 3; ++i) runs.put(Json{{"i", i}});
+      return 0;
+    }());
+    closes.join();
+  });
+}
+
+TEST_CASE("no more large states wait than memory should be taken for") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Gate gate(host);
+    Pool pool(host, at(level, 1));
+    Runs runs = pool.runs("evaluates");
+    Json large = asks_gate;
+    large["a"] = std::string(std::size_t{8} << 20, 'x');
+    std::atomic<int> put = 0;
+    std::thread puts([&] {
+      for (; put < 20; ++put) runs.put(large);
+      runs.end();
+    });
+    gate.wait_for(1);
+    std::this_thread::sleep_for(300ms);
+    CHECK(put <= 9);
+    gate.open();
+    int seen = 0;
+    while (const auto outcome = runs.next()) seen += outcome->ok() ? 1 : 0;
+    puts.join();
+    CHECK(seen == 20);
   });
 }
 

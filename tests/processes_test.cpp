@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -279,6 +280,106 @@ TEST_CASE("services are called from any thread of a run, and may take long") {
   CHECK(result == Json{1, 2});
 }
 
+TEST_CASE("a worker that begins nothing is replaced, and its runs are made") {
+  Host host(over_fixtures());
+  Pool pool(host, processes());
+  pool.submit("ruins_its_process", ruins("take the GIL later")).get();
+  std::this_thread::sleep_for(1s);  // as the thread that it has left does
+  CHECK(pool.submit("wins", Json::object(), {.timeout = 1s}).get() == "second");
+}
+
+TEST_CASE("workers that are killed while they have nothing to do cost no run") {
+  Host host(over_fixtures());
+  Pool pool(host, processes());
+  for (int i = 0; i < 5; ++i) {
+    const auto worker = pid(pool).get<pid_t>();
+    kill(worker, SIGKILL);
+    while (fs::exists("/proc/" + std::to_string(worker) + "/exe")) std::this_thread::sleep_for(1ms);
+    CHECK(pool.submit("wins").get() == "second");
+  }
+}
+
+TEST_CASE("a state for which a worker has no memory is refused, and the next one runs") {
+  Host host(over_fixtures());
+  PoolOptions options = processes();
+  options.memory_limit = std::size_t{80} << 20;
+  Pool pool(host, options);
+  const Json small{{"give", "len(state['give'])"}};
+  for (const std::size_t size : {std::size_t{100} << 20, std::size_t{60} << 20}) {
+    const Json large{{"give", "1"}, {"a", std::string(size, 'x')}};
+    const auto error = test::error_of([&] { return pool.submit("evaluates", large).get(); });
+    REQUIRE(error);
+    CAPTURE(std::string(error->what()));
+    CHECK(error->kind() == ErrorKind::InvalidState);
+    CHECK(std::string(error->what()).find("memory") != std::string::npos);
+    CHECK(pool.submit("evaluates", small).get() == 18);
+  }
+}
+
+TEST_CASE("a run at its memory limit is cancelled as any other") {
+  Host host(over_fixtures());
+  PoolOptions options = processes();
+  options.memory_limit = std::size_t{6} << 20;
+  Pool pool(host, options);
+  CHECK(pool.submit("wins").get() == "second");
+  std::stop_source stop;
+  auto run = pool.submit("does_not_end", {{"how", "loop"}}, {.stop = stop.get_token()});
+  CHECK(run.wait_for(500ms) == std::future_status::timeout);
+  stop.request_stop();
+  REQUIRE_ERROR(error, Cancelled, run.get());
+}
+
+TEST_CASE("what a module does when it is unloaded has the host's services") {
+  std::atomic<int> called = 0;
+  Host host(over_fixtures());
+  host.provide("quote", [&](const Json&) { return ++called; });
+  {
+    PoolOptions options = processes();
+    options.max_runs_per_worker = 1;
+    Pool pool(host, options);
+    CHECK(pool.submit("asks_when_unloaded").get() == nullptr);
+    CHECK(pool.submit("asks_when_unloaded").get() == nullptr);
+  }
+  CHECK(called == 2);
+}
+
+TEST_CASE("a trace function that raises is dropped") {
+  Host host(over_fixtures());
+  Pool pool(host, processes());
+  const Json before = pid(pool);
+  pool.submit("ruins_its_process", ruins("trace")).get();
+  CHECK(pool.submit("wins").get() == "second");
+  CHECK(pid(pool) == before);
+}
+
+TEST_CASE("what a worker leaves goes with it where nobody gets its status") {
+  struct sigaction ignore{}, before{};
+  ignore.sa_handler = SIG_IGN;
+  sigaction(SIGCHLD, &ignore, &before);
+  std::string left;
+  {
+    Host host(over_fixtures());
+    Pool pool(host, processes());
+    left = "/proc/" + pool.submit("ruins_its_process", ruins("spawn")).get().dump();
+    CHECK(fs::exists(left));
+    REQUIRE_ERROR(error, WorkerCrashed, pool.submit("ruins_its_process", ruins("kill")).get());
+    CHECK(std::string(error.what()).find("os._exit") == std::string::npos);
+    CHECK(pool.submit("wins").get() == "second");
+  }
+  sigaction(SIGCHLD, &before, nullptr);
+  for (int i = 0; i < 1000 && fs::exists(left); ++i) std::this_thread::sleep_for(5ms);
+  CHECK_FALSE(fs::exists(left));
+}
+
+TEST_CASE("a worker program of another version is refused, and says so") {
+  Host host(over_fixtures());
+  PoolOptions options = processes();
+  options.worker = test::fixtures / "another_worker.sh";
+  Pool pool(host, options);
+  REQUIRE_ERROR(error, StartupFailed, pool.submit("wins").get());
+  CHECK_SAYS(error, "it ended with status 1");
+}
+
 TEST_CASE("a worker program that is not there is refused with where it was looked for") {
   Host host(over_fixtures());
   PoolOptions options = processes();
@@ -297,6 +398,29 @@ TEST_CASE("a program may be its own worker") {
   options.worker = "/proc/self/exe";
   Pool pool(host, options);
   CHECK(pool.submit("wins").get() == "second");
+}
+
+TEST_CASE("a worker that dies while it has nothing to do is buried at once, and replaced for the next run") {
+  Host host(over_fixtures());
+  Pool pool(host, processes());
+  const auto process = [&] {
+    return pool.submit("evaluates", Json{{"give", "__import__('os').getpid()"}}).get().get<pid_t>();
+  };
+  const pid_t first = process();
+  REQUIRE(kill(first, SIGKILL) == 0);
+  while (kill(first, 0) == 0) std::this_thread::sleep_for(10ms);  // as it does a zombie
+  CHECK(process() != first);
+}
+
+TEST_CASE("on_error is told of a worker that crashed, as it is of one that was killed for its time") {
+  std::vector<ErrorKind> told;
+  Options options = over_fixtures();
+  options.on_error = [&](const Error& error) { told.push_back(error.kind()); };
+  Host host(options);
+  Pool pool(host, processes());
+  REQUIRE_ERROR(crashed, WorkerCrashed, pool.submit("ruins_its_process", ruins("exit")).get());
+  REQUIRE_ERROR(late, TimedOut, pool.submit("ruins_its_process", ruins("stay"), {.timeout = 10ms}).get());
+  CHECK(told == std::vector<ErrorKind>{ErrorKind::WorkerCrashed, ErrorKind::TimedOut});
 }
 
 TEST_CASE("nothing is left of workers that crashed and were killed") {

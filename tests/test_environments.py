@@ -12,15 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, Run, cached, clean_environment, kept_venv
+from conftest import FIXTURES, Run, cached, clean_environment, embedded_version, kept_venv
 from test_process import write_module
 
 BUILD = Path(os.environ.get("PYHOST_BUILD", "."))
 PYTHON = cached("Python_EXECUTABLE")
-VERSION = subprocess.run(
-    [PYTHON or sys.executable, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
-    capture_output=True, text=True, check=True,
-).stdout.strip()  # fmt: skip
+VERSION = ".".join(map(str, embedded_version()))
 EVALUATES = ("run", "evaluates", "-m", str(FIXTURES))
 SANITIZED = cached("PYHOST_SANITIZE") == "ON"
 
@@ -216,6 +213,21 @@ def test_real_packages_of_a_venv_work(pyhost: Run, packages: Path, tmp_path: Pat
     )
     done = pyhost(*words, "--venv", str(packages))
     assert (done.returncode, done.stdout, done.stderr) == (0, '[45,3,"/b"]\n', "")
+
+
+@pytest.mark.skipif(embedded_version() < (3, 13), reason="interpreters need Python 3.13")
+@pytest.mark.skipif(SANITIZED, reason="numpy is not built for the sanitizers")
+def test_an_extension_that_needs_the_main_interpreter_is_named_with_who_imports_it(
+    pyhost: Run, packages: Path, tmp_path: Path
+) -> None:
+    write_module(tmp_path, "uses_numpy", "return int(numpy.arange(4).sum())", "import numpy")
+    words = ["map", "uses_numpy", "-m", str(tmp_path), "--venv", str(packages), "--states", "-"]
+    done = pyhost(*words, "--isolation", "interpreter", input="{}\n{}\n")
+    assert done.returncode == 3
+    hint = r"hint: the extension 'numpy\.\S+', imported by \S+/numpy/\S+\.py, works in one interpreter only"
+    assert len(re.findall(hint, done.stderr)) == 1, done.stderr
+    done = pyhost(*words, "--isolation", "process", input="{}\n{}\n")
+    assert (done.returncode, done.stdout.count('"result":6')) == (0, 2)
 
 
 MULTIPROCESSING = """\

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from conftest import FIXTURES, Run, clean_environment
+from conftest import FIXTURES, Run, clean_environment, embedded_version
 
-LEVELS = ["shared", "process"]
+LEVELS = ["shared", "process"] + (["interpreter"] if embedded_version() >= (3, 13) else [])
 Done = subprocess.CompletedProcess
 
 
@@ -118,6 +118,53 @@ def test_a_state_keeps_its_text(pyhost: Run) -> None:
     for text in ['{"b":123456789012345678901234567890,"a":1}', '[{"b":123456789012345678901234567890,"a":1}]']:  # fmt: skip
         done = pyhost(*words("returns_state", "shared"), input=text)
         assert done.stdout.endswith('"result":{"b":123456789012345678901234567890,"a":1}}\n')
+
+
+def test_parameters_are_added_to_each_state(pyhost: Run, tmp_path: Path) -> None:
+    given = '{"a": 1, "b": 1}\n{}\n[1]\n'
+    more = ("-p", "b=[2]", "-p", "c=so", "--ordered", "--keep-going", "-o", "out")
+    done = pyhost(*words("returns_state", "shared", *more), input=given)
+    lines = lines_of((tmp_path / "out").read_text())
+    both = {"b": [2], "c": "so"}
+    assert [line.get("result") for line in lines] == [{"a": 1} | both, both, None]
+    assert lines[2]["status"] == "invalid"
+    assert done.returncode == 1
+    # What is added is a part of the state, also for who goes on later.
+    again = pyhost(*words("returns_state", "shared", *more, "--resume"), input=given)
+    assert "error: 1 of 1 state failed, 2 were done before" in last_line(again)
+    other = pyhost(*words("returns_state", "shared", *more, "-p", "c=1", "--resume"), input=given)
+    assert "error: 1 of 3 states failed in" in last_line(other)
+    refused = pyhost(*words("returns_state", "shared", "-p", "c"), input=given)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "-p takes key=value, and got 'c'" in refused.stderr
+
+
+def test_how_many_log_records_were_dropped_is_said_in_the_end(program: str, level: str) -> None:
+    more = (
+        "--log-level",
+        "info",
+        "-p",
+        "times=30000",
+        "-p",
+        "last=all are logged",
+        "-o",
+        "/dev/null",
+    )
+    with subprocess.Popen(
+        [program, *words("logs", level, *more)], text=True, env=clean_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as slow:  # fmt: skip
+        assert slow.stdin is not None and slow.stdout is not None and slow.stderr is not None
+        slow.stdin.write("{}\n")
+        slow.stdin.close()
+        # Nobody reads until then, and the pipe is soon full.
+        assert slow.stdout.readline() == "all are logged\n"
+        *lines, last = slow.stderr.read().splitlines()
+    assert last.startswith("pyhost: 1 state done in")
+    records = [line for line in lines if "spread is 0.5" in line]
+    told = [re.fullmatch(r"warning: (\d+) log records were dropped, .*", line) for line in lines]
+    assert len(records) + sum(int(match[1]) for match in told if match) == 30000
+    assert len([match for match in told if match]) == 1
 
 
 def test_a_large_state_and_an_array_over_many_reads_come_through(pyhost: Run) -> None:

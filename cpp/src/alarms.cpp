@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <csignal>
-#include <thread>
 
 namespace pyhost::detail {
 
@@ -29,8 +28,17 @@ std::atomic<Alarms*> all_outside = nullptr;
 Alarms& Alarms::inside() { return alarms_of(all_inside); }
 Alarms& Alarms::outside() { return alarms_of(all_outside); }
 
+Alarms::~Alarms() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+    changed_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
 void Alarms::begin() {
-  if (begun_) return;
+  if (thread_.joinable()) return;
   static std::once_flag guarded;
   std::call_once(
       guarded, [] { pthread_atfork(nullptr, nullptr, [] { all_inside = nullptr, all_outside = nullptr; }); });
@@ -39,8 +47,7 @@ void Alarms::begin() {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
-    std::thread([this] { watch(); }).detach();
-    begun_ = true;
+    thread_ = std::thread([this] { watch(); });
   } catch (...) {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     throw;
@@ -70,7 +77,7 @@ void Alarms::remove(Id id) noexcept {
 
 void Alarms::watch() {
   std::unique_lock lock(mutex_);
-  for (;;) {
+  while (!ending_) {
     if (alarms_.empty()) {
       changed_.wait(lock);
       continue;

@@ -8,12 +8,12 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 namespace pyhost::detail {
 
 /// Calls functions at their time, one after the other, on a thread of its own, which begins with the first.
-/// It is never destroyed: what rings at the end of the process has to cope with that.
 class Alarms {
  public:
   using Clock = std::chrono::steady_clock;
@@ -21,7 +21,14 @@ class Alarms {
   using Ring = std::function<std::optional<Clock::time_point>()>;
   using Id = std::uint64_t;
 
-  /// Those that may wait for the GIL when they ring.
+  Alarms() = default;
+  /// Returns when none rings any more.
+  ~Alarms();
+  Alarms(const Alarms&) = delete;
+  Alarms& operator=(const Alarms&) = delete;
+
+  /// Those that may wait for the GIL when they ring. These and the next are never destroyed: what rings at
+  /// the end of the process has to cope with that.
   static Alarms& inside();
   /// Those that never do: they ring on time even if C code does not let the GIL go.
   static Alarms& outside();
@@ -45,7 +52,8 @@ class Alarms {
   std::multimap<Clock::time_point, Alarm> alarms_;
   Id last_ = 0;
   Id ringing_ = 0;  // 0 if it is to ring no more
-  bool begun_ = false;
+  bool ending_ = false;
+  std::thread thread_;
 };
 
 }  // namespace pyhost::detail

@@ -105,7 +105,6 @@ void offer_connections(const Options& options, Watchers& watchers, Conversions& 
   add_to_python_side(function);
   static PyMethodDef hiding{"hide", hide_text, METH_O, nullptr};
   add_to_python_side(hiding);
-  show_secrets();  // of the host before
   const py::object urls = must(PyDict_New(), "offering connections");
   for (const auto& [name, url] : options.connections) {
     if (PyDict_SetItem(urls.ptr(), str(name).ptr(), str(url).ptr()) != 0)

@@ -29,6 +29,8 @@ Threads& threads() {
 }  // namespace
 
 CurrentRun::Thread::Thread() {
+  PyThreadState* const here = PyGILState_GetThisThreadState();
+  interpreter = here != nullptr ? PyThreadState_GetInterpreter(here) : PyInterpreterState_Main();
   const std::lock_guard lock(threads().mutex);
   threads().all.push_back(this);
 }
@@ -53,6 +55,7 @@ const CurrentRun* CurrentRun::find(RunId id) noexcept {
   const std::lock_guard lock(threads().mutex);
   const CurrentRun* found = nullptr;
   for (const Thread* thread : threads().all) {
+    if (thread->interpreter != PyInterpreterState_Get()) continue;
     for (const CurrentRun* run = thread->innermost; run != nullptr; run = run->outer_) {
       if (run->id_ == id) found = run;
     }
@@ -64,6 +67,7 @@ std::vector<const CurrentRun*> CurrentRun::outermost() {
   const std::lock_guard lock(threads().mutex);
   std::vector<const CurrentRun*> found;
   for (const Thread* thread : threads().all) {
+    if (thread->interpreter != PyInterpreterState_Get()) continue;
     const CurrentRun* run = thread->innermost;
     while (run != nullptr && run->outer_ != nullptr) run = run->outer_;
     if (run != nullptr) found.push_back(run);

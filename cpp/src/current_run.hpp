@@ -37,9 +37,10 @@ class CurrentRun {
   /// The innermost of this thread; null if it is in none.
   static const CurrentRun* here() noexcept;
 
-  /// The outermost with this number, on any thread; null if there is none. The caller holds the GIL.
+  /// The outermost with this number, on any thread of this interpreter; null if there is none. The caller
+  /// holds the GIL.
   static const CurrentRun* find(RunId id) noexcept;
-  /// The outermost of each thread. The caller holds the GIL.
+  /// The outermost of each thread of this interpreter. The caller holds the GIL.
   static std::vector<const CurrentRun*> outermost();
 
   RunId id() const noexcept { return id_; }
@@ -86,6 +87,8 @@ struct CurrentRun::Thread {
   PyThreadState* state = nullptr;  ///< As of the outermost run.
   pthread_t handle = pthread_self();
   unsigned long identity = PyThread_get_thread_ident();
+  PyInterpreterState* interpreter = nullptr;  ///< Whose GIL guards it,
+  class Alarms* alarms = nullptr;             ///< and which may wait for that; null for Alarms::inside().
   bool inside = false;   ///< Whether it is in a module's code, or C++ code has been called from there.
   bool raised = false;   ///< Whether a stop has been raised there,
   bool arrived = false;  ///< and whether it has arrived.

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "enter.hpp"
@@ -133,7 +134,13 @@ std::string what_hangs(Step step) {
 // with the exit code that the process has earned.
 class Watch {
  public:
-  explicit Watch(int status) : thread_([this, status] { watch(status); }) {}
+  explicit Watch(int status) {
+    try {
+      thread_ = std::thread([this, status] { watch(status); });
+    } catch (const std::system_error&) {
+      // Where there is no room for a thread, the end takes the time that it takes.
+    }
+  }
   ~Watch() {
     {
       const std::lock_guard lock(mutex_);
@@ -141,7 +148,7 @@ class Watch {
     }
     changed_.notify_one();
     const Leave leave;  // so that a report which has begun can be finished
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
   }
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;

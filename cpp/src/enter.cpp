@@ -85,6 +85,29 @@ void turn_away() {
                .message = "the process is ending: Python takes no more calls"});
 }
 
+EnterInterpreter::EnterInterpreter(PyInterpreterState* interpreter) {
+  if (interpreter == PyInterpreterState_Main()) {
+    main_.emplace();
+    return;
+  }
+  if (door != Door::Open) turn_away();
+  before_ = PyGILState_GetThisThreadState();
+  made_ = PyThreadState_New(interpreter);
+  PyEval_RestoreThread(made_);
+}
+
+EnterInterpreter::~EnterInterpreter() {
+  if (made_ == nullptr) return;
+  PyThreadState_Clear(made_);
+  PyThreadState_DeleteCurrent();
+  if (before_ != nullptr) use_again(before_);
+}
+
+void use_again(PyThreadState* before) {
+  PyEval_RestoreThread(before);
+  PyEval_SaveThread();
+}
+
 PyThreadState* make_thread_state() { return kept.make(); }
 
 void set_main_thread() noexcept { main_thread = PyThread_get_thread_ident(); }

@@ -29,6 +29,9 @@ void set_main_thread() noexcept;
 /// Makes the thread state that this thread keeps until it ends.
 PyThreadState* make_thread_state();
 
+/// Makes the thread state this thread's own again, after it has had one of another interpreter.
+void use_again(PyThreadState* before);
+
 /// Null without the GIL; any other thread's, on Pythons before 3.12, if that one holds it.
 inline PyThreadState* current_thread_state() {
 #if PY_VERSION_HEX >= 0x030D0000
@@ -36,6 +39,12 @@ inline PyThreadState* current_thread_state() {
 #else
   return _PyThreadState_UncheckedGet();
 #endif
+}
+
+/// Whether this thread holds a GIL. PyGILState_Check() says yes to all once there is a second interpreter.
+inline bool holds_gil() {
+  PyThreadState* const here = PyGILState_GetThisThreadState();
+  return here != nullptr && here == current_thread_state();
 }
 
 /// Holds the GIL on the current thread for as long as it lives; may be nested, at next to no cost. A thread's
@@ -76,6 +85,21 @@ class Enter {
   bool took_gil_ = false;
 };
 
+/// Holds the GIL of that interpreter, on a thread that holds none: for who wants something of the runs in it.
+/// Throws as Enter does. The interpreter has to outlive it.
+class EnterInterpreter {
+ public:
+  explicit EnterInterpreter(PyInterpreterState* interpreter);
+  ~EnterInterpreter();
+  EnterInterpreter(const EnterInterpreter&) = delete;
+  EnterInterpreter& operator=(const EnterInterpreter&) = delete;
+
+ private:
+  std::optional<Enter> main_;
+  PyThreadState* before_ = nullptr;
+  PyThreadState* made_ = nullptr;
+};
+
 /// Lets the GIL go for as long as it lives, around what may take long or call back.
 class Leave {
  public:
@@ -91,7 +115,7 @@ class Leave {
 /// Lets the GIL go if this thread holds it, around a call of the application's own.
 class Outside {
  public:
-  Outside() : thread_(PyGILState_Check() != 0 ? PyEval_SaveThread() : nullptr) {}
+  Outside() : thread_(holds_gil() ? PyEval_SaveThread() : nullptr) {}
   ~Outside() {
     if (thread_ != nullptr) PyEval_RestoreThread(thread_);
   }

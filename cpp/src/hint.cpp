@@ -131,12 +131,26 @@ std::string import_hint(const PythonException& raised) {
          (python.empty() ? "python3" : python) + " -m pip install " + top + "` installs it";
 }
 
+// As _PyImport_CheckSubinterpIncompatibleExtensionAllowed says it (CPython, Python/import.c).
+std::string extension_hint(const PythonException& raised) {
+  constexpr std::string_view before = "module ", after = " does not support loading in subinterpreters";
+  const std::string_view message = raised.message;
+  if (!message.starts_with(before) || !message.ends_with(after)) return {};
+  const std::string name(message.substr(before.size(), message.size() - before.size() - after.size()));
+  const auto is_importer = [](const Frame& frame) { return !frame.file.starts_with("<frozen"); };
+  const auto importer = std::find_if(raised.frames.rbegin(), raised.frames.rend(), is_importer);
+  const std::string where = importer != raised.frames.rend() ? ", imported by " + importer->file : "";
+  return "the extension '" + name + "'" + where +
+         ", works in one interpreter only: use the level 'process', or 'shared'";
+}
+
 std::string hint_for_one(const PythonException& raised) {
   if (raised.type == "SyntaxError" || raised.type == "TabError") return syntax_hint(raised.message);
   if (raised.type == "SystemExit")
     return "a module cannot end its host: return from run() instead of exiting";
   if (raised.type == "NameError") return name_hint(raised.message);
   if (raised.type == "ModuleNotFoundError") return import_hint(raised);
+  if (raised.type == "ImportError") return extension_hint(raised);
   return {};
 }
 

@@ -29,6 +29,7 @@
 #include "offers.hpp"
 #include "output.hpp"
 #include "pyhost/error.hpp"
+#include "secrets.hpp"
 #include "services.hpp"
 #include "stopping.hpp"
 #include "survey.hpp"
@@ -126,24 +127,27 @@ class Loaded {
 }  // namespace
 
 struct Host::Data {
-  OnlyHost only = {};
+  std::optional<OnlyHost> only = {};  // none in the other interpreters of a pool
   Options options = {};
   detail::ModulePaths paths = {};
   std::shared_ptr<detail::HostLife> life = std::make_shared<detail::HostLife>();
-  std::shared_ptr<detail::Services> services = std::make_shared<detail::Services>(conversions());
+  std::shared_ptr<detail::Services> services = {};  // these three are shared with those
+  std::shared_ptr<detail::Sink> sink = {};
+  std::shared_ptr<detail::Logging> logging = {};
   std::unique_ptr<detail::Namespace> modules = {};
   Loaded loaded = {};
   std::mutex loading = {};
   std::condition_variable load_ended = {};
   std::map<PyObject*, std::thread::id> loads = {};  // the modules whose on_load runs, and on which thread
   std::unique_ptr<detail::Redirection> redirection = {};
-  std::unique_ptr<detail::Logging> logging = {};
   Environment environment = {};
   std::shared_ptr<detail::Dependents> dependents = std::make_shared<detail::Dependents>();
 
   // For rooms that convert by what the modules convert by, and may outlive the host.
   std::shared_ptr<detail::Conversions> conversions() const { return {life, &life->conversions}; }
 
+  void enter_python();
+  void leave_python();
   void end_dependents();
   std::shared_ptr<detail::ModuleData> import(const std::string& name, const CurrentRun& run);
   void load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module);
@@ -151,24 +155,46 @@ struct Host::Data {
 };
 
 Host::Host(Options given) : data_(std::make_unique<Data>()) {
+  data_->only.emplace();
   const Options& options = data_->options = std::move(given);
   data_->paths = detail::find_module_paths(options.module_paths);
-  data_->life->on_error = options.on_error;
-  data_->life->shutdown_timeout = options.shutdown_timeout;
-  data_->life->on_stuck = options.on_stuck;
-  data_->life->on_span = options.on_span;
-  if (options.on_event) detail::tell_events(data_->life->watchers, options.on_event);
   data_->environment = detail::start_interpreter(options, data_->paths);
+  data_->services = std::make_shared<detail::Services>();
+  data_->sink = detail::make_sink(options.on_output);
+  detail::show_secrets();  // of the host before
+  if (options.on_log) data_->logging = std::make_shared<detail::Logging>(options);
   const Enter enter;
+  data_->enter_python();
+}
+
+Host::Host(const Data& outer) : data_(std::make_unique<Data>()) {
+  data_->options = outer.options;
+  data_->paths = outer.paths;
+  data_->environment = outer.environment;
+  data_->services = outer.services;
+  data_->sink = outer.sink;
+  data_->logging = outer.logging;
+  const Enter enter;
+  data_->enter_python();
+}
+
+std::unique_ptr<Host> Host::in_this_interpreter() const { return std::unique_ptr<Host>(new Host(*data_)); }
+
+// All that belongs to an interpreter.
+void Host::Data::enter_python() {
+  life->on_error = options.on_error;
+  life->shutdown_timeout = options.shutdown_timeout;
+  life->on_stuck = options.on_stuck;
+  life->on_span = options.on_span;
+  if (options.on_event) detail::tell_events(life->watchers, options.on_event);
   detail::prepare_stopping();
-  detail::Services::add_to_python(data_->services);
+  detail::Services::add_to_python(services, conversions());
   detail::keep_baseline();
-  detail::offer_connections(options, data_->life->watchers, data_->life->conversions);
-  data_->modules = std::make_unique<detail::Namespace>(data_->paths);
-  if (options.on_output) data_->redirection = std::make_unique<detail::Redirection>(options.on_output);
-  if (options.on_log) {
-    data_->logging = std::make_unique<detail::Logging>(options, data_->conversions());
-  }
+  detail::offer_connections(options, life->watchers, life->conversions);
+  modules = std::make_unique<detail::Namespace>(paths);
+  // The streams of another interpreter would be flushed for it by nobody.
+  if (options.on_output || !only) redirection = std::make_unique<detail::Redirection>(sink);
+  if (logging) logging->enter_python(conversions());
 }
 
 void Host::Data::end_dependents() {
@@ -179,23 +205,28 @@ Host::~Host() {
   try {
     data_->end_dependents();
     const Enter enter;
-    data_->life->closing = true;
-    while (const auto module = data_->loaded.take_last()) detail::unload_module(*module);
-    detail::close_loops();
-    data_->redirection.reset();  // which may call the application back for the last time
-    data_->life->open = false;
-    detail::close_connections();
-    data_->services->close();  // waits for who is in one
-    data_->life->conversions.clear();
-    data_->modules->remove();
-    if (data_->logging) data_->logging->leave_python();
-    detail::flush_output();
+    data_->leave_python();
   } catch (const Error&) {
     // The process is ending: what could be flushed was flushed by then.
     data_->life->open = false;
     static_cast<void>(data_->modules.release());
     static_cast<void>(data_->redirection.release());
   }
+}
+
+void Host::Data::leave_python() {
+  life->closing = true;
+  while (const auto module = loaded.take_last()) detail::unload_module(*module);
+  detail::close_loops();
+  redirection.reset();  // which may call the application back for the last time
+  if (only) detail::close_sink(*sink);
+  life->open = false;
+  detail::close_connections();
+  if (only) services->close();  // waits for who is in one
+  life->conversions.clear();
+  modules->remove();
+  if (logging) logging->leave_python();
+  detail::flush_output();
 }
 
 detail::Offers Host::offers() const {

@@ -14,10 +14,10 @@ void HostLife::throw_closed(std::string_view module) {
 
 void HostLife::tell(const Error& error) const noexcept {
   static thread_local bool in_on_error = false;
-  const bool of_a_module = error.kind() == ErrorKind::ImportFailed ||
-                           error.kind() == ErrorKind::BadContract ||
-                           error.kind() == ErrorKind::ModuleRaised ||
-                           error.kind() == ErrorKind::InvalidResult || error.kind() == ErrorKind::TimedOut;
+  const bool of_a_module =
+      error.kind() == ErrorKind::ImportFailed || error.kind() == ErrorKind::BadContract ||
+      error.kind() == ErrorKind::ModuleRaised || error.kind() == ErrorKind::InvalidResult ||
+      error.kind() == ErrorKind::TimedOut || error.kind() == ErrorKind::WorkerCrashed;
   if (!on_error || !of_a_module || in_on_error) return;
   in_on_error = true;
   try {

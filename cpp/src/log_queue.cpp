@@ -58,10 +58,10 @@ void LogQueue::put(LogRecord record) {
     if (state.closed) return;
     if (state.records.size() >= state.room) {
       ++state.dropped;
-      ++state.untold;
+      state.untold += 1 + record.dropped;
       return;
     }
-    record.dropped = std::exchange(state.untold, 0);
+    record.dropped += std::exchange(state.untold, 0);  // before it, here and where it comes from
     state.records.push_back(std::move(record));
     ++state.count_put;
     if (!state.thread.joinable()) {
@@ -97,6 +97,11 @@ bool LogQueue::flush(std::chrono::milliseconds patience) {
   std::unique_lock lock(state_->mutex);
   const std::uint64_t all = state_->count_put;
   return state_->given.wait_for(lock, patience, [&] { return state_->count_given >= all; });
+}
+
+void LogQueue::add_dropped(std::uint64_t count) {
+  const std::lock_guard lock(state_->mutex);
+  state_->dropped += count;
 }
 
 std::uint64_t LogQueue::dropped() const {

@@ -34,6 +34,9 @@ class LogQueue {
   /// is left to itself.
   void close() noexcept;
 
+  /// So many more were dropped on their way here.
+  void add_dropped(std::uint64_t count);
+
   /// How many were dropped in all.
   std::uint64_t dropped() const;
 

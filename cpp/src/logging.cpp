@@ -94,12 +94,15 @@ PyObject* take_record(PyObject* self, PyObject* arguments) {
 
 }  // namespace
 
-Logging::Logging(const Options& options, std::shared_ptr<Conversions> conversions)
-    : queue_(std::make_shared<LogQueue>(options.on_log, options.log_queue, options.shutdown_timeout)) {
+Logging::Logging(const Options& options)
+    : queue_(std::make_shared<LogQueue>(options.on_log, options.log_queue, options.shutdown_timeout)),
+      level_(options.log_level) {}
+
+void Logging::enter_python(std::shared_ptr<Conversions> conversions) {
   static PyMethodDef take{"take_log_record", take_record, METH_VARARGS, nullptr};
   add_to_python_side(take, std::make_shared<Taker>(Taker{queue_, std::move(conversions)}));
   const py::object python = must(PyImport_ImportModule("pyhost._logging"), "importing pyhost's own files");
-  must(PyObject_CallMethod(python.ptr(), "begin", "i", static_cast<int>(options.log_level)), "taking logs");
+  must(PyObject_CallMethod(python.ptr(), "begin", "i", static_cast<int>(level_)), "taking logs");
 }
 
 void Logging::leave_python() noexcept {
@@ -113,6 +116,8 @@ Logging::~Logging() {
 }
 
 void Logging::put(LogRecord record) { queue_->put(std::move(record)); }
+
+void Logging::add_dropped(std::uint64_t count) { queue_->add_dropped(count); }
 
 bool Logging::flush(std::chrono::milliseconds patience) {
   const Outside outside;

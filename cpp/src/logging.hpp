@@ -16,8 +16,7 @@ class LogQueue;
 /// `logging`: it is not imported here.
 class Logging {
  public:
-  /// Throws StartupFailed if pyhost's own Python files are nowhere. The caller holds the GIL.
-  Logging(const Options& options, std::shared_ptr<Conversions> conversions);
+  explicit Logging(const Options& options);
 
   /// Gives the application what is left. Without the GIL if the caller had it.
   ~Logging();
@@ -26,8 +25,14 @@ class Logging {
 
   /// A record that a module in another process logged.
   void put(LogRecord record);
+  /// So many more were dropped there.
+  void add_dropped(std::uint64_t count);
 
-  /// Leaves `logging` as it was. The caller holds the GIL.
+  /// Begins with the records of this interpreter, whose conversions are given. Throws StartupFailed if
+  /// pyhost's own Python files are nowhere. The caller holds the GIL.
+  void enter_python(std::shared_ptr<Conversions> conversions);
+
+  /// Leaves this interpreter's `logging` as it was. The caller holds the GIL.
   void leave_python() noexcept;
 
   bool flush(std::chrono::milliseconds patience);
@@ -35,6 +40,7 @@ class Logging {
 
  private:
   std::shared_ptr<LogQueue> queue_;
+  LogLevel level_;
 };
 
 }  // namespace pyhost::detail

@@ -18,7 +18,6 @@ namespace pyhost::detail {
 
 using StreamName = Output::Stream;
 
-/// Where redirected text ends, for as long as the host is open.
 struct Sink {
   std::function<void(const Output&)> function;
   std::recursive_mutex calling;  ///< Held during a call, which may run a module that writes again.
@@ -125,7 +124,7 @@ bool give(Sink& sink, StreamName stream, const Sink::Held& said) {
     try {
       if (sink.function) {
         sink.function({said.module, stream, said.text});
-      } else {  // the host is closed, and a thread of a module's still writes
+      } else {  // also if the host is closed, and a thread of a module's still writes
         const int fd = stream == StreamName::Stdout ? STDOUT_FILENO : STDERR_FILENO;
         static_cast<void>(!write(fd, said.text.data(), said.text.size()));
       }
@@ -150,11 +149,8 @@ Sink::Held take_lines(Sink& sink, StreamName stream, std::string_view more, cons
   const std::size_t whole = held.text.rfind('\n') + 1;
   Sink::Held lines{held.module, held.text.substr(0, whole)};
   held.text.erase(0, whole);
-  if (held.text.empty()) {
-    sink.held.erase(at);
-  } else {
-    written.store(true, std::memory_order_relaxed);
-  }
+  holds_line = !held.text.empty();
+  if (!holds_line) sink.held.erase(at);
   return lines;
 }
 
@@ -218,7 +214,8 @@ bool flush(const char* name) {
 }
 
 bool flush_all() {
-  written.store(false, std::memory_order_relaxed);
+  holds_line = false;
+  if (PyInterpreterState_Get() == PyInterpreterState_Main()) written.store(false, std::memory_order_relaxed);
   if (!flush("stdout") || !flush("stderr")) return false;
   if (std::fflush(stdout) == 0) return true;
   PyErr_SetFromErrno(PyExc_OSError);
@@ -248,8 +245,19 @@ void flush_output() noexcept {
   if (!flush_all()) PyErr_WriteUnraisable(nullptr);
 }
 
-Redirection::Redirection(std::function<void(const Output&)> function) : sink_(std::make_shared<Sink>()) {
-  sink_->function = std::move(function);
+std::shared_ptr<Sink> make_sink(std::function<void(const Output&)> function) {
+  auto sink = std::make_shared<Sink>();
+  sink->function = std::move(function);
+  return sink;
+}
+
+void close_sink(Sink& sink) {
+  const Outside outside;
+  const std::lock_guard lock(sink.calling);
+  sink.function = nullptr;
+}
+
+Redirection::Redirection(std::shared_ptr<Sink> sink) : sink_(std::move(sink)) {
   const py::object out = sink_stream<StreamName::Stdout>(sink_, "surrogateescape");
   const py::object err = sink_stream<StreamName::Stderr>(sink_, "backslashreplace");
   for (Stream* stream : {&stdout_, &stderr_}) {
@@ -265,9 +273,6 @@ Redirection::~Redirection() {
     PySys_SetObject(stream->name, stream->before ? stream->before.ptr() : Py_None);
     stream->before = py::object();
   }
-  const Leave leave;
-  const std::lock_guard lock(sink_->calling);
-  sink_->function = nullptr;
 }
 
 }  // namespace pyhost::detail

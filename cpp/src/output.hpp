@@ -20,18 +20,21 @@ namespace pyhost::detail {
 /// processes print comes out in its order, also into a pipe. The caller holds the GIL.
 void order_output();
 
-/// Whether a stream of Python's may hold something back. Only ever set by a write and cleared by a flush: a
-/// flush too many is harmless, and none is left out.
+/// Whether a stream of the main interpreter's may hold something back. Only ever set by a write and cleared
+/// by a flush: a flush too many is harmless, and none is left out.
 inline std::atomic<bool> written = false;
+
+/// Whether a redirected stream holds back the beginning of a line of this thread's.
+inline constinit thread_local bool holds_line = false;
 
 /// What it is given, with what is held back written out; null with Python's error set if that fails.
 py::object flushed(py::object returned);
 
 /// What a call into a module returned, with what it printed written out; null with Python's error set if that
-/// fails. Costs two tests if nothing is held back. The caller holds the GIL.
+/// fails. Costs a few tests if nothing is held back. The caller holds the GIL.
 inline py::object with_output_flushed(PyObject* returned) {
   py::object result = own(returned);
-  if (!written.load(std::memory_order_relaxed) && __fpending(stdout) == 0) [[likely]]
+  if (!written.load(std::memory_order_relaxed) && !holds_line && __fpending(stdout) == 0) [[likely]]
     return result;
   return flushed(std::move(result));
 }
@@ -44,10 +47,18 @@ void flush_output() noexcept;
 /// The caller holds the GIL.
 std::string running_module();
 
-/// Gives what Python code writes to a function, for as long as it lives. The caller holds the GIL.
+/// Where redirected text ends: in the function, or else in the process's own streams, a line at a time.
+struct Sink;
+std::shared_ptr<Sink> make_sink(std::function<void(const Output&)> function);
+
+/// Calls the function no more once it returns.
+void close_sink(Sink& sink);
+
+/// Gives what Python code of this interpreter writes to the sink, for as long as it lives. The caller holds
+/// the GIL.
 class Redirection {
  public:
-  explicit Redirection(std::function<void(const Output&)> function);
+  explicit Redirection(std::shared_ptr<Sink> sink);
   ~Redirection();
   Redirection(const Redirection&) = delete;
   Redirection& operator=(const Redirection&) = delete;
@@ -57,7 +68,7 @@ class Redirection {
     const char* name;
     py::object before;
   };
-  std::shared_ptr<struct Sink> sink_;
+  std::shared_ptr<Sink> sink_;
   Stream stdout_{"stdout", {}};
   Stream stderr_{"stderr", {}};
 };

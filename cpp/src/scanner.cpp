@@ -16,11 +16,11 @@ namespace {
 
 py::object string(std::string_view utf8, const JsonPlace& place) {
   py::object str = own(PyUnicode_DecodeUTF8(utf8.data(), static_cast<Py_ssize_t>(utf8.size()), nullptr));
-  if (!str) {
+  if (!str && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError) != 0) {
     PyErr_Clear();
     refuse_state(place, "is not valid UTF-8");
   }
-  return str;
+  return checked(str.release().ptr(), place);
 }
 
 py::object big_integer(std::string_view digits, const JsonPlace& place) {

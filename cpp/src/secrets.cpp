@@ -2,6 +2,8 @@
 #include "secrets.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <mutex>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -10,24 +12,39 @@ namespace pyhost::detail {
 
 namespace {
 
-// Guarded by the GIL. Never destroyed: errors are told until the process ends.
-std::vector<std::string>& secrets() {
-  static auto* const kept = new std::vector<std::string>;
+struct Secrets {
+  std::mutex mutex;  // interpreters have a GIL each
+  std::vector<std::string> all;
+  std::atomic<bool> none = true;
+};
+
+// Never destroyed: errors are told until the process ends.
+Secrets& secrets() {
+  static auto* const kept = new Secrets;
   return *kept;
 }
 
 }  // namespace
 
 void hide(std::string secret) {
-  if (!secret.empty() && std::ranges::find(secrets(), secret) == secrets().end())
-    secrets().push_back(std::move(secret));
+  const std::lock_guard lock(secrets().mutex);
+  std::vector<std::string>& all = secrets().all;
+  if (secret.empty() || std::ranges::find(all, secret) != all.end()) return;
+  all.push_back(std::move(secret));
+  secrets().none = false;
 }
 
-void show_secrets() noexcept { secrets().clear(); }
+void show_secrets() noexcept {
+  const std::lock_guard lock(secrets().mutex);
+  secrets().all.clear();
+  secrets().none = true;
+}
 
 std::string without_secrets(std::string text) {
+  if (secrets().none) return text;
   constexpr std::string_view instead = "***";
-  for (const std::string& secret : secrets()) {
+  const std::lock_guard lock(secrets().mutex);
+  for (const std::string& secret : secrets().all) {
     for (std::size_t at = 0; (at = text.find(secret, at)) != std::string::npos; at += instead.size()) {
       text.replace(at, secret.size(), instead);
     }

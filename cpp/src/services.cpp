@@ -139,10 +139,17 @@ class Services::Call {
 
 thread_local const Services::Call* Services::Call::innermost = nullptr;
 
+/// Where the Python of one interpreter comes to them.
+struct Services::Door {
+  std::shared_ptr<Services> services;
+  std::shared_ptr<Conversions> conversions;
+};
+
 /// What Python asks.
 class Services::Asked {
  public:
-  explicit Asked(PyObject* self) : services_(owner_of<Services>(self)) {}
+  explicit Asked(PyObject* self)
+      : services_(owner_of<Door>(self)->services), conversions_(owner_of<Door>(self)->conversions) {}
 
   PyObject* call(const std::string& name, PyObject* positional, PyObject* named) {
     if (Call::levels() >= most_levels) {
@@ -152,7 +159,7 @@ class Services::Asked {
     const Json arguments = read_arguments(name, chosen_arguments(name, positional, named));
     const Json answer = answer_to(name, arguments);
     try {
-      return services_->conversions_->value_to_python(answer).release().ptr();
+      return conversions_->value_to_python(answer).release().ptr();
     } catch (const Error& error) {
       throw Error({.kind = ErrorKind::InvalidResult,
                    .phase = Phase::Result,
@@ -184,7 +191,7 @@ class Services::Asked {
  private:
   Json read_arguments(const std::string& name, PyObject* given) {
     try {
-      return services_->conversions_->to_json(given);
+      return conversions_->to_json(given);
     } catch (const Error& error) {
       refuse(PyExc_TypeError, said_of(error, "the result", "the argument of services." + name));
     }
@@ -233,6 +240,7 @@ class Services::Asked {
   }
 
   std::shared_ptr<Services> services_;
+  std::shared_ptr<Conversions> conversions_;
 };
 
 void Services::provide(std::string_view name, Service function, std::string doc) {
@@ -373,7 +381,8 @@ PyObject* answering(std::string_view service, Answer answer) {
 
 }  // namespace
 
-void Services::add_to_python(const std::shared_ptr<Services>& services) {
+void Services::add_to_python(const std::shared_ptr<Services>& services,
+                             const std::shared_ptr<Conversions>& conversions) {
   static PyMethodDef call{"call_service",
                           [](PyObject* self, PyObject* arguments) -> PyObject* {
                             const char* name = nullptr;
@@ -396,7 +405,8 @@ void Services::add_to_python(const std::shared_ptr<Services>& services) {
                              return answering("", [&] { return Asked(self).names(); });
                            },
                            METH_NOARGS, nullptr};
-  for (PyMethodDef* each : {&call, &doc, &names}) add_to_python_side(*each, services);
+  const auto from_here = std::make_shared<Door>(Door{services, conversions});
+  for (PyMethodDef* each : {&call, &doc, &names}) add_to_python_side(*each, from_here);
 }
 
 }  // namespace pyhost::detail

@@ -19,7 +19,7 @@ namespace pyhost::detail {
 /// The services of a host, by name. Any thread may do anything here, with the GIL or without.
 class Services {
  public:
-  explicit Services(std::shared_ptr<Conversions> conversions) : conversions_(std::move(conversions)) {}
+  Services() = default;
   Services(const Services&) = delete;
   Services& operator=(const Services&) = delete;
 
@@ -46,12 +46,15 @@ class Services {
   /// That answer, for a module in another process.
   Json answer(const Json& question);
 
-  /// Lets Python ask for them, as pyhost/services.py does it. The caller holds the GIL.
-  static void add_to_python(const std::shared_ptr<Services>& services);
+  /// Lets Python ask for them, as pyhost/services.py does it, in this interpreter, whose conversions are
+  /// given. The caller holds the GIL.
+  static void add_to_python(const std::shared_ptr<Services>& services,
+                            const std::shared_ptr<Conversions>& conversions);
 
  private:
   struct Provided;
   class Call;
+  struct Door;
   class Asked;
 
   bool is_open() const noexcept;
@@ -65,7 +68,6 @@ class Services {
   std::map<std::string, std::shared_ptr<Provided>, std::less<>> provided_;
   bool open_ = true;
   Elsewhere elsewhere_;
-  std::shared_ptr<Conversions> conversions_;
 };
 
 }  // namespace pyhost::detail

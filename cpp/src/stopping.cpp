@@ -28,8 +28,6 @@ constexpr auto between = 50ms;       // two raises
 constexpr auto patience = 250ms;     // with C code that does not let the GIL go
 constexpr int wake_signal = SIGURG;  // ignored by default, and as good as never used
 constexpr std::size_t longest_name = 1000;
-constexpr std::chrono::milliseconds longest =
-    std::chrono::hours(24) * 36500;  // the clock ends after 292 years
 
 // For all that wait in pyhost.cancelled. Never destroyed: threads may outlive the end of main().
 struct Bell {
@@ -181,7 +179,7 @@ std::shared_ptr<Stop> Stop::of(const CurrentRun& run) {
 void Stop::prepare(const RunOptions& options, Clock::time_point begun) {
   begun_ = begun;
   thread_.arrived = false;
-  if (options.timeout) timeout_ = std::clamp<std::chrono::milliseconds>(*options.timeout, 0ms, longest);
+  if (options.timeout) timeout_ = std::clamp<std::chrono::milliseconds>(*options.timeout, 0ms, longest_time);
   grace_ = options.grace;
   on_stuck_ = options.on_stuck;
   token_ = options.stop;
@@ -209,8 +207,8 @@ void Stop::set_alarms(Clock::time_point when) {
   const std::lock_guard lock(asking_);
   if (over_) return;
   const std::shared_ptr<Stop> self = shared_from_this();
-  if (inside_) Alarms::inside().remove(*inside_);
-  inside_ = Alarms::inside().set(when, [self] { return self->ring(); });
+  if (inside_) inside().remove(*inside_);
+  inside_ = inside().set(when, [self] { return self->ring(); });
   if (!on_stuck_ && !is_heard(thread_)) return;
   if (outside_) Alarms::outside().remove(*outside_);
   outside_ = Alarms::outside().set(when, [self] { return self->ring_outside(); });
@@ -241,7 +239,7 @@ void Stop::end() noexcept {
     const std::lock_guard lock(asking_);
     over_ = true;
     thread_.woken = false;  // a signal that is still under way wakes nobody
-    if (inside_) Alarms::inside().remove(*inside_);
+    if (inside_) inside().remove(*inside_);
     if (outside_) Alarms::outside().remove(*outside_);
   }
   if (!on_stuck_) return;
@@ -252,7 +250,7 @@ void Stop::end() noexcept {
 std::optional<Clock::time_point> Stop::ring() noexcept {
   try {
     ask(ErrorKind::TimedOut);
-    const Enter enter;
+    const EnterInterpreter enter(interpreter_);
     if (over_) return std::nullopt;
     entered_ = true;
     const py::error_scope kept;
@@ -349,7 +347,7 @@ void Stop::tell_stuck(bool in_c) {
   if (!on_stuck_ || stuck_told_.exchange(true)) return;
   const std::lock_guard lock(telling_);
   if (over_) return;
-  const bool unknown = PyGILState_Check() == 0;
+  const bool unknown = !holds_gil();
   const std::string what = unknown ? "in C code that does not let go of Python, somewhere after this line"
                            : in_c  ? "in C code, called here, which does not return"
                                    : "here, and catches pyhost.Stopped";

@@ -25,6 +25,9 @@ void prepare_stopping();
 /// the signal is free; Stop::prepare() sees to that as well. The caller holds the GIL.
 void learn_to_wake();
 
+/// A time that is waited for is no longer than this: the clock ends after 292 years.
+inline constexpr std::chrono::milliseconds longest_time = std::chrono::hours(24) * 36500;
+
 /// "2 s", to the millisecond.
 std::string in_seconds(std::chrono::steady_clock::duration time);
 
@@ -101,10 +104,16 @@ class Stop : public std::enable_shared_from_this<Stop> {
   void must_begin();
   void tell_stuck(bool in_c);
   std::string deadline() const;
+  Alarms& inside() const { return thread_.alarms != nullptr ? *thread_.alarms : Alarms::inside(); }
 
-  explicit Stop(const CurrentRun& run) : thread_(run.thread()), module_(run.module()), begun_(Clock::now()) {}
+  explicit Stop(const CurrentRun& run)
+      : thread_(run.thread()),
+        interpreter_(PyInterpreterState_Get()),
+        module_(run.module()),
+        begun_(Clock::now()) {}
 
-  CurrentRun::Thread& thread_;  // alive until the run is over
+  CurrentRun::Thread& thread_;       // alive until the run is over
+  PyInterpreterState* interpreter_;  // as well
   std::string module_;
   Clock::time_point begun_;
   std::optional<std::chrono::milliseconds> timeout_;

@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from pools import measure_and_print
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 Row = dict[str, float]
@@ -195,11 +197,16 @@ def main() -> None:
     words.add_argument("--json", type=Path, help="write the figures to this file")
     words.add_argument("--repetitions", type=int, default=7)
     words.add_argument(
-        "--only", default=".", help="a regular expression for rows; leaves whole processes out"
+        "--only",
+        default=".",
+        help="a regular expression for rows; leaves whole processes out. pools: those alone",
     )
     words.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
     words.add_argument("--python", required=True, help=argparse.SUPPRESS)
     given = words.parse_args()
+    if given.only == "pools":
+        measure_and_print(given.build, given.python, clean_environment(), given.repetitions)
+        return
     program = given.build / "tests" / "benchmarks" / "crossing_bench"
     with tempfile.TemporaryDirectory() as made:
         data = given.data or Path(made)
@@ -222,8 +229,11 @@ def main() -> None:
             f"1,000,000 create+run: {million['grown_kib']:.0f} KiB more after the first 100,000; "
             f"the last 100,000 took {million['last'] / million['first']:.2f} x the first"
         )
+    of_pools: dict[str, object] = {}
+    if given.only == ".":
+        of_pools = measure_and_print(given.build, given.python, clean_environment(), 5)
     if given.json:
-        figures = {"nanoseconds": times, "peak_kib": memory, "million": million}
+        figures = {"nanoseconds": times, "peak_kib": memory, "million": million, "pools": of_pools}
         given.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 

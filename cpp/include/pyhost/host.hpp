@@ -142,6 +142,11 @@ class Host {
   Stream stream_from_text(std::string_view name, std::string_view state, const RunOptions& options);
 
   struct Data;
+  // One for the same modules in the interpreter that this thread is in, which shares services, logs and
+  // output with this one.
+  std::unique_ptr<Host> in_this_interpreter() const;
+  explicit Host(const Data& outer);
+
   std::unique_ptr<Data> data_;
 };
 

@@ -54,9 +54,9 @@ struct Options {
   std::function<void(const Output&)> on_output = {};
 
   /// Sees every error that comes out of a module (ImportFailed, BadContract, ModuleRaised, InvalidResult,
-  /// TimedOut) before the caller does, on the caller's thread, without the GIL; several threads may call it
-  /// at once. It cannot change the error; what it throws is dropped, and errors of what it runs itself are
-  /// not told.
+  /// TimedOut, WorkerCrashed) before the caller does, on the thread that made the run, without the GIL;
+  /// several threads may call it at once. It cannot change the error; what it throws is dropped, and errors
+  /// of what it runs itself are not told.
   std::function<void(const Error&)> on_error = {};
 
   /// Sees what happens to modules and their runs, on the thread where it happens and without the GIL; several

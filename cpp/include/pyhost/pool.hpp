@@ -24,8 +24,8 @@ namespace pyhost {
 /// What keeps the runs of a pool apart.
 enum class Isolation {
   Shared,       ///< Threads over the process's one interpreter: one core, unless Python is free-threaded.
-  Interpreter,  ///< Interpreters with a GIL and modules of their own, a thread each; Python 3.13 and later;
-                ///< refused as yet.
+  Interpreter,  ///< Interpreters with a GIL and modules of their own, a thread each; Python 3.13 and later.
+                ///< Extensions that work in one interpreter only are an ImportFailed.
   Process,      ///< Worker processes: a module that crashes, hangs or floods costs its own run alone.
 };
 

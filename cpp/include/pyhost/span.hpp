@@ -30,7 +30,7 @@ struct Span {
   SpanKind kind = SpanKind::Run;
   std::string module = {};       ///< Of Send that of the first run; of Start none.
   RunId run = 0;                 ///< As events and log records have it; 0 if it has not begun.
-  std::uint64_t submission = 0;  ///< Which run of its pool, from 1 in the order in which they came; 0 of none.
+  std::uint64_t submission = 0;  ///< Which run of its pool, from 1 as they came; 0 of none.
   std::uint64_t worker = 0;      ///< Tells the workers of all pools apart, from 1; 0 of none.
   std::chrono::steady_clock::time_point begin = {};
   std::chrono::steady_clock::time_point end = {};

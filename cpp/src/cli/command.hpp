@@ -18,6 +18,10 @@ namespace CLI {
 class App;
 }
 
+namespace pyhost {
+class Host;
+}
+
 namespace pyhost::cli {
 
 enum ExitCode : int {
@@ -103,6 +107,9 @@ void add_log_arguments(CLI::App& command, LogArguments& arguments);
 
 /// Has the host write what modules log to stderr, if it was asked for.
 void set_log(Options& options, const LogArguments& arguments);
+
+/// Says how many log records were dropped, if any were, once all the others are written.
+void say_dropped_logs(Host& host);
 
 /// Adds a command to the program; its callback writes the exit code to `code`.
 void add_check(CLI::App& program, int& code);

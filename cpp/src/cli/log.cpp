@@ -3,11 +3,14 @@
 #include <spdlog/sinks/ansicolor_sink.h>
 #include <CLI/CLI.hpp>
 
+#include <cstdint>
+#include <iostream>
 #include <memory>
 #include <utility>
 
 #include "command.hpp"
 #include "configuration.hpp"
+#include "pyhost/host.hpp"
 #include "pyhost/log.hpp"
 #include "terminal.hpp"
 
@@ -87,6 +90,15 @@ void set_log(Options& options, const LogArguments& given) {
     logger->log(record.time, spdlog::source_loc(), spdlog_level(record.level),
                 json ? dumped(record.to_json()) : line_of(record));
   };
+}
+
+void say_dropped_logs(Host& host) {
+  host.flush_logs();
+  if (const std::uint64_t dropped = host.dropped_logs(); dropped > 0) {
+    std::cerr << "warning: " << dropped
+              << " log records were dropped, because they came faster than they could be "
+              << "written\n";
+  }
 }
 
 }  // namespace pyhost::cli

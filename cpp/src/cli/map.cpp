@@ -18,8 +18,10 @@
 #include <thread>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "command.hpp"
+#include "parameters.hpp"
 #include "progress.hpp"
 #include "pyhost/pyhost.hpp"
 #include "result_stream.hpp"
@@ -38,6 +40,7 @@ using namespace std::chrono_literals;
 struct Arguments {
   std::string name;
   std::string states;
+  std::vector<std::string> parameters;
   std::size_t workers = 0;
   std::string isolation = "process";
   std::string timeout;
@@ -134,13 +137,16 @@ struct Surroundings {
 
 class Mapping {
  public:
-  Mapping(const Arguments& arguments, const Surroundings& around, Pool& pool, const MapOptions& how)
+  Mapping(const Arguments& arguments, const Surroundings& around, Host& host, Pool& pool,
+          const MapOptions& how)
       : arguments_(arguments),
+        members_(members_of(arguments.parameters)),
         states_(around.states),
         output_(around.output),
         progress_(around.progress),
         way_on_(around.way_on),
         signals_(around.signals),
+        host_(host),
         pool_(pool),
         runs_(pool.runs(arguments.name, how)),
         shard_(shard_from(arguments.shard)),
@@ -162,7 +168,10 @@ class Mapping {
 
   void read() noexcept {
     try {
-      while (const std::optional<StateText> state = states_.next()) put(*state);
+      while (std::optional<StateText> state = states_.next()) {
+        state->text = with_members(std::move(state->text), members_);
+        put(*state);
+      }
     } catch (...) {
       reading_failed_ = std::current_exception();
     }
@@ -267,6 +276,7 @@ class Mapping {
   }
 
   int end() {
+    say_dropped_logs(host_);
     if (not_written_) {
       way_on_.say();
       std::rethrow_exception(not_written_);
@@ -307,11 +317,13 @@ class Mapping {
   }
 
   const Arguments& arguments_;
+  const std::string members_;  // that are added to each state
   States& states_;
   ResultStream& output_;
   Progress& progress_;
   WayOn& way_on_;
   const Signals& signals_;
+  Host& host_;
   Pool& pool_;
   Runs runs_;
   Shard shard_;
@@ -352,6 +364,7 @@ int map(const Arguments& arguments) {
   if (size.memory_limit != 0 && size.isolation != Isolation::Process)
     throw Usage("--memory-limit is for --isolation process");
   shard_from(arguments.shard);
+  members_of(arguments.parameters);
   States states(arguments.states);
   keep_states(states, arguments);
   ResultStream output(arguments.output, arguments.output.empty(), arguments.resume);
@@ -370,7 +383,7 @@ int map(const Arguments& arguments) {
     trace.add_start();
     say_environment(host.environment(), arguments.verbose, arguments.quiet);
     Pool pool(host, size);
-    code = Mapping(arguments, {states, output, progress, way_on, signals}, pool, how).run();
+    code = Mapping(arguments, {states, output, progress, way_on, signals}, host, pool, how).run();
   }
   trace.end();  // once all have told what there was to tell
   return code;
@@ -393,6 +406,7 @@ void add_map(CLI::App& program, int& code) {
       ->add_option("--states", arguments->states, "A file of JSON lines, or of one JSON array; - for stdin")
       ->required()
       ->envname("PYHOST_STATES");
+  add_parameters(*command, arguments->parameters, "each state");
   command->add_option("-j,--jobs", arguments->workers, "How many run at once; else one for each core")
       ->check(CLI::Range(1, 1024))
       ->envname("PYHOST_JOBS");

@@ -21,6 +21,7 @@
 
 #include "command.hpp"
 #include "configuration.hpp"
+#include "parameters.hpp"
 #include "pyhost/pyhost.hpp"
 #include "result_stream.hpp"
 #include "signals.hpp"
@@ -81,43 +82,6 @@ std::string given_state(const Arguments& arguments) {
   return state.empty() ? "{}" : state;
 }
 
-// A parameter's value is JSON if it can be read as such, else a string.
-std::string value_text(const std::string& value) {
-  try {
-    const Json readable = Json::parse(value);
-    return value;
-  } catch (const Json::out_of_range&) {
-    return value;  // a number that Json cannot hold: the text can
-  } catch (const Json::parse_error&) {
-    return Json(value).dump();
-  }
-}
-
-// Members are added to the text of the state, not to a Json made of it, so that the rest of the text stays
-// exactly as it was given. Of two members with one key the last one counts. If the text is no JSON object,
-// what comes out is none either, and is refused with the line and column of the fault.
-std::string with_parameters(std::string state, const std::vector<std::string>& parameters) {
-  if (parameters.empty()) return state;
-  std::string members;
-  for (const std::string& parameter : parameters) {
-    const std::size_t equals = parameter.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      throw Usage("-p takes key=value, and got '" + parameter + "'");
-    }
-    try {
-      members += (members.empty() ? "" : ",") + Json(parameter.substr(0, equals)).dump() + ":" +
-                 value_text(parameter.substr(equals + 1));
-    } catch (const Json::exception&) {
-      throw Usage("a parameter is not valid UTF-8");
-    }
-  }
-  const std::size_t end = state.find_last_not_of(" \t\r\n");
-  if (end == std::string::npos || state[end] != '}') return state;
-  const std::size_t before = end == 0 ? std::string::npos : state.find_last_not_of(" \t\r\n", end - 1);
-  const bool empty = before != std::string::npos && state[before] == '{';
-  return state.substr(0, end) + (empty ? "" : ",") + members + state.substr(end);
-}
-
 std::string seconds_since(std::chrono::steady_clock::time_point start) {
   return seconds_text(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
 }
@@ -175,16 +139,6 @@ void leave_stuck(const std::function<void()>& tell) noexcept {
   _exit(timed_out);
 }
 
-// Once all that was logged is written.
-void say_dropped_logs(Host& host) {
-  host.flush_logs();
-  if (const std::uint64_t dropped = host.dropped_logs(); dropped > 0) {
-    std::cerr << "warning: " << dropped
-              << " log records were dropped, because they came faster than they could be "
-              << "written\n";
-  }
-}
-
 // One run in a worker process of its own. Ctrl-C stops it as the host would, and kills it if it goes on all
 // the same; once more ends this process, and the worker with it.
 std::string result_in_process(Host& host, const Arguments& arguments, const std::string& state,
@@ -202,7 +156,8 @@ int run(const Arguments& arguments) {
   if (!arguments.memory_limit.empty() && !in_process)
     throw Usage("--memory-limit is for --isolation process");
   const std::size_t memory_limit = memory_limit_of(arguments.memory_limit);
-  const std::string state = with_parameters(state_text(given_state(arguments)), arguments.parameters);
+  const std::string state =
+      with_members(state_text(given_state(arguments)), members_of(arguments.parameters));
   RunOptions how;
   how.timeout = timeout_of(arguments.name, arguments.timeout);
   ResultStream output(arguments.output, arguments.json);
@@ -256,9 +211,7 @@ void add_run(CLI::App& program, int& code) {
   command->add_option("NAME", arguments->name, "The module's name, as in modules/NAME.py")->required();
   command->add_option("-s,--state", arguments->state, "The state: JSON text, @FILE, or - for standard input")
       ->envname("PYHOST_STATE");
-  command
-      ->add_option("-p,--param", arguments->parameters, "key=value added to the state; JSON, else a string")
-      ->allow_extra_args(false);
+  add_parameters(*command, arguments->parameters, "the state");
   add_host_arguments(*command, arguments->host);
   add_log_arguments(*command, arguments->log);
   command->add_option("-o,--output", arguments->output, "Write the result to this file")

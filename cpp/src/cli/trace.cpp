@@ -70,8 +70,8 @@ Trace::Trace(std::string file, const std::string& title, Writing how) : file_(st
   if (descriptor_ < 0) throw Usage("cannot write to '" + file_ + "': " + std::strerror(errno));
   moves_ = lseek(descriptor_, 0, SEEK_SET) == 0;
   text_ = "[";
-  add_line("{\"name\":\"process_name\",\"ph\":\"M\"," + (process + ("0,\"args\":{\"name\":" + text_of(title))) +
-           "}}");
+  add_line("{\"name\":\"process_name\",\"ph\":\"M\"," +
+           (process + ("0,\"args\":{\"name\":" + text_of(title))) + "}}");
   write();
 }
 
@@ -93,8 +93,8 @@ void Trace::add(const Span& span) {
   if (descriptor_ < 0) return;
   const std::lock_guard lock(mutex_);
   if (failed_ != 0) return;
-  const std::string name =
-      "{\"name\":\"" + std::string(to_string(span.kind)) + "\",\"cat\":\"" + category_of(span.kind) + "\",\"ph\":";
+  const std::string name = "{\"name\":\"" + std::string(to_string(span.kind)) + "\",\"cat\":\"" +
+                           category_of(span.kind) + "\",\"ph\":";
   const std::string begin = with_nanoseconds(microseconds(span.begin));
   if (span.kind == SpanKind::Queue) {
     const std::string same = "\"id\":" + std::to_string(span.submission) + "," + process + "1,\"ts\":";
@@ -105,8 +105,8 @@ void Trace::add(const Span& span) {
     const std::uint64_t track = 1 + 2 * span.worker + (send ? 1 : 0);
     name_track(track, (send ? "to " : "") + name_of_worker(span.worker));
     const std::chrono::duration<double, std::micro> took = span.end - span.begin;
-    add_line(name + "\"X\"," + process + std::to_string(track) +
-             ",\"ts\":" + begin + ",\"dur\":" + with_nanoseconds(took.count()) + arguments_of(span));
+    add_line(name + "\"X\"," + process + std::to_string(track) + ",\"ts\":" + begin +
+             ",\"dur\":" + with_nanoseconds(took.count()) + arguments_of(span));
   }
   if (how_ == Writing::AtOnce || text_.size() >= many) write();
 }
@@ -124,7 +124,9 @@ void Trace::name_track(std::uint64_t track, const std::string& name) {
            ",\"args\":{\"sort_index\":" + number + "}}");
 }
 
-void Trace::add_line(const std::string& line) { text_ += (std::exchange(first_, false) ? "\n" : ",\n") + line; }
+void Trace::add_line(const std::string& line) {
+  text_ += (std::exchange(first_, false) ? "\n" : ",\n") + line;
+}
 
 // The end stands after each piece, and the next piece over it.
 void Trace::write() noexcept {

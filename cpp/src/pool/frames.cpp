@@ -51,20 +51,28 @@ Json json_of(const WireFrame& frame) {
   }
 }
 
+FrameReader::Got FrameReader::read_large(int socket) {
+  const std::uint64_t missing = large_head_.size - large_read_;
+  std::string& content = large_frame_.content;
+  ssize_t got = 0;
+  if (large_frame_.missing > 0) {
+    got = recv(socket, buffer_.data(), std::min<std::uint64_t>(missing, buffer_.size()), 0);
+  } else {
+    const std::size_t filled = content.size();
+    content.resize(filled + std::min<std::uint64_t>(missing, read_at_once));
+    got = recv(socket, content.data() + filled, content.size() - filled, 0);
+    content.resize(filled + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  }
+  if (got <= 0) return got < 0 && (errno == EAGAIN || errno == EINTR) ? Got::Nothing : Got::End;
+  large_read_ += static_cast<std::uint64_t>(got);
+  return Got::Bytes;
+}
+
 FrameReader::Got FrameReader::read(int socket) {
   char* to = nullptr;
   std::size_t most = 0;
   if (large_) {
-    std::string& content = large_frame_.content;
-    const std::size_t missing = large_head_.size - content.size();
-    if (missing > 0) {
-      const std::size_t filled = content.size();
-      content.resize(filled + std::min(missing, read_at_once));
-      const ssize_t got = recv(socket, content.data() + filled, content.size() - filled, 0);
-      content.resize(filled + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-      if (got > 0) return Got::Bytes;
-      return got < 0 && (errno == EAGAIN || errno == EINTR) ? Got::Nothing : Got::End;
-    }
+    if (large_read_ < large_head_.size) return read_large(socket);
     to = tail_.data() + tail_read_;
     most = tail_.size() - tail_read_;
   } else {
@@ -103,22 +111,23 @@ void FrameReader::begin_large(const FrameHead& head) {
   large_ = true;
   large_head_ = head;
   tail_read_ = 0;
-  large_frame_ = {head.kind, head.number, {}};
+  large_frame_ = {head.kind, head.number, {}, 0};
+  const std::size_t here = end_ - begin_ - sizeof head;
+  const std::size_t of_content = std::min<std::size_t>(here, head.size);
   try {
     large_frame_.content.reserve(head.size);
   } catch (const std::bad_alloc&) {
-    throw BrokenFrame("there is no memory for a frame of " + std::to_string(head.size) + " bytes");
+    large_frame_.missing = head.size - of_content;  // is read all the same: more frames come after it
   }
-  const std::size_t here = end_ - begin_ - sizeof head;
-  const std::size_t of_content = std::min<std::size_t>(here, head.size);
   large_frame_.content.append(buffer_, begin_ + sizeof head, of_content);
+  large_read_ = of_content;
   tail_read_ = here - of_content;
   std::memcpy(tail_.data(), buffer_.data() + end_ - tail_read_, tail_read_);
   begin_ = end_ = 0;
 }
 
 std::optional<WireFrame> FrameReader::next_large() {
-  if (large_frame_.content.size() < large_head_.size || tail_read_ < tail_.size()) return std::nullopt;
+  if (large_read_ < large_head_.size || tail_read_ < tail_.size()) return std::nullopt;
   large_ = false;
   if (std::string_view(tail_.data(), tail_.size()) != frame_end)
     throw BrokenFrame("a frame does not end where it should");

@@ -33,9 +33,10 @@ enum class FrameKind : std::uint32_t {
   Ask,         ///< Number: that of the question. Content: what a module asks of the host's services, as JSON.
   Output,      ///< Number: 1 or 2, as descriptors are numbered. Content: the module's name, '\n', the text.
   Log,         ///< Content: a record, as JSON.
-  Event,       ///< Content: an event, as JSON.
-  Seen,        ///< Content: an Error that on_error is to see, as JSON.
-  Spans,       ///< Number: as of the Result or Failure that comes next. Content: SpanRecords.
+  LogsDropped,  ///< Number: how many more records were dropped.
+  Event,        ///< Content: an event, as JSON.
+  Seen,         ///< Content: an Error that on_error is to see, as JSON.
+  Spans,        ///< Number: as of the Result or Failure that comes next. Content: SpanRecords.
 };
 
 /// Not the line of Python code that pyhost::Frame is.
@@ -43,6 +44,8 @@ struct WireFrame {
   FrameKind kind = FrameKind::End;
   std::uint64_t number = 0;
   std::string content = {};
+  std::uint64_t missing =
+      0;  ///< Bytes of the content that there was no memory for; only its beginning is there.
 };
 
 /// What stands before the content of a frame.
@@ -92,12 +95,14 @@ class FrameReader {
  private:
   std::optional<WireFrame> next_large();
   void begin_large(const FrameHead& head);
+  Got read_large(int socket);
 
   static constexpr std::size_t room = std::size_t{64} * 1024;
   std::string buffer_ = std::string(room, '\0');
   std::size_t begin_ = 0, end_ = 0;  // of what has been read and not yet given
   bool large_ = false;               // a frame that goes past the buffer is being read
   FrameHead large_head_ = {};
+  std::uint64_t large_read_ = 0;  // of its content
   WireFrame large_frame_;
   std::size_t tail_read_ = 0;
   std::array<char, frame_end.size()> tail_ = {};

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -59,8 +60,8 @@ class Queue {
   void put_back(Jobs jobs);
 
   /// Waits for jobs, and moves the first ones, `most` of them at most, to the end of `to`. False once the
-  /// queue is closed and empty.
-  bool take(Jobs& to, std::size_t most);
+  /// queue is closed and empty. While it waits it calls `idle`, if there is one, once a second.
+  bool take(Jobs& to, std::size_t most, const std::function<void()>& idle = {});
 
   /// The same without waiting; gives how many it moved.
   std::size_t try_take(Jobs& to, std::size_t most);
@@ -86,6 +87,7 @@ class Queue {
   // there is more to do, so that who puts wakes one at most.
   bool should_wake();
   void put_locked(std::unique_ptr<Job> job);
+  void wait_locked(std::unique_lock<std::mutex>& lock, const std::function<void()>& idle);
   std::size_t move_locked(Jobs& to, std::size_t most);
   void look_around() const noexcept;
 

@@ -27,7 +27,7 @@ Error lost_run(const Job& job, const Loss& loss, const std::string& trace) {
     data.signal = loss.ending.signal;
   } else {
     data.message = module + "ended its worker process with " + to_string(loss.ending);
-    data.hint = "a module leaves by an exception, not by os._exit()";
+    if (loss.ending.known) data.hint = "a module leaves by an exception, not by os._exit()";
   }
   data.exception = std::move(exception);
   return Error(std::move(data));

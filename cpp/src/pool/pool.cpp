@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "convert.hpp"
+#include "interpreters.hpp"
 #include "offers.hpp"
 #include "pool_data.hpp"
 #include "processes.hpp"
@@ -66,22 +67,16 @@ void check_limits(const PoolOptions& options) {
   }
 }
 
-std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const Offers& offers,
+std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& make_host, const Offers& offers,
                                                   const PoolOptions& options) {
   const std::size_t count = options.workers != 0 ? options.workers : usable_cores();
   if (options.isolation == Isolation::Process) return make_process_workers(offers, options, count);
   std::vector<std::unique_ptr<Worker>> workers;
   workers.reserve(count);
   while (workers.size() < count) {
-    switch (options.isolation) {
-      case Isolation::Shared:
-        workers.push_back(make_shared_worker(host, offers.options.on_span));
-        break;
-      case Isolation::Interpreter:
-      case Isolation::Process:
-        refuse("there is no Isolation '" + std::string(to_string(options.isolation)) + "' in this pyhost",
-               "there are 'shared' and 'process'");
-    }
+    workers.push_back(options.isolation == Isolation::Interpreter
+                          ? make_interpreter_worker(make_host, offers.options)
+                          : make_shared_worker(host, offers.options.on_span));
   }
   return workers;
 }
@@ -170,8 +165,9 @@ Pool::Pool(Host& host, PoolOptions options) {
   detail::check_workers(options.workers);
   detail::check_timeout(options.timeout);
   detail::check_limits(options);
+  const auto make_host = [&host] { return host.in_this_interpreter(); };
   data_ = detail::PoolData::of(
-      host.dependents(), detail::make_workers(host, host.offers(), options),
+      host.dependents(), detail::make_workers(host, make_host, host.offers(), options),
       {options.timeout, host.options().shutdown_timeout, static_cast<bool>(host.options().on_span)});
 }
 

@@ -1,12 +1,14 @@
 // The life of a pool: its threads begin and end here.
 #include "pool_data.hpp"
 
+#include <algorithm>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include "enter.hpp"
 #include "spans.hpp"
+#include "stopping.hpp"
 
 namespace pyhost::detail {
 
@@ -52,6 +54,7 @@ void PoolData::leave() {
 
 void PoolData::put(std::unique_ptr<Job> job) {
   if (!job->timeout) job->timeout = times_.timeout;
+  if (job->timeout) job->timeout = std::clamp(*job->timeout, std::chrono::milliseconds(0), longest_time);
   if (times_.are_told) job->put_at = std::chrono::steady_clock::now();
   queue_.put(std::move(job));
 }
@@ -74,6 +77,7 @@ void PoolData::join() {
 }
 
 void PoolData::must_be_open(std::string_view module) const {
+  if (door == Door::Forked) turn_away();
   if (!closed_) return;
   const std::string whose = host_closed_ ? "the host of this pool is closed" : "the pool is closed";
   throw Error({.kind = ErrorKind::HostClosed,
@@ -99,7 +103,8 @@ bool PoolData::close(std::chrono::milliseconds patience) {
   queue_.close();
   return wait_outside([&] {
     std::unique_lock lock(mutex_);
-    const bool in_time = done_.wait_for(lock, patience, [this] { return working_ == 0; });
+    const bool in_time =
+        done_.wait_for(lock, std::min(patience, longest_time), [this] { return working_ == 0; });
     lock.unlock();
     if (!in_time) cancel();
     join();

@@ -12,6 +12,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "batch.hpp"
@@ -22,6 +23,7 @@
 #include "messages.hpp"
 #include "process_link.hpp"
 #include "span_records.hpp"
+#include "stopping.hpp"
 
 namespace pyhost::detail {
 
@@ -37,7 +39,10 @@ constexpr auto last_peek = 16ms;
 constexpr auto slow = 5ms;         // for a run that others wait behind
 constexpr auto start_time = 60s;   // for the start of a worker
 constexpr auto end_time = 1500ms;  // for its end, besides what its modules may take
+constexpr auto stall_time = 10s;   // in which a worker begins no run of those that it has
+constexpr auto pause = 100ms;      // until a worker is started again where there is no room for one
 constexpr int most_fruitless = 3;  // workers in a row that end before they begin a run
+constexpr std::size_t longest_state = std::size_t{4} << 30;  // as long as a frame may be, with what it takes
 
 // What the workers of a pool have in common.
 struct Setting {
@@ -45,6 +50,7 @@ struct Setting {
   std::filesystem::path program;
   std::string start;
   std::uint64_t max_runs;
+  std::atomic<int> processes = 0;  // that live
 };
 
 std::atomic<std::uint64_t> last_process = 0;
@@ -56,7 +62,7 @@ Clock::time_point time_of(std::int64_t nanoseconds) {
 
 class ProcessWorker : public Worker {
  public:
-  explicit ProcessWorker(std::shared_ptr<const Setting> setting)
+  explicit ProcessWorker(std::shared_ptr<Setting> setting)
       : setting_(std::move(setting)),
         spans_(setting_->host.options.on_span),
         wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -98,7 +104,7 @@ class ProcessWorker : public Worker {
       if (backlog_.empty()) {
         Jobs taken;
         if (flying_.empty()) {
-          if (!queue_->take(taken, most_)) return false;
+          if (!queue_->take(taken, most_, [this] { look_after_idle(); })) return false;
         } else if (queue_->try_take(taken, most_) == 0) {
           break;
         }
@@ -123,8 +129,8 @@ class ProcessWorker : public Worker {
     if (setting_->max_runs > 0) most = std::min<std::size_t>(most, setting_->max_runs - (link_ ? runs_ : 0));
     while (!backlog_.empty() && batch.jobs.size() < most) {
       Job& job = *backlog_.front();
-      if (is_unwanted(job)) {
-        job.fail(not_begun(job, ErrorKind::Cancelled));
+      if (const auto refused = refusal_of(job)) {
+        job.fail(*refused);
         backlog_.pop_front();
         continue;
       }
@@ -137,10 +143,12 @@ class ProcessWorker : public Worker {
       backlog_.pop_front();
     }
     if (batch.jobs.empty()) return;
+    if (flying_.empty()) look_after_idle();  // so that one which ended in the meantime costs no run
     if (!link_) {
       try {
         begin_process();
       } catch (const Error&) {
+        if (setting_->processes > 0) return leave_to_others(std::move(batch.jobs));
         flying_.push_back(std::move(batch));
         throw;
       }
@@ -171,6 +179,27 @@ class ProcessWorker : public Worker {
     peek_at_ = batch.sent + peek_;
   }
 
+  // Why it is not to be begun.
+  std::optional<Error> refusal_of(const Job& job) const {
+    if (is_unwanted(job)) return not_begun(job, ErrorKind::Cancelled);
+    if (job.timeout && *job.timeout <= 0ms) return not_begun(job, ErrorKind::TimedOut);
+    if (job.state.size() + job.module.size() + sizeof(RunItem) <= longest_state) return std::nullopt;
+    return Error({.kind = ErrorKind::InvalidState,
+                  .phase = Phase::Create,
+                  .module = job.module,
+                  .message = "the state of module '" + job.module + "' has " +
+                             std::to_string(job.state.size()) +
+                             " bytes, and a worker process takes 4 GiB at most",
+                  .hint = "give the module the name of a file"});
+  }
+
+  // There is no room for one more worker, and those that there are make the runs.
+  void leave_to_others(Jobs jobs) {
+    for (auto& job : std::exchange(backlog_, {})) jobs.push_back(std::move(job));
+    queue_->put_back(std::move(jobs));
+    std::this_thread::sleep_for(pause);
+  }
+
   bool is_unwanted(const Job& job) const { return queue_->is_cancelled(job) || job.stop.stop_requested(); }
 
   // --- while runs are under way
@@ -196,6 +225,7 @@ class ProcessWorker : public Worker {
     if (!ready_) at(begun_ + start_time);
     if (kill_at_) at(*kill_at_);
     const Batch& front = flying_.front();
+    if (const auto stalled = stalled_at()) at(*stalled);
     if (const auto index = running()) {
       if (const auto& timeout = front.jobs[*index]->timeout) at(running_since(front) + *timeout);
     } else if (ready_) {
@@ -220,6 +250,19 @@ class ProcessWorker : public Worker {
     return finished;
   }
 
+  // When it has begun nothing for too long, if it begins nothing; whoever asks has looked at it.
+  std::optional<Clock::time_point> stalled_at() {
+    if (!ready_ || !link_->is_sent() || running()) {
+      idle_since_.reset();
+      return std::nullopt;
+    }
+    const Batch& front = flying_.front();
+    const std::uint64_t claimed = place_in_batch(front.number, slot_of(front).claimed());
+    if (!idle_since_ || claimed != idle_at_) idle_since_ = Clock::now();
+    idle_at_ = claimed;
+    return *idle_since_ + stall_time;
+  }
+
   Clock::time_point running_since(const Batch& batch) {
     return std::min(time_of(slot_of(batch).begun_at.load(std::memory_order_relaxed)), Clock::now());
   }
@@ -235,6 +278,10 @@ class ProcessWorker : public Worker {
     const auto now = Clock::now();
     if (!ready_ && now >= begun_ + start_time) {
       lose("it was not ready after a minute");
+      return false;
+    }
+    if (const auto stalled = stalled_at(); stalled && now >= *stalled) {
+      lose("it began no run in " + in_seconds(stall_time));
       return false;
     }
     if (kill_at_ && now >= *kill_at_) return !stop_running(ErrorKind::Cancelled);
@@ -287,7 +334,7 @@ class ProcessWorker : public Worker {
     if (std::ranges::none_of(flying_,
                              [&](const Batch& batch) { return std::ranges::any_of(batch.jobs, unwanted); }))
       return true;
-    if (!link_->is_sent()) {
+    if (!link_->is_sent() && !running()) {
       lose("its state was not wanted any more while it was sent");
       return false;
     }
@@ -323,6 +370,7 @@ class ProcessWorker : public Worker {
   // --- what comes from the worker
 
   void take(WireFrame frame) {
+    if (frame.missing > 0) throw BrokenFrame("there is no memory here for what it sent");
     switch (frame.kind) {
       case FrameKind::Ready:
         ready_ = true;
@@ -346,6 +394,9 @@ class ProcessWorker : public Worker {
         if (setting_->host.logging != nullptr) setting_->host.logging->put(std::move(record));
         return;
       }
+      case FrameKind::LogsDropped:
+        if (setting_->host.logging != nullptr) setting_->host.logging->add_dropped(frame.number);
+        return;
       case FrameKind::Event:
         return tell_event(json_of(frame), number_, setting_->host.options.on_event);
       case FrameKind::Seen:
@@ -450,12 +501,31 @@ class ProcessWorker : public Worker {
 
   void begin_process() {
     link_.emplace(setting_->program, setting_->start);
+    ++setting_->processes;
     number_ = ++last_process;
     begun_ = Clock::now();
     ready_ = spent_ = revoked_ = false;
     runs_ = 0;
     kill_at_.reset();
+    idle_since_.reset();
     not_started_.reset();
+  }
+
+  void forget_process() {
+    if (link_) --setting_->processes;
+    link_.reset();
+  }
+
+  // What a worker says that has nothing to do, and whether it is there: one that has ended is buried.
+  void look_after_idle() {
+    if (!link_) return;
+    const bool ended = link_->process().has_ended();
+    try {
+      link_->receive([this](WireFrame frame) { take(std::move(frame)); });
+    } catch (const std::exception&) {
+      return forget_process();
+    }
+    if (ended) forget_process();
   }
 
   // With what it still has to say.
@@ -465,20 +535,22 @@ class ProcessWorker : public Worker {
       link_->put(frame_text(FrameKind::End, 0, std::string_view()));
       const auto until = Clock::now() + setting_->host.options.shutdown_timeout + end_time;
       while (Clock::now() < until &&
-             link_->wait(-1, until, [this](WireFrame frame) { take(std::move(frame)); })) {
+             link_->wait(wake_.get(), until, [this](WireFrame frame) { take(std::move(frame)); })) {
+        eventfd_t woken = 0;
+        if (eventfd_read(wake_.get(), &woken) == 0)
+          send_answers();  // what is called in the end gets them, too
       }
       link_->process().ends_within(
           std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()));
     } catch (const std::exception&) {
       // It has no run any more that could fail by what it has broken.
     }
-    link_.reset();
+    forget_process();
   }
 
   // The worker is gone, or is to go. One run at most was under way, and fails; what was finished counts, and
   // what was not begun is begun by the next worker.
   void lose(std::string broken, std::optional<ErrorKind> killed = std::nullopt) {
-    const bool was_ready = ready_;
     if (!killed && broken.empty() && !link_->process().ends_within(200ms)) broken = "it closed its channel";
     const Ending ending = link_->process().kill();
     try {
@@ -488,7 +560,7 @@ class ProcessWorker : public Worker {
       if (broken.empty() && !killed) broken = failed.what();
     }
     if (broken.empty() && !killed && link_->is_within_frame()) broken = "a frame was cut short";
-    if (flying_.empty()) return link_.reset();
+    if (flying_.empty()) return forget_process();
     revoke();
     bool lost_one = false;
     for (Batch& batch : flying_) {
@@ -506,8 +578,8 @@ class ProcessWorker : public Worker {
     most_ = 1;
     fruitless_ = lost_one ? 0 : fruitless_ + 1;
     const std::optional<Error> why = std::exchange(not_started_, std::nullopt);
-    link_.reset();
-    if (lost_one || (was_ready && fruitless_ < most_fruitless)) return;
+    forget_process();
+    if (lost_one || (!why && fruitless_ < most_fruitless)) return;
     fruitless_ = 0;
     fail_all(why ? *why : no_worker(ending, broken));
   }
@@ -543,7 +615,7 @@ class ProcessWorker : public Worker {
     job.fail(error);
   }
 
-  std::shared_ptr<const Setting> setting_;
+  std::shared_ptr<Setting> setting_;
   ProcessSpans spans_;
   Descriptor wake_;
   Queue* queue_ = nullptr;
@@ -562,6 +634,8 @@ class ProcessWorker : public Worker {
   int fruitless_ = 0;
   std::optional<Error> not_started_;
   std::optional<Clock::time_point> kill_at_;
+  std::optional<Clock::time_point> idle_since_;  // that it has work, and is not at it,
+  std::uint64_t idle_at_ = 0;                    // and how far it was then
   Clock::duration peek_ = first_peek;
   Clock::time_point peek_at_;
 
@@ -574,10 +648,10 @@ class ProcessWorker : public Worker {
 
 std::vector<std::unique_ptr<Worker>> make_process_workers(const Offers& host, const PoolOptions& options,
                                                           std::size_t count) {
-  const auto setting = std::make_shared<const Setting>(Setting{
+  const auto setting = std::make_shared<Setting>(
       host, find_worker(options.worker),
       json_frame_text(FrameKind::Start, 0, start_message(host, {options.memory_limit, options.max_resident})),
-      options.max_runs_per_worker});
+      options.max_runs_per_worker);
   std::vector<std::unique_ptr<Worker>> workers;
   for (std::size_t i = 0; i < count; ++i) workers.push_back(std::make_unique<ProcessWorker>(setting));
   return workers;

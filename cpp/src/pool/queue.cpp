@@ -59,15 +59,27 @@ void Queue::look_around() const noexcept {
   for (int i = 0; i < times && nothing_ && !closed_; ++i) std::this_thread::yield();
 }
 
-bool Queue::take(Jobs& to, std::size_t most) {
+void Queue::wait_locked(std::unique_lock<std::mutex>& lock, const std::function<void()>& idle) {
+  constexpr std::chrono::seconds patience(1);
+  ++asleep_;
+  bool woken = true;
+  if (idle) {
+    woken = filled_.wait_for(lock, patience) == std::cv_status::no_timeout;
+  } else {
+    filled_.wait(lock);
+  }
+  --asleep_;
+  if (waking_ > 0) --waking_;  // perhaps that of another, and so one more is woken in vain
+  if (woken) return;
+  lock.unlock();
+  idle();
+  lock.lock();
+}
+
+bool Queue::take(Jobs& to, std::size_t most, const std::function<void()>& idle) {
   look_around();
   std::unique_lock lock(mutex_);
-  while (waiting_.empty() && !closed_) {
-    ++asleep_;
-    filled_.wait(lock);
-    --asleep_;
-    if (waking_ > 0) --waking_;
-  }
+  while (waiting_.empty() && !closed_) wait_locked(lock, idle);
   const bool taken = move_locked(to, most) > 0;
   const bool wake = should_wake();
   lock.unlock();
@@ -103,7 +115,9 @@ void Queue::close() {
 
 Error not_begun(const Job& job, ErrorKind why) {
   const bool closed = why == ErrorKind::HostClosed;
-  const std::string what = closed ? "was not begun: the pool is closed" : "was cancelled before it began";
+  const std::string what = closed                       ? "was not begun: the pool is closed"
+                           : why == ErrorKind::TimedOut ? "was not begun: its timeout of 0 s had passed"
+                                                        : "was cancelled before it began";
   return Error({.kind = why,
                 .phase = closed ? Phase::Close : Phase::Create,
                 .module = job.module,

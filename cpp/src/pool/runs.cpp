@@ -17,19 +17,23 @@
 #include "enter.hpp"
 #include "pool_data.hpp"
 #include "running.hpp"
+#include "stopping.hpp"
 
 namespace pyhost {
 
 struct Runs::Data {
+  // Of states that wait or run, and results that nobody has taken.
+  static constexpr std::size_t most_bytes = std::size_t{64} << 20;
+
   Data(std::shared_ptr<detail::PoolData> of, std::string_view name, const MapOptions& how)
       : pool(std::move(of)), module(name), options(how) {}
 
-  std::size_t begin_next();
-  void give(Outcome outcome);
+  std::size_t begin_next(std::size_t bytes_of_state);
+  void give(Outcome outcome, std::size_t bytes_of_state);
   std::optional<Outcome> take();
   bool is_ready() const { return options.ordered ? !in_order.empty() && in_order.front() : !done.empty(); }
   bool is_over() const { return ended && under_way == 0; }
-  bool has_room() const { return under_way < options.ahead; }
+  bool has_room() const { return under_way < options.ahead && (bytes < most_bytes || under_way == 0); }
 
   // With many small runs under way, more outcomes come during a short sleep than there is time to be woken
   // for; with others, a wait follows.
@@ -69,22 +73,30 @@ struct Runs::Data {
   std::deque<Outcome> done = {};  // in the order in which they came
   std::size_t read = 0;
   std::size_t under_way = 0;
+  std::size_t bytes = 0;
   bool ended = false;
 };
 
-std::size_t Runs::Data::begin_next() {
-  pool->must_be_open(module);
+std::size_t Runs::Data::begin_next(std::size_t bytes_of_state) {
+  constexpr std::chrono::milliseconds until_asked_again(
+      100);  // whether it has closed, which wakes nobody here
   std::unique_lock lock(mutex);
-  if (!has_room()) wait(lock, [&] { room.wait(lock, [this] { return has_room(); }); });
+  for (pool->must_be_open(module); !has_room(); pool->must_be_open(module)) {
+    wait(lock, [&] { room.wait_for(lock, until_asked_again, [this] { return has_room(); }); });
+  }
   ++under_way;
+  bytes += bytes_of_state;
   if (options.ordered) in_order.emplace_back();
   return read++;
 }
 
-void Runs::Data::give(Outcome outcome) {
+void Runs::Data::give(Outcome outcome, std::size_t bytes_of_state) {
   bool wake = false;
   {
     const std::lock_guard lock(mutex);
+    if (bytes >= most_bytes) room.notify_one();
+    bytes -= bytes_of_state;
+    bytes += outcome.text ? outcome.text->size() : 0;
     if (options.ordered) {
       wake = outcome.index == first;
       in_order[outcome.index - first] = std::move(outcome);
@@ -109,6 +121,7 @@ std::optional<Outcome> Runs::Data::take() {
     done.pop_front();
   }
   --under_way;
+  bytes -= outcome->text ? outcome->text->size() : 0;
   room.notify_one();
   return outcome;
 }
@@ -119,23 +132,30 @@ namespace {
 template <class Data>
 class MappedJob : public detail::Job {
  public:
-  MappedJob(std::shared_ptr<Data> runs, std::size_t index)
-      : runs_(std::move(runs)), index_(index), retries_(runs_->options.retries) {}
+  explicit MappedJob(std::shared_ptr<Data> runs) : runs_(std::move(runs)), retries_(runs_->options.retries) {}
+
+  /// Waits for room. Before, it counts for nothing.
+  void begin() {
+    bytes_ = state.size();
+    index_ = runs_->begin_next(bytes_);
+  }
 
   void succeed(std::string result) noexcept override {
-    runs_->give({.index = index_, .text = std::move(result), .seconds = seconds});
+    runs_->give({.index = index_, .text = std::move(result), .seconds = seconds}, bytes_);
   }
 
   void fail(const Error& error) noexcept override {
     const bool may_do_better =
         error.kind() == ErrorKind::TimedOut || error.kind() == ErrorKind::WorkerCrashed;
     if (may_do_better && retries_ > 0 && runs_->pool->may_put_again(*this)) return again();
-    runs_->give({.index = index_, .error = runs_->pool->told(error), .seconds = seconds});
+    runs_->give({.index = index_, .error = runs_->pool->told(error), .seconds = seconds}, bytes_);
   }
 
  private:
   void again() {
-    auto next = std::make_unique<MappedJob>(runs_, index_);
+    auto next = std::make_unique<MappedJob>(runs_);
+    next->index_ = index_;
+    next->bytes_ = bytes_;
     next->retries_ = retries_ - 1;
     next->module = std::move(module);
     next->state = std::move(state);
@@ -147,23 +167,25 @@ class MappedJob : public detail::Job {
   }
 
   std::shared_ptr<Data> runs_;
-  std::size_t index_;
+  std::size_t index_ = 0;
+  std::size_t bytes_ = 0;
   std::size_t retries_;
 };
 
 template <class Data, class MakeState>
 void put(const std::shared_ptr<Data>& runs, MakeState make_state) {
-  const std::size_t index = runs->begin_next();
-  auto job = std::make_unique<MappedJob<Data>>(runs, index);
+  auto job = std::make_unique<MappedJob<Data>>(runs);
   job->module = runs->module;
   job->timeout = runs->options.timeout;
   job->stop = runs->stop.get_token();
+  std::optional<Error> refused;
   try {
     job->state = make_state();
-  } catch (const Error& refused) {
-    return job->fail(refused);
+  } catch (const Error& error) {
+    refused = error;
   }
-  runs->pool->put(std::move(job));
+  job->begin();
+  refused ? job->fail(*refused) : runs->pool->put(std::move(job));
 }
 
 }  // namespace
@@ -216,7 +238,8 @@ std::optional<Outcome> Runs::next() {
 std::optional<Outcome> Runs::next_within(std::chrono::milliseconds patience) {
   std::unique_lock lock(data_->mutex);
   const auto there = [this] { return data_->is_ready() || data_->is_over(); };
-  if (!there()) data_->wait(lock, [&] { data_->ready.wait_for(lock, patience, there); });
+  if (!there())
+    data_->wait(lock, [&] { data_->ready.wait_for(lock, std::min(patience, detail::longest_time), there); });
   return data_->take();
 }
 

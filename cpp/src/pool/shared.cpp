@@ -37,7 +37,10 @@ class SharedWorker : public Worker {
 
   void cancel() noexcept override {
     try {
-      const Enter enter;
+      const Outside outside;
+      PyInterpreterState* const where = interpreter();
+      if (where == nullptr) return;
+      const EnterInterpreter enter(where);
       const std::lock_guard lock(mutex_);
       const CurrentRun* run = thread_ != nullptr ? thread_->innermost : nullptr;
       if (run == nullptr) return;
@@ -92,6 +95,11 @@ class SharedWorker : public Worker {
                  .module = job.module,
                  .message = "there was not enough memory for the result of module '" + job.module + "'"}));
     }
+  }
+
+  PyInterpreterState* interpreter() {
+    const std::lock_guard lock(mutex_);
+    return thread_ != nullptr ? thread_->interpreter : nullptr;
   }
 
   void set_thread(CurrentRun::Thread* thread) {

@@ -45,11 +45,8 @@ void ProcessSpans::started(Clock::time_point begun, std::uint64_t ready) const {
 }
 
 void ProcessSpans::sent(const std::string& module, std::size_t runs, Clock::time_point begun) const {
-  tell_span(on_span_, {.kind = SpanKind::Send,
-                       .module = module,
-                       .begin = begun,
-                       .end = Clock::now(),
-                       .runs = runs});
+  tell_span(on_span_,
+            {.kind = SpanKind::Send, .module = module, .begin = begun, .end = Clock::now(), .runs = runs});
 }
 
 void ProcessSpans::made(const Job& job, std::uint64_t process, std::string_view records) const {

@@ -17,12 +17,14 @@
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <semaphore>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -193,7 +195,8 @@ std::optional<Place> place_from(std::string_view word) {
   const auto first = std::from_chars(word.data(), end, place.first);
   if (first.ec != std::errc() || first.ptr == end || *first.ptr != ':') return std::nullopt;
   const auto pool = std::from_chars(first.ptr + 1, end, place.pool);
-  if (pool.ec != std::errc() || pool.ptr != end) return std::nullopt;
+  if (pool.ec != std::errc() || std::string_view(pool.ptr, end) != ":" + worker_version())
+    return std::nullopt;
   return place;
 }
 
@@ -269,7 +272,8 @@ class WorkerSide {
     } catch (const Error& error) {
       channel_.send_json(FrameKind::NotStarted, 0, error.to_json());
       return EXIT_FAILURE;
-    } catch (const std::exception&) {
+    } catch (const std::exception& failed) {
+      std::fprintf(stderr, "pyhost-worker did not start: %s\n", failed.what());
       return EXIT_FAILURE;
     }
     channel_.send(FrameKind::Ready, static_cast<std::uint64_t>(now_in_nanoseconds()), std::string_view());
@@ -348,7 +352,11 @@ class WorkerSide {
       std::memcpy(&item, rest.data(), sizeof item);
       const std::string_view module = rest.substr(sizeof item, item.module_size);
       const std::string_view state = rest.substr(sizeof item + item.module_size, item.state_size);
-      rest.remove_prefix(sizeof item + item.module_size + item.state_size);
+      rest.remove_prefix(std::min(rest.size(), sizeof item + item.module_size + item.state_size));
+      if (frame.missing > 0) {
+        refuse_large(batch, i, std::string(module), item.state_size, slot, used);
+        break;
+      }
       if (module != last_module_ && is_spoiled()) break;
       last_module_ = module;
       if (!slot.claim(i, now)) break;
@@ -363,13 +371,35 @@ class WorkerSide {
       if (limits_.max_resident > 0 && bytes_of_statm(1) > limits_.max_resident) spent_ = true;
     }
     current_.store(0, std::memory_order_relaxed);
-    if (logs_) host_->flush_logs();
+    if (logs_) flush_logs();
     channel_.send(FrameKind::Done, batch, std::string_view(spent_ ? "spent" : ""));
+  }
+
+  void flush_logs() {
+    host_->flush_logs();
+    const std::uint64_t before = std::exchange(dropped_logs_, host_->dropped_logs());
+    if (dropped_logs_ > before)
+      channel_.send(FrameKind::LogsDropped, dropped_logs_ - before, std::string_view());
   }
 
   void begin_spans(std::int64_t now) {
     const std::chrono::steady_clock::time_point begun{std::chrono::nanoseconds(now)};
     spans_.assign(1, {.kind = SpanKind::Queue, .begin = begun, .end = begun});
+  }
+
+  // A large state comes alone, or last, and its frame has begun with all but the state itself.
+  void refuse_large(std::uint64_t batch, std::uint32_t index, const std::string& module, std::uint64_t size,
+                    Slot& slot, std::size_t& used) {
+    if (!slot.claim(index, now_in_nanoseconds())) return;
+    const Outcome outcome =
+        outcome_of(Error({.kind = ErrorKind::InvalidState,
+                          .phase = Phase::Create,
+                          .module = module,
+                          .message = "the state of module '" + module + "' has " + std::to_string(size) +
+                                     " bytes, and its worker process has not so much memory left",
+                          .hint = "give the worker more memory, or the module the name of a file"}));
+    put(batch, index, outcome, 0, used);
+    slot.finished.store(index + 1, std::memory_order_release);
   }
 
   Outcome make(std::string_view module, std::string_view state, bool for_json) {
@@ -410,7 +440,7 @@ class WorkerSide {
     std::memcpy(area.data() + used, &record, sizeof record);
     std::memcpy(area.data() + used + sizeof record, outcome.content.data(), outcome.content.size());
     used += sizeof record + Record::padded(outcome.content.size());
-    std::memcpy(area.data() + used, bytes.data(), bytes.size());
+    std::ranges::copy(bytes, area.data() + used);
     used += bytes.size();
   }
 
@@ -444,7 +474,14 @@ class WorkerSide {
         const ssize_t got = read(bell, &rung, 1);
         if (got == 0) end_with_pool();
         if (got < 0 && errno != EINTR) return;  // a module has closed it
-        if (got == 1) std::thread([this] { cancel(); }).detach();
+        if (got == 1) cancels_.release();
+      }
+    }).detach();
+    // Made before there is a limit that leaves no room for a thread; waits for the GIL, as the other may not.
+    std::thread([this] {
+      while (true) {
+        cancels_.acquire();
+        cancel();
       }
     }).detach();
   }
@@ -466,10 +503,12 @@ class WorkerSide {
   std::optional<Host> host_;
   WorkerLimits limits_;
   bool logs_ = false;
+  std::uint64_t dropped_logs_ = 0;
   bool spent_ = false;
   std::string last_module_;
   std::vector<Span> spans_;  // of the run that is under way, if the pool wants them
   std::atomic<std::uint64_t> current_ = 0;
+  std::counting_semaphore<> cancels_{0};
 };
 
 }  // namespace detail
@@ -477,7 +516,13 @@ class WorkerSide {
 std::optional<int> worker_main(int argc, char** argv) {
   if (argc != 3 || std::string_view(argv[1]) != detail::worker_word) return std::nullopt;
   const auto place = detail::place_from(argv[2]);
-  if (!place) return std::nullopt;
+  if (!place) {
+    std::fprintf(stderr, "%s: this worker is of pyhost %s, and its pool is of another one\n", argv[0],
+                 detail::worker_version().c_str());
+    return EXIT_FAILURE;
+  }
+  // A worker is in the background of its terminal: it may write there, and reads nothing.
+  for (const int each : {SIGTTOU, SIGTTIN}) std::signal(each, SIG_IGN);
   detail::settle_descriptors(*place);
   detail::end_when_pool_does(*place);
   // Never destroyed: threads of modules may use it to the very end.

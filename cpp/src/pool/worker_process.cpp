@@ -35,7 +35,8 @@ using namespace std::chrono_literals;
   throw Error({.kind = ErrorKind::StartupFailed,
                .phase = Phase::Start,
                .message = "no worker process could be started: " + doing + ": " +
-                          std::system_category().message(error)});
+                          std::system_category().message(error),
+               .hint = error == EMFILE ? "have fewer workers, or allow more open files (ulimit -n)" : ""});
 }
 
 int must(int result, const char* doing) {
@@ -79,11 +80,12 @@ int first_descriptor() {
   return static_cast<int>(std::min(limit.rlim_cur, enough)) - 2 * inherited_count;
 }
 
-Descriptor above(Descriptor descriptor, int number) {
-  return Descriptor(must(fcntl(descriptor.get(), F_DUPFD_CLOEXEC, number), "duplicating a descriptor"));
-}
-
 }  // namespace
+
+std::string worker_version() {
+  constexpr int language = 2;  // grows with each change of what the two say to each other
+  return PYHOST_VERSION "-" + std::to_string(language) + "-" + std::to_string(sizeof(Page));
+}
 
 int tell_place_signal() noexcept { return SIGRTMAX - 3; }
 
@@ -124,13 +126,14 @@ WorkerProcess::WorkerProcess(const fs::path& program) {
   for (int i = 0; i < inherited_count; ++i) {
     int from = theirs[static_cast<std::size_t>(i)];
     if (from >= first && from < free) {
-      moved[static_cast<std::size_t>(i)] = above(Descriptor(dup(from)), free);
+      moved[static_cast<std::size_t>(i)] =
+          Descriptor(must(fcntl(from, F_DUPFD_CLOEXEC, free), "duplicating a descriptor"));
       from = moved[static_cast<std::size_t>(i)].get();
     }
     posix_spawn_file_actions_adddup2(&actions.raw, from, first + i);
   }
   std::string name = program.string(), word = worker_word;
-  std::string where = std::to_string(first) + ":" + std::to_string(getpid());
+  std::string where = std::to_string(first) + ":" + std::to_string(getpid()) + ":" + worker_version();
   std::array<char*, 4> argv{name.data(), word.data(), where.data(), nullptr};
   pid_t id = -1;
   const int failed = posix_spawn(&id, program.c_str(), &actions.raw, &attributes.raw, argv.data(), environ);
@@ -182,6 +185,7 @@ bool WorkerProcess::bury(bool block) noexcept {
   } while (failed != 0 && errno == EINTR);
   if (failed == 0 && seen.si_pid == 0) return false;
   if (failed != 0) {  // SIGCHLD is ignored, or somebody waits for all children
+    ::kill(-id_, SIGKILL);
     ending_ = Ending{};
     return true;
   }

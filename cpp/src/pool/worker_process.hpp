@@ -20,8 +20,12 @@ namespace pyhost::detail {
 enum class Inherited : int { Channel, Bell, Memory, Trace };
 inline constexpr int inherited_count = 4;
 
-/// The first word of a worker; the second one is the first of its descriptors and the process of its pool.
+/// The first word of a worker; the second one has the first of its descriptors, the process of its pool, and
+/// the version.
 inline constexpr const char* worker_word = "--worker-of-a-pool";
+
+/// What both have to have in common; the last part of the second word.
+std::string worker_version();
 
 /// The signal by which a worker tells where its threads are, and the one by which it hears of its pool's end.
 int tell_place_signal() noexcept;

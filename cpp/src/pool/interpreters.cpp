@@ -1,0 +1,151 @@
+// A worker makes its interpreter on its own thread and works in it as a shared worker does in the first one.
+#include "interpreters.hpp"
+
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "alarms.hpp"
+#include "current_run.hpp"
+#include "enter.hpp"
+#include "shared.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+#if PY_VERSION_HEX >= 0x030D0000
+
+// The types of _datetime are static, and the last of several interpreters that end together frees what
+// another one made of them (github.com/python/cpython/issues/136423), unless it is the main one that made it.
+// The caller is in that.
+void settle_datetime() {
+  if (!own(PyImport_ImportModule("_datetime"))) PyErr_Clear();
+}
+
+// The interpreter of this thread, which it is in for as long as it lives. Its end waits for threads that
+// modules left behind, but no longer than that.
+class Interpreter {
+ public:
+  explicit Interpreter(std::chrono::milliseconds patience) : patience_(patience) {
+    const Enter enter;
+    before_ = enter.thread_state();
+    settle_datetime();
+    // In C code that keeps this interpreter's GIL, a run is to keep no alarm of another one from ringing.
+    alarms_.emplace();
+    const PyInterpreterConfig config{.use_main_obmalloc = 0,
+                                     .allow_fork = 0,
+                                     .allow_exec = 0,
+                                     .allow_threads = 1,
+                                     .allow_daemon_threads = 0,
+                                     .check_multi_interp_extensions = 1,
+                                     .gil = PyInterpreterConfig_OWN_GIL};
+    const PyStatus status = Py_NewInterpreterFromConfig(&here_, &config);
+    if (PyStatus_Exception(status) == 0) {
+      CurrentRun::this_thread().alarms = &*alarms_;
+      return;
+    }
+    throw Error({.kind = ErrorKind::StartupFailed,
+                 .phase = Phase::Start,
+                 .message = std::string("an interpreter of the pool did not start: ") +
+                            (status.err_msg != nullptr ? status.err_msg : "Python says no more"),
+                 .hint = "Isolation::Shared and Isolation::Process do without"});
+  }
+
+  // One in which modules left threads running cannot be ended: it stays, as they do.
+  ~Interpreter() {
+    CurrentRun::this_thread().alarms = nullptr;
+    alarms_.reset();
+    if (door != Door::Open) return;
+    PyEval_RestoreThread(here_);
+    if (is_alone_in_time()) {
+      Py_EndInterpreter(here_);
+    } else {
+      PyEval_SaveThread();
+    }
+    use_again(before_);
+  }
+  Interpreter(const Interpreter&) = delete;
+  Interpreter& operator=(const Interpreter&) = delete;
+
+ private:
+  bool is_alone_in_time() const {
+    constexpr std::chrono::milliseconds step(5);
+    for (auto left = patience_; !is_alone(); left -= step) {
+      if (left <= step) return false;
+      const Leave leave;
+      std::this_thread::sleep_for(step);
+    }
+    return true;
+  }
+
+  bool is_alone() const {
+    return PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(here_)) == here_ &&
+           PyThreadState_Next(here_) == nullptr;
+  }
+
+  std::chrono::milliseconds patience_;
+  std::optional<Alarms> alarms_;
+  PyThreadState* before_ = nullptr;
+  PyThreadState* here_ = nullptr;
+};
+
+class InterpreterWorker : public Worker {
+ public:
+  InterpreterWorker(MakeHost make_host, const Options& options)
+      : make_host_(std::move(make_host)), options_(options) {}
+
+  void work(Queue& queue) override {
+    try {
+      const Interpreter interpreter(options_.shutdown_timeout);
+      const std::unique_ptr<Host> host = make_host_();
+      set(make_shared_worker(*host, options_.on_span));
+      worker_->work(queue);
+      set(nullptr);
+    } catch (const Error& failed) {
+      Jobs jobs;
+      while (queue.take(jobs, 1)) {
+        jobs.front()->fail(failed);
+        jobs.clear();
+      }
+    }
+  }
+
+  void cancel() noexcept override {
+    const std::lock_guard lock(mutex_);
+    if (worker_) worker_->cancel();
+  }
+
+ private:
+  void set(std::unique_ptr<Worker> worker) {
+    const std::lock_guard lock(mutex_);
+    worker_ = std::move(worker);
+  }
+
+  MakeHost make_host_;
+  const Options& options_;
+  std::mutex mutex_;
+  std::unique_ptr<Worker> worker_;  // while there is an interpreter
+};
+
+#endif
+
+}  // namespace
+
+std::unique_ptr<Worker> make_interpreter_worker(MakeHost make_host, const Options& options) {
+#if PY_VERSION_HEX >= 0x030D0000
+  return std::make_unique<InterpreterWorker>(std::move(make_host), options);
+#else
+  static_cast<void>(make_host), static_cast<void>(options);
+  throw Error(
+      {.kind = ErrorKind::StartupFailed,
+       .phase = Phase::Start,
+       .message =
+           "interpreters with a GIL of their own need Python 3.13 or later, and this is Python " PY_VERSION,
+       .hint = "use Isolation::Process for all cores, or build pyhost with a later Python"});
+#endif
+}
+
+}  // namespace pyhost::detail

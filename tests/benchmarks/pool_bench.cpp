@@ -1,0 +1,77 @@
+// One pool, over many small states: prints its rate, and the memory of a worker, as a line of JSON.
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <pyhost/pyhost.hpp>
+#include <ranges>
+#include <string>
+#include <string_view>
+
+namespace {
+
+using pyhost::Isolation;
+using pyhost::Json;
+
+struct Wanted {
+  Isolation isolation;
+  std::size_t workers;
+  std::string module;
+  std::string state;
+  std::size_t count;
+};
+
+Wanted wanted_by(char** words) {
+  const std::map<std::string_view, Isolation> levels{{"shared", Isolation::Shared},
+                                                     {"interpreter", Isolation::Interpreter},
+                                                     {"process", Isolation::Process}};
+  return {levels.at(words[1]), std::stoul(words[2]), words[3], words[4], std::stoul(words[5])};
+}
+
+double seconds_of_all(pyhost::Pool& pool, const Wanted& wanted, std::size_t count) {
+  const auto states = std::views::iota(std::size_t{0}, count) |
+                      std::views::transform([&](std::size_t) { return std::string_view(wanted.state); });
+  const auto begun = std::chrono::steady_clock::now();
+  std::size_t failed = 0;
+  for (const pyhost::Outcome& outcome : pool.map(wanted.module, states, {.ordered = false})) {
+    if (!outcome.ok()) ++failed;
+  }
+  if (failed != 0) throw std::runtime_error(std::to_string(failed) + " runs failed");
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+}
+
+// Of this process and its children, in KiB: what no other process shares (USS).
+std::size_t private_kib(const std::filesystem::path& process) {
+  std::ifstream rollup(process / "smaps_rollup");
+  std::size_t sum = 0;
+  for (std::string line; std::getline(rollup, line);) {
+    if (!line.starts_with("Private_")) continue;
+    sum += std::stoul(line.substr(line.find(':') + 1));
+  }
+  return sum;
+}
+
+std::size_t private_kib_of_all() {
+  std::size_t sum = private_kib("/proc/self");
+  std::ifstream children("/proc/self/task/" + std::to_string(getpid()) + "/children");
+  for (std::string child; children >> child;) sum += private_kib("/proc/" + child);
+  return sum;
+}
+
+}  // namespace
+
+// pool_bench LEVEL WORKERS MODULE STATE COUNT
+int main(int count, char** words) {
+  if (count != 6) return 2;
+  const Wanted wanted = wanted_by(words);
+  pyhost::Host host({.module_paths = {PYHOST_BENCH_FOLDER}});
+  pyhost::Pool pool(host, {.workers = wanted.workers, .isolation = wanted.isolation});
+  seconds_of_all(pool, wanted, wanted.count / 10 + 1000 * wanted.workers);
+  const double seconds = seconds_of_all(pool, wanted, wanted.count);
+  std::cout << Json{{"rate", static_cast<double>(wanted.count) / seconds},
+                    {"private_kib", private_kib_of_all()}}
+            << '\n';
+}

@@ -1,0 +1,117 @@
+#include <doctest/doctest.h>
+#include <patchlevel.h>  // of Python: which one it is
+
+#include <map>
+#include <set>
+
+#include "support.hpp"
+
+using namespace pyhost;
+using namespace std::chrono_literals;
+using test::over_fixtures;
+
+namespace {
+
+PoolOptions interpreters(std::size_t workers = 2) {
+  return {.workers = workers, .isolation = Isolation::Interpreter};
+}
+
+}  // namespace
+
+#if PY_VERSION_HEX < 0x030D0000
+
+TEST_CASE("interpreters with a GIL of their own are refused with the Python that has them") {
+  Host host(over_fixtures());
+  REQUIRE_ERROR(error, StartupFailed, Pool(host, interpreters()).workers());
+  CHECK_SAYS(error, "need Python 3.13 or later, and this is Python " PY_VERSION);
+  CHECK_SAYS(error, "use Isolation::Process");
+}
+
+#else
+
+TEST_CASE("each interpreter of a pool has modules of its own, and keeps them from run to run") {
+  Host host(over_fixtures());
+  Pool pool(host, interpreters(3));
+  const Json counts{
+      {"first", "import sys, time; sys.count = getattr(sys, 'count', 0) + 1; time.sleep(0.001)"},
+      {"give", "[str(id(sys)), sys.count]"}};
+  std::map<std::string, int> last;
+  int right = 0;
+  for (const Outcome& outcome : pool.map("evaluates", std::vector<Json>(300, counts))) {
+    REQUIRE(outcome.ok());
+    const Json result = outcome.json();
+    int& before = last[result[0].get<std::string>()];
+    before = std::max(before, result[1].get<int>());
+  }
+  for (const auto& [interpreter, count] : last) right += count;
+  CHECK(last.size() == 3);
+  CHECK(right == 300);
+  CHECK(test::evaluated(host, "hasattr(sys, 'count')", "import sys") == false);
+}
+
+TEST_CASE("what an extension that works in one interpreter only is, and what to do, is said") {
+  Host host(over_fixtures());
+  Pool pool(host, interpreters(1));
+  const std::string folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  // An import in run() is the module's own failure, one at its top its import's.
+  const std::string import = "import sys; sys.path.insert(0, '" + folder + "'); import joins";
+  REQUIRE_ERROR(late, ModuleRaised, pool.submit("evaluates", {{"first", import}, {"give", "1"}}).get());
+  CHECK_SAYS(late, "'joins', imported by <string>, works in one interpreter only: use the level 'process'");
+  pool.submit("evaluates", {{"first", "import sys; sys.path.insert(0, '" + folder + "')"}, {"give", "1"}})
+      .get();
+  REQUIRE_ERROR(error, ImportFailed, pool.submit("needs_one_interpreter").get());
+  CHECK_SAYS(error,
+             "'joins', imported by " + (test::fixtures / "modules" / "needs_one_interpreter.py").string());
+  CHECK(pool.submit("wins").get() == "second");
+}
+
+TEST_CASE("a run that keeps its interpreter's GIL is in the way of no other's deadline") {
+  Host host(over_fixtures());
+  Pool pool(host, interpreters(2));
+  const Json waits{{"first", "import time; time.sleep(0.01)"}, {"give", "1"}};
+  for (const Outcome& outcome : pool.map("evaluates", std::vector<Json>(20, waits))) REQUIRE(outcome.ok());
+  const Json adds{{"first", "sum(range(150_000_000))"}, {"give", "1"}};  // C code, for some seconds
+  auto stuck = pool.submit("evaluates", adds, {.timeout = 20ms});
+  auto loops = pool.submit("evaluates", {{"first", "while True: pass"}, {"give", "1"}}, {.timeout = 40ms});
+  REQUIRE_ERROR(error, TimedOut, loops.get());
+  CHECK(stuck.wait_for(0s) == std::future_status::timeout);
+  REQUIRE_ERROR(late, TimedOut, stuck.get());
+}
+
+TEST_CASE("an interpreter in which a module left a thread is left to it when the pool closes") {
+  Options options = over_fixtures();
+  options.shutdown_timeout = 50ms;
+  Host host(std::move(options));
+  {
+    Pool pool(host, interpreters(2));
+    CHECK(pool.submit(
+                  "evaluates",
+                  {{"first", "import threading, time\nthreading.Thread(target=time.sleep, args=[3]).start()"},
+                   {"give", "threading.active_count() > 1"}})
+              .get() == true);
+  }
+  Pool again(host, interpreters(2));
+  CHECK(again.submit("wins").get() == "second");
+}
+
+TEST_CASE("pools of interpreters come and go") {
+  Host host(over_fixtures());
+  for (int i = 0; i < 20; ++i) {
+    Pool pool(host, interpreters(2));
+    CHECK(pool.submit("evaluates", {{"first", "import json, logging, threading"}, {"give", "json.dumps(1)"}})
+              .get() == "1");
+  }
+}
+
+TEST_CASE("a module in an interpreter of its own starts programs, and cannot fork") {
+  Host host(over_fixtures());
+  Pool pool(host, interpreters(1));
+  REQUIRE_ERROR(error, ModuleRaised,
+                pool.submit("evaluates", {{"first", "import os; os.fork()"}, {"give", "1"}}).get());
+  CHECK_SAYS(error, "fork not supported");
+  const Json runs{{"first", "import subprocess"},
+                  {"give", "subprocess.run(['echo', 'hi'], capture_output=True).stdout.decode()"}};
+  CHECK(pool.submit("evaluates", runs).get() == "hi\n");
+}
+
+#endif
