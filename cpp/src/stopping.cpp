@@ -155,6 +155,8 @@ void prepare_stopping() {
   put_on_python_side("Stopped", type);
 }
 
+void learn_to_wake() { learn_to_wake(CurrentRun::this_thread()); }
+
 std::string in_seconds(Clock::duration time) {
   const auto rounded = std::chrono::round<std::chrono::milliseconds>(time);
   std::array<char, 32> text{};

@@ -21,6 +21,10 @@ namespace pyhost::detail {
 /// Puts pyhost.Stopped and what `pyhost.cancelled` calls into `_pyhost`. The caller holds the GIL.
 void prepare_stopping();
 
+/// From now on a signal wakes this thread where it waits in C code and is to stop, if it is the main one and
+/// the signal is free; Stop::prepare() sees to that as well. The caller holds the GIL.
+void learn_to_wake();
+
 /// A time that is waited for is no longer than this: the clock ends after 292 years.
 inline constexpr std::chrono::milliseconds longest_time = std::chrono::hours(24) * 36500;
 

@@ -40,6 +40,7 @@
 #include "pyhost/worker_main.hpp"
 #include "span_records.hpp"
 #include "spans.hpp"
+#include "stopping.hpp"
 #include "thrown.hpp"
 #include "worker_process.hpp"
 
@@ -297,6 +298,7 @@ class WorkerSide {
     offers.services.answer_elsewhere([this](const Json& question) { return channel_.ask(question); });
     {
       const Enter enter;
+      learn_to_wake();  // the pool stops runs, which have no options here that would see to it
       const py::object python = must(PyImport_ImportModule("pyhost._worker"), "importing pyhost's own files");
       must(PyObject_CallMethod(python.ptr(), "begin", "ii", place_.descriptor(Inherited::Trace),
                                tell_place_signal()),
