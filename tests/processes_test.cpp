@@ -299,19 +299,22 @@ TEST_CASE("workers that are killed while they have nothing to do cost no run") {
   }
 }
 
+#ifndef PYHOST_SANITIZED  // whose operator new ends the process where there is no memory
+
 TEST_CASE("a state for which a worker has no memory is refused, and the next one runs") {
   Host host(over_fixtures());
   PoolOptions options = processes();
   options.memory_limit = std::size_t{80} << 20;
   Pool pool(host, options);
   const Json small{{"give", "len(state['give'])"}};
-  for (const std::size_t size : {std::size_t{100} << 20, std::size_t{60} << 20}) {
+  // The first one cannot even be read, the second one cannot be made into a str besides.
+  for (const auto& [size, why] : {std::pair(std::size_t{100} << 20, "has not so much memory left"),
+                                  std::pair(std::size_t{60} << 20, "MemoryError")}) {
     const Json large{{"give", "1"}, {"a", std::string(size, 'x')}};
     const auto error = test::error_of([&] { return pool.submit("evaluates", large).get(); });
     REQUIRE(error);
-    CAPTURE(std::string(error->what()));
     CHECK(error->kind() == ErrorKind::InvalidState);
-    CHECK(std::string(error->what()).find("memory") != std::string::npos);
+    CHECK_SAYS(*error, why);
     CHECK(pool.submit("evaluates", small).get() == 18);
   }
 }
@@ -328,6 +331,8 @@ TEST_CASE("a run at its memory limit is cancelled as any other") {
   stop.request_stop();
   REQUIRE_ERROR(error, Cancelled, run.get());
 }
+
+#endif
 
 TEST_CASE("what a module does when it is unloaded has the host's services") {
   std::atomic<int> called = 0;
