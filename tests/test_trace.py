@@ -176,11 +176,13 @@ def test_it_is_whole_however_the_program_ends(
         time.sleep(0.01)
     running.send_signal(how)
     assert running.wait(60) == -how
-    found = names(spans_of(tmp_path / "trace.json"))
+    file = tmp_path / "trace.json"
     if how == signal.SIGINT:
-        assert found >= MODULE_STEPS
+        assert names(spans_of(file)) >= MODULE_STEPS
     elif command == "run":
-        assert found == {"start", "import", "create", "convert"}
+        assert names(spans_of(file)) == {"start", "import", "create", "convert"}
+    else:  # it may have been cut between a span and what is around it
+        assert json.loads(file.read_text())
 
 
 def test_a_pipe_may_take_it(program: str, tmp_path: Path) -> None:
