@@ -276,6 +276,9 @@ class Mapping {
   }
 
   int end() {
+    // What workers log until they end stands before the sum.
+    const std::chrono::duration<double> patience(arguments_.host.shutdown_timeout);
+    pool_.close(std::chrono::round<std::chrono::milliseconds>(patience));
     say_dropped_logs(host_);
     if (not_written_) {
       way_on_.say();
