@@ -648,10 +648,10 @@ class ProcessWorker : public Worker {
 
 std::vector<std::unique_ptr<Worker>> make_process_workers(const Offers& host, const PoolOptions& options,
                                                           std::size_t count) {
-  const auto setting = std::make_shared<Setting>(
+  const std::shared_ptr<Setting> setting(new Setting{
       host, find_worker(options.worker),
       json_frame_text(FrameKind::Start, 0, start_message(host, {options.memory_limit, options.max_resident})),
-      options.max_runs_per_worker);
+      options.max_runs_per_worker});
   std::vector<std::unique_ptr<Worker>> workers;
   for (std::size_t i = 0; i < count; ++i) workers.push_back(std::make_unique<ProcessWorker>(setting));
   return workers;
