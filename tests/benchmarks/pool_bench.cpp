@@ -1,6 +1,5 @@
 // One pool, over many small states: prints its rate, and the memory of a worker, as a line of JSON.
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -56,8 +55,10 @@ std::size_t private_kib(const std::filesystem::path& process) {
 
 std::size_t private_kib_of_all() {
   std::size_t sum = private_kib("/proc/self");
-  std::ifstream children("/proc/self/task/" + std::to_string(getpid()) + "/children");
-  for (std::string child; children >> child;) sum += private_kib("/proc/" + child);
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream children(thread.path() / "children");  // of this thread alone
+    for (std::string child; children >> child;) sum += private_kib("/proc/" + child);
+  }
   return sum;
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 Figures = dict[str, float]
 NOTHING = ("quiet", "{}")
-BUSY = ("busy", '{"steps": 4000}')
+BUSY = ("busy", '{"steps": 1500}')
 
 
 class Pools:
