@@ -13,7 +13,6 @@ namespace pyhost::detail {
 namespace {
 
 constexpr std::uint32_t mark = 0x66687970;                  // "pyhf"
-constexpr std::uint64_t longest = std::uint64_t{4} << 30;   // of a content
 constexpr std::size_t read_at_once = std::size_t{1} << 20;  // of a long one
 constexpr std::uint32_t last_kind = static_cast<std::uint32_t>(FrameKind::Spans);
 
@@ -21,7 +20,7 @@ void check(const FrameHead& head) {
   if (head.mark != mark) throw BrokenFrame("what it wrote to its channel is garbage");
   const auto kind = static_cast<std::uint32_t>(head.kind);
   if (kind == 0 || kind > last_kind) throw BrokenFrame("a frame is of no kind that there is");
-  if (head.size > longest)
+  if (head.size > longest_content)
     throw BrokenFrame("a frame is too long: it is to have " + std::to_string(head.size) + " bytes");
 }
 

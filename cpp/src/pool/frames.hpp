@@ -59,6 +59,9 @@ struct FrameHead {
 /// What stands after it.
 inline constexpr std::string_view frame_end = "\nend";
 
+/// Bytes that a frame may have between the two; a longer one is refused.
+inline constexpr std::uint64_t longest_content = std::uint64_t{4} << 30;
+
 FrameHead head_of(FrameKind kind, std::uint64_t number, std::size_t size) noexcept;
 
 /// All of a frame, for those that are small.

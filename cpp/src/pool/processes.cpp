@@ -42,7 +42,6 @@ constexpr auto end_time = 1500ms;  // for its end, besides what its modules may 
 constexpr auto stall_time = 10s;   // in which a worker begins no run of those that it has
 constexpr auto pause = 100ms;      // until a worker is started again where there is no room for one
 constexpr int most_fruitless = 3;  // workers in a row that end before they begin a run
-constexpr std::size_t longest_state = std::size_t{4} << 30;  // as long as a frame may be, with what it takes
 
 // What the workers of a pool have in common.
 struct Setting {
@@ -183,7 +182,7 @@ class ProcessWorker : public Worker {
   std::optional<Error> refusal_of(const Job& job) const {
     if (is_unwanted(job)) return not_begun(job, ErrorKind::Cancelled);
     if (job.timeout && *job.timeout <= 0ms) return not_begun(job, ErrorKind::TimedOut);
-    if (job.state.size() + job.module.size() + sizeof(RunItem) <= longest_state) return std::nullopt;
+    if (job.state.size() + job.module.size() + sizeof(RunItem) <= longest_content) return std::nullopt;
     return Error({.kind = ErrorKind::InvalidState,
                   .phase = Phase::Create,
                   .module = job.module,
