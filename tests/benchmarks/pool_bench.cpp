@@ -1,4 +1,5 @@
-// One pool, over many small states: prints its rate, and the memory of a worker, as a line of JSON.
+// One pool, over many small states: prints its rate, the private memory of it all, and, if asked, how many
+// times it carries what a pool of one worker does, as a line of JSON.
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include <ranges>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace {
 
@@ -62,17 +64,32 @@ std::size_t private_kib_of_all() {
   return sum;
 }
 
+// By turns of a few tenths of a second: a machine's speed changes within seconds, and between two programs.
+double times_what_one_carries(pyhost::Host& host, pyhost::Pool& pool, const Wanted& wanted) {
+  constexpr std::size_t turns = 21;
+  pyhost::Pool one(host, {.workers = 1, .isolation = wanted.isolation});
+  seconds_of_all(one, wanted, wanted.count / 10 + 1000);
+  std::vector<double> ratios;
+  for (std::size_t turn = 0; turn < turns; ++turn) {
+    const double alone = seconds_of_all(one, wanted, wanted.count / turns);
+    ratios.push_back(alone / seconds_of_all(pool, wanted, wanted.count / turns));
+  }
+  std::ranges::nth_element(ratios, ratios.begin() + turns / 2);
+  return ratios[turns / 2];
+}
+
 }  // namespace
 
-// pool_bench LEVEL WORKERS MODULE STATE COUNT
+// pool_bench LEVEL WORKERS MODULE STATE COUNT [beside-one]
 int main(int count, char** words) {
-  if (count != 6) return 2;
+  const bool beside_one = count == 7 && std::string_view(words[6]) == "beside-one";
+  if (count != 6 && !beside_one) return 2;
   const Wanted wanted = wanted_by(words);
   pyhost::Host host({.module_paths = {PYHOST_BENCH_FOLDER}});
   pyhost::Pool pool(host, {.workers = wanted.workers, .isolation = wanted.isolation});
   seconds_of_all(pool, wanted, wanted.count / 10 + 1000 * wanted.workers);
   const double seconds = seconds_of_all(pool, wanted, wanted.count);
-  std::cout << Json{{"rate", static_cast<double>(wanted.count) / seconds},
-                    {"private_kib", private_kib_of_all()}}
-            << '\n';
+  Json found{{"rate", static_cast<double>(wanted.count) / seconds}, {"private_kib", private_kib_of_all()}};
+  if (beside_one) found["beside_one"] = times_what_one_carries(host, pool, wanted);
+  std::cout << found << '\n';
 }

@@ -32,7 +32,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr auto batch_time = 250us;       // that one batch should take
+constexpr auto batch_time = 500us;       // that one batch should take
 constexpr std::size_t most_runs = 1024;  // in a batch
 constexpr auto first_peek = 1ms;         // at what a batch has come to, then twice as long, up to
 constexpr auto last_peek = 16ms;

@@ -25,6 +25,8 @@ struct Runs::Data {
   // Of states that wait or run, and results that nobody has taken.
   static constexpr std::size_t most_bytes = std::size_t{64} << 20;
 
+  static constexpr std::chrono::milliseconds patience_for_some{1};
+
   Data(std::shared_ptr<detail::PoolData> of, std::string_view name, const MapOptions& how)
       : pool(std::move(of)), module(name), options(how) {}
 
@@ -35,18 +37,14 @@ struct Runs::Data {
   bool is_over() const { return ended && under_way == 0; }
   bool has_room() const { return under_way < options.ahead && (bytes < most_bytes || under_way == 0); }
 
-  // With many small runs under way, more outcomes come during a short sleep than there is time to be woken
-  // for; with others, a wait follows.
-  template <class There>
-  void nap(std::unique_lock<std::mutex>& lock, There there) const {
+  // With many runs under way it waits for some of them together, though not for long: to be woken for each
+  // would take the workers' cores from them.
+  void wait_for_some(std::unique_lock<std::mutex>& lock) {
     constexpr std::size_t many = 64;
-    for (int i = 0; i < 3 && under_way >= many && !there(); ++i) {
-      wait(lock, [&] {
-        lock.unlock();
-        std::this_thread::sleep_for(std::chrono::microseconds(50));
-        lock.lock();
-      });
-    }
+    if (under_way < many || is_ready()) return;
+    wanted = under_way / 4;
+    wait(lock, [&] { ready.wait_for(lock, patience_for_some, [this] { return is_ready() && made >= wanted; }); });
+    wanted = 1;
   }
 
   // The lock is taken anew within, so that nobody waits for the GIL and has it.
@@ -73,6 +71,8 @@ struct Runs::Data {
   std::deque<Outcome> done = {};  // in the order in which they came
   std::size_t read = 0;
   std::size_t under_way = 0;
+  std::size_t made = 0;    // of those, with an outcome
+  std::size_t wanted = 1;  // of which nobody is woken before
   std::size_t bytes = 0;
   bool ended = false;
 };
@@ -97,13 +97,13 @@ void Runs::Data::give(Outcome outcome, std::size_t bytes_of_state) {
     if (bytes >= most_bytes) room.notify_one();
     bytes -= bytes_of_state;
     bytes += outcome.text ? outcome.text->size() : 0;
+    ++made;
     if (options.ordered) {
-      wake = outcome.index == first;
       in_order[outcome.index - first] = std::move(outcome);
     } else {
-      wake = done.empty();
       done.push_back(std::move(outcome));
     }
+    wake = made >= wanted && is_ready();
   }
   if (wake) ready.notify_one();
 }
@@ -121,6 +121,7 @@ std::optional<Outcome> Runs::Data::take() {
     done.pop_front();
   }
   --under_way;
+  --made;
   bytes -= outcome->text ? outcome->text->size() : 0;
   room.notify_one();
   return outcome;
@@ -230,7 +231,7 @@ bool Runs::is_over() const {
 std::optional<Outcome> Runs::next() {
   std::unique_lock lock(data_->mutex);
   const auto there = [this] { return data_->is_ready() || data_->is_over(); };
-  data_->nap(lock, there);
+  data_->wait_for_some(lock);
   if (!there()) data_->wait(lock, [&] { data_->ready.wait(lock, there); });
   return data_->take();
 }
@@ -238,6 +239,7 @@ std::optional<Outcome> Runs::next() {
 std::optional<Outcome> Runs::next_within(std::chrono::milliseconds patience) {
   std::unique_lock lock(data_->mutex);
   const auto there = [this] { return data_->is_ready() || data_->is_over(); };
+  if (patience > Data::patience_for_some) data_->wait_for_some(lock);
   if (!there())
     data_->wait(lock, [&] { data_->ready.wait_for(lock, std::min(patience, detail::longest_time), there); });
   return data_->take();
