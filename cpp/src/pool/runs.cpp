@@ -43,7 +43,8 @@ struct Runs::Data {
     constexpr std::size_t many = 64;
     if (under_way < many || is_ready()) return;
     wanted = under_way / 4;
-    wait(lock, [&] { ready.wait_for(lock, patience_for_some, [this] { return is_ready() && made >= wanted; }); });
+    wait(lock,
+         [&] { ready.wait_for(lock, patience_for_some, [this] { return is_ready() && made >= wanted; }); });
     wanted = 1;
   }
 
