@@ -1,8 +1,10 @@
 #include <doctest/doctest.h>
 #include <patchlevel.h>  // of Python: which one it is
 
+#include <atomic>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "support.hpp"
 
@@ -76,6 +78,51 @@ TEST_CASE("a run that keeps its interpreter's GIL is in the way of no other's de
   REQUIRE_ERROR(error, TimedOut, loops.get());
   CHECK(stuck.wait_for(0s) == std::future_status::timeout);
   REQUIRE_ERROR(late, TimedOut, stuck.get());
+}
+
+TEST_CASE("a run that keeps its interpreter's GIL is in the way of no other that is cancelled") {
+  Host host(over_fixtures());
+  std::atomic<int> inside = 0;
+  host.provide("tell", [&](const Json&) { return ++inside; });
+  Pool pool(host, interpreters(2));
+  const std::string tell = "from pyhost import services\nservices.tell()\n";
+  auto stuck =
+      pool.submit("evaluates", {{"first", tell + "sum(range(150_000_000))"}, {"give", "1"}});  // for seconds
+  auto loops = pool.submit("evaluates", {{"first", tell + "while True: pass"}, {"give", "1"}});
+  while (inside < 2) std::this_thread::sleep_for(1ms);
+  std::this_thread::sleep_for(20ms);
+  pool.cancel();
+  REQUIRE_ERROR(error, Cancelled, loops.get());
+  CHECK(stuck.wait_for(0s) == std::future_status::timeout);
+  CHECK(pool.submit("wins").get() == "second");
+  REQUIRE_ERROR(late, Cancelled, stuck.get());
+}
+
+TEST_CASE("the host's own modules are refused where a worker calls back from its interpreter") {
+  Host host(over_fixtures());
+  Module module = host.load("wins");
+  std::optional<Instance> kept = module.create();
+  host.provide("run", [&](const Json&) -> Json { return host.run("wins"); });
+  host.provide("create", [&](const Json&) -> Json { return module.create().run(); });
+  host.provide("drop", [&](const Json&) -> Json {
+    kept.reset();
+    return "dropped";
+  });
+  Pool pool(host, interpreters(1));
+  Pool other(host, interpreters(1));
+  host.provide("submit", [&](const Json&) -> Json { return other.submit("wins").get(); });
+  const auto asks = [&](const std::string& service) {
+    return pool
+        .submit("evaluates", {{"first", "from pyhost import services"}, {"give", "services." + service + "()"}})
+        .get();
+  };
+  for (const char* service : {"run", "create"}) {
+    REQUIRE_ERROR(error, ModuleRaised, asks(service));
+    CHECK_SAYS(error, "module 'wins' cannot be used from here: its host is in another interpreter");
+  }
+  CHECK(asks("drop") == "dropped");
+  CHECK(asks("submit") == "second");
+  CHECK(host.run("wins") == "second");
 }
 
 TEST_CASE("an interpreter in which a module left a thread is left to it when the pool closes") {

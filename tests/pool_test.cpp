@@ -471,6 +471,45 @@ TEST_CASE("the host's watchers see what runs in a pool") {
   });
 }
 
+TEST_CASE("on_output has one call at a time") {
+  on_every_level([](Isolation level) {
+    std::atomic<int> inside = 0, most = 0, calls = 0;
+    Options options = over_fixtures();
+    options.on_output = [&](const Output&) {
+      most = std::max(most.load(), ++inside);
+      std::this_thread::sleep_for(2ms);
+      --inside;
+      ++calls;
+    };
+    Host host(options);
+    {
+      Pool pool(host, at(level));
+      for (int i = 0; i < 40; ++i) pool.submit("evaluates", Json{{"give", "print('here')"}});
+      CHECK(pool.close(60s));
+    }
+    CHECK(calls == 40);
+    CHECK(most == 1);
+  });
+}
+
+TEST_CASE("a run that timed out is not made again by a pool that closes, and tells why it failed") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    Gate gate(host);
+    Pool pool(host, at(level, 1));
+    Runs runs = pool.runs("evaluates", {.timeout = 500ms, .retries = 1000});
+    runs.put(Json{{"first", "from pyhost import services\nservices.gate()\nwhile True: pass"}, {"give", "1"}});
+    runs.end();
+    gate.wait_for(1);
+    gate.open();
+    CHECK(pool.close(60s));
+    const std::optional<Outcome> outcome = runs.next();
+    REQUIRE(outcome);
+    REQUIRE(outcome->error);
+    CHECK(to_string(outcome->error->kind()) == to_string(ErrorKind::TimedOut));
+  });
+}
+
 TEST_CASE("the longest times that there are last, and none is the least") {
   static constexpr auto longest = std::chrono::milliseconds::max();
   on_every_level([](Isolation level) {

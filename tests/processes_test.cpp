@@ -207,6 +207,89 @@ TEST_CASE("no run waits behind a slow one while another worker has nothing to do
   pool.cancel();
 }
 
+TEST_CASE("what waits behind a slow run goes to another worker also where one beside it was cancelled") {
+  Host host(over_fixtures());
+  Pool pool(host, processes(2));
+  std::vector<std::future<Json>> quick;
+  for (int i = 0; i < 2000; ++i) quick.push_back(pool.submit("returns_state", {{"i", i}}));
+  for (auto& each : quick) each.get();  // from here on a batch has many
+  std::stop_source stop;
+  const auto slow = pool.submit("ruins_its_process", ruins("stay"));
+  std::vector<std::future<Json>> unwanted;
+  for (int i = 0; i < 50; ++i) unwanted.push_back(pool.submit("wins", {}, {.stop = stop.get_token()}));
+  auto wanted = pool.submit("wins");
+  std::this_thread::sleep_for(2ms);
+  stop.request_stop();
+  CHECK(wanted.wait_for(30s) == std::future_status::ready);
+  CHECK(slow.wait_for(0s) == std::future_status::timeout);
+  pool.cancel();
+}
+
+TEST_CASE("a large state among small ones is made when its turn comes") {
+  Options options = over_fixtures();
+  std::atomic<int> events = 0;
+  options.on_event = [&](const Event&) { ++events; };
+  Host host(std::move(options));
+  Pool pool(host, processes());
+  std::vector<std::string> states;
+  for (int i = 0; i < 3000; ++i) {
+    states.push_back(R"({"i":")" + std::string(i % 10 == 9 ? 60'000 : 1, 'x') + R"("})");
+  }
+  std::size_t at = 0;
+  for (const Outcome& outcome : pool.map("returns_state", states)) {
+    REQUIRE(outcome.ok());
+    REQUIRE(outcome.text->size() == states[at++].size());
+  }
+  CHECK(at == states.size());
+  CHECK(events > 0);
+}
+
+TEST_CASE("a worker process starts before it has a run") {
+  Options options = over_fixtures();
+  std::atomic<bool> started = false;
+  options.on_span = [&](const Span& span) {
+    if (span.kind == SpanKind::Start) started = true;
+  };
+  Host host(std::move(options));
+  const Pool pool(host, processes());
+  for (int i = 0; i < 6000 && !started; ++i) std::this_thread::sleep_for(5ms);
+  CHECK(started);
+}
+
+TEST_CASE("a thread that a run has left behind is answered though nothing runs") {
+  Host host(over_fixtures());
+  std::atomic<int> noted = 0;
+  host.provide("ask", [](const Json&) { return 7; });
+  host.provide("note", [&](const Json& arguments) { return noted = arguments.at("i").get<int>(); });
+  Pool pool(host, processes());
+  const Json leaves{{"first",
+                     "import threading, time\n"
+                     "from pyhost import services\n"
+                     "def later():\n"
+                     "    time.sleep(0.2)\n"
+                     "    services.note(i=services.ask())\n"
+                     "threading.Thread(target=later, daemon=True).start()"},
+                    {"give", "1"}};
+  CHECK(pool.submit("evaluates", leaves).get() == 1);
+  for (int i = 0; i < 6000 && noted == 0; ++i) std::this_thread::sleep_for(5ms);
+  CHECK(noted == 7);
+}
+
+TEST_CASE("states that are not wanted any more while they are sent are cancelled, however many") {
+  Host host(over_fixtures());
+  Pool pool(host, processes());
+  const std::string state = R"({"i":")" + std::string(20'000'000, 'x') + R"("})";
+  for (int i = 0; i < 4; ++i) {
+    std::stop_source stop;
+    auto run = pool.submit("returns_state", state, {.stop = stop.get_token()});
+    std::this_thread::sleep_for(20ms);
+    stop.request_stop();
+    const auto error = test::error_of([&] { return run.get(); });
+    if (error) CHECK(to_string(error->kind()) == to_string(ErrorKind::Cancelled));
+  }
+  CHECK(pool.submit("wins").get() == "second");
+}
+
 TEST_CASE("a memory limit makes a MemoryError of what is too large") {
   Host host(over_fixtures());
   PoolOptions options = processes();

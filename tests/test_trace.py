@@ -217,3 +217,21 @@ def test_a_file_that_cannot_be_written_is_refused(
     assert said in done.stderr
     ran = "This is module1" in done.stdout + done.stderr
     assert ran == (code == 74)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_it_is_not_written_over_the_results(pyhost: Run, tmp_path: Path, there: bool) -> None:
+    results = tmp_path / "results"
+    trace = "./results"
+    if there:
+        results.write_text("kept\n")
+        (tmp_path / "link").symlink_to(results)
+        trace = "link"
+    states = tmp_path / "states"
+    states.write_text(gives("1"))
+    for command in (["run", "wins"], ["map", "evaluates", "--states", str(states), "--resume"]):
+        done = pyhost(*command, *WORDS, "-o", "results", "--trace", trace)
+        assert done.returncode == 2
+        assert "-o and --trace name the same file, 'results'" in done.stderr
+        assert results.exists() == there and (not there or results.read_text() == "kept\n")
+    assert pyhost("run", "wins", *WORDS, "-o", "/dev/null", "--trace", "/dev/null").returncode == 0

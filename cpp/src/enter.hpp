@@ -148,6 +148,24 @@ void release(Objects&... objects) noexcept {
   }
 }
 
+/// Whether this thread is one of another interpreter, and so cannot enter that one.
+inline bool is_elsewhere(PyInterpreterState* interpreter) noexcept {
+  PyThreadState* const here = PyGILState_GetThisThreadState();
+  return here != nullptr && PyThreadState_GetInterpreter(here) != interpreter;
+}
+
+/// The same for references of that interpreter's: they leak if this thread is one of another.
+template <class... Objects>
+void release_in(PyInterpreterState* interpreter, Objects&... objects) noexcept {
+  if ((!objects && ...)) [[likely]]
+    return;
+  if (is_elsewhere(interpreter)) {
+    (static_cast<void>(objects.release()), ...);
+  } else {
+    release(objects...);
+  }
+}
+
 /// The object if it is not null; else throws StartupFailed with what Python has set.
 py::object must(PyObject* object, std::string_view doing);
 

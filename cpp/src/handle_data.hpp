@@ -23,6 +23,7 @@ namespace pyhost::detail {
 struct InstanceData;
 
 struct HostLife {
+  PyInterpreterState* interpreter = nullptr;  ///< That the host is in.
   std::atomic<bool> open = true;
   std::atomic<bool> closing = false;  ///< Nothing more is loaded.
   Conversions conversions = {};
@@ -36,9 +37,16 @@ struct HostLife {
   std::map<std::uint64_t, std::weak_ptr<InstanceData>> to_close = {};
   std::uint64_t last_to_close = 0;
 
-  /// Throws HostClosed once the host is closed.
+  /// Throws HostClosed once the host is closed, and as must_be_here() does.
   void must_be_open(std::string_view module) const {
     if (!open) throw_closed(module);
+    must_be_here(module);
+  }
+
+  /// Throws HostClosed on a thread of another interpreter, whose GIL guards nothing of this host's. The caller
+  /// holds that.
+  void must_be_here(std::string_view module) const {
+    if (PyInterpreterState_Get() != interpreter) throw_elsewhere(module);
   }
 
   /// Tells on_error of an error that came out of a module, without the GIL.
@@ -51,6 +59,7 @@ struct HostLife {
 
  private:
   [[noreturn]] static void throw_closed(std::string_view module);
+  [[noreturn]] static void throw_elsewhere(std::string_view module);
 };
 
 [[noreturn]] void throw_moved_from();
@@ -95,7 +104,9 @@ struct ModuleData {
 
   ModuleData(std::shared_ptr<HostLife> life, std::string module_name, py::object imported,
              py::object factory);
-  ~ModuleData() { release(module, create, full_name, create_name, run_name, known_type); }
+  ~ModuleData() {
+    release_in(host->interpreter, module, create, full_name, create_name, run_name, known_type);
+  }
 
   /// Whether an import would still give this module, and the module this create. The caller holds the GIL.
   bool is_current() const;
@@ -126,7 +137,7 @@ struct InstanceData {
   ~InstanceData() {
     if (closing != Closing::Nothing) [[unlikely]]
       give_up_last();
-    release(object, state, raised);
+    release_in(module->host->interpreter, object, state, raised);
   }
   InstanceData(const InstanceData&) = delete;
   InstanceData& operator=(const InstanceData&) = delete;

@@ -182,6 +182,7 @@ std::unique_ptr<Host> Host::in_this_interpreter() const { return std::unique_ptr
 
 // All that belongs to an interpreter.
 void Host::Data::enter_python() {
+  life->interpreter = PyInterpreterState_Get();
   life->on_error = options.on_error;
   life->shutdown_timeout = options.shutdown_timeout;
   life->on_stuck = options.on_stuck;
@@ -230,8 +231,8 @@ void Host::Data::leave_python() {
 }
 
 detail::Offers Host::offers() const {
-  return {data_->options, data_->paths,     data_->environment,
-          *data_->life,   *data_->services, data_->logging.get()};
+  return {data_->options,   data_->paths, data_->environment,   *data_->life,
+          *data_->services, *data_->sink, data_->logging.get()};
 }
 
 const Options& Host::options() const noexcept { return data_->options; }
@@ -310,6 +311,7 @@ Module Host::load(std::string_view name) {
     std::shared_ptr<detail::ModuleData> loaded = data_->loaded.find(name);
     if (!loaded) detail::check_module_name(name);
     const Enter enter;
+    data_->life->must_be_here(name);
     if (loaded && loaded->is_current() && data_->modules->is_intact()) return Module(std::move(loaded));
     const CurrentRun run(name);
     return Module(detail::telling_failure(data_->life->watchers, name,
@@ -385,6 +387,7 @@ bool Host::Data::begin_load(const CurrentRun& run, PyObject* module) {
 
 bool Host::unload(std::string_view name) {
   const Enter enter;
+  data_->life->must_be_here(name);
   const std::shared_ptr<detail::ModuleData> module = data_->loaded.take(name);
   if (!module) return false;
   detail::unload_module(*module);
@@ -448,6 +451,7 @@ std::size_t Host::cancel_all() {
 Survey Host::survey(const std::vector<std::string>& names, Look look) {
   for (const std::string& name : names) detail::check_module_name(name);
   const Enter enter;
+  data_->life->must_be_here(names.empty() ? "" : names.front());
   data_->modules->restore();
   detail::Surveyed surveyed = detail::survey(data_->paths, names, look);
   detail::flush_output();

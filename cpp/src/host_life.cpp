@@ -12,6 +12,16 @@ void HostLife::throw_closed(std::string_view module) {
                .hint = "keep the Host for as long as its modules are used, or load the module again"});
 }
 
+void HostLife::throw_elsewhere(std::string_view module) {
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Run,
+               .module = std::string(module),
+               .message = "module '" + std::string(module) +
+                          "' cannot be used from here: its host is in another interpreter than this worker of "
+                          "a pool",
+               .hint = "submit it to a pool of its own, or use Isolation::Process"});
+}
+
 void HostLife::tell(const Error& error) const noexcept {
   static thread_local bool in_on_error = false;
   const bool of_a_module =

@@ -6,6 +6,7 @@
 
 #include "handle_data.hpp"
 #include "logging.hpp"
+#include "output.hpp"
 #include "pyhost/environment.hpp"
 #include "pyhost/options.hpp"
 #include "services.hpp"
@@ -19,6 +20,7 @@ struct Offers {
   const Environment& environment;
   const HostLife& life;
   Services& services;
+  Sink& output;
   Logging* logging;  ///< Null without on_log.
 };
 

@@ -115,19 +115,13 @@ SharedSink sink_of(PyObject* capsule) {
   return *static_cast<SharedSink*>(PyCapsule_GetPointer(capsule, nullptr));
 }
 
-// Calls the function. False, with Python's error set, if it throws.
+// The same for who holds the GIL. False, with Python's error set, if it throws.
 bool give(Sink& sink, StreamName stream, const Sink::Held& said) {
   std::string failure;
   {
     const Leave leave;
-    const std::lock_guard lock(sink.calling);
     try {
-      if (sink.function) {
-        sink.function({said.module, stream, said.text});
-      } else {  // also if the host is closed, and a thread of a module's still writes
-        const int fd = stream == StreamName::Stdout ? STDOUT_FILENO : STDERR_FILENO;
-        static_cast<void>(!write(fd, said.text.data(), said.text.size()));
-      }
+      give(sink, {said.module, stream, said.text});
       return true;
     } catch (const std::exception& thrown) {
       failure = std::string("on_output threw: ") + thrown.what();
@@ -249,6 +243,14 @@ std::shared_ptr<Sink> make_sink(std::function<void(const Output&)> function) {
   auto sink = std::make_shared<Sink>();
   sink->function = std::move(function);
   return sink;
+}
+
+void give(Sink& sink, const Output& output) {
+  const std::lock_guard lock(sink.calling);
+  if (sink.function) return sink.function(output);
+  // Also if the host is closed, and a thread of a module's still writes.
+  const int fd = output.stream == StreamName::Stdout ? STDOUT_FILENO : STDERR_FILENO;
+  static_cast<void>(!write(fd, output.text.data(), output.text.size()));
 }
 
 void close_sink(Sink& sink) {

@@ -51,6 +51,9 @@ std::string running_module();
 struct Sink;
 std::shared_ptr<Sink> make_sink(std::function<void(const Output&)> function);
 
+/// Calls the sink's function, one call at a time; what it throws goes through. The caller holds no GIL.
+void give(Sink& sink, const Output& output);
+
 /// Calls the function no more once it returns.
 void close_sink(Sink& sink);
 

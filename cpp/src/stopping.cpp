@@ -184,10 +184,25 @@ void Stop::prepare(const RunOptions& options, Clock::time_point begun) {
   on_stuck_ = options.on_stuck;
   token_ = options.stop;
   learn_to_wake(thread_);
-  if (timeout_) set_alarms(begun_ + *timeout_);
+  if (timeout_) watch_deadline();
   // It holds no owner of this: it goes with it.
   if (token_.stop_possible()) callback_.emplace(token_, [this] { ask(ErrorKind::Cancelled); });
   must_begin();
+}
+
+// There may be no thread to be had for it.
+void Stop::watch_deadline() {
+  try {
+    set_alarms(begun_ + *timeout_);
+  } catch (const std::system_error& failed) {
+    end();
+    throw Error({.kind = ErrorKind::StartupFailed,
+                 .phase = Phase::Run,
+                 .module = module_,
+                 .message = "module '" + module_ + "' was not run, since nothing can watch its timeout: " +
+                            "no thread could be made: " + failed.what(),
+                 .hint = "allow the process more threads, or run it without a timeout"});
+  }
 }
 
 // A run that is to stop before it has begun.

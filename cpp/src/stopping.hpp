@@ -101,6 +101,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
   void look();
   void cancel_task();
   bool may_clean_up() const;
+  void watch_deadline();
   void must_begin();
   void tell_stuck(bool in_c);
   std::string deadline() const;

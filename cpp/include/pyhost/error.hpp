@@ -25,7 +25,7 @@ enum class ErrorKind {
   TimedOut,        ///< The run was not over by its deadline.
   Cancelled,       ///< The application wanted the run to stop.
   WorkerCrashed,   ///< The worker process of the run ended: it crashed, left, or broke the connection.
-  HostClosed,      ///< The handle's host, module or object is gone, or the process is ending.
+  HostClosed,      ///< The handle's host, module or object is gone or out of reach, or the process is ending.
 };
 
 /// The step during which it went wrong.

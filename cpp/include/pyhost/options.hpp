@@ -50,7 +50,8 @@ struct Options {
   bool interruptible = false;
 
   /// Gets what Python code writes to sys.stdout and sys.stderr, instead of the process's own streams; is
-  /// called on the thread that wrote, without the GIL. What it throws is raised in the module as an OSError.
+  /// called on the thread that wrote, without the GIL, one call at a time. What it throws is raised in the
+  /// module as an OSError.
   std::function<void(const Output&)> on_output = {};
 
   /// Sees every error that comes out of a module (ImportFailed, BadContract, ModuleRaised, InvalidResult,

@@ -370,6 +370,7 @@ int map(const Arguments& arguments) {
   members_of(arguments.parameters);
   States states(arguments.states);
   keep_states(states, arguments);
+  keep_results(arguments.output, arguments.trace);
   ResultStream output(arguments.output, arguments.output.empty(), arguments.resume);
   Trace trace(arguments.trace, "pyhost map " + arguments.name, Trace::Writing::Together);
   prepare_end_by_signal();

@@ -160,6 +160,7 @@ int run(const Arguments& arguments) {
       with_members(state_text(given_state(arguments)), members_of(arguments.parameters));
   RunOptions how;
   how.timeout = timeout_of(arguments.name, arguments.timeout);
+  keep_results(arguments.output, arguments.trace);
   ResultStream output(arguments.output, arguments.json);
   Trace trace(arguments.trace, "pyhost run " + arguments.name, Trace::Writing::AtOnce);
   Report report(arguments, output);

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "command.hpp"
@@ -149,6 +151,17 @@ void Trace::end() {
   write();
   if (failed_ != 0)
     throw NotWritten("the trace could not be written to '" + file_ + "': " + std::strerror(failed_));
+}
+
+void keep_results(const std::string& output, const std::string& trace) {
+  namespace fs = std::filesystem;
+  if (output.empty() || trace.empty()) return;
+  std::error_code failed;
+  const bool there = fs::exists(output, failed) && fs::exists(trace, failed);
+  const bool same = there ? fs::is_regular_file(output, failed) && fs::equivalent(output, trace, failed)
+                          : fs::weakly_canonical(fs::absolute(output, failed), failed) ==
+                                fs::weakly_canonical(fs::absolute(trace, failed), failed);
+  if (same) throw Usage("-o and --trace name the same file, '" + output + "': the results would be lost");
 }
 
 void add_trace_argument(CLI::App& command, std::string& file) {

@@ -65,6 +65,9 @@ class Trace {
   bool first_ = true;
 };
 
+/// Throws Usage if the trace would be written over the results that -o names.
+void keep_results(const std::string& output, const std::string& trace);
+
 /// Adds --trace.
 void add_trace_argument(CLI::App& command, std::string& file);
 

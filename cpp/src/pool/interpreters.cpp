@@ -1,14 +1,17 @@
 // A worker makes its interpreter on its own thread and works in it as a shared worker does in the first one.
 #include "interpreters.hpp"
 
+#include <atomic>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
 #include "alarms.hpp"
 #include "current_run.hpp"
+#include "ending.hpp"
 #include "enter.hpp"
 #include "shared.hpp"
 
@@ -63,11 +66,13 @@ class Interpreter {
     if (is_alone_in_time()) {
       Py_EndInterpreter(here_);
     } else {
+      flush_open_files();
       PyEval_SaveThread();
     }
     use_again(before_);
   }
   Interpreter(const Interpreter&) = delete;
+  Alarms& alarms() { return *alarms_; }
   Interpreter& operator=(const Interpreter&) = delete;
 
  private:
@@ -99,11 +104,11 @@ class InterpreterWorker : public Worker {
 
   void work(Queue& queue) override {
     try {
-      const Interpreter interpreter(options_.shutdown_timeout);
+      Interpreter interpreter(options_.shutdown_timeout);
       const std::unique_ptr<Host> host = make_host_();
-      set(make_shared_worker(*host, options_.on_span));
+      set(make_shared_worker(*host, options_.on_span), &interpreter.alarms());
       worker_->work(queue);
-      set(nullptr);
+      set(nullptr, nullptr);
     } catch (const Error& failed) {
       Jobs jobs;
       while (queue.take(jobs, 1)) {
@@ -113,13 +118,33 @@ class InterpreterWorker : public Worker {
     }
   }
 
+  // Where C code keeps the GIL, this waits for it on the thread of the alarms, and all others go on.
   void cancel() noexcept override {
+    const std::lock_guard lock(asking_);
+    if (alarms_ == nullptr || asked_.exchange(true)) return;
+    try {
+      alarms_->set(Alarms::Clock::now(), [this] {
+        asked_ = false;
+        cancel_run();
+        return std::nullopt;
+      });
+    } catch (const std::system_error&) {  // no thread to be had
+      asked_ = false;
+      cancel_run();
+    }
+  }
+
+ private:
+  void cancel_run() noexcept {
     const std::lock_guard lock(mutex_);
     if (worker_) worker_->cancel();
   }
 
- private:
-  void set(std::unique_ptr<Worker> worker) {
+  void set(std::unique_ptr<Worker> worker, Alarms* alarms) {
+    {
+      const std::lock_guard lock(asking_);
+      alarms_ = alarms;
+    }
     const std::lock_guard lock(mutex_);
     worker_ = std::move(worker);
   }
@@ -128,6 +153,9 @@ class InterpreterWorker : public Worker {
   const Options& options_;
   std::mutex mutex_;
   std::unique_ptr<Worker> worker_;  // while there is an interpreter
+  std::mutex asking_;
+  Alarms* alarms_ = nullptr;  // the same
+  std::atomic<bool> asked_ = false;
 };
 
 #endif

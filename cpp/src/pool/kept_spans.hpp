@@ -25,11 +25,15 @@ class KeptSpans {
   KeptSpans(const KeptSpans&) = delete;
   KeptSpans& operator=(const KeptSpans&) = delete;
 
-  /// The job begins.
-  void begin(const Job& job, std::chrono::steady_clock::time_point now) noexcept {
-    if (!on_span_) return;
+  /// Tells them once there are many.
+  void make_room() noexcept {
     constexpr std::size_t many = 512;
     if (spans_.size() >= many) tell();
+  }
+
+  /// The job begins. Does not let the GIL go.
+  void begin(const Job& job, std::chrono::steady_clock::time_point now) noexcept {
+    if (!on_span_) return;
     span_place.submission = job.number;
     tell_span(on_span_, job.waited(now));
   }

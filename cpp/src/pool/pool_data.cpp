@@ -48,7 +48,7 @@ PoolData::PoolData(std::shared_ptr<Dependents> host, std::vector<std::unique_ptr
 PoolData::~PoolData() { join(); }
 
 void PoolData::leave() {
-  host_->remove(id_);
+  wait_outside([this] { host_->remove(id_); });
   close(times_.patience);
 }
 

@@ -40,8 +40,9 @@ class PoolData {
 
   void put(std::unique_ptr<Job> job);
 
-  /// Whether a job that failed may be put once more: not if what waited was cancelled since it came.
-  bool may_put_again(const Job& job) const noexcept { return !queue_.was_emptied_since(job); }
+  /// Whether a job that failed may be put once more: not if what waited was cancelled since it came, or if
+  /// nothing is taken any more.
+  bool may_put_again(const Job& job) const noexcept { return !closed_ && !queue_.was_emptied_since(job); }
 
   void cancel();
   void cancel_waiting();

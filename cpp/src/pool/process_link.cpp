@@ -32,6 +32,7 @@ timespec left_until(std::optional<Clock::time_point> until, bool ticks) {
 
 ProcessLink::ProcessLink(const std::filesystem::path& program, std::string start) : process_(program) {
   put(std::move(start));
+  send();  // so that it starts while nobody waits for it
 }
 
 void ProcessLink::put(std::string text) { outgoing_.push_back({std::move(text), {}}); }

@@ -21,6 +21,7 @@
 #include "events.hpp"
 #include "lost_run.hpp"
 #include "messages.hpp"
+#include "output.hpp"
 #include "process_link.hpp"
 #include "span_records.hpp"
 #include "stopping.hpp"
@@ -109,7 +110,7 @@ class ProcessWorker : public Worker {
         }
         for (auto& job : taken) backlog_.push_back(std::move(job));
       }
-      send_batch();
+      if (!send_batch() && !backlog_.empty()) break;  // the next one goes alone, after those
       if (most_ == 1) break;
     }
     return true;
@@ -121,7 +122,8 @@ class ProcessWorker : public Worker {
            setting_->max_runs == 0;
   }
 
-  void send_batch() {
+  // False if nothing is to be sent now.
+  bool send_batch() {
     Batch batch;
     std::size_t bytes = 0;
     std::size_t most = most_;
@@ -141,19 +143,23 @@ class ProcessWorker : public Worker {
       batch.jobs.push_back(std::move(backlog_.front()));
       backlog_.pop_front();
     }
-    if (batch.jobs.empty()) return;
+    if (batch.jobs.empty()) return false;
     if (flying_.empty()) look_after_idle();  // so that one which ended in the meantime costs no run
     if (!link_) {
       try {
         begin_process();
       } catch (const Error&) {
-        if (setting_->processes > 0) return leave_to_others(std::move(batch.jobs));
+        if (setting_->processes > 0) {
+          leave_to_others(std::move(batch.jobs));
+          return false;
+        }
         flying_.push_back(std::move(batch));
         throw;
       }
     }
     put(batch);
     flying_.push_back(std::move(batch));
+    return true;
   }
 
   void put(Batch& batch) {
@@ -194,9 +200,14 @@ class ProcessWorker : public Worker {
 
   // There is no room for one more worker, and those that there are make the runs.
   void leave_to_others(Jobs jobs) {
+    give_back(std::move(jobs));
+    std::this_thread::sleep_for(pause);
+  }
+
+  // These, and what was taken after them, are for whoever is free.
+  void give_back(Jobs jobs = {}) {
     for (auto& job : std::exchange(backlog_, {})) jobs.push_back(std::move(job));
     queue_->put_back(std::move(jobs));
-    std::this_thread::sleep_for(pause);
   }
 
   bool is_unwanted(const Job& job) const { return queue_->is_cancelled(job) || job.stop.stop_requested(); }
@@ -213,8 +224,10 @@ class ProcessWorker : public Worker {
       return lose(broken.what());
     }
     if (!flying_.empty() || !spent_) return;
+    const bool hopeless = fruitless_ >= most_fruitless;
+    if (!hopeless) give_back();  // its end may take long
     end_process();
-    if (fruitless_ >= most_fruitless) fail_all(no_worker({}, "it can open no files"));
+    if (hopeless) fail_all(no_worker({}, "it can open no files"));
   }
 
   // When to look again, if nothing comes.
@@ -307,9 +320,7 @@ class ProcessWorker : public Worker {
     if (!revoked_ && running() && now - running_since(flying_.front()) >= slow && link_->is_sent()) {
       revoke();
       most_ = 1;
-      Jobs back;
-      for (auto& job : std::exchange(backlog_, {})) back.push_back(std::move(job));
-      queue_->put_back(std::move(back));
+      give_back();
     }
   }
 
@@ -333,8 +344,8 @@ class ProcessWorker : public Worker {
     if (std::ranges::none_of(flying_,
                              [&](const Batch& batch) { return std::ranges::any_of(batch.jobs, unwanted); }))
       return true;
-    if (!link_->is_sent() && !running()) {
-      lose("its state was not wanted any more while it was sent");
+    if (!link_->is_sent() && !running()) {  // a large state, which need not go on
+      lose({}, ErrorKind::Cancelled);
       return false;
     }
     revoke();
@@ -346,6 +357,7 @@ class ProcessWorker : public Worker {
       (*at)->fail(not_begun(**at, ErrorKind::Cancelled));
       at = backlog_.erase(at);
     }
+    give_back();
     const auto index = running();
     if (!index || kill_at_ || !is_unwanted(*flying_.front().jobs[*index])) return true;
     link_->process().page().cancelled = place_in_batch(flying_.front().number, *index) + 1;
@@ -410,8 +422,7 @@ class ProcessWorker : public Worker {
     const auto stream = frame.number == 1 ? Output::Stream::Stdout : Output::Stream::Stderr;
     const std::string_view all = frame.content;
     try {
-      setting_->host.options.on_output(
-          {all.substr(0, end), stream, all.substr(std::min(end + 1, all.size()))});
+      give(setting_->host.output, {all.substr(0, end), stream, all.substr(std::min(end + 1, all.size()))});
     } catch (...) {
       // The module that wrote is far away, and went on.
     }
@@ -515,16 +526,16 @@ class ProcessWorker : public Worker {
     link_.reset();
   }
 
-  // What a worker says that has nothing to do, and whether it is there: one that has ended is buried.
+  // What a worker says and asks that has nothing to do, and whether it is there: one that has ended is buried.
   void look_after_idle() {
     if (!link_) return;
-    const bool ended = link_->process().has_ended();
     try {
-      link_->receive([this](WireFrame frame) { take(std::move(frame)); });
+      send_answers();
+      if (link_->wait(-1, Clock::now(), [this](WireFrame frame) { take(std::move(frame)); })) return;
     } catch (const std::exception&) {
-      return forget_process();
+      // It has no run that could fail by what it has broken.
     }
-    if (ended) forget_process();
+    forget_process();
   }
 
   // With what it still has to say.
@@ -575,10 +586,10 @@ class ProcessWorker : public Worker {
     }
     flying_.clear();
     most_ = 1;
-    fruitless_ = lost_one ? 0 : fruitless_ + 1;
+    fruitless_ = lost_one || killed ? 0 : fruitless_ + 1;
     const std::optional<Error> why = std::exchange(not_started_, std::nullopt);
     forget_process();
-    if (lost_one || (!why && fruitless_ < most_fruitless)) return;
+    if (lost_one || killed || (!why && fruitless_ < most_fruitless)) return;
     fruitless_ = 0;
     fail_all(why ? *why : no_worker(ending, broken));
   }

@@ -24,6 +24,7 @@ class SharedWorker : public Worker {
   SharedWorker(Host& host, const OnSpan& on_span) : host_(host), on_span_(on_span) {}
 
   void work(Queue& queue) override {
+    queue_ = &queue;
     set_thread(&CurrentRun::this_thread());
     const OnlyErrors only_errors;
     KeptSpans spans(on_span_);
@@ -43,7 +44,7 @@ class SharedWorker : public Worker {
       const EnterInterpreter enter(where);
       const std::lock_guard lock(mutex_);
       const CurrentRun* run = thread_ != nullptr ? thread_->innermost : nullptr;
-      if (run == nullptr) return;
+      if (run == nullptr || job_ == nullptr || !queue_->is_cancelled(*job_)) return;
       while (run->outer() != nullptr) run = run->outer();
       Stop::of(*run)->ask(ErrorKind::Cancelled);
     } catch (const Error&) {
@@ -56,7 +57,9 @@ class SharedWorker : public Worker {
     try {
       const Enter enter;
       do {
+        job_ = jobs.front().get();
         make(queue, *jobs.front(), spans);
+        job_ = nullptr;
         jobs.clear();
       } while (queue.try_take(jobs, 1) > 0);
     } catch (const Error& ending) {
@@ -67,6 +70,7 @@ class SharedWorker : public Worker {
 
   // Between the first test and the run that cancel() finds, nobody else has the GIL.
   void make(const Queue& queue, Job& job, KeptSpans& spans) noexcept {
+    spans.make_room();
     if (queue.is_cancelled(job) || job.stop.stop_requested()) {
       return job.fail(not_begun(job, ErrorKind::Cancelled));
     }
@@ -111,6 +115,8 @@ class SharedWorker : public Worker {
   const OnSpan& on_span_;
   std::mutex mutex_;
   CurrentRun::Thread* thread_ = nullptr;  // of work()
+  const Queue* queue_ = nullptr;
+  const Job* job_ = nullptr;  // that is under way; guarded by the GIL
 };
 
 }  // namespace

@@ -359,8 +359,8 @@ class WorkerSide {
       }
       if (module != last_module_ && is_spoiled()) break;
       last_module_ = module;
+      current_.store(place_in_batch(batch, i) + 1, std::memory_order_release);
       if (!slot.claim(i, now)) break;
-      current_.store(place_in_batch(batch, i) + 1, std::memory_order_relaxed);
       if (span_place.kept != nullptr) begin_spans(now);
       const Outcome outcome = make(module, state, item.for_json != 0);
       if (forked) _exit(EXIT_SUCCESS);  // what it has come to is for the process that forked it to tell
@@ -488,10 +488,12 @@ class WorkerSide {
 
   // As long as this thread has the GIL, no run begins or ends.
   void cancel() {
+    const std::uint64_t wanted = page_.cancelled;
+    const auto is_current = [&] { return wanted != 0 && wanted == current_.load(std::memory_order_acquire); };
+    if (!is_current()) return;
     try {
       const Enter enter;
-      const std::uint64_t wanted = page_.cancelled;
-      if (wanted != 0 && wanted == current_) host_->cancel_all();
+      if (is_current()) host_->cancel_all();
     } catch (const Error&) {
       // The worker is ending.
     }
