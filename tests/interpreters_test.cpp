@@ -113,7 +113,8 @@ TEST_CASE("the host's own modules are refused where a worker calls back from its
   host.provide("submit", [&](const Json&) -> Json { return other.submit("wins").get(); });
   const auto asks = [&](const std::string& service) {
     return pool
-        .submit("evaluates", {{"first", "from pyhost import services"}, {"give", "services." + service + "()"}})
+        .submit("evaluates",
+                {{"first", "from pyhost import services"}, {"give", "services." + service + "()"}})
         .get();
   };
   for (const char* service : {"run", "create"}) {
@@ -139,6 +140,26 @@ TEST_CASE("an interpreter in which a module left a thread is left to it when the
   }
   Pool again(host, interpreters(2));
   CHECK(again.submit("wins").get() == "second");
+}
+
+TEST_CASE("an interpreter ends with its pool though a module has left an executor that is idle") {
+  Options options = over_fixtures();
+  options.shutdown_timeout = 20s;
+  Host host(std::move(options));
+  const auto count = [&] {
+    return test::evaluated(host, "len(_interpreters.list_all())", "import _interpreters");
+  };
+  const Json before = count();
+  {
+    Pool pool(host, interpreters(1));
+    const std::string leaves =
+        "import sys\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "sys.left = ThreadPoolExecutor(1)";
+    CHECK(pool.submit("evaluates", {{"first", leaves}, {"give", "sys.left.submit(int).result()"}}).get() ==
+          0);
+  }
+  CHECK(count() == before);
 }
 
 TEST_CASE("pools of interpreters come and go") {

@@ -498,7 +498,8 @@ TEST_CASE("a run that timed out is not made again by a pool that closes, and tel
     Gate gate(host);
     Pool pool(host, at(level, 1));
     Runs runs = pool.runs("evaluates", {.timeout = 500ms, .retries = 1000});
-    runs.put(Json{{"first", "from pyhost import services\nservices.gate()\nwhile True: pass"}, {"give", "1"}});
+    runs.put(
+        Json{{"first", "from pyhost import services\nservices.gate()\nwhile True: pass"}, {"give", "1"}});
     runs.end();
     gate.wait_for(1);
     gate.open();

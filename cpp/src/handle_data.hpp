@@ -43,8 +43,8 @@ struct HostLife {
     must_be_here(module);
   }
 
-  /// Throws HostClosed on a thread of another interpreter, whose GIL guards nothing of this host's. The caller
-  /// holds that.
+  /// Throws HostClosed on a thread of another interpreter, whose GIL guards nothing of this host's. The
+  /// caller holds that.
   void must_be_here(std::string_view module) const {
     if (PyInterpreterState_Get() != interpreter) throw_elsewhere(module);
   }

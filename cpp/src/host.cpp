@@ -231,7 +231,7 @@ void Host::Data::leave_python() {
 }
 
 detail::Offers Host::offers() const {
-  return {data_->options,   data_->paths, data_->environment,   *data_->life,
+  return {data_->options,   data_->paths, data_->environment,  *data_->life,
           *data_->services, *data_->sink, data_->logging.get()};
 }
 

@@ -13,13 +13,14 @@ void HostLife::throw_closed(std::string_view module) {
 }
 
 void HostLife::throw_elsewhere(std::string_view module) {
-  throw Error({.kind = ErrorKind::HostClosed,
-               .phase = Phase::Run,
-               .module = std::string(module),
-               .message = "module '" + std::string(module) +
-                          "' cannot be used from here: its host is in another interpreter than this worker of "
-                          "a pool",
-               .hint = "submit it to a pool of its own, or use Isolation::Process"});
+  throw Error(
+      {.kind = ErrorKind::HostClosed,
+       .phase = Phase::Run,
+       .module = std::string(module),
+       .message = "module '" + std::string(module) +
+                  "' cannot be used from here: its host is in another interpreter than this worker of "
+                  "a pool",
+       .hint = "submit it to a pool of its own, or use Isolation::Process"});
 }
 
 void HostLife::tell(const Error& error) const noexcept {

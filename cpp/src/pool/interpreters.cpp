@@ -28,11 +28,35 @@ void settle_datetime() {
   if (!own(PyImport_ImportModule("_datetime"))) PyErr_Clear();
 }
 
+// Runs this in the interpreter that the caller is in, if a module has imported that other one.
+void run_if_imported(const char* module, const char* code) {
+  if (PyDict_GetItemString(PyImport_GetModuleDict(), module) == nullptr) return;
+  const py::object names = own(Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins()));
+  const py::object done = own(names ? PyRun_String(code, Py_file_input, names.ptr(), names.ptr()) : nullptr);
+  if (!done) PyErr_Clear();
+}
+
+// Idle threads of executors wait for their end, which comes from what `threading` calls when an interpreter
+// ends; that is done on a thread, since it waits for those that are busy.
+constexpr const char* end_executors =
+    "import threading\n"
+    "def end():\n"
+    "    while threading._threading_atexits: threading._threading_atexits.pop()()\n"
+    "threading.Thread(target=end).start()\n";
+
+// What `threading` has of this thread would be given up once it has lost its globals, and say so on stderr.
+constexpr const char* forget_this_thread =
+    "import threading\n"
+    "vars(threading._thread_local_info).pop('_track_dummy_thread_ref', None)\n";
+
 // The interpreter of this thread, which it is in for as long as it lives. Its end waits for threads that
 // modules left behind, but no longer than that.
 class Interpreter {
  public:
   explicit Interpreter(std::chrono::milliseconds patience) : patience_(patience) {
+    // What C code keeps for all interpreters, it sorts and fills once more for each: posixmodule.c does.
+    static std::mutex starting;
+    const std::lock_guard one_at_a_time(starting);
     const Enter enter;
     before_ = enter.thread_state();
     settle_datetime();
@@ -63,7 +87,9 @@ class Interpreter {
     alarms_.reset();
     if (door != Door::Open) return;
     PyEval_RestoreThread(here_);
+    run_if_imported("concurrent.futures.thread", end_executors);
     if (is_alone_in_time()) {
+      run_if_imported("threading", forget_this_thread);
       Py_EndInterpreter(here_);
     } else {
       flush_open_files();

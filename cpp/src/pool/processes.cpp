@@ -526,7 +526,8 @@ class ProcessWorker : public Worker {
     link_.reset();
   }
 
-  // What a worker says and asks that has nothing to do, and whether it is there: one that has ended is buried.
+  // What a worker says and asks that has nothing to do, and whether it is there: one that has ended is
+  // buried.
   void look_after_idle() {
     if (!link_) return;
     try {
