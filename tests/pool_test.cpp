@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "pool/pool_data.hpp"
 #include "support.hpp"
 
 using namespace pyhost;
@@ -469,6 +470,36 @@ TEST_CASE("the host's watchers see what runs in a pool") {
     CHECK(begun.size() == 20);
     CHECK(logged == 10);
   });
+}
+
+TEST_CASE("a worker that cannot work leaves the runs to the others, and the last one says why") {
+  std::atomic<int> made = 0, failed = 0;
+  struct Counted : detail::Job {
+    std::atomic<int>&made, &failed;
+    Counted(std::atomic<int>& of_made, std::atomic<int>& of_failed) : made(of_made), failed(of_failed) {}
+    void succeed(std::string) noexcept override { ++made; }
+    void fail(const Error& error) noexcept override { failed += error.message() == "no room" ? 1 : 0; }
+  };
+  struct Able : detail::Worker {
+    void work(detail::Queue& queue) override {
+      for (detail::Jobs jobs; queue.take(jobs, 1); jobs.clear()) jobs.front()->succeed("");
+    }
+    void cancel() noexcept override {}
+  };
+  struct Unable : Able {
+    void work(detail::Queue&) override { throw Error({.message = "no room"}); }
+  };
+  for (const bool all : {false, true}) {
+    std::vector<std::unique_ptr<detail::Worker>> workers;
+    for (int i = 0; i < 3; ++i) workers.push_back(std::make_unique<Unable>());
+    if (!all) workers.push_back(std::make_unique<Able>());
+    const auto pool =
+        detail::PoolData::of(std::make_shared<detail::Dependents>(), std::move(workers), {{}, 1h, false});
+    for (int i = 0; i < 100; ++i) pool->put(std::make_unique<Counted>(made, failed));
+    pool->leave();
+  }
+  CHECK(made == 100);
+  CHECK(failed == 100);
 }
 
 TEST_CASE("on_output has one call at a time") {

@@ -129,19 +129,11 @@ class InterpreterWorker : public Worker {
       : make_host_(std::move(make_host)), options_(options) {}
 
   void work(Queue& queue) override {
-    try {
-      Interpreter interpreter(options_.shutdown_timeout);
-      const std::unique_ptr<Host> host = make_host_();
-      set(make_shared_worker(*host, options_.on_span), &interpreter.alarms());
-      worker_->work(queue);
-      set(nullptr, nullptr);
-    } catch (const Error& failed) {
-      Jobs jobs;
-      while (queue.take(jobs, 1)) {
-        jobs.front()->fail(failed);
-        jobs.clear();
-      }
-    }
+    Interpreter interpreter(options_.shutdown_timeout);
+    const std::unique_ptr<Host> host = make_host_();
+    set(make_shared_worker(*host, options_.on_span), &interpreter.alarms());
+    worker_->work(queue);
+    set(nullptr, nullptr);
   }
 
   // Where C code keeps the GIL, this waits for it on the thread of the alarms, and all others go on.

@@ -111,7 +111,8 @@ class Worker {
  public:
   virtual ~Worker() = default;
 
-  /// Takes jobs from the queue and gives each its outcome, until the queue is closed and empty.
+  /// Takes jobs from the queue and gives each its outcome, until the queue is closed and empty. Throws an
+  /// Error, and has taken none, if it cannot: the others go on without it.
   virtual void work(Queue& queue) = 0;
 
   /// Stops the runs that it has taken, as Cancelled, and goes on with the next ones. Any thread may call it.

@@ -61,10 +61,31 @@ void PoolData::put(std::unique_ptr<Job> job) {
 
 void PoolData::work(Worker& worker, std::uint64_t number) {
   span_place.worker = number;
-  worker.work(queue_);
+  try {
+    worker.work(queue_);
+  } catch (const Error& failed) {
+    if (leave_to_others()) return;
+    fail_what_comes(failed);
+  }
   const std::lock_guard lock(mutex_);
   --working_;
   done_.notify_all();
+}
+
+// False for the last one.
+bool PoolData::leave_to_others() {
+  const std::lock_guard lock(mutex_);
+  if (working_ == 1) return false;
+  --working_;
+  return true;
+}
+
+void PoolData::fail_what_comes(const Error& why) {
+  Jobs jobs;
+  while (queue_.take(jobs, 1)) {
+    jobs.front()->fail(why);
+    jobs.clear();
+  }
 }
 
 // In a child that the application forked, the threads are not there.

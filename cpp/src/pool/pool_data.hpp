@@ -61,6 +61,8 @@ class PoolData {
 
  private:
   void work(Worker& worker, std::uint64_t number);
+  bool leave_to_others();
+  void fail_what_comes(const Error& why);
   void join();
 
   std::shared_ptr<Dependents> host_;
