@@ -107,10 +107,10 @@ struct Stream::Data {
       const bool only_one = giving == Giving::Result;
       const py::object item = only_one ? items : next_of(here);
       if (!item) return end(here), std::nullopt;
-      Item converted = detail::convert_for(module(), [&] {
-        const detail::Timed converting(host().on_span, SpanKind::Convert, module(), run);
-        return (instance->module->host->conversions.*convert)(item.ptr());
-      });
+      Item converted(std::in_place, detail::convert_for(module(), [&] {
+                       const detail::Timed converting(host().on_span, SpanKind::Convert, module(), run);
+                       return (instance->module->host->conversions.*convert)(item.ptr());
+                     }));
       if (only_one) end(here);
       return converted;
     });
