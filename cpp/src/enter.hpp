@@ -135,35 +135,22 @@ auto wait_outside(Wait wait) {
   return wait();
 }
 
-/// Gives up references that need the GIL, from any thread, at any time: after the end they leak.
+/// Gives up references of that interpreter's, which need its GIL, at any time and from any thread. They leak
+/// after the end, and on a thread of another interpreter.
 template <class... Objects>
-void release(Objects&... objects) noexcept {
+void release(PyInterpreterState* interpreter, Objects&... objects) noexcept {
   if ((!objects && ...)) [[likely]]
     return;
   try {
     const Enter enter;
-    ((objects = Objects()), ...);
+    if (PyThreadState_GetInterpreter(enter.thread_state()) == interpreter) {
+      ((objects = Objects()), ...);
+      return;
+    }
   } catch (const Error&) {
-    (static_cast<void>(objects.release()), ...);
+    // The process is ending.
   }
-}
-
-/// Whether this thread is one of another interpreter, and so cannot enter that one.
-inline bool is_elsewhere(PyInterpreterState* interpreter) noexcept {
-  PyThreadState* const here = PyGILState_GetThisThreadState();
-  return here != nullptr && PyThreadState_GetInterpreter(here) != interpreter;
-}
-
-/// The same for references of that interpreter's: they leak if this thread is one of another.
-template <class... Objects>
-void release_in(PyInterpreterState* interpreter, Objects&... objects) noexcept {
-  if ((!objects && ...)) [[likely]]
-    return;
-  if (is_elsewhere(interpreter)) {
-    (static_cast<void>(objects.release()), ...);
-  } else {
-    release(objects...);
-  }
+  (static_cast<void>(objects.release()), ...);
 }
 
 /// The object if it is not null; else throws StartupFailed with what Python has set.

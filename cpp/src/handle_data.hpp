@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "convert.hpp"
+#include "current_run.hpp"
 #include "enter.hpp"
 #include "python.hpp"
 #include "spans.hpp"
@@ -46,8 +47,9 @@ struct HostLife {
   /// Throws HostClosed on a thread of another interpreter, whose GIL guards nothing of this host's. The
   /// caller holds that.
   void must_be_here(std::string_view module) const {
-    if (PyInterpreterState_Get() != interpreter) throw_elsewhere(module);
+    if (!is_here()) throw_elsewhere(module);
   }
+  bool is_here() const { return CurrentRun::this_thread().interpreter == interpreter; }
 
   /// Tells on_error of an error that came out of a module, without the GIL.
   void tell(const Error& error) const noexcept;
@@ -104,9 +106,7 @@ struct ModuleData {
 
   ModuleData(std::shared_ptr<HostLife> life, std::string module_name, py::object imported,
              py::object factory);
-  ~ModuleData() {
-    release_in(host->interpreter, module, create, full_name, create_name, run_name, known_type);
-  }
+  ~ModuleData() { release(host->interpreter, module, create, full_name, create_name, run_name, known_type); }
 
   /// Whether an import would still give this module, and the module this create. The caller holds the GIL.
   bool is_current() const;
@@ -137,7 +137,7 @@ struct InstanceData {
   ~InstanceData() {
     if (closing != Closing::Nothing) [[unlikely]]
       give_up_last();
-    release_in(module->host->interpreter, object, state, raised);
+    release(module->host->interpreter, object, state, raised);
   }
   InstanceData(const InstanceData&) = delete;
   InstanceData& operator=(const InstanceData&) = delete;

@@ -170,7 +170,7 @@ void close_what_is_open(InstanceData& instance, const CurrentRun* of) {
 }
 
 void give_up(InstanceData& instance, const CurrentRun* of) noexcept {
-  if (instance.closing == Closing::Nothing || is_elsewhere(instance.module->host->interpreter)) return;
+  if (instance.closing == Closing::Nothing || !instance.module->host->is_here()) return;
   try {
     const Enter enter;
     const py::error_scope kept;

@@ -32,7 +32,7 @@ struct Stream::Data {
 
   Data(std::shared_ptr<detail::InstanceData> of, const RunOptions& how)
       : instance(std::move(of)), options(how) {}
-  ~Data() { detail::release_in(instance->module->host->interpreter, items); }
+  ~Data() { detail::release(instance->module->host->interpreter, items); }
   Data(const Data&) = delete;
   Data& operator=(const Data&) = delete;
 
