@@ -244,6 +244,26 @@ TEST_CASE("a large state among small ones is made when its turn comes") {
   CHECK(events > 0);
 }
 
+TEST_CASE("a large state behind a slow run goes to another worker") {
+  Host host(over_fixtures());
+  Pool pool(host, processes(2));
+  const std::string large = R"({"i":")" + std::string(60'000, 'x') + R"("})";
+  for (int round = 0; round < 5; ++round) {
+    std::vector<std::future<Json>> quick;
+    for (int i = 0; i < 2000; ++i) quick.push_back(pool.submit("returns_state", {{"i", i}}));
+    for (auto& each : quick) each.get();  // from here on a batch has many
+    quick.clear();
+    std::stop_source stop;
+    const auto slow = pool.submit("ruins_its_process", ruins("stay"), {.stop = stop.get_token()});
+    quick.push_back(pool.submit("returns_state", large));
+    for (int i = 0; i < 20; ++i) quick.push_back(pool.submit("returns_state", {{"i", i}}));
+    for (auto& each : quick) CHECK(each.wait_for(30s) == std::future_status::ready);
+    CHECK(slow.wait_for(0s) == std::future_status::timeout);
+    stop.request_stop();
+  }
+  pool.cancel();
+}
+
 TEST_CASE("a worker process starts before it has a run") {
   Options options = over_fixtures();
   std::atomic<bool> started = false;

@@ -43,6 +43,21 @@ void call_at_end(const char* module, const char* function) {
   if (!done) PyErr_WriteUnraisable(nullptr);
 }
 
+// Files that a module left open: without a teardown nobody else writes out what they hold back.
+void flush_open_files() {
+  const py::object io = own(PyImport_ImportModule("_io"));
+  const py::object gc = own(PyImport_ImportModule("gc"));
+  const py::object base = io ? own(PyObject_GetAttrString(io.ptr(), "_IOBase")) : py::object();
+  const py::object objects = gc ? own(PyObject_CallMethod(gc.ptr(), "get_objects", nullptr)) : py::object();
+  for (Py_ssize_t i = base && objects ? PyList_Size(objects.ptr()) : 0; i-- > 0;) {
+    PyObject* object = PyList_GET_ITEM(objects.ptr(), i);
+    if (PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject*>(base.ptr())) == 0) continue;
+    const py::object flushed = own(PyObject_CallMethod(object, "flush", nullptr));
+    if (!flushed) PyErr_Clear();  // closed, detached, or its disk is full
+  }
+  PyErr_Clear();
+}
+
 // The steps from this one on.
 void take_steps(Step first) {
   if (first <= Step::Threads) call_at_end("threading", "_shutdown");
@@ -183,20 +198,6 @@ void end(int status) {
 }
 
 }  // namespace
-
-void flush_open_files() {
-  const py::object io = own(PyImport_ImportModule("_io"));
-  const py::object gc = own(PyImport_ImportModule("gc"));
-  const py::object base = io ? own(PyObject_GetAttrString(io.ptr(), "_IOBase")) : py::object();
-  const py::object objects = gc ? own(PyObject_CallMethod(gc.ptr(), "get_objects", nullptr)) : py::object();
-  for (Py_ssize_t i = base && objects ? PyList_Size(objects.ptr()) : 0; i-- > 0;) {
-    PyObject* object = PyList_GET_ITEM(objects.ptr(), i);
-    if (PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject*>(base.ptr())) == 0) continue;
-    const py::object flushed = own(PyObject_CallMethod(object, "flush", nullptr));
-    if (!flushed) PyErr_Clear();  // closed, detached, or its disk is full
-  }
-  PyErr_Clear();
-}
 
 void end_with_process() {
 #ifdef __GLIBC__

@@ -12,10 +12,6 @@ void end_with_process();
 /// any more. The caller holds the GIL.
 void end_with_python();
 
-/// Writes out what files hold back that a module of this interpreter left open: without a teardown nobody
-/// else does. The caller holds the GIL.
-void flush_open_files();
-
 /// How long the end may take.
 void set_shutdown_timeout(std::chrono::milliseconds timeout) noexcept;
 

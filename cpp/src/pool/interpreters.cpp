@@ -11,7 +11,6 @@
 
 #include "alarms.hpp"
 #include "current_run.hpp"
-#include "ending.hpp"
 #include "enter.hpp"
 #include "shared.hpp"
 
@@ -92,7 +91,6 @@ class Interpreter {
       run_if_imported("threading", forget_this_thread);
       Py_EndInterpreter(here_);
     } else {
-      flush_open_files();
       PyEval_SaveThread();
     }
     use_again(before_);

@@ -34,12 +34,12 @@ PoolData::PoolData(std::shared_ptr<Dependents> host, std::vector<std::unique_ptr
       threads_.emplace_back([this, each = worker.get(), number = ++last_worker] { work(*each, number); });
     }
   } catch (const std::system_error& failed) {
-    working_ = threads_.size();
+    const std::size_t made = threads_.size();
     queue_.close();
     join();
     throw Error({.kind = ErrorKind::StartupFailed,
                  .phase = Phase::Start,
-                 .message = "no more than " + std::to_string(working_) + " threads could be made for " +
+                 .message = "no more than " + std::to_string(made) + " threads could be made for " +
                             std::to_string(workers_.size()) + " workers: " + failed.what(),
                  .hint = "open the pool with fewer workers"});
   }

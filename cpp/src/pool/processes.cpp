@@ -245,7 +245,7 @@ class ProcessWorker : public Worker {
         if (const auto& timeout = front.jobs[i]->timeout) at(Clock::now() + std::max(*timeout, 1ms));
       }
     }
-    if (front.jobs.size() - front.told > 1 || flying_.size() > 1) at(peek_at_);
+    if (front.jobs.size() - front.told > 1 || flying_.size() > 1 || !backlog_.empty()) at(peek_at_);
     return next;
   }
 
@@ -344,7 +344,8 @@ class ProcessWorker : public Worker {
     if (std::ranges::none_of(flying_,
                              [&](const Batch& batch) { return std::ranges::any_of(batch.jobs, unwanted); }))
       return true;
-    if (!link_->is_sent() && !running()) {  // a large state, which need not go on
+    const bool is_only_one = flying_.size() == 1 && flying_.front().jobs.size() == 1;
+    if (is_only_one && !link_->is_sent() && !running()) {  // a large state, which need not go on
       lose({}, ErrorKind::Cancelled);
       return false;
     }
