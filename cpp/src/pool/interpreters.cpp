@@ -96,8 +96,9 @@ class Interpreter {
     use_again(before_);
   }
   Interpreter(const Interpreter&) = delete;
-  Alarms& alarms() { return *alarms_; }
   Interpreter& operator=(const Interpreter&) = delete;
+
+  Alarms& alarms() { return *alarms_; }
 
  private:
   bool is_alone_in_time() const {

@@ -588,10 +588,11 @@ class ProcessWorker : public Worker {
     }
     flying_.clear();
     most_ = 1;
-    fruitless_ = lost_one || killed ? 0 : fruitless_ + 1;
+    const bool is_blameless = lost_one || killed;  // it had begun a run, or was ended by this pool
+    fruitless_ = is_blameless ? 0 : fruitless_ + 1;
     const std::optional<Error> why = std::exchange(not_started_, std::nullopt);
     forget_process();
-    if (lost_one || killed || (!why && fruitless_ < most_fruitless)) return;
+    if (is_blameless || (!why && fruitless_ < most_fruitless)) return;
     fruitless_ = 0;
     fail_all(why ? *why : no_worker(ending, broken));
   }

@@ -30,7 +30,7 @@ class SharedWorker : public Worker {
     KeptSpans spans(on_span_);
     Jobs jobs;
     while (queue.take(jobs, 1)) {
-      make_all(queue, jobs, spans);
+      make_all(jobs, spans);
       spans.tell();
     }
     set_thread(nullptr);
@@ -53,15 +53,15 @@ class SharedWorker : public Worker {
   }
 
  private:
-  void make_all(Queue& queue, Jobs& jobs, KeptSpans& spans) {
+  void make_all(Jobs& jobs, KeptSpans& spans) {
     try {
       const Enter enter;
       do {
         job_ = jobs.front().get();
-        make(queue, *jobs.front(), spans);
+        make(*jobs.front(), spans);
         job_ = nullptr;
         jobs.clear();
-      } while (queue.try_take(jobs, 1) > 0);
+      } while (queue_->try_take(jobs, 1) > 0);
     } catch (const Error& ending) {
       jobs.front()->fail(ending);
       jobs.clear();
@@ -69,9 +69,9 @@ class SharedWorker : public Worker {
   }
 
   // Between the first test and the run that cancel() finds, nobody else has the GIL.
-  void make(const Queue& queue, Job& job, KeptSpans& spans) noexcept {
+  void make(Job& job, KeptSpans& spans) noexcept {
     spans.make_room();
-    if (queue.is_cancelled(job) || job.stop.stop_requested()) {
+    if (queue_->is_cancelled(job) || job.stop.stop_requested()) {
       return job.fail(not_begun(job, ErrorKind::Cancelled));
     }
     const auto begun = Clock::now();
@@ -115,8 +115,8 @@ class SharedWorker : public Worker {
   const OnSpan& on_span_;
   std::mutex mutex_;
   CurrentRun::Thread* thread_ = nullptr;  // of work()
-  const Queue* queue_ = nullptr;
-  const Job* job_ = nullptr;  // that is under way; guarded by the GIL
+  Queue* queue_ = nullptr;                // the same
+  const Job* job_ = nullptr;              // that is under way; guarded by the GIL
 };
 
 }  // namespace
