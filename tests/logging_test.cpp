@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -16,6 +18,30 @@ namespace {
 constexpr const char* restores =
     "logging.disable(0); logging.getLogger().setLevel(30); logging.getLogger().handlers.clear()\n"
     "desk = logging.getLogger('desk'); desk.setLevel(0); desk.disabled = False; desk.propagate = True\n";
+
+// What this process writes to stderr as long as it lives.
+class Stderr {
+ public:
+  Stderr() { dup2(fileno(file_), STDERR_FILENO); }
+  ~Stderr() {
+    dup2(before_, STDERR_FILENO);
+    close(before_);
+    std::fclose(file_);
+  }
+  Stderr(const Stderr&) = delete;
+  Stderr& operator=(const Stderr&) = delete;
+
+  std::string text() const {
+    std::string all(4096, '\0');
+    const ssize_t got = pread(fileno(file_), all.data(), all.size(), 0);
+    all.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return all;
+  }
+
+ private:
+  std::FILE* file_ = std::tmpfile();
+  int before_ = dup(STDERR_FILENO);
+};
 
 // What a host's modules log.
 class Log {
@@ -170,7 +196,7 @@ TEST_CASE("a module does not wait for a slow sink, and what is dropped is counte
 TEST_CASE("the end of a host waits for its sink, but not for ever") {
   std::promise<void> go_on;
   const std::shared_future<void> released = go_on.get_future().share();
-  std::promise<void> left;
+  std::promise<void> entered, left;
   int given = 0;
   {
     Options options = over_fixtures();
@@ -184,11 +210,20 @@ TEST_CASE("the end of a host waits for its sink, but not for ever") {
   {
     Options options = over_fixtures();
     options.shutdown_timeout = std::chrono::milliseconds(50);
-    options.on_log = [released, &left](const LogRecord&) {
+    options.on_log = [released, &entered, &left](const LogRecord&) {
+      entered.set_value();
       released.wait();
       left.set_value();
     };
-    Host(options).run("logs");
+    const Stderr said;
+    {
+      Host host(options);
+      host.run("logs", {{"times", 3}});
+      entered.get_future().wait();
+    }
+    CHECK(said.text() ==
+          "pyhost: the last 2 log records were dropped, because on_log did not take them within the shutdown "
+          "timeout\n");
   }
   go_on.set_value();
   left.get_future().wait();

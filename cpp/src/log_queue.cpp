@@ -109,26 +109,24 @@ std::uint64_t LogQueue::dropped() const {
   return state_->dropped;
 }
 
-void LogQueue::close() noexcept {
+std::size_t LogQueue::close() noexcept {
   if (is_forked()) {
     static_cast<void>(new std::shared_ptr<State>(state_));  // the thread's share is of no use here, and stays
-    return;
+    return 0;
   }
   const bool all_given = flush(patience_);
   std::thread thread;
+  std::deque<LogRecord> left;
   {
     const std::lock_guard lock(state_->mutex);
     state_->closed = true;
-    if (!all_given) state_->records.clear();
+    if (!all_given) left.swap(state_->records);
+    state_->dropped += left.size();
     thread.swap(state_->thread);
   }
   state_->put.notify_one();
-  if (!thread.joinable()) return;
-  if (all_given) {
-    thread.join();
-  } else {
-    thread.detach();
-  }
+  if (thread.joinable()) all_given ? thread.join() : thread.detach();
+  return left.size();
 }
 
 }  // namespace pyhost::detail

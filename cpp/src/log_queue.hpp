@@ -31,8 +31,8 @@ class LogQueue {
   bool flush(std::chrono::milliseconds patience);
 
   /// Takes no more, and waits for the sink as long as its patience lasts. A sink that does not return by then
-  /// is left to itself.
-  void close() noexcept;
+  /// is left to itself, and what it has not had is dropped: so many.
+  std::size_t close() noexcept;
 
   /// So many more were dropped on their way here.
   void add_dropped(std::uint64_t count);

@@ -1,6 +1,7 @@
 // A record of Python's becomes plain data under the GIL; pyhost/_logging.py sees to it that it comes here.
 #include "logging.hpp"
 
+#include <cstdio>
 #include <utility>
 
 #include "current_run.hpp"
@@ -112,7 +113,12 @@ void Logging::leave_python() noexcept {
 
 Logging::~Logging() {
   const Outside outside;
-  queue_->close();
+  const std::size_t dropped = queue_->close();
+  if (dropped == 0) return;
+  std::fprintf(stderr,
+               "pyhost: the last %zu log records were dropped, because on_log did not take them within the "
+               "shutdown timeout\n",
+               dropped);
 }
 
 void Logging::put(LogRecord record) { queue_->put(std::move(record)); }

@@ -18,7 +18,8 @@ class Logging {
  public:
   explicit Logging(const Options& options);
 
-  /// Gives the application what is left. Without the GIL if the caller had it.
+  /// Gives the application what is left, as long as the shutdown timeout lasts; what it then has not taken is
+  /// told on stderr. Without the GIL if the caller had it.
   ~Logging();
   Logging(const Logging&) = delete;
   Logging& operator=(const Logging&) = delete;
