@@ -10,6 +10,7 @@
 using namespace pyhost;
 using test::evaluated;
 using test::fixtures;
+using test::ModuleFolder;
 using test::over_fixtures;
 using test::told;
 
@@ -265,4 +266,265 @@ TEST_CASE("a state is given back as the module left it") {
   odd.run();
   REQUIRE_ERROR(error, InvalidState, odd.state());
   CHECK(error.pointer() == "/odd");
+}
+
+TEST_CASE("a shutdown timeout of nothing closes what is open all the same") {
+  std::vector<std::string> errors;
+  {
+    Host host({.module_paths = {fixtures},
+               .on_error = [&](const Error& error) { errors.emplace_back(to_string(error.kind())); },
+               .shutdown_timeout = std::chrono::milliseconds(0)});
+    told(host);
+    static_cast<void>(host.load("tells_of_its_life").create());
+    const Instance open = host.load("tells_of_its_life").create();
+  }
+  for (const std::string& error : errors) CHECK(error == "TimedOut");  // on a busy machine
+  Host next(over_fixtures());
+  if (errors.empty()) CHECK(told(next).back() == "unload");
+}
+
+TEST_CASE("an object that is closed during its run lives until that returns") {
+  const ModuleFolder folder;
+  folder.write("waits_in_c.py",
+               "import queue, weakref\n"
+               "class Module(queue.SimpleQueue):\n"
+               "    run = queue.SimpleQueue.get\n"  // C code, which keeps no reference to its object
+               "def create(state):\n"
+               "    global made\n"
+               "    module = Module()\n"
+               "    made = weakref.ref(module)\n"
+               "    return module\n");
+  std::atomic<bool> begun = false;
+  Options options = folder.options();
+  options.on_event = [&](const Event& event) { begun = begun || event.kind == EventKind::RunStarted; };
+  Host host(options);
+  Instance instance = host.load("waits_in_c").create();
+  std::thread runs([&] { CHECK(instance.run() == 7); });
+  while (!begun) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  Instance same = instance;
+  same.close();
+  CHECK(evaluated(host, "made.put(7)", "import gc, modules.waits_in_c as m; gc.collect(); made = m.made()") ==
+        nullptr);
+  runs.join();
+}
+
+TEST_CASE("two modules that load each other in their on_load wait for each other not for ever") {
+  const ModuleFolder folder;
+  for (const char* name : {"first", "second_one"}) {
+    folder.write(std::string(name) + ".py",
+                 "from pyhost import services\n"
+                 "def on_load(): services.meet(name=__name__[8:])\n"
+                 "class Module:\n    def run(self): return __name__\n"
+                 "def create(state): return Module()\n");
+  }
+  Host host(folder.options());
+  std::atomic<int> inside = 0;
+  host.provide("meet", [&](const Json& name) -> Json {
+    ++inside;
+    while (inside < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return host.run(name["name"] == "first" ? "second_one" : "first");
+  });
+  std::thread one([&] { CHECK(host.run("first") == "modules.first"); });
+  CHECK(host.run("second_one") == "modules.second_one");
+  one.join();
+}
+
+TEST_CASE("what a service throws in an on_load comes out of load") {
+  Host host(over_fixtures());
+  host.provide("gate", [](const Json&) -> Json { throw std::logic_error("closed today"); });
+  CHECK_THROWS_WITH_AS(host.load("asks_in_on_load"), "closed today", std::logic_error);
+}
+
+TEST_CASE("a module that is being unloaded is not loaded by what its on_unload asks for") {
+  const ModuleFolder folder;
+  folder.write("asks_for_itself.py",
+               "import sys\n"
+               "from pyhost import services\n"
+               "sys.told = getattr(sys, 'told', [])\n"
+               "def on_load(): sys.told.append('load')\n"
+               "def on_unload():\n"
+               "    sys.told.append('unload')\n"
+               "    try: services.again()\n"
+               "    except Exception as refused: sys.told.append(type(refused).__name__)\n"
+               "class Module:\n    def run(self): return 1\n"
+               "def create(state): return Module()\n");
+  std::vector<std::string> refused;
+  Host host(folder.options());
+  told(host);
+  host.provide("again", [&](const Json&) -> Json {
+    REQUIRE_ERROR(error, HostClosed, host.run("asks_for_itself"));
+    refused.emplace_back(error.what());
+    throw std::runtime_error("it is being unloaded");
+  });
+  host.load("asks_for_itself");
+  CHECK(host.unload("asks_for_itself"));
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].starts_with("module 'asks_for_itself' is being unloaded, and asks for itself"));
+  CHECK(told(host) == Lines{"load", "unload", "ServiceError"});
+  CHECK(host.run("asks_for_itself") == 1);
+  CHECK(told(host) == Lines{"load"});
+}
+
+TEST_CASE("who asks for a module while another thread unloads it gets it anew") {
+  const ModuleFolder folder;
+  folder.write("ends_slowly.py",
+               "from pyhost import services\n"
+               "import sys\n"
+               "sys.told = getattr(sys, 'told', [])\n"
+               "def on_load(): sys.told.append('load')\n"
+               "def on_unload(): services.gate(); sys.told.append('unload')\n"
+               "class Module:\n    def run(self): return 1\n"
+               "def create(state): return Module()\n");
+  Host host(folder.options());
+  told(host);
+  std::atomic<bool> inside = false, open = false;
+  host.provide("gate", [&](const Json&) -> Json {
+    inside = true;
+    while (!open) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return nullptr;
+  });
+  host.load("ends_slowly");
+  std::thread unloads([&] { CHECK(host.unload("ends_slowly")); });
+  while (!inside) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  std::thread loads([&] { CHECK(host.run("ends_slowly") == 1); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  open = true;
+  unloads.join();
+  loads.join();
+  CHECK(told(host) == Lines{"load", "unload", "load"});
+}
+
+TEST_CASE("an instance is closed with its module, whichever create it came from") {
+  const ModuleFolder folder;
+  folder.write("changes_its_create.py",
+               "import sys\n"
+               "sys.told = getattr(sys, 'told', [])\n"
+               "class Module:\n"
+               "    def run(self): return 1\n"
+               "    def close(self): sys.told.append('close')\n"
+               "def on_unload(): sys.told.append('unload')\n"
+               "def create(state):\n"
+               "    global create\n"
+               "    create = lambda state: Module()\n"
+               "    return Module()\n");
+  Host host(folder.options());
+  told(host);
+  const Instance first = host.load("changes_its_create").create();
+  const Module again = host.load("changes_its_create");
+  CHECK(host.unload("changes_its_create"));
+  CHECK(told(host) == Lines{"close", "unload"});
+  REQUIRE_ERROR(closed, HostClosed, first.run());
+  REQUIRE_ERROR(unloaded, HostClosed, again.create());
+}
+
+TEST_CASE("with a package go the modules within it, the last loaded first") {
+  const ModuleFolder folder;
+  const std::string source =
+      "import sys\n"
+      "sys.told = getattr(sys, 'told', [])\n"
+      "def on_load(): sys.told.append('load ' + __name__)\n"
+      "def on_unload(): sys.told.append('unload ' + __name__)\n"
+      "def create(state): return None\n";
+  folder.write("many/__init__.py", source);
+  folder.write("many/one.py", source);
+  Host host(folder.options());
+  told(host);
+  host.load("many");
+  host.load("many.one");
+  told(host);
+  CHECK(host.unload("many"));
+  CHECK(told(host) == Lines{"unload modules.many.one", "unload modules.many"});
+  CHECK_FALSE(host.unload("many.one"));
+  host.load("many.one");
+  CHECK(told(host) == Lines{"load modules.many.one"});
+}
+
+TEST_CASE("after an unload the source is read again, however little it has changed") {
+  const ModuleFolder folder;
+  const auto gives = [](char digit) {
+    return std::string("class Module:\n    def run(self): return ") + digit + "\ndef create(state): return Module()\n";
+  };
+  folder.write("changes.py", gives('1'));
+  const auto written = std::filesystem::last_write_time(folder.path() / "modules" / "changes.py");
+  Host host(folder.options());
+  CHECK(host.run("changes") == 1);
+  folder.write("changes.py", gives('2'));
+  std::filesystem::last_write_time(folder.path() / "modules" / "changes.py", written);
+  CHECK(host.unload("changes"));
+  CHECK(host.run("changes") == 2);
+}
+
+TEST_CASE("an async context manager is entered and left as others are") {
+  const ModuleFolder folder;
+  folder.write("is_an_async_one.py",
+               "import sys\n"
+               "sys.told = getattr(sys, 'told', [])\n"
+               "class Module:\n"
+               "    async def __aenter__(self): sys.told.append('enter'); return self\n"
+               "    async def __aexit__(self, kind, raised, traceback):\n"
+               "        sys.told.append('exit ' + repr(raised))\n"
+               "    async def run(self): return 1 / self.by\n"
+               "def create(state):\n"
+               "    module = Module()\n"
+               "    module.by = state['by']\n"
+               "    return module\n");
+  Host host(folder.options());
+  told(host);
+  CHECK(host.run("is_an_async_one", {{"by", 2}}) == 0.5);
+  REQUIRE_ERROR(error, ModuleRaised, host.run("is_an_async_one", {{"by", 0}}));
+  CHECK(told(host) ==
+        Lines{"enter", "exit None", "enter", "exit ZeroDivisionError('division by zero')"});
+}
+
+TEST_CASE("a task that does not end in time does not hang the host, and other loops are closed") {
+  const ModuleFolder folder;
+  folder.write("leaves_tasks.py",
+               "import asyncio, sys\n"
+               "sys.told = getattr(sys, 'told', [])\n"
+               "async def stay(name, seconds):\n"
+               "    try: await asyncio.sleep(1000)\n"
+               "    finally:\n"
+               "        await asyncio.sleep(seconds)\n"
+               "        sys.told.append(name)\n"
+               "class Module:\n"
+               "    def __init__(self, state): self.state = state\n"
+               "    async def run(self):\n"
+               "        self.task = asyncio.ensure_future(stay(**self.state))\n"
+               "        await asyncio.sleep(0)\n"
+               "def create(state): return Module(state)\n");
+  std::vector<std::string> errors;
+  {
+    Options options = folder.options();
+    options.shutdown_timeout = std::chrono::milliseconds(500);
+    options.on_error = [&](const Error& error) { errors.emplace_back(error.what()); };
+    Host host(options);
+    told(host);
+    const Instance kept = host.load("leaves_tasks").create({{"name", "quick"}, {"seconds", 0}});
+    kept.run();
+    const Instance slow = host.load("leaves_tasks").create({{"name", "slow"}, {"seconds", 1000}});
+    std::thread([&] { slow.run(); }).join();
+  }
+  REQUIRE(errors.size() == 1);
+  CHECK(errors[0].starts_with("what modules left behind "));
+  Host next(over_fixtures());
+  CHECK(told(next) == Lines{"quick"});
+}
+
+TEST_CASE("to watch does not import a package twice") {
+  const ModuleFolder folder;
+  folder.write("breaks/__init__.py",
+               "import sys\n"
+               "sys.told = getattr(sys, 'told', []) + ['executed']\n"
+               "raise ValueError('broken')\n");
+  folder.write("breaks/inner.py", "def create(state): return None\n");
+  Recorder recorder;
+  Options options = folder.options();
+  options.on_event = recorder.function();
+  Host host(options);
+  told(host);
+  recorder.said.clear();
+  REQUIRE_ERROR(error, ImportFailed, host.load("breaks.inner"));
+  CHECK(recorder.said == Lines{"Found breaks.inner", "Failed breaks.inner in import"});
+  CHECK(told(host) == Lines{"executed"});
 }

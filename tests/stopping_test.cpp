@@ -1,10 +1,6 @@
 #include <doctest/doctest.h>
 
-#include <unistd.h>
-
 #include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <thread>
 
 #include "support.hpp"
@@ -13,6 +9,7 @@ using namespace pyhost;
 using namespace std::chrono_literals;
 using test::evaluated;
 using test::fixtures;
+using test::ModuleFolder;
 using test::over_fixtures;
 
 namespace {
@@ -117,16 +114,12 @@ TEST_CASE("a deadline that passes between two runs stops neither") {
 }
 
 TEST_CASE("the deadline of Host::run is that of the import and the create too") {
-  const auto folder = std::filesystem::temp_directory_path() / ("pyhost-endless-" + std::to_string(getpid()));
-  std::filesystem::create_directories(folder / "modules");
-  std::ofstream(folder / "modules" / "endless.py") << "while True: pass\n";
-  {
-    Host host({.module_paths = {folder, fixtures}});
-    REQUIRE_ERROR(error, TimedOut, host.run("endless", {}, soon()));
-    CHECK(error.phase() == Phase::Import);
-    CHECK(host.run("wins") == "second");
-  }
-  std::filesystem::remove_all(folder);
+  const ModuleFolder folder;
+  folder.write("endless.py", "while True: pass\n");
+  Host host(folder.options());
+  REQUIRE_ERROR(error, TimedOut, host.run("endless", {}, soon()));
+  CHECK(error.phase() == Phase::Import);
+  CHECK(host.run("wins") == "second");
 }
 
 TEST_CASE("a stop token stops a run") {
@@ -189,4 +182,76 @@ TEST_CASE("pyhost.cancelled is set for the run that is to stop, and for no other
     REQUIRE_ERROR(error, TimedOut, host.run("does_not_end", does("listen"), soon()));
   }).join();
   CHECK(evaluated(host, "cancelled.is_set()", set) == false);
+}
+
+TEST_CASE("a run of the main thread is cancelled where it waits, though nobody gave it a time") {
+  std::atomic<RunId> running = 0;
+  Host host({.module_paths = {fixtures}, .on_event = [&](const Event& event) {
+               if (event.kind == EventKind::RunStarted) running = event.run;
+             }});
+  std::thread stopper([&] {
+    while (running == 0) std::this_thread::sleep_for(1ms);
+    while (!host.cancel(running)) std::this_thread::sleep_for(1ms);
+  });
+  REQUIRE_ERROR(error, Cancelled, host.run("does_not_end", does("sleep")));
+  stopper.join();
+}
+
+TEST_CASE("a module's on_error is a part of its run, and is stopped with it") {
+  const ModuleFolder folder;
+  folder.write("handles_for_ever.py",
+               "def on_error(error):\n    while True: pass\n"
+               "class Module:\n    def run(self): raise ValueError('the reason')\n"
+               "def create(state): return Module()\n");
+  Host host(folder.options());
+  host.load("handles_for_ever");
+  REQUIRE_ERROR(error, ModuleRaised, host.run("handles_for_ever", {}, soon()));
+  CHECK(error.exception().message == "the reason");
+  REQUIRE(error.exception().notes.size() == 1);
+  CHECK(error.exception().notes[0].starts_with("its on_error failed: pyhost.Stopped"));
+}
+
+TEST_CASE("an async run that swallows its cancelling is cancelled again") {
+  const ModuleFolder folder;
+  folder.write("swallows.py",
+               "import asyncio\n"
+               "class Module:\n"
+               "    async def run(self):\n"
+               "        for _ in range(2):\n"
+               "            try: await asyncio.sleep(1000)\n"
+               "            except asyncio.CancelledError: pass\n"
+               "        await asyncio.sleep(1000)\n"
+               "def create(state): return Module()\n");
+  Host host(folder.options());
+  host.load("swallows");
+  std::thread([&] { REQUIRE_ERROR(error, TimedOut, host.run("swallows", {}, soon())); }).join();
+}
+
+TEST_CASE("what is stuck in no C code is not said to be") {
+  const ModuleFolder folder;
+  folder.write("dies_slowly.py",
+               "import time\n"
+               "class Slow:\n"
+               "    def __del__(self):\n"
+               "        end = time.monotonic() + 1\n"
+               "        while time.monotonic() < end: pass\n"
+               "class Module:\n"
+               "    def run(self): return Slow()\n"
+               "def create(state): return Module()\n");
+  Host host(folder.options());
+  std::string said;
+  RunOptions options = soon();
+  options.grace = 100ms;
+  options.on_stuck = [&](const Error& error) { said = error.what(); };
+  REQUIRE_ERROR(error, InvalidResult, host.run("dies_slowly", {}, options));
+  if (!said.empty()) CHECK(said.find("in code that is not interrupted, such as a __del__") != std::string::npos);
+}
+
+TEST_CASE("a time that passes before a run begins is told to who watches") {
+  std::vector<std::string> said;
+  Host host({.module_paths = {fixtures},
+             .on_error = [&](const Error& error) { said.push_back("error " + error.module()); },
+             .on_event = [&](const Event& event) { said.emplace_back(to_string(event.kind)); }});
+  REQUIRE_ERROR(error, TimedOut, host.run("wins", {}, {.timeout = 0ms}));
+  CHECK(said == std::vector<std::string>{"Failed", "error wins"});
 }

@@ -9,6 +9,7 @@ using namespace pyhost;
 using namespace std::chrono_literals;
 using test::evaluated;
 using test::fixtures;
+using test::ModuleFolder;
 using test::over_fixtures;
 using test::told;
 
@@ -154,4 +155,121 @@ TEST_CASE("a stream that outlives its host has no items") {
     CHECK(stream->next() == 1);
   }
   REQUIRE_ERROR(error, HostClosed, stream->next());
+}
+
+TEST_CASE("the timeout of a stream begins with the run, not with the first item") {
+  const ModuleFolder folder;
+  folder.write("is_created_slowly.py",
+               "import time\n"
+               "class Module:\n"
+               "    def run(self):\n"
+               "        while True:\n"
+               "            time.sleep(0.3)\n"
+               "            yield 1\n"
+               "def create(state):\n"
+               "    time.sleep(0.5)\n"
+               "    return Module()\n");
+  Host host(folder.options());
+  host.load("is_created_slowly");
+  int items = 0;
+  REQUIRE_ERROR(error, TimedOut, [&] {
+    Stream stream = host.stream("is_created_slowly", {}, {.timeout = 600ms});
+    while (stream.next()) ++items;
+    return 0;
+  }());
+  CHECK(items == 0);
+}
+
+TEST_CASE("what an async generator sets around a yield lasts from one item to the next") {
+  const ModuleFolder folder;
+  folder.write("keeps_its_surroundings.py",
+               "import asyncio, contextvars\n"
+               "number = contextvars.ContextVar('number', default=0)\n"
+               "class Module:\n"
+               "    async def run(self):\n"
+               "        before = number.set(1)\n"
+               "        task = asyncio.current_task()\n"
+               "        try:\n"
+               "            for _ in range(2):\n"
+               "                yield [number.get(), asyncio.current_task() is task]\n"
+               "                await asyncio.sleep(0)\n"
+               "        finally:\n"
+               "            number.reset(before)\n"
+               "def create(state): return Module()\n");
+  Host host(folder.options());
+  const Json expected{{1, true}, {1, true}};
+  CHECK(Json(all_of(host.stream("keeps_its_surroundings"))) == expected);
+  Stream stream = host.stream("keeps_its_surroundings");
+  CHECK(stream.next() == expected[0]);
+  std::thread([&] {  // one thread at a time, whichever
+    CHECK(stream.next() == expected[1]);
+    CHECK_FALSE(stream.next().has_value());
+  }).join();
+}
+
+TEST_CASE("a stream within an async run has a loop of its own") {
+  Host host(over_fixtures());
+  const Json two{{"items", {1, 2}}};
+  host.provide("another", [&](const Json&) { return Json(all_of(host.stream("yields_async", two))); });
+  const Json direct = all_of(host.stream("yields_async", two));
+  CHECK(direct.size() == 2);
+  CHECK(host.run("awaits_a_service", {{"depth", 1}}) == Json{1, direct});
+}
+
+TEST_CASE("a stop that a generator swallows while it is closed is told") {
+  const ModuleFolder folder;
+  folder.write("swallows_its_end.py",
+               "class Module:\n"
+               "    def run(self):\n"
+               "        try: yield 1\n"
+               "        finally:\n"
+               "            try:\n"
+               "                while True: pass\n"
+               "            except BaseException: pass\n"
+               "def create(state): return Module()\n");
+  Host host(folder.options());
+  host.load("swallows_its_end");
+  Stream stream = host.stream("swallows_its_end", {}, {.timeout = 200ms});
+  CHECK(stream.next() == 1);
+  REQUIRE_ERROR(error, TimedOut, [&] { return stream.close(), 0; }());
+}
+
+TEST_CASE("what a generator raises in its end harms nobody, and is told") {
+  const ModuleFolder folder;
+  folder.write("raises_in_its_end.py",
+               "class Module:\n"
+               "    def __init__(self, state): self.state = state\n"
+               "    def run(self):\n"
+               "        try: yield {1} if self.state.get('bad') else 1\n"
+               "        finally:\n"
+               "            from pyhost import services\n"
+               "            services.refuse()\n"
+               "def create(state): return Module(state)\n");
+  std::vector<std::string> errors;
+  Options options = folder.options();
+  options.on_error = [&](const Error& error) {
+    errors.push_back(std::string(to_string(error.kind())) + " in " + std::string(to_string(error.phase())));
+  };
+  Host host(options);
+  host.provide("refuse", [](const Json&) -> Json { throw std::runtime_error("no"); });
+  { CHECK(host.stream("raises_in_its_end").next() == 1); }  // the destructor of the stream cannot throw
+  CHECK(errors == Lines{"ModuleRaised in close"});
+  errors.clear();
+  REQUIRE_ERROR(error, InvalidResult, host.stream("raises_in_its_end", {{"bad", true}}).next());
+  CHECK(errors == Lines{"ModuleRaised in close", "InvalidResult in result"});
+}
+
+TEST_CASE("what can be awaited and is no coroutine is awaited, too") {
+  const ModuleFolder folder;
+  folder.write("returns_an_awaitable.py",
+               "import asyncio\n"
+               "class Soon:\n"
+               "    def __await__(self):\n"
+               "        yield from asyncio.sleep(0).__await__()\n"
+               "        return 'here'\n"
+               "class Module:\n"
+               "    def run(self): return Soon()\n"
+               "def create(state): return Module()\n");
+  Host host(folder.options());
+  CHECK(host.run("returns_an_awaitable") == "here");
 }

@@ -1,6 +1,10 @@
 // What the doctest files share: a host over the fixtures, and the error that an action throws.
 #pragma once
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <pyhost/pyhost.hpp>
 #include <string>
@@ -11,6 +15,33 @@ namespace pyhost::test {
 inline const std::filesystem::path fixtures = PYHOST_FIXTURES;
 
 inline Options over_fixtures() { return {.module_paths = {fixtures}}; }
+
+/// A module path with modules that the test writes itself; gone with it.
+class ModuleFolder {
+ public:
+  ModuleFolder() { std::filesystem::create_directories(path_ / "modules"); }
+  ~ModuleFolder() { std::filesystem::remove_all(path_); }
+  ModuleFolder(const ModuleFolder&) = delete;
+  ModuleFolder& operator=(const ModuleFolder&) = delete;
+
+  /// Writes modules/<file>.
+  void write(const std::string& file, const std::string& source) const {
+    std::filesystem::create_directories((path_ / "modules" / file).parent_path());
+    std::ofstream(path_ / "modules" / file) << source;
+  }
+
+  /// These modules, and the fixtures.
+  Options options() const { return {.module_paths = {path_, fixtures}}; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  static std::filesystem::path next_path() {
+    static int last = 0;
+    const std::string name = "pyhost-modules-" + std::to_string(getpid()) + "-" + std::to_string(++last);
+    return std::filesystem::temp_directory_path() / name;
+  }
+  std::filesystem::path path_ = next_path();
+};
 
 /// The error that the action throws; nothing if it throws none.
 template <class Action>

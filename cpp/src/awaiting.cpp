@@ -17,39 +17,62 @@ import asyncio, functools, threading, weakref
 _here = threading.local()
 _loops = weakref.WeakSet()
 
+def _new_loop():
+    loop = asyncio.new_event_loop()
+    _loops.add(loop)
+    return loop
+
 def _loop():
     if getattr(_here, "loop", None) is None or _here.loop.is_closed():
-        _here.loop = asyncio.new_event_loop()
-        _loops.add(_here.loop)
+        _here.loop = _new_loop()
     return _here.loop
 
-def run(coroutine, waiting):
-    around = asyncio._get_running_loop()
-    if around is None:
-        return _run(_loop, coroutine, waiting)
-    # From within what a loop of this thread runs: by a loop of its own, and that one is not to see it.
-    task = asyncio.current_task()
+# From within what a loop of this thread runs, that one is not to see the other.
+class _Apart:
     swap = getattr(asyncio.tasks, "_swap_current_task", lambda loop, task: None)
-    swap(around, None)
-    asyncio._set_running_loop(None)
-    loop = asyncio.new_event_loop()
-    try:
-        return _run(lambda: loop, coroutine, waiting)
-    finally:
-        loop.close()
-        asyncio._set_running_loop(around)
-        swap(around, task)
 
-def _run(make_loop, coroutine, waiting):
+    def __enter__(self):
+        self.around = asyncio._get_running_loop()
+        if self.around is not None:
+            self.task = asyncio.current_task()
+            _Apart.swap(self.around, None)
+            asyncio._set_running_loop(None)
+        return self
+
+    def __exit__(self, *raised):
+        if self.around is not None:
+            asyncio._set_running_loop(self.around)
+            _Apart.swap(self.around, self.task)
+
+    def loop(self):
+        return _loop() if self.around is None else _new_loop()
+
+    def done_with(self, loop):
+        if self.around is not None:
+            _close(loop)
+
+async def _awaited(awaitable):
+    return await awaitable
+
+def run(awaitable, waiting):
+    coroutine = awaitable if asyncio.iscoroutine(awaitable) else _awaited(awaitable)
+    with _Apart() as apart:
+        try:
+            loop = apart.loop()
+            task = loop.create_task(coroutine)
+        except BaseException:
+            coroutine.close()
+            raise
+        try:
+            return _finish(loop, task, task, waiting)
+        finally:
+            apart.done_with(loop)
+
+# Runs until the future is done, which the task sees to.
+def _finish(loop, future, task, waiting):
     try:
-        loop = make_loop()
-        task = loop.create_task(coroutine)
-    except BaseException:
-        coroutine.close()
-        raise
-    waiting(functools.partial(loop.call_soon_threadsafe, task.cancel))
-    try:
-        return loop.run_until_complete(task)
+        waiting(functools.partial(loop.call_soon_threadsafe, task.cancel))
+        return loop.run_until_complete(future)
     except BaseException:
         _cancel(loop, [task])
         raise
@@ -61,38 +84,92 @@ def _cancel(loop, tasks):
     if tasks and not loop.is_running():
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
-async def collect(items):
+def _close(loop):
+    try:
+        _cancel(loop, asyncio.all_tasks(loop))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+
+async def _collect(items):
     return [item async for item in items]
 
-async def step(items):
-    try:
-        return (await items.__anext__(),)
-    except StopAsyncIteration:
-        return None
+def collect(items, waiting):
+    return run(_collect(items), waiting)
 
-async def close(items):
-    await items.aclose()
+# What an async generator yields, taken by one task from the first item to the last: what it has set around
+# a yield (variables of its context, time limits, groups of tasks) is still there after it.
+class Items:
+    def __init__(self, items):
+        self.items = items
+        self.task = None
 
-def close_loops():
+    async def _take(self):
+        wanted = True
+        while wanted:
+            wanted, given = await self.asked
+            self.asked = self.loop.create_future()
+            try:
+                if wanted:
+                    given.set_result((await self.items.__anext__(),))
+                else:
+                    given.set_result(await self.items.aclose())
+            except StopAsyncIteration:
+                return given.set_result(None)
+            except BaseException as error:
+                return given.set_exception(error)
+
+    def _ask(self, wanted, waiting):
+        with _Apart() as apart:
+            if self.task is None:
+                self.loop = apart.loop()
+                self.asked = self.loop.create_future()
+                self.task = self.loop.create_task(self._take())
+                self.apart = apart
+            given = self.loop.create_future()
+            self.asked.set_result((wanted, given))
+            try:
+                return _finish(self.loop, given, self.task, waiting)
+            finally:
+                if self.task.done():
+                    self.apart.done_with(self.loop)
+
+def next_of(items, waiting):
+    return items._ask(True, waiting)
+
+def close(items, waiting):
+    if items.task is None or not items.task.done():
+        items._ask(False, waiting)
+
+# A loop that is not done in time is stopped.
+def close_loops(none, waiting):
+    failed = None
     for loop in list(_loops):
         if loop.is_running() or loop.is_closed():
             continue
-        _cancel(loop, asyncio.all_tasks(loop))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+        try:
+            waiting(functools.partial(loop.call_soon_threadsafe, loop.stop))
+            _close(loop)
+        except BaseException as error:
+            failed = failed or error
+    waiting(None)
+    if failed is not None:
+        raise failed
 )";
+
+constexpr const char* room_name = "_pyhost.awaiting";
 
 // A module of its own, made by the first that needs it: asyncio is a large import.
 py::object room() {
   PyObject* modules = PyImport_GetModuleDict();
-  if (PyObject* made = PyDict_GetItemString(modules, "_pyhost.awaiting")) return share(made);
-  py::object module = own(PyModule_New("_pyhost.awaiting"));
+  if (PyObject* made = PyDict_GetItemString(modules, room_name)) return share(made);
+  py::object module = own(PyModule_New(room_name));
   const py::object code = own(Py_CompileString(source, "<pyhost>", Py_file_input));
   if (!module || !code) return {};
   PyObject* names = PyModule_GetDict(module.ptr());
   if (PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) != 0) return {};
   if (!own(PyEval_EvalCode(code.ptr(), names, names))) return {};
-  if (PyDict_SetItemString(modules, "_pyhost.awaiting", module.ptr()) != 0) return {};
+  if (PyDict_SetItemString(modules, room_name, module.ptr()) != 0) return {};
   return module;
 }
 
@@ -102,38 +179,36 @@ PyObject* note_waiting(PyObject* /*self*/, PyObject* cancel) {
   return share(Py_None).release().ptr();
 }
 
-py::object run_coroutine(const CurrentRun& run, const py::object& room, PyObject* coroutine) {
+// Calls a function of the room with the object, and with what notes how this thread's task is cancelled.
+py::object run_function(const CurrentRun& run, const char* name, PyObject* object) {
   static PyMethodDef waiting{"waiting", note_waiting, METH_O, nullptr};
-  const py::object note = own(PyCFunction_New(&waiting, nullptr));
+  const py::object from = room();
+  const py::object note = from ? own(PyCFunction_New(&waiting, nullptr)) : py::object();
   if (!note) return {};
   py::object before = run.thread().cancel_task;
   py::object result =
-      call_inside(run, [&] { return PyObject_CallMethod(room.ptr(), "run", "OO", coroutine, note.ptr()); });
+      call_inside(run, [&] { return PyObject_CallMethod(from.ptr(), name, "OO", object, note.ptr()); });
   run.thread().cancel_task = std::move(before);
   return result;
 }
 
-py::object run_function(const CurrentRun& run, const char* name, PyObject* items) {
-  const py::object from = room();
-  const py::object coroutine = from ? own(PyObject_CallMethod(from.ptr(), name, "O", items)) : py::object();
-  return coroutine ? run_coroutine(run, from, coroutine.ptr()) : py::object();
-}
-
 }  // namespace
 
-py::object await(const CurrentRun& run, PyObject* coroutine) {
-  const py::object from = room();
-  return from ? run_coroutine(run, from, coroutine) : py::object();
-}
+py::object await(const CurrentRun& run, PyObject* awaitable) { return run_function(run, "run", awaitable); }
 
 py::object collect(const CurrentRun& run, PyObject* items, Giving giving) {
   if (giving == Giving::AsyncItems) return run_function(run, "collect", items);
   return call_inside(run, [&] { return PySequence_List(items); });
 }
 
+py::object in_one_task(PyObject* items) {
+  const py::object from = room();
+  return from ? own(PyObject_CallMethod(from.ptr(), "Items", "O", items)) : py::object();
+}
+
 py::object next_item(const CurrentRun& run, PyObject* items, Giving giving) {
   if (giving == Giving::Items) return call_inside(run, [&] { return PyIter_Next(items); });
-  const py::object one = run_function(run, "step", items);
+  const py::object one = run_function(run, "next_of", items);
   return one && PyTuple_Check(one.ptr()) ? share(PyTuple_GET_ITEM(one.ptr(), 0)) : py::object();
 }
 
@@ -142,9 +217,10 @@ bool close_items(const CurrentRun& run, PyObject* items, Giving giving) {
   return static_cast<bool>(call_inside(run, [&] { return PyObject_CallMethod(items, "close", nullptr); }));
 }
 
-void close_loops() noexcept {
-  PyObject* made = PyDict_GetItemString(PyImport_GetModuleDict(), "_pyhost.awaiting");
-  if (made != nullptr && !own(PyObject_CallMethod(made, "close_loops", nullptr))) PyErr_Clear();
+bool has_loops() { return PyDict_GetItemString(PyImport_GetModuleDict(), room_name) != nullptr; }
+
+bool close_loops(const CurrentRun& run) {
+  return static_cast<bool>(run_function(run, "close_loops", Py_None));
 }
 
 }  // namespace pyhost::detail

@@ -3,6 +3,7 @@
 
 #include "output.hpp"
 #include "source.hpp"
+#include "stopping.hpp"
 #include "thrown.hpp"
 
 namespace pyhost::detail {
@@ -66,7 +67,8 @@ bool takes_other_arguments(PyObject* raised, PyObject* callable, PyObject* argum
 }
 
 // The module's own handler of errors, if it exports one. What it raises is returned as a note, because it
-// can neither replace nor swallow the error; it leaves the exception's traceback as it was.
+// can neither replace nor swallow the error; it leaves the exception's traceback as it was. It is a part of
+// the run, and can be stopped as such.
 std::string call_on_error(const ModuleData& module, PyObject* raised) {
   const py::object on_error = own(PyObject_GetAttrString(module.module.ptr(), "on_error"));
   if (!on_error || raised == nullptr) {
@@ -74,7 +76,8 @@ std::string call_on_error(const ModuleData& module, PyObject* raised) {
     return {};
   }
   const py::object traceback = own(PyException_GetTraceback(raised));
-  const py::object done = own(PyObject_CallOneArg(on_error.ptr(), raised));
+  const py::object done = call_inside(CurrentRun::this_thread(),
+                                      [&] { return PyObject_CallOneArg(on_error.ptr(), raised); });
   std::string note;
   if (!done) {
     const py::object failure = take_raised();
@@ -90,12 +93,8 @@ std::string call_on_error(const ModuleData& module, PyObject* raised) {
   std::string note = call_on_error(module, raised.ptr());
   PythonException exception = describe(raised.ptr());
   if (!note.empty()) exception.notes.push_back(std::move(note));
-  try {
-    throw_raised(ErrorKind::ModuleRaised, phase, module.name, "module '" + module.name + "' raised ",
-                 std::move(exception));
-  } catch (const Error& error) {
-    throw_over(thrown_of(raised.ptr()), error);
-  }
+  throw_raised_over(ErrorKind::ModuleRaised, phase, module.name, "module '" + module.name + "' raised ",
+                    raised.ptr(), std::move(exception));
 }
 
 [[noreturn]] void throw_from_call(Phase phase, const ModuleData& module, const py::object& raised,
@@ -135,33 +134,32 @@ void throw_from_create(const ModuleData& module) {
   throw_from_call(Phase::Create, module, take_raised(), module.create.ptr(), 1, "create(state)");
 }
 
-void throw_from_run(const InstanceData& data) {
-  const std::string& name = data.module->name;
-  PyObject* object = data.object.ptr();
+void throw_from_run(const ModuleData& module, PyObject* object) {
+  const std::string& name = module.name;
   const py::object raised = take_raised();
   const bool perhaps_missing = says_attribute_is_missing(raised.ptr());
   py::object run;
   if (perhaps_missing || (is_a(raised.ptr(), PyExc_TypeError) && frames_of(raised.ptr()).empty())) {
-    run = own(PyObject_GetAttr(object, data.module->run_name.ptr()));
+    run = own(PyObject_GetAttr(object, module.run_name.ptr()));
     PyErr_Clear();
   }
   if (!run && perhaps_missing) {
     if (PyCoro_CheckExact(object)) {
       if (!own(PyObject_CallMethod(object, "close", nullptr))) PyErr_Clear();  // or Python warns of it
       break_contract(Phase::Run, name, "its create is async, and returned a coroutine",
-                     data.module->create.ptr());
+                     module.create.ptr());
     }
     const std::string what = object == Py_None ? "None" : "an object of type " + type_of(object);
     break_contract(
         Phase::Run, name, "its create returned " + what + ", which has no run",
-        object == Py_None ? data.module->create.ptr() : reinterpret_cast<PyObject*>(Py_TYPE(object)));
+        object == Py_None ? module.create.ptr() : reinterpret_cast<PyObject*>(Py_TYPE(object)));
   }
   if (run && PyCallable_Check(run.ptr()) == 0) {
     break_contract(Phase::Run, name, "its run is not callable but of type " + type_of(run.ptr()),
                    reinterpret_cast<PyObject*>(Py_TYPE(object)));
   }
-  if (!run) throw_module_raised(Phase::Run, *data.module, raised);
-  throw_from_call(Phase::Run, *data.module, raised, run.ptr(), 0, "run()");
+  if (!run) throw_module_raised(Phase::Run, module, raised);
+  throw_from_call(Phase::Run, module, raised, run.ptr(), 0, "run()");
 }
 
 }  // namespace pyhost::detail

@@ -21,6 +21,6 @@ std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostLife> host, std::str
 [[noreturn]] void throw_from_create(const ModuleData& module);
 
 /// The same of run(). Only now is it asked whether there is a run at all.
-[[noreturn]] void throw_from_run(const InstanceData& data);
+[[noreturn]] void throw_from_run(const ModuleData& module, PyObject* object);
 
 }  // namespace pyhost::detail

@@ -88,7 +88,7 @@ auto telling(const HostLife& host, Action action) {
 }
 
 /// What an object wants when it is given up.
-enum class Closing { Nothing, Close, Exit };
+enum class Closing { Nothing, Close, Exit, AsyncExit };
 
 struct ModuleData {
   std::shared_ptr<HostLife> host;
@@ -99,6 +99,7 @@ struct ModuleData {
   py::object create_name;
   py::object run_name;
   std::atomic<bool> unloaded = false;
+  std::weak_ptr<ModuleData> before = {};  ///< Of the same module, with another create.
 
   /// The type of the last object that create returned, and what such objects want. Guarded by the GIL.
   py::object known_type = {};
@@ -110,6 +111,7 @@ struct ModuleData {
 
   /// Whether an import would still give this module, and the module this create. The caller holds the GIL.
   bool is_current() const;
+  bool is_in_sys_modules() const;
 
   /// Throws HostClosed once the host is closed or the module unloaded.
   void must_be_loaded() const {

@@ -11,7 +11,6 @@
 #include <thread>
 #include <unordered_map>
 
-#include "awaiting.hpp"
 #include "baseline.hpp"
 #include "connections.hpp"
 #include "contract.hpp"
@@ -87,21 +86,31 @@ class Loaded {
     const auto same =
         std::ranges::find_if(in_order_, [&](const auto& other) { return other->module.is(module->module); });
     if (same != in_order_.end()) {
-      *same = module;
+      if (*same != module) module->before = std::exchange(*same, module);
     } else {
       in_order_.push_back(module);
     }
   }
 
-  // Null if it is not there.
-  std::shared_ptr<detail::ModuleData> take(std::string_view name) {
+  // Whether it was still there.
+  bool take(const std::shared_ptr<detail::ModuleData>& module) {
     const std::lock_guard lock(mutex_);
-    const auto at = modules_.find(name);
-    if (at == modules_.end()) return nullptr;
-    std::shared_ptr<detail::ModuleData> module = std::move(at->second);
+    const auto at = modules_.find(module->name);
+    if (at == modules_.end() || at->second != module) return false;
     modules_.erase(at);
     std::erase(in_order_, module);
-    return module;
+    return true;
+  }
+
+  // The names of those within a package, the last loaded first.
+  std::vector<std::string> within(std::string_view package) const {
+    const std::string prefix = std::string(package) + ".";
+    std::vector<std::string> names;
+    const std::lock_guard lock(mutex_);
+    for (auto at = in_order_.rbegin(); at != in_order_.rend(); ++at) {
+      if ((*at)->name.starts_with(prefix)) names.push_back((*at)->name);
+    }
+    return names;
   }
 
   // The one that was loaded last; null if there is none.
@@ -124,6 +133,77 @@ class Loaded {
   std::vector<std::shared_ptr<detail::ModuleData>> in_order_;  // also those that were displaced
 };
 
+// The modules that a thread is loading or unloading: the others wait until it is done. The caller
+// holds the GIL, which is let go while it waits.
+class Changes {
+ public:
+  enum class Kind { Load, Unload };
+  enum class Begun { Now, AfterAnother, Within, WithinUnload };
+
+  // Begins a change if no other thread makes one; returns after a moment if one still does. For what an
+  // on_load or on_unload itself asks of its module there is nothing to begin, nor for a thread that another
+  // one waits for: each of the two would wait for ever.
+  std::optional<Begun> begin(PyObject* module, Kind kind) {
+    const detail::Leave leave;
+    const std::thread::id here = std::this_thread::get_id();
+    std::unique_lock lock(mutex_);
+    const auto other = changes_.find(module);
+    if (other == changes_.end()) {
+      changes_.emplace(module, Change{kind, here});
+      return Begun::Now;
+    }
+    if (waits_for(other->second.thread, here))
+      return other->second.kind == Kind::Unload ? Begun::WithinUnload : Begun::Within;
+    constexpr std::chrono::milliseconds slice(50);  // for a stop that waits to be seen
+    waiting_[here] = module;
+    const bool over = ended_.wait_for(lock, slice, [&] { return !changes_.contains(module); });
+    waiting_.erase(here);
+    if (!over) return std::nullopt;
+    changes_.emplace(module, Change{kind, here});
+    return Begun::AfterAnother;
+  }
+
+  // Ends a change that has begun.
+  class End {
+   public:
+    End(Changes& changes, PyObject* module) : changes_(changes), module_(module) {}
+    ~End() {
+      const std::lock_guard lock(changes_.mutex_);
+      changes_.changes_.erase(module_);
+      changes_.ended_.notify_all();
+    }
+    End(const End&) = delete;
+    End& operator=(const End&) = delete;
+
+   private:
+    Changes& changes_;
+    PyObject* module_;
+  };
+
+ private:
+  struct Change {
+    Kind kind;
+    std::thread::id thread;
+  };
+
+  // Whether this thread is that one, or waits for it.
+  bool waits_for(std::thread::id thread, std::thread::id that) const {
+    while (thread != that) {
+      const auto wanted = waiting_.find(thread);
+      if (wanted == waiting_.end()) return false;
+      const auto change = changes_.find(wanted->second);
+      if (change == changes_.end()) return false;
+      thread = change->second.thread;
+    }
+    return true;
+  }
+
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::map<PyObject*, Change> changes_;
+  std::map<std::thread::id, PyObject*> waiting_;
+};
+
 }  // namespace
 
 struct Host::Data {
@@ -136,9 +216,7 @@ struct Host::Data {
   std::shared_ptr<detail::Logging> logging = {};
   std::unique_ptr<detail::Namespace> modules = {};
   Loaded loaded = {};
-  std::mutex loading = {};
-  std::condition_variable load_ended = {};
-  std::map<PyObject*, std::thread::id> loads = {};  // the modules whose on_load runs, and on which thread
+  Changes changes = {};
   std::unique_ptr<detail::Redirection> redirection = {};
   Environment environment = {};
   std::shared_ptr<detail::Dependents> dependents = std::make_shared<detail::Dependents>();
@@ -150,8 +228,8 @@ struct Host::Data {
   void leave_python();
   void end_dependents();
   std::shared_ptr<detail::ModuleData> import(const std::string& name, const CurrentRun& run);
-  void load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module);
-  bool begin_load(const CurrentRun& run, PyObject* module);
+  bool load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module);
+  bool unload(std::string_view name);
 };
 
 Host::Host(Options given) : data_(std::make_unique<Data>()) {
@@ -165,6 +243,7 @@ Host::Host(Options given) : data_(std::make_unique<Data>()) {
   if (options.on_log) data_->logging = std::make_shared<detail::Logging>(options);
   const Enter enter;
   data_->enter_python();
+  detail::learn_to_wake();  // also for runs that nobody gives a time, but that somebody may cancel
 }
 
 Host::Host(const Data& outer) : data_(std::make_unique<Data>()) {
@@ -218,7 +297,7 @@ Host::~Host() {
 void Host::Data::leave_python() {
   life->closing = true;
   while (const auto module = loaded.take_last()) detail::unload_module(*module);
-  detail::close_loops();
+  detail::end_tasks(*life);
   redirection.reset();  // which may call the application back for the last time
   if (only) detail::close_sink(*sink);
   life->open = false;
@@ -319,6 +398,25 @@ Module Host::load(std::string_view name) {
   });
 }
 
+namespace {
+
+// The parents of a name within packages would be imported if Python were asked.
+bool is_found(const detail::Namespace& modules, const detail::ModulePaths& paths, const std::string& name) {
+  if (name.find('.') == std::string::npos) return modules.finds(name);
+  const std::vector<std::string> names = detail::list_names(paths, name);
+  return std::ranges::find(names, name) != names.end();
+}
+
+[[noreturn]] void throw_being_unloaded(const std::string& name) {
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .module = name,
+               .message = "module '" + name + "' is being unloaded, and asks for itself",
+               .hint = "what on_unload needs of its own module it can call directly"});
+}
+
+}  // namespace
+
 std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, const CurrentRun& run) {
   life->must_take_more(name);
   const detail::Timed timed(life->on_span, SpanKind::Import, name, run.id());
@@ -328,70 +426,65 @@ std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, 
     detail::refuse_ambiguous(paths, name);
   }
   modules->restore();
-  if (!life->watchers.empty() && modules->finds(name))
-    life->watchers.tell({Moment::Found, name, run.id(), begun});
-  const py::object module = detail::with_output_flushed(
-      detail::call_inside(run, [&] { return modules->import(name).release().ptr(); }).release().ptr());
-  detail::must_go_on(run, Phase::Import);
-  if (!module) throw_not_imported(name, paths);
-  const std::shared_ptr<detail::ModuleData> read = detail::read_module(life, name, module);
-  load(run, read);
-  if (!run.is_part()) life->watchers.tell({Moment::Ending, name, run.id(), begun});
-  life->watchers.tell({Moment::Imported, name, run.id(), begun});
-  return read;
+  if (!life->watchers.empty() && is_found(*modules, paths, name))
+    life->watchers.tell(Moment::Found, name, run.id(), begun);
+  for (;;) {
+    const py::object module = detail::with_output_flushed(
+        detail::call_inside(run, [&] { return modules->import(name).release().ptr(); }).release().ptr());
+    detail::must_go_on(run, Phase::Import);
+    if (!module) throw_not_imported(name, paths);
+    const std::shared_ptr<detail::ModuleData> read = detail::read_module(life, name, module);
+    if (!load(run, read)) continue;
+    life->watchers.tell_end(Moment::Imported, name, run, begun, !run.is_part());
+    return read;
+  }
 }
 
-// The first thread that has imported the module calls its on_load, and the others wait for that; but for what
-// an on_load itself asks of its module.
-void Host::Data::load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module) {
+// The first thread that has imported the module calls its on_load, and the others wait for that. False if the
+// module is gone by then: its on_load raised, or it was unloaded.
+bool Host::Data::load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module) {
   PyObject* const object = module->module.ptr();
-  if (!begin_load(run, object)) {
-    if (loaded.has(object)) loaded.put(module);  // perhaps with another create
-    return;
+  std::optional<Changes::Begun> begun;
+  while (!(begun = changes.begin(object, Changes::Kind::Load))) detail::must_go_on(run, Phase::Import);
+  if (begun == Changes::Begun::WithinUnload) throw_being_unloaded(module->name);
+  if (begun == Changes::Begun::Within) {
+    if (loaded.has(object)) loaded.put(module);
+    return true;
   }
-  const auto end = [&] {
-    const std::lock_guard lock(loading);
-    loads.erase(object);
-    load_ended.notify_all();
-  };
+  const Changes::End end(changes, object);
+  if (begun == Changes::Begun::AfterAnother && !module->is_in_sys_modules()) return false;
+  if (loaded.has(object)) {
+    loaded.put(module);  // perhaps with another create
+    return true;
+  }
   try {
     detail::load_module(run, *module);
-    loaded.put(module);
   } catch (const Error&) {
     modules->forget(module->name);
-    end();
     throw;
   }
-  end();
-}
-
-// False if there is nothing to do.
-bool Host::Data::begin_load(const CurrentRun& run, PyObject* module) {
-  const auto is_over = [&] { return !loads.contains(module); };
-  for (;;) {
-    {
-      const detail::Leave leave;
-      std::unique_lock lock(loading);
-      const auto other = loads.find(module);
-      if (other != loads.end() && other->second == std::this_thread::get_id()) return false;
-      constexpr std::chrono::milliseconds slice(50);  // for a stop that waits to be seen
-      if (load_ended.wait_for(lock, slice, is_over)) {
-        if (loaded.has(module)) return false;
-        loads.emplace(module, std::this_thread::get_id());
-        return true;
-      }
-    }
-    detail::must_go_on(run, Phase::Import);
-  }
+  loaded.put(module);
+  return true;
 }
 
 bool Host::unload(std::string_view name) {
   const Enter enter;
   data_->life->must_be_here(name);
-  const std::shared_ptr<detail::ModuleData> module = data_->loaded.take(name);
+  return data_->unload(name);
+}
+
+bool Host::Data::unload(std::string_view name) {
+  const std::shared_ptr<detail::ModuleData> module = loaded.find(name);
   if (!module) return false;
+  PyObject* const object = module->module.ptr();
+  std::optional<Changes::Begun> begun;
+  while (!(begun = changes.begin(object, Changes::Kind::Unload))) continue;
+  std::optional<Changes::End> end;
+  if (begun == Changes::Begun::Now || begun == Changes::Begun::AfterAnother) end.emplace(changes, object);
+  if (!loaded.take(module)) return false;
+  for (const std::string& inner : loaded.within(name)) unload(inner);
   detail::unload_module(*module);
-  data_->modules->forget(module->name);
+  modules->forget(module->name);
   return true;
 }
 
@@ -399,38 +492,43 @@ namespace {
 
 // One Enter and one run around all: those within cost next to nothing.
 template <class Action>
-auto as_one_run(std::string_view name, const RunOptions* options, Action action) {
+auto as_one_run(const detail::HostLife& host, std::string_view name, const RunOptions* options,
+                Action action) {
   const Enter once;
   const CurrentRun whole(name, CurrentRun::Extent::Whole, once.thread_state());
-  detail::heed(options, whole);
+  if (options != nullptr) {
+    detail::telling(host, [&] {
+      detail::telling_failure(host.watchers, name, [&] { detail::heed(options, whole); });
+    });
+  }
   return action();
 }
 
 }  // namespace
 
 Json Host::run_json(std::string_view name, const Json& state, const RunOptions* options) {
-  return as_one_run(name, options, [&] { return load(name).create(state).run(); });
+  return as_one_run(*data_->life, name, options, [&] { return load(name).create(state).run(); });
 }
 
 Json Host::run_json_from_text(std::string_view name, std::string_view state, const RunOptions* options) {
-  return as_one_run(name, options, [&] { return load(name).create(state).run(); });
+  return as_one_run(*data_->life, name, options, [&] { return load(name).create(state).run(); });
 }
 
 std::string Host::run_into_text(std::string_view name, const Json& state, const RunOptions* options) {
-  return as_one_run(name, options, [&] { return load(name).create(state).run_text(); });
+  return as_one_run(*data_->life, name, options, [&] { return load(name).create(state).run_text(); });
 }
 
 std::string Host::run_text_from_text(std::string_view name, std::string_view state,
                                      const RunOptions* options) {
-  return as_one_run(name, options, [&] { return load(name).create(state).run_text(); });
+  return as_one_run(*data_->life, name, options, [&] { return load(name).create(state).run_text(); });
 }
 
 Stream Host::stream(std::string_view name, const Json& state, const RunOptions& options) {
-  return as_one_run(name, &options, [&] { return load(name).create(state).stream(options); });
+  return as_one_run(*data_->life, name, &options, [&] { return load(name).create(state).stream(options); });
 }
 
 Stream Host::stream_from_text(std::string_view name, std::string_view state, const RunOptions& options) {
-  return as_one_run(name, &options, [&] { return load(name).create(state).stream(options); });
+  return as_one_run(*data_->life, name, &options, [&] { return load(name).create(state).stream(options); });
 }
 
 bool Host::cancel(RunId run) {

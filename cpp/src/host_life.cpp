@@ -81,9 +81,16 @@ ModuleData::ModuleData(std::shared_ptr<HostLife> life, std::string module_name, 
       create_name(interned("create")),
       run_name(interned("run")) {}
 
+bool ModuleData::is_in_sys_modules() const {
+  const bool is_there =
+      PyDict_GetItemWithError(PyImport_GetModuleDict(), full_name.ptr()) == module.ptr();
+  PyErr_Clear();
+  return is_there;
+}
+
 bool ModuleData::is_current() const {
-  const bool current = PyDict_GetItemWithError(PyImport_GetModuleDict(), full_name.ptr()) == module.ptr() &&
-                       own(PyObject_GetAttr(module.ptr(), create_name.ptr())).is(create);
+  const bool current =
+      is_in_sys_modules() && own(PyObject_GetAttr(module.ptr(), create_name.ptr())).is(create);
   PyErr_Clear();
   return current;
 }

@@ -1,6 +1,7 @@
 // What a module and its instances are told of their life, and how what they raise then is told.
 #include "life_cycle.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <utility>
@@ -32,15 +33,17 @@ bool has(PyTypeObject* type, const char* name) {
 
 Closing closing_of(PyTypeObject* type) {
   if (has(type, "__enter__") && has(type, "__exit__")) return Closing::Exit;
+  if (has(type, "__aenter__") && has(type, "__aexit__")) return Closing::AsyncExit;
   return has(type, "close") ? Closing::Close : Closing::Nothing;
 }
 
 py::object call_close(InstanceData& instance, PyObject* object, Closing closing) {
   if (closing == Closing::Close) return own(PyObject_CallMethod(object, "close", nullptr));
+  const char* const exit = closing == Closing::Exit ? "__exit__" : "__aexit__";
   const py::object raised = std::move(instance.raised);
-  if (!raised) return own(PyObject_CallMethod(object, "__exit__", "OOO", Py_None, Py_None, Py_None));
+  if (!raised) return own(PyObject_CallMethod(object, exit, "OOO", Py_None, Py_None, Py_None));
   const py::object traceback = own(PyException_GetTraceback(raised.ptr()));
-  return own(PyObject_CallMethod(object, "__exit__", "OOO",
+  return own(PyObject_CallMethod(object, exit, "OOO",
                                  reinterpret_cast<PyObject*>(Py_TYPE(raised.ptr())), raised.ptr(),
                                  traceback ? traceback.ptr() : Py_None));
 }
@@ -62,7 +65,8 @@ void heed_what_is_left(const CurrentRun& run) {
 }
 
 RunOptions within_shutdown_timeout(const HostLife& host, const std::string& what) {
-  RunOptions limit{.timeout = host.shutdown_timeout,
+  constexpr std::chrono::milliseconds least(1);  // what has no time at all would not even be begun
+  RunOptions limit{.timeout = std::max(host.shutdown_timeout, least),
                    .grace = std::chrono::milliseconds(500),
                    .stop = {},
                    .on_stuck = host.on_stuck};
@@ -72,6 +76,16 @@ RunOptions within_shutdown_timeout(const HostLife& host, const std::string& what
     };
   }
   return limit;
+}
+
+// Does the action where there is nobody to throw to.
+template <class Action>
+void telling_host(const HostLife& host, Action action) noexcept {
+  try {
+    action();
+  } catch (const Error& error) {
+    host.tell(error);
+  }
 }
 
 void call_on_unload(const ModuleData& module) {
@@ -86,7 +100,7 @@ void call_on_unload(const ModuleData& module) {
         all_of(run, call_inside(run, [&] { return PyObject_CallNoArgs(on_unload.ptr()); }));
     must_go_on(run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
-    module.host->watchers.tell({Moment::Ending, module.name, run.id(), module.host->watchers.begin()});
+    module.host->watchers.tell(Moment::Ending, module.name, run.id(), module.host->watchers.begin());
   });
 }
 
@@ -98,32 +112,45 @@ void load_module(const CurrentRun& run, const ModuleData& module) {
   const py::object done = all_of(run, call_inside(run, [&] { return PyObject_CallNoArgs(on_load.ptr()); }));
   must_go_on(run, Phase::Import);
   if (done) return;
-  throw_raised(ErrorKind::ImportFailed, Phase::Import, module.name,
-               "module '" + module.name + "' was not loaded, because its on_load raised ");
+  const py::object raised = take_raised();
+  throw_raised_over(ErrorKind::ImportFailed, Phase::Import, module.name,
+                    "module '" + module.name + "' was not loaded, because its on_load raised ", raised.ptr(),
+                    describe(raised.ptr()));
 }
 
 void unload_module(ModuleData& module) noexcept {
   HostLife& host = *module.host;
   std::vector<std::shared_ptr<InstanceData>> open;
   for (const auto& [number, instance] : host.to_close) {
-    if (auto alive = instance.lock(); alive && alive->module.get() == &module)
+    if (auto alive = instance.lock(); alive && alive->module->module.is(module.module))
       open.push_back(std::move(alive));
   }
+  const std::string closing = "close() of an instance of module '" + module.name + "'";
   for (auto at = open.rbegin(); at != open.rend(); ++at) {
     const CurrentRun whole(module.name, CurrentRun::Extent::Whole);
-    const RunOptions limit =
-        within_shutdown_timeout(host, "close() of an instance of module '" + module.name + "'");
-    heed(&limit, whole);
-    give_up(**at, nullptr);
+    telling_host(host, [&] {
+      const RunOptions limit = within_shutdown_timeout(host, closing);
+      heed(&limit, whole);
+      give_up(**at, nullptr);
+    });
   }
   const auto begun = host.watchers.begin();
-  try {
-    call_on_unload(module);
-  } catch (const Error& error) {
-    host.tell(error);
-  }
+  telling_host(host, [&] { call_on_unload(module); });
   module.unloaded = true;
-  host.watchers.tell({Moment::Unloaded, module.name, 0, begun});
+  for (auto before = module.before.lock(); before; before = before->before.lock()) before->unloaded = true;
+  host.watchers.tell(Moment::Unloaded, module.name, 0, begun);
+}
+
+void end_tasks(const HostLife& host) noexcept {
+  if (!has_loops()) return;
+  const CurrentRun run(std::string_view{});
+  telling_host(host, [&] {
+    const RunOptions limit = within_shutdown_timeout(host, "a task that a module left in its event loop");
+    heed(&limit, run);
+    const bool closed = close_loops(run);
+    must_go_on(run, Phase::Close);
+    if (!closed) throw_raised(ErrorKind::ModuleRaised, Phase::Close, {}, "a task that a module left raised ");
+  });
 }
 
 void enter_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance) {
@@ -135,11 +162,11 @@ void enter_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& 
   }
   const Closing closing = module.known_closing;
   if (closing == Closing::Nothing) return;
-  if (closing == Closing::Exit) {
-    const py::object entered = with_output_flushed(
-        call_inside(run, [&] { return PyObject_CallMethod(instance->object.ptr(), "__enter__", nullptr); })
-            .release()
-            .ptr());
+  if (closing != Closing::Close) {
+    const char* const enter = closing == Closing::Exit ? "__enter__" : "__aenter__";
+    const py::object entered = all_of(run, call_inside(run, [&] {
+                                        return PyObject_CallMethod(instance->object.ptr(), enter, nullptr);
+                                      }));
     must_go_on(run, Phase::Create);
     if (!entered) throw_module_raised(Phase::Create, module);
   }
@@ -164,8 +191,7 @@ void close_what_is_open(InstanceData& instance, const CurrentRun* of) {
         *run, call_inside(*run, [&] { return call_close(instance, object.ptr(), closing).release().ptr(); }));
     must_go_on(*run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
-    if (of == nullptr) host.watchers.tell({Moment::Ending, module.name, run->id(), begun});
-    host.watchers.tell({Moment::Closed, module.name, run->id(), begun});
+    host.watchers.tell_end(Moment::Closed, module.name, *run, begun, of == nullptr);
   });
 }
 
@@ -174,11 +200,9 @@ void give_up(InstanceData& instance, const CurrentRun* of) noexcept {
   try {
     const Enter enter;
     const py::error_scope kept;
-    try {
+    telling_host(*instance.module->host, [&] {
       if (instance.module->host->open) close_instance(instance, of);
-    } catch (const Error& error) {
-      instance.module->host->tell(error);
-    }
+    });
   } catch (const Error&) {
     // The process is ending.
   }

@@ -17,6 +17,10 @@ void load_module(const CurrentRun& run, const ModuleData& module);
 /// use then. The caller holds the GIL.
 void unload_module(ModuleData& module) noexcept;
 
+/// Ends the tasks that modules left in their event loops, and the loops; in the shutdown timeout, and what is
+/// raised is told as in unload_module(). The caller holds the GIL.
+void end_tasks(const HostLife& host) noexcept;
+
 /// The same for an object of a type that was not seen last, or that has something to be told.
 void enter_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance);
 

@@ -1,8 +1,6 @@
 // Module and Instance: create, run and close.
 #include "pyhost/module.hpp"
 
-#include <functional>
-
 #include "buffers.hpp"
 #include "convert.hpp"
 #include "current_run.hpp"
@@ -20,6 +18,15 @@ namespace pyhost {
 namespace detail {
 
 namespace {
+
+// What a result becomes; as types of their own, so that each is called directly.
+constexpr auto into_json = [](Conversions& conversions, PyObject* result) {
+  return conversions.to_json(result);
+};
+constexpr auto into_text = [](Conversions& conversions, PyObject* result) {
+  return conversions.to_text(result);
+};
+constexpr auto into_buffer = [](Conversions& /*none*/, PyObject* result) { return buffer_from(result); };
 
 template <class State>
 struct WithBuffers {
@@ -56,8 +63,7 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
     const auto created = std::allocate_shared<InstanceData>(SpareAllocator<InstanceData>(), module,
                                                             std::move(object), std::move(dict));
     open_instance(run, created);
-    if (!run.is_part()) host.watchers.tell({Moment::Ending, module->name, run.id(), begun});
-    host.watchers.tell({Moment::Created, module->name, run.id(), begun});
+    host.watchers.tell_end(Moment::Created, module->name, run, begun, !run.is_part());
     return created;
   });
 }
@@ -75,16 +81,15 @@ auto run_inside(const Enter& enter, InstanceData& instance, Convert convert, con
   const auto begun = host.watchers.begin();
   return telling_failure(host.watchers, module.name, [&] {
     heed(options, run);
-    host.watchers.tell({Moment::RunStarted, module.name, run.id(), begun});
+    host.watchers.tell(Moment::RunStarted, module.name, run.id(), begun);
     const GivesUp closing(run, gives_up ? &instance : nullptr);
     const py::object returned = result_of_run(run, instance);
     auto result = convert_for(module.name, [&] {
       const Timed converting(host.on_span, SpanKind::Convert, module.name, run.id());
-      return std::invoke(convert, host.conversions, returned.ptr());
+      return convert(host.conversions, returned.ptr());
     });
     if (gives_up) close_instance(instance, &run);
-    host.watchers.tell({Moment::Ending, module.name, run.id(), begun});
-    host.watchers.tell({Moment::RunEnded, module.name, run.id(), begun});
+    host.watchers.tell_end(Moment::RunEnded, module.name, run, begun, true);
     return result;
   });
 }
@@ -114,7 +119,7 @@ auto state_of(const InstanceData& instance, Convert convert) {
   const Enter enter;
   instance.must_be_open();
   try {
-    return (instance.module->host->conversions.*convert)(instance.state.ptr());
+    return convert(instance.module->host->conversions, instance.state.ptr());
   } catch (const Error& error) {
     throw Error(
         {.kind = ErrorKind::InvalidState,
@@ -129,8 +134,6 @@ auto state_of(const InstanceData& instance, Convert convert) {
 }  // namespace
 
 }  // namespace detail
-
-using detail::Conversions;
 
 const std::string& Module::name() const noexcept {
   static const std::string none;  // of one that has been moved from
@@ -160,39 +163,39 @@ Instance Module::create_from_text(std::string_view state, const Buffers& buffers
 }
 
 Json Instance::run() const& {
-  return detail::run_instance(detail::behind(data_), &Conversions::to_json, nullptr);
+  return detail::run_instance(detail::behind(data_), detail::into_json, nullptr);
 }
 
-Json Instance::run() && { return detail::run_temporary(std::move(data_), &Conversions::to_json, nullptr); }
+Json Instance::run() && { return detail::run_temporary(std::move(data_), detail::into_json, nullptr); }
 
 Json Instance::run(const RunOptions& options) const& {
-  return detail::run_instance(detail::behind(data_), &Conversions::to_json, &options);
+  return detail::run_instance(detail::behind(data_), detail::into_json, &options);
 }
 
 Json Instance::run(const RunOptions& options) && {
-  return detail::run_temporary(std::move(data_), &Conversions::to_json, &options);
+  return detail::run_temporary(std::move(data_), detail::into_json, &options);
 }
 
 std::string Instance::run_text() const& {
-  return detail::run_instance(detail::behind(data_), &Conversions::to_text, nullptr);
+  return detail::run_instance(detail::behind(data_), detail::into_text, nullptr);
 }
 
 std::string Instance::run_text() && {
-  return detail::run_temporary(std::move(data_), &Conversions::to_text, nullptr);
+  return detail::run_temporary(std::move(data_), detail::into_text, nullptr);
 }
 
 std::string Instance::run_text(const RunOptions& options) const& {
-  return detail::run_instance(detail::behind(data_), &Conversions::to_text, &options);
+  return detail::run_instance(detail::behind(data_), detail::into_text, &options);
 }
 
 std::string Instance::run_text(const RunOptions& options) && {
-  return detail::run_temporary(std::move(data_), &Conversions::to_text, &options);
+  return detail::run_temporary(std::move(data_), detail::into_text, &options);
 }
 
-Json Instance::state() const { return detail::state_of(detail::behind(data_), &Conversions::to_json); }
+Json Instance::state() const { return detail::state_of(detail::behind(data_), detail::into_json); }
 
 std::string Instance::state_text() const {
-  return detail::state_of(detail::behind(data_), &Conversions::to_text);
+  return detail::state_of(detail::behind(data_), detail::into_text);
 }
 
 void Instance::close() {
@@ -204,8 +207,7 @@ void Instance::close() {
 }
 
 Buffer Instance::run_buffer() const {
-  const auto convert = [](Conversions&, PyObject* result) { return detail::buffer_from(result); };
-  return detail::run_instance(detail::behind(data_), convert, nullptr);
+  return detail::run_instance(detail::behind(data_), detail::into_buffer, nullptr);
 }
 
 }  // namespace pyhost

@@ -255,11 +255,25 @@ void remove_from_sys_modules(std::string_view full) noexcept {
   }
 }
 
+// Python holds a source that was edited within the same second, to the same length, for the one that it has
+// compiled.
+void drop_bytecode(const py::object& module) {
+  const auto file = [&](const char* attribute) {
+    const py::object name = own(module ? PyObject_GetAttrString(module.ptr(), attribute) : nullptr);
+    return std::string(view(name.ptr()));
+  };
+  const std::string source = file("__file__"), compiled = file("__cached__");
+  PyErr_Clear();
+  std::error_code failed;
+  if (source.ends_with(".py") && compiled.ends_with(".pyc")) fs::remove(compiled, failed);
+}
+
 }  // namespace
 
 void Namespace::forget(std::string_view name) noexcept {
   const std::string full = "modules." + std::string(name);
   const std::size_t dot = full.rfind('.');
+  drop_bytecode(share(PyDict_GetItemString(PyImport_GetModuleDict(), full.c_str())));
   remove_from_sys_modules(full);
   const py::object parent =
       share(PyDict_GetItemString(PyImport_GetModuleDict(), full.substr(0, dot).c_str()));

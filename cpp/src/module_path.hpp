@@ -37,14 +37,14 @@ class Namespace {
   /// Whether an import made `modules.<name>` already. What a module put into sys.modules by hand is none.
   bool has(std::string_view name) const noexcept;
 
-  /// Whether an import would find `modules.<name>`; its parents are imported for that. The caller holds the
-  /// GIL.
+  /// Whether an import would find `modules.<name>`, a name without dots. The caller holds the GIL.
   bool finds(std::string_view name) const noexcept;
 
   /// `modules.<name>` by importlib.import_module; null with Python's error set. The caller holds the GIL.
   py::object import(std::string_view name);
 
-  /// Takes `modules.<name>` and all below it out of sys.modules and its package. The caller holds the GIL.
+  /// Takes `modules.<name>` and all below it out of sys.modules and its package, so that the next import reads
+  /// the source. The caller holds the GIL.
   void forget(std::string_view name) noexcept;
 
   /// Takes `modules` and all below it out of sys.modules and sys.path. The caller holds the GIL.

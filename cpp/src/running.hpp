@@ -51,7 +51,7 @@ py::object raised_now();
 /// What a call into the module's code returned, with what it printed written out. Throws TimedOut, Cancelled.
 inline py::object finished(const CurrentRun& run, InstanceData& instance, py::object returned) {
   py::object result = with_output_flushed(returned.release().ptr());
-  if (instance.closing == Closing::Exit) [[unlikely]]
+  if (instance.closing >= Closing::Exit) [[unlikely]]
     instance.raised = result ? py::object() : raised_now();
   must_go_on(run, Phase::Run);
   return result;
@@ -60,12 +60,13 @@ inline py::object finished(const CurrentRun& run, InstanceData& instance, py::ob
 /// What `run` returns, which may be async or yield. Throws BadContract, ModuleRaised, TimedOut. The caller
 /// holds the GIL.
 inline py::object call_run(const CurrentRun& run, InstanceData& instance) {
+  const py::object object = instance.object;  // another thread may close the instance meanwhile
   // Looked up at each call, as Python itself would: a `run` that is put on an instance later is found.
-  py::object returned =
-      finished(run, instance, call_inside(run, [&] {
-                 return PyObject_CallMethodNoArgs(instance.object.ptr(), instance.module->run_name.ptr());
-               }));
-  if (!returned) throw_from_run(instance);
+  py::object returned = finished(run, instance, call_inside(run, [&] {
+                                   return PyObject_CallMethodNoArgs(object.ptr(),
+                                                                    instance.module->run_name.ptr());
+                                 }));
+  if (!returned) throw_from_run(*instance.module, object.ptr());
   return returned;
 }
 

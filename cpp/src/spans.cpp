@@ -35,20 +35,15 @@ void tell_span(const OnSpan& on_span, Span span) noexcept {
   in_on_span = false;
 }
 
-void Timed::begin() noexcept {
-  exceptions_ = std::uncaught_exceptions();
-  begin_ = Clock::now();
-}
-
 void Timed::end() noexcept {
   const auto now = Clock::now();
   try {
-    tell_span(on_span_, {.kind = kind_,
-                         .module = std::string(module_),
-                         .run = run_,
-                         .begin = begin_,
-                         .end = now,
-                         .failed = std::uncaught_exceptions() > exceptions_});
+    tell_span(begun_->on_span, {.kind = begun_->kind,
+                                .module = std::string(begun_->module),
+                                .run = begun_->run,
+                                .begin = begun_->at,
+                                .end = now,
+                                .failed = std::uncaught_exceptions() > begun_->exceptions});
   } catch (const std::bad_alloc&) {
     // Nor does it want for memory.
   }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -33,28 +34,29 @@ class Timed {
   using Clock = std::chrono::steady_clock;
 
   /// Function and name have to outlive it.
-  Timed(const OnSpan& on_span, SpanKind kind, std::string_view module, RunId run)
-      : on_span_(on_span), kind_(kind), module_(module), run_(run) {
-    if (on_span_) [[unlikely]]
-      begin();
+  Timed(const OnSpan& on_span, SpanKind kind, std::string_view module, RunId run) {
+    if (on_span) [[unlikely]]
+      begun_.emplace(Begun{on_span, kind, module, run, std::uncaught_exceptions(), Clock::now()});
   }
   ~Timed() {
-    if (on_span_) [[unlikely]]
+    if (begun_) [[unlikely]]
       end();
   }
   Timed(const Timed&) = delete;
   Timed& operator=(const Timed&) = delete;
 
  private:
-  void begin() noexcept;
+  struct Begun {
+    const OnSpan& on_span;
+    SpanKind kind;
+    std::string_view module;
+    RunId run;
+    int exceptions;
+    Clock::time_point at;
+  };
   void end() noexcept;
 
-  const OnSpan& on_span_;
-  SpanKind kind_;
-  std::string_view module_;
-  RunId run_;
-  int exceptions_ = 0;
-  Clock::time_point begin_ = {};
+  std::optional<Begun> begun_;  // nothing of it is written if nobody wants to know
 };
 
 }  // namespace pyhost::detail

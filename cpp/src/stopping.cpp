@@ -74,11 +74,12 @@ PyObject* is_set(PyObject* /*self*/, PyObject* /*none*/) { return PyBool_FromLon
 
 // Waits so many seconds at most; in slices, so that Ctrl-C is heard.
 PyObject* wait(PyObject* /*self*/, PyObject* seconds) {
-  const double limit = seconds == Py_None ? 1e9 : PyFloat_AsDouble(seconds);
+  constexpr double most = 1e9;  // what the clock can still add
+  const double limit = seconds == Py_None ? most : PyFloat_AsDouble(seconds);
   if (PyErr_Occurred() != nullptr) return nullptr;
   if (std::isnan(limit)) return PyErr_SetString(PyExc_ValueError, "a time to wait cannot be NaN"), nullptr;
   const auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                      std::chrono::duration<double>(limit < 1e9 ? limit : 1e9));
+                                      std::chrono::duration<double>(std::clamp(limit, 0.0, most)));
   const std::vector<std::shared_ptr<Stop>> stops = stops_here();
   while (!is_asked(stops) && Clock::now() < end) {
     {
@@ -276,13 +277,15 @@ std::optional<Clock::time_point> Stop::ring() noexcept {
       if (!arrived_at_) arrived_at_ = Clock::now();
     }
     look();
-    if (thread_.cancel_task && !task_cancelled_) cancel_task();
-    const auto since = Clock::now() - asked_at_;
+    const auto now = Clock::now();
+    if (thread_.cancel_task && (!task_cancelled_at_ || now - *task_cancelled_at_ >= grace_ / 2))
+      cancel_task(now);
+    const auto since = now - asked_at_;
     const bool may_raise = thread_.inside && !pending && !imports_ && !may_clean_up();
     if (may_raise && since >= (listens_ ? grace_ / 2 : 0ms)) raise();
     if (since >= grace_ && on_stuck_ && !stuck_told_) {
       flush_output();
-      tell_stuck(pending || !thread_.inside);
+      tell_stuck(where(pending));
     }
     return Clock::now() + between;
   } catch (const Error&) {
@@ -298,7 +301,7 @@ std::optional<Clock::time_point> Stop::ring_outside() noexcept {
   if (over_) return std::nullopt;
   const auto since = Clock::now() - asked_at_;
   if (since >= patience && !entered_) wake_from_outside();
-  if (since >= grace_ + patience) tell_stuck(true);
+  if (since >= grace_ + patience) tell_stuck(Where::InC);
   return Clock::now() + patience;
 }
 
@@ -310,9 +313,10 @@ void Stop::wake_from_outside() {
   pthread_kill(thread_.handle, wake_signal);
 }
 
-// Its code may run on for as long as one that listens.
-void Stop::cancel_task() {
-  task_cancelled_ = listens_ = true;
+// Its code may run on for as long as one that listens, and clean up for as long as one that is stopped.
+void Stop::cancel_task(Clock::time_point now) {
+  listens_ = true;
+  task_cancelled_at_ = now;
   const py::object cancel = thread_.cancel_task;
   if (!own(PyObject_CallNoArgs(cancel.ptr()))) PyErr_Clear();
 }
@@ -358,22 +362,37 @@ std::string Stop::deadline() const {
   return why_ == ErrorKind::TimedOut ? "its deadline of " + in_seconds(*timeout_) : "the wish that it stop";
 }
 
-void Stop::tell_stuck(bool in_c) {
+// "module 'x'"; what has no module is what modules left behind.
+std::string Stop::subject() const {
+  return module_.empty() ? "what modules left behind" : "module '" + module_ + "'";
+}
+
+// Code that runs outside of a call into the module, as a __del__ does, is in machinery, too.
+Stop::Where Stop::where(bool pending) const {
+  if (pending) return Where::InC;
+  return imports_ || !thread_.inside ? Where::InMachinery : Where::InPython;
+}
+
+void Stop::tell_stuck(Where where) {
   if (!on_stuck_ || stuck_told_.exchange(true)) return;
   const std::lock_guard lock(telling_);
   if (over_) return;
   const bool unknown = !holds_gil();
-  const std::string what = unknown ? "in C code that does not let go of Python, somewhere after this line"
-                           : in_c  ? "in C code, called here, which does not return"
-                                   : "here, and catches pyhost.Stopped";
+  const auto what = [&]() -> std::string {
+    if (unknown) return "in C code that does not let go of Python, somewhere after this line";
+    if (where == Where::InC) return "in C code, called here, which does not return";
+    if (where == Where::InPython) return "here, and catches pyhost.Stopped";
+    return imports_ ? "in Python's import machinery, which is not interrupted, and may wait for another thread"
+                    : "in code that is not interrupted, such as a __del__";
+  };
   const Error error({.kind = why_,
                      .phase = Phase::Run,
                      .module = module_,
-                     .message = "module '" + module_ + "' still runs " +
-                                in_seconds(Clock::now() - asked_at_) + " after " + deadline() + ": it is " +
-                                what,
-                     .hint = in_c ? "what is stuck in C code can only be ended with its process"
-                                  : "`except BaseException` has to let pyhost.Stopped pass",
+                     .message = subject() + " still runs " + in_seconds(Clock::now() - asked_at_) +
+                                " after " + deadline() + ": it is " + what(),
+                     .hint = where == Where::InPython
+                                 ? "`except BaseException` has to let pyhost.Stopped pass"
+                                 : "what cannot be interrupted can only be ended with its process",
                      .place = unknown ? Frame() : with_source(place_)});
   const Outside outside;
   try {
@@ -386,10 +405,10 @@ void Stop::tell_stuck(bool in_c) {
 Error Stop::told(Phase phase, const py::object& raised) const {
   const bool stopped =
       raised && (PyErr_GivenExceptionMatches(raised.ptr(), stopped_type().ptr()) != 0 ||
-                 (task_cancelled_ && type_of(raised.ptr()) == "asyncio.exceptions.CancelledError"));
+                 (task_cancelled_at_ && type_of(raised.ptr()) == "asyncio.exceptions.CancelledError"));
   const bool by_itself = listens_ && !thread_.arrived && !thread_.raised;
   const std::string late = in_seconds(Clock::now() - asked_at_) + " after " + deadline();
-  std::string message = "module '" + module_ + "' ";
+  std::string message = subject() + " ";
   if (stopped && in_c_) {
     message += "was stopped only " + late + ": till then it was in C code";
   } else if (stopped) {
@@ -398,6 +417,7 @@ Error Stop::told(Phase phase, const py::object& raised) const {
     message += "ended " + late;
     message += by_itself         ? ", of which it had been told"
                : thread_.arrived ? ": it caught pyhost.Stopped"
+               : imports_        ? ": it was in Python's import machinery, which is not interrupted"
                                  : ": it was in C code, which could not be interrupted";
   }
   return Error({.kind = why_,

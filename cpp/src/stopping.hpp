@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "alarms.hpp"
 #include "current_run.hpp"
@@ -54,9 +55,13 @@ class Inside {
 
 /// What a call into a module's code returns; null with Python's error set.
 template <class Call>
-py::object call_inside(const CurrentRun& run, Call call) {
-  const Inside inside(run.thread());
+py::object call_inside(CurrentRun::Thread& thread, Call call) {
+  const Inside inside(thread);
   return own(call());
+}
+template <class Call>
+py::object call_inside(const CurrentRun& run, Call call) {
+  return call_inside(run.thread(), std::move(call));
 }
 
 /// The stop of one run, made when somebody may want it.
@@ -84,6 +89,9 @@ class Stop : public std::enable_shared_from_this<Stop> {
   void end() noexcept;
   bool over() const noexcept { return over_; }
 
+  /// When its time began.
+  Clock::time_point begun() const noexcept { return begun_; }
+
   /// How a call that this stop was asked for, and that is over, is to be told. `raised` may be null.
   Error told(Phase phase, const py::object& raised) const;
 
@@ -99,12 +107,15 @@ class Stop : public std::enable_shared_from_this<Stop> {
   void raise();
   void wake_from_outside();
   void look();
-  void cancel_task();
+  void cancel_task(Clock::time_point now);
   bool may_clean_up() const;
   void watch_deadline();
   void must_begin();
-  void tell_stuck(bool in_c);
+  enum class Where { InC, InMachinery, InPython };
+  Where where(bool pending) const;
+  void tell_stuck(Where where);
   std::string deadline() const;
+  std::string subject() const;
   Alarms& inside() const { return thread_.alarms != nullptr ? *thread_.alarms : Alarms::inside(); }
 
   explicit Stop(const CurrentRun& run)
@@ -131,7 +142,7 @@ class Stop : public std::enable_shared_from_this<Stop> {
   std::atomic<bool> entered_ = false;  // whether the GIL was to be had since it was asked
 
   bool listens_ = false;  // these are guarded by the GIL
-  bool task_cancelled_ = false;
+  std::optional<Clock::time_point> task_cancelled_at_;  // the last time
   bool in_c_ = false;     // whether what was raised was long in arriving
   bool imports_ = false;  // whether it was in the machinery of imports when it was last looked at
   std::optional<Clock::time_point> arrived_at_;  // when it was first seen that what was raised had arrived

@@ -26,6 +26,7 @@ struct Stream::Data {
   std::shared_ptr<detail::InstanceData> instance;
   RunOptions options;
   detail::Stop::Clock::time_point begun = detail::Stop::Clock::now();
+  detail::Stop::Clock::time_point timed_from = begun;
   RunId run = 0;
   py::object items = {};  // the generator, or the one result; null at the end
   Giving giving = Giving::Result;
@@ -49,7 +50,7 @@ struct Stream::Data {
       run = here.id();
       return telling_failure(host().watchers, module(), [&] {
         try {
-          if (!here.is_part()) heed(&options, here, begun);  // else the whole heeds them
+          if (!here.is_part()) heed(&options, here, timed_from);  // else the whole heeds them
           return action(here);
         } catch (...) {
           drop_items(here);
@@ -61,19 +62,27 @@ struct Stream::Data {
     });
   }
 
-  // A generator ends before the object that it is of; one that is async has to be told.
+  // A generator ends before the object that it is of. What it raises then comes second.
   void drop_items(const CurrentRun& here) noexcept {
     const py::object dropped = std::move(items);
-    if (!dropped || giving != Giving::AsyncItems) return;
+    if (!dropped || (giving != Giving::Items && giving != Giving::AsyncItems)) return;
     const py::error_scope kept;
-    if (!close_items(here, dropped.ptr(), giving)) PyErr_Clear();
+    if (close_items(here, dropped.ptr(), giving)) return;
+    try {
+      detail::throw_module_raised(Phase::Close, *instance->module);
+    } catch (const Error& error) {
+      host().tell(error);
+    }
   }
 
   void begin() {
     step([&](const CurrentRun& here) {
-      host().watchers.tell({Moment::RunStarted, module(), run, begun});
+      if (here.is_part() && here.outer()->stop()) timed_from = here.outer()->stop()->begun();
+      host().watchers.tell(Moment::RunStarted, module(), run, begun);
       items = detail::call_run(here, *instance);
       giving = detail::giving_of(items.ptr());
+      if (giving == Giving::AsyncItems) items = detail::in_one_task(items.ptr());
+      if (!items) detail::throw_module_raised(Phase::Run, *instance->module);
       if (giving != Giving::Awaitable) return;
       items = detail::awaited(here, *instance, items.ptr());
       giving = Giving::Result;
@@ -84,8 +93,7 @@ struct Stream::Data {
   void end(const CurrentRun& here) {
     items = py::object();
     if (instance.use_count() == 1) close_instance(*instance, &here);
-    host().watchers.tell({Moment::Ending, module(), run, begun});
-    host().watchers.tell({Moment::RunEnded, module(), run, begun});
+    host().watchers.tell_end(Moment::RunEnded, module(), here, begun, true);
     tell_span_of_run(false);
   }
 
@@ -127,10 +135,9 @@ struct Stream::Data {
     if (!items) return;
     step([&](const CurrentRun& here) {
       const py::object closed = std::move(items);
-      if (giving != Giving::Result && !close_items(here, closed.ptr(), giving)) {
-        detail::must_go_on(here, Phase::Close);
-        detail::throw_module_raised(Phase::Close, *instance->module);
-      }
+      const bool ok = giving == Giving::Result || close_items(here, closed.ptr(), giving);
+      detail::must_go_on(here, Phase::Close);
+      if (!ok) detail::throw_module_raised(Phase::Close, *instance->module);
       detail::flush_output();
       end(here);
     });
@@ -149,8 +156,8 @@ Stream& Stream::operator=(Stream&& other) noexcept {
 Stream::~Stream() {
   try {
     if (data_) data_->close();
-  } catch (const Error&) {
-    // Told already; and there is nobody here to throw to.
+  } catch (...) {
+    // Told already, also what a service threw; and there is nobody here to throw to.
   }
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "current_run.hpp"
+#include "exception.hpp"
 
 namespace pyhost::detail {
 
@@ -65,6 +66,15 @@ std::exception_ptr thrown_of(PyObject* exception) {
 void throw_over(std::exception_ptr thrown, const Error& error) {
   if (thrown) throw ErrorOverThrown(error, std::move(thrown));
   throw error;
+}
+
+void throw_raised_over(ErrorKind kind, Phase phase, std::string_view module, std::string_view happened,
+                       PyObject* raised, PythonException described) {
+  try {
+    throw_raised(kind, phase, module, happened, std::move(described));
+  } catch (const Error& error) {
+    throw_over(thrown_of(raised), error);
+  }
 }
 
 void throw_reason_of(const Error& error) {

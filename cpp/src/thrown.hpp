@@ -3,6 +3,7 @@
 
 #include <exception>
 #include <string>
+#include <string_view>
 
 #include "pyhost/error.hpp"
 #include "python.hpp"
@@ -17,6 +18,10 @@ std::exception_ptr thrown_of(PyObject* exception);
 
 /// Throws the error; with the C++ exception in it that is its reason, if there is one.
 [[noreturn]] void throw_over(std::exception_ptr thrown, const Error& error);
+
+/// Throws what Python raised as throw_raised() does, with the C++ exception in it that it stands for.
+[[noreturn]] void throw_raised_over(ErrorKind kind, Phase phase, std::string_view module,
+                                    std::string_view happened, PyObject* raised, PythonException described);
 
 /// Throws the C++ exception that is the reason of the error; returns if there is none, or nobody wants it.
 void throw_reason_of(const Error& error);

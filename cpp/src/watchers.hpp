@@ -45,9 +45,19 @@ class Watchers {
 
   /// Tells of what happened. An Error that a watcher throws at Ending goes on to the caller: it is the run's.
   /// All else that they throw is dropped.
-  void tell(const Happening& happening) const {
+  void tell(Moment moment, std::string_view module, RunId run, std::chrono::steady_clock::time_point begun,
+            const Error* error = nullptr) const {
     if (!empty()) [[unlikely]]
-      tell_each(happening);
+      tell_each({moment, module, run, begun, error});
+  }
+
+  /// Tells that a step of a run is over, and of Ending before it if no other step of the run comes after it.
+  void tell_end(Moment moment, std::string_view module, const CurrentRun& run,
+                std::chrono::steady_clock::time_point begun, bool is_last) const {
+    if (empty()) [[likely]]
+      return;
+    if (is_last) tell_each({Moment::Ending, module, run.id(), begun});
+    tell_each({moment, module, run.id(), begun});
   }
 
  private:
@@ -64,7 +74,7 @@ auto telling_failure(const Watchers& watchers, std::string_view module, Action a
     return action();
   } catch (const Error& error) {
     const CurrentRun* run = CurrentRun::here();
-    watchers.tell({Moment::Failed, module, run != nullptr ? run->id() : 0, begun, &error});
+    watchers.tell(Moment::Failed, module, run != nullptr ? run->id() : 0, begun, &error);
     throw;
   }
 }

@@ -176,6 +176,24 @@ void print(const Error& error, bool verbose) {
             << error.rendered({.colour = colour, .verbose = verbose});
 }
 
+void CloseErrors::listen_to(Options& options) {
+  options.on_error = [this](const Error& error) {
+    if (!begun_ || error.phase() != Phase::Close) return;
+    const std::lock_guard lock(mutex_);
+    errors_.push_back(error);
+  };
+}
+
+bool CloseErrors::print(const Error* told, bool verbose) {
+  const std::lock_guard lock(mutex_);
+  const auto is_told = [&](const Error& error) {
+    return told != nullptr && error.to_json() == told->to_json();
+  };
+  std::erase_if(errors_, is_told);
+  for (const Error& error : errors_) cli::print(error, verbose);
+  return !errors_.empty();
+}
+
 std::optional<std::chrono::milliseconds> timeout_of(const std::string& module, const std::string& given) {
   const bool by_file = given.empty();
   const std::string text = by_file ? configuration().of(module).timeout.value_or("") : given;

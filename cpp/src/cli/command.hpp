@@ -2,9 +2,11 @@
 // function a command.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -84,6 +86,24 @@ void say_environment(const Environment& environment, bool verbose, bool quiet);
 
 /// Writes an error to stderr, for people.
 void print(const Error& error, bool verbose);
+
+/// What modules raise while they are closed, which may be after all else has been told.
+class CloseErrors {
+ public:
+  /// Has to outlive the host.
+  void listen_to(Options& options);
+
+  /// Notes them from now on: those before had a result to be told with.
+  void begin() noexcept { begun_ = true; }
+
+  /// Writes those that `told` is not to stderr, and says whether there were any.
+  bool print(const Error* told, bool verbose);
+
+ private:
+  std::atomic<bool> begun_ = false;
+  std::mutex mutex_;
+  std::vector<Error> errors_;
+};
 
 /// How long a run of the module may take: what --timeout says, else the project's file. Throws Usage.
 std::optional<std::chrono::milliseconds> timeout_of(const std::string& module, const std::string& given);

@@ -133,6 +133,7 @@ struct Surroundings {
   Progress& progress;
   WayOn& way_on;
   const Signals& signals;
+  CloseErrors& close_errors;
 };
 
 class Mapping {
@@ -146,6 +147,7 @@ class Mapping {
         progress_(around.progress),
         way_on_(around.way_on),
         signals_(around.signals),
+        close_errors_(around.close_errors),
         host_(host),
         pool_(pool),
         runs_(pool.runs(arguments.name, how)),
@@ -278,6 +280,7 @@ class Mapping {
   int end() {
     // What workers log until they end stands before the sum.
     const std::chrono::duration<double> patience(arguments_.host.shutdown_timeout);
+    close_errors_.begin();
     pool_.close(std::chrono::round<std::chrono::milliseconds>(patience));
     say_dropped_logs(host_);
     if (not_written_) {
@@ -326,6 +329,7 @@ class Mapping {
   Progress& progress_;
   WayOn& way_on_;
   const Signals& signals_;
+  CloseErrors& close_errors_;
   Host& host_;
   Pool& pool_;
   Runs runs_;
@@ -379,6 +383,8 @@ int map(const Arguments& arguments) {
   WayOn way_on(arguments, progress);
   const Signals signals(signals_taken(progress, way_on));
   Options options = options_from(arguments.host);
+  CloseErrors close_errors;
+  close_errors.listen_to(options);
   set_log(options, arguments.log);
   trace.listen_to(options);
   int code = ok;
@@ -387,10 +393,10 @@ int map(const Arguments& arguments) {
     trace.add_start();
     say_environment(host.environment(), arguments.verbose, arguments.quiet);
     Pool pool(host, size);
-    code = Mapping(arguments, {states, output, progress, way_on, signals}, host, pool, how).run();
+    code = Mapping(arguments, {states, output, progress, way_on, signals, close_errors}, host, pool, how).run();
   }
   trace.end();  // once all have told what there was to tell
-  return code;
+  return close_errors.print(nullptr, arguments.verbose) && code == ok ? module_raised : code;
 }
 
 constexpr const char* examples =

@@ -166,6 +166,7 @@ int run(const Arguments& arguments) {
   Report report(arguments, output);
   how.on_stuck = [&report](const Error& error) { leave_stuck([&] { report.error(error); }); };
   prepare_end_by_signal();
+  CloseErrors close_errors;
   std::optional<Host> host;
   try {
     Options options = options_from(arguments.host);
@@ -173,6 +174,8 @@ int run(const Arguments& arguments) {
     options.on_stuck = [&](const Error& error) {  // once the result is out
       leave_stuck([&] { print(error, arguments.verbose); });
     };
+    close_errors.listen_to(options);
+    close_errors.begin();
     set_log(options, arguments.log);
     trace.listen_to(options);
     host.emplace(std::move(options));
@@ -185,13 +188,16 @@ int run(const Arguments& arguments) {
       report.results(stream);
     }
     say_dropped_logs(*host);
+    host.reset();
     trace.end();
-    return ok;
+    return close_errors.print(nullptr, arguments.verbose) ? module_raised : ok;
   } catch (const Error& error) {
     if (host) say_dropped_logs(*host);  // what led to it stands before it
     report.error(error);
-    trace.end();
     const bool raised = host && host->interrupted() && error.exception().type == "KeyboardInterrupt";
+    host.reset();
+    trace.end();
+    close_errors.print(&error, arguments.verbose);
     if (raised || error.kind() == ErrorKind::Cancelled) end_by_signal(SIGINT);
     return error.signal() != 0 ? 128 + error.signal() : exit_code(error.kind());
   }
