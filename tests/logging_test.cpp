@@ -1,8 +1,10 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <future>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -152,6 +154,25 @@ TEST_CASE("whatever a module does to logging, its records come") {
   host.run("logs", {{"times", 0}, {"first", restores}});
 }
 
+TEST_CASE("what a module logs in the end comes, too") {
+  std::vector<std::string> messages;
+  Options options = over_fixtures();
+  options.on_log = [&](const LogRecord& record) {
+    messages.push_back(record.module + " " + std::to_string(record.run > 0) + " " + record.message);
+  };
+  {
+    Host host(options);
+    const Instance open =
+        host.load("evaluates")
+            .create({{"first",
+                      "import logging, sys\n"
+                      "sys.modules['modules.evaluates'].on_unload = lambda: logging.error('on_unload')\n"},
+                     {"give", "None"}});
+    Instance(open).run();
+  }
+  CHECK(messages == std::vector<std::string>{"evaluates 1 on_unload"});
+}
+
 TEST_CASE("a field that JSON does not have comes as its repr, and bad arguments are told") {
   Log log;
   Host host(log.options());
@@ -221,12 +242,106 @@ TEST_CASE("the end of a host waits for its sink, but not for ever") {
       host.run("logs", {{"times", 3}});
       entered.get_future().wait();
     }
-    CHECK(said.text() ==
-          "pyhost: the last 2 log records were dropped, because on_log did not take them within the shutdown "
-          "timeout\n");
+    CHECK(said.text() == "pyhost: 2 log records were dropped, because on_log did not take them in time\n");
   }
   go_on.set_value();
   left.get_future().wait();
+}
+
+TEST_CASE("what is dropped and told by no record is told in the end, unless somebody has asked") {
+  for (const bool asks : {false, true}) {
+    std::promise<void> entered, go_on;
+    std::shared_future<void> released = go_on.get_future().share();
+    std::atomic<bool> first = true;
+    Options options = over_fixtures();
+    options.log_queue = 2;
+    options.on_log = [&](const LogRecord&) {
+      if (!first.exchange(false)) return;
+      entered.set_value();
+      released.wait();
+    };
+    const Stderr said;
+    {
+      Host host(options);
+      host.run("logs");
+      entered.get_future().wait();
+      host.run("logs", {{"times", 5}});
+      if (asks) CHECK(host.dropped_logs() == 3);
+      go_on.set_value();
+    }
+    const std::string told = "pyhost: 3 log records were dropped, because on_log did not take them in time\n";
+    CHECK(said.text() == (asks ? "" : told));
+  }
+}
+
+TEST_CASE("the longest time is long, not none") {
+  constexpr auto longest = std::chrono::milliseconds::max();
+  std::atomic<int> given = 0;
+  Options options = over_fixtures();
+  options.shutdown_timeout = longest;
+  options.on_log = [&](const LogRecord&) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    ++given;
+  };
+  {
+    Host host(options);
+    host.run("logs", {{"times", 10}});
+    CHECK(host.flush_logs(longest));
+    CHECK(given == 10);
+    CHECK(host.flush_logs(std::chrono::milliseconds::min()));
+    host.run("logs", {{"times", 10}});
+  }
+  CHECK(given == 20);
+  const Host sets_it_back(over_fixtures());  // for the end of this process
+}
+
+TEST_CASE("a sink that runs modules while the host closes is told so") {
+  std::promise<void> unloaded;
+  std::shared_future<void> closing = unloaded.get_future().share();
+  Host* running = nullptr;
+  std::vector<std::string> told;
+  Options options = over_fixtures();
+  options.on_event = [&](const Event& event) {
+    if (event.kind == EventKind::Unloaded) unloaded.set_value();
+  };
+  options.on_log = [&](const LogRecord&) {
+    closing.wait();
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // until only the log is left
+    CHECK_FALSE(running->flush_logs());
+    CHECK(running->dropped_logs() == 0);
+    const auto error = test::error_of([&] { return running->run("logs"); });
+    told.emplace_back(error ? to_string(error->kind()) : "it ran");
+  };
+  {
+    Host host(options);
+    running = &host;
+    host.run("logs", {{"times", 2}});
+  }
+  CHECK(told == std::vector<std::string>(2, std::string(to_string(ErrorKind::HostClosed))));
+}
+
+TEST_CASE("a sink that flushes does not wait for itself") {
+  Host* flushing = nullptr;
+  std::atomic<int> flushed = -1;
+  Options options = over_fixtures();
+  options.on_log = [&](const LogRecord&) { flushed = flushing->flush_logs(std::chrono::hours(1)) ? 1 : 0; };
+  Host host(options);
+  flushing = &host;
+  host.run("logs");
+  CHECK(host.flush_logs(std::chrono::seconds(60)));
+  CHECK(flushed == 0);
+}
+
+TEST_CASE("signals are for other threads than the sink's, but for those of what it does wrong itself") {
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  Options options = over_fixtures();
+  options.on_log = [&](const LogRecord&) { pthread_sigmask(SIG_BLOCK, nullptr, &blocked); };
+  Host host(options);
+  host.run("logs");
+  CHECK(host.flush_logs(std::chrono::seconds(60)));
+  for (const int others : {SIGINT, SIGTERM, SIGUSR1, SIGALRM}) CHECK(sigismember(&blocked, others) == 1);
+  for (const int its_own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) CHECK(sigismember(&blocked, its_own) == 0);
 }
 
 TEST_CASE("a sink may throw, and may run modules that log") {

@@ -1,6 +1,7 @@
 // A record of Python's becomes plain data under the GIL; pyhost/_logging.py sees to it that it comes here.
 #include "logging.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "output.hpp"
 #include "python_side.hpp"
 #include "secrets.hpp"
+#include "stopping.hpp"
 #include "traceback.hpp"
 
 namespace pyhost::detail {
@@ -99,26 +101,25 @@ Logging::Logging(const Options& options)
     : queue_(std::make_shared<LogQueue>(options.on_log, options.log_queue, options.shutdown_timeout)),
       level_(options.log_level) {}
 
-void Logging::enter_python(std::shared_ptr<Conversions> conversions) {
+py::object Logging::enter_python(std::shared_ptr<Conversions> conversions) {
   static PyMethodDef take{"take_log_record", take_record, METH_VARARGS, nullptr};
   add_to_python_side(take, std::make_shared<Taker>(Taker{queue_, std::move(conversions)}));
-  const py::object python = must(PyImport_ImportModule("pyhost._logging"), "importing pyhost's own files");
+  py::object python = must(PyImport_ImportModule("pyhost._logging"), "importing pyhost's own files");
   must(PyObject_CallMethod(python.ptr(), "begin", "i", static_cast<int>(level_)), "taking logs");
+  return python;
 }
 
-void Logging::leave_python() noexcept {
-  const py::object python = own(PyImport_ImportModule("pyhost._logging"));
-  if (!python || !own(PyObject_CallMethod(python.ptr(), "end", nullptr))) PyErr_Clear();
+// A module may have thrown it out of sys.modules, and a new one would know of nothing.
+void Logging::leave_python(const py::object& entered) noexcept {
+  if (!own(PyObject_CallMethod(entered.ptr(), "end", nullptr))) PyErr_Clear();
 }
 
-Logging::~Logging() {
+void Logging::close() noexcept {
   const Outside outside;
-  const std::size_t dropped = queue_->close();
+  const std::uint64_t dropped = queue_->close();
   if (dropped == 0) return;
-  std::fprintf(stderr,
-               "pyhost: the last %zu log records were dropped, because on_log did not take them within the "
-               "shutdown timeout\n",
-               dropped);
+  std::fprintf(stderr, "pyhost: %llu log records were dropped, because on_log did not take them in time\n",
+               static_cast<unsigned long long>(dropped));
 }
 
 void Logging::put(LogRecord record) { queue_->put(std::move(record)); }
@@ -127,9 +128,9 @@ void Logging::add_dropped(std::uint64_t count) { queue_->add_dropped(count); }
 
 bool Logging::flush(std::chrono::milliseconds patience) {
   const Outside outside;
-  return queue_->flush(patience);
+  return queue_->flush(std::clamp(patience, std::chrono::milliseconds(0), longest_time));
 }
 
-std::uint64_t Logging::dropped() const { return queue_->dropped(); }
+std::uint64_t Logging::dropped() { return queue_->dropped(); }
 
 }  // namespace pyhost::detail
