@@ -188,6 +188,136 @@ TEST_CASE("a field that JSON does not have comes as its repr, and bad arguments 
   CHECK(records[0].message.starts_with("%d (its arguments do not fit: TypeError("));
 }
 
+TEST_CASE("a record that is odd comes all the same") {
+  Log log;
+  Host host(log.options());
+  host.run("logs", {{"times", 0}, {"first", restores}});
+  const std::string odd =
+      "class Bad(Exception):\n  def __str__(self): raise self\n  __repr__ = __str__\n"
+      "class Number(logging.LogRecord):\n  def getMessage(self): return 7\n"
+      "def handle(**odd): log.handle(logging.makeLogRecord({'msg': 'odd', 'levelno': 40, **odd}))\n"
+      "log = logging.getLogger('desk')\n";
+  const auto logged = [&](const std::string& first) {
+    host.run("logs", {{"times", 0}, {"first", odd + first}});
+    const std::vector<LogRecord> records = log.taken(host);
+    REQUIRE_MESSAGE(records.size() == 1, first);
+    return records[0];
+  };
+  CHECK(logged("log.error(Bad())").message == "<Bad whose str fails>");
+  CHECK(logged("log.error('%s', Bad())").message == "%s (its arguments do not fit: <Bad whose repr fails>)");
+  CHECK(logged("log.handle(Number('desk', 40, '', 0, '', (), None))").message == "7");
+  CHECK(logged("handle(lineno=None)").line == 0);
+  CHECK(logged("handle(levelno=2**40)").number == std::numeric_limits<int>::max());
+  CHECK(logged("handle(levelno=None)").level == LogLevel::Warning);
+  CHECK(logged("handle(created='then')").time > std::chrono::system_clock::now() - std::chrono::hours(1));
+  const LogRecord no_exception = logged("handle(exc_info=(ValueError, 'no exception', None))");
+  CHECK_FALSE(no_exception.error.has_value());
+  CHECK(no_exception.fields["exc_info"] == "(<class 'ValueError'>, 'no exception', None)");
+  CHECK(logged("log.error('none', exc_info=False)").fields.empty());
+}
+
+TEST_CASE("a record has room for so much, and what is longer is cut") {
+  Log log;
+  Host host(log.options());
+  host.run("logs", {{"times", 0},
+                    {"first",
+                     "logging.warning('é' * 70_000, extra={'many': list(range(1_000_000)), 'more': 1})\n"
+                     "logging.warning('x', extra={'few': [1, 2], 'text': 'é' * 70_000})"}});
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 2);
+  CHECK(records[0].message.ends_with("é… (cut, 70000 characters in all)"));
+  CHECK(records[0].fields["many"].get<std::string>().starts_with("[0,1,2,"));
+  CHECK(records[0].fields["many"].get<std::string>().ends_with("… (cut, 6888891 bytes in all)"));
+  CHECK(records[0].fields["…"] == "1 more are left out");
+  CHECK(records[0].fields.dump().size() < 70'000);
+  CHECK(records[1].fields["few"] == Json{1, 2});
+  CHECK(records[1].fields["text"].get<std::string>().ends_with("é… (cut, 140000 bytes in all)"));
+}
+
+TEST_CASE("a secret stands nowhere in a record") {
+  Log log;
+  Options options = log.options();
+  options.connections = {{"prices", "https://127.0.0.1/${KEY}"}};
+  Host host(options);
+  host.run("logs",
+           {{"times", 0},
+            {"first",
+             "import _pyhost\n"
+             "secret = 'open sesame'\n"
+             "_pyhost.hide(secret)\n"
+             "try: raise ValueError(secret)\n"
+             "except ValueError as error: raised = error\n"
+             "logging.getLogger(secret).error('x' * 65_530 + secret, exc_info=raised, extra={\n"
+             "  'text': secret, secret: 1, 'deep': [{secret: [secret]}], 'repr': {secret},\n"
+             "  'cut': {'x' * 8_185 + secret}})\n"
+             "record = logging.makeLogRecord({'levelno': 40, 'stack_info': secret, 'funcName': secret})\n"
+             "logging.getLogger().handle(record)\n"}});
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 2);
+  for (const LogRecord& record : records) {
+    const std::string shown = record.to_json().dump();
+    CHECK_MESSAGE(shown.find("open") == std::string::npos, shown.substr(shown.find("open"), 100));
+  }
+  CHECK(records[0].logger == "***");
+  CHECK(records[0].fields["deep"] == Json::parse(R"([{"***": ["***"]}])"));
+  CHECK(records[1].fields["stack_info"] == "***");
+}
+
+TEST_CASE("what a logger is given to handle goes to its handlers, whatever its level") {
+  Log log;
+  Host host(log.options());
+  const Json seen = test::evaluated(
+      host, "[record.msg for record in seen]",
+      "import logging\n"
+      "seen = []\n"
+      "class Own(logging.Handler):\n  def emit(self, record): seen.append(record)\n"
+      "log = logging.getLogger('own'); log.addHandler(Own()); log.setLevel(40); log.propagate = False\n"
+      "log.handle(logging.makeLogRecord({'msg': 'handled', 'levelno': 10}))\n"
+      "log.setLevel(0); logging.getLogger().setLevel(50)\n"
+      "log.error('for the host alone')\n"
+      "logging.getLogger().setLevel(30); log.handlers.clear()");
+  CHECK(seen == Json{"handled"});
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 1);
+  CHECK(records[0].message == "for the host alone");
+  CHECK(records[0].fields.empty());
+}
+
+TEST_CASE("a module that has set how records are made keeps no later host from opening") {
+  const std::string loads_anew = "import importlib, logging; importlib.reload(logging)\n";
+  {
+    Host host(over_fixtures());
+    test::evaluated(host, "None", loads_anew + "logging.setLogRecordFactory(lambda *_, **__: 1 / 0)");
+  }
+  Log log;
+  Host host(log.options());
+  test::evaluated(host, "None", loads_anew + "logging.warning('x', extra={'symbol': 'ABC'})");
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 1);
+  CHECK(records[0].fields == Json{{"symbol", "ABC"}});
+}
+
+TEST_CASE("a module that throws pyhost's own modules out leaves logging as it was for the next host") {
+  Host(over_fixtures()).run("logs", {{"times", 0}, {"first", restores}});
+  for (int i = 0; i < 2; ++i) {
+    Log log;
+    Host host(log.options());
+    test::evaluated(host, "None",
+                    "import logging, sys\n"
+                    "for name in [name for name in sys.modules if 'pyhost' in name]: del sys.modules[name]\n"
+                    "logging.getLogger('desk').warning('x')");
+    CHECK(log.taken(host).size() == 1);
+  }
+  std::string printed;
+  Options options = over_fixtures();
+  options.on_output = [&](const Output& output) { printed += output.text; };
+  Host host(options);
+  test::evaluated(host, "None",
+                  "import logging; logging.getLogger().handlers.clear()\n"
+                  "logging.getLogger('desk').warning('x')");
+  CHECK(printed == "x\n");
+}
+
 TEST_CASE("a module does not wait for a slow sink, and what is dropped is counted") {
   std::promise<void> entered, go_on;
   std::atomic<bool> first = true;
@@ -378,7 +508,7 @@ TEST_CASE("without a sink, logging is as under python3") {
   {
     Log log;
     Host host(log.options());
-    host.run("logs");
+    host.run("logs", {{"first", restores}});
     CHECK(log.taken(host).size() == 1);
   }
   std::string printed;
