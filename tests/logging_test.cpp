@@ -209,6 +209,7 @@ TEST_CASE("a record that is odd comes all the same") {
   CHECK(logged("handle(lineno=None)").line == 0);
   CHECK(logged("handle(levelno=2**40)").number == std::numeric_limits<int>::max());
   CHECK(logged("handle(levelno=None)").level == LogLevel::Warning);
+  CHECK(logged("logging.basicConfig(); handle(levelno=None)").level == LogLevel::Warning);
   CHECK(logged("handle(created='then')").time > std::chrono::system_clock::now() - std::chrono::hours(1));
   const LogRecord no_exception = logged("handle(exc_info=(ValueError, 'no exception', None))");
   CHECK_FALSE(no_exception.error.has_value());

@@ -218,3 +218,11 @@ def test_a_reader_that_stalls_until_the_end_is_told_what_it_has_missed(
     told = [re.fullmatch(r"pyhost: (\d+) log records were dropped, .*", line) for line in lines]
     dropped = [int(match[1]) for match in told if match]
     assert len(lines) - len(dropped) + sum(dropped) == 3000
+
+
+@pytest.mark.parametrize("where", ["host", "process"])
+def test_what_a_module_logs_when_it_is_unloaded_comes(pyhost: Run, where: str) -> None:
+    first = "import sys; sys.modules['modules.logs'].on_unload = lambda: logging.warning('bye')"
+    words = ("--log-level", "info", "--isolation", where, "-p", f"first={first}")
+    done = logged(pyhost, *words)
+    assert re.fullmatch(r".* desk: spread is 0\.5\n\S+ warning root: bye\n", done.stderr)

@@ -176,7 +176,10 @@ def _bridge(logging: Any) -> None:
 
     def bridged_call_handlers(self: Any, record: Any) -> None:
         if _level is not None:
-            if wants(self, _number(record.levelno, logging.WARNING)):
+            level = _number(record.levelno, logging.WARNING)
+            if not isinstance(record.levelno, (int, float)):
+                record.levelno = level  # else each handler would raise, and end the run
+            if wants(self, level):
                 take_or_tell(record)
             # Without handlers Python would write to stderr: here the host is the last resort.
             if not self.hasHandlers() or getattr(record, "is_for_host_alone", False):
