@@ -1,8 +1,10 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <future>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -152,6 +154,25 @@ TEST_CASE("whatever a module does to logging, its records come") {
   host.run("logs", {{"times", 0}, {"first", restores}});
 }
 
+TEST_CASE("what a module logs in the end comes, too") {
+  std::vector<std::string> messages;
+  Options options = over_fixtures();
+  options.on_log = [&](const LogRecord& record) {
+    messages.push_back(record.module + " " + std::to_string(record.run > 0) + " " + record.message);
+  };
+  {
+    Host host(options);
+    const Instance open =
+        host.load("evaluates")
+            .create({{"first",
+                      "import logging, sys\n"
+                      "sys.modules['modules.evaluates'].on_unload = lambda: logging.error('on_unload')\n"},
+                     {"give", "None"}});
+    Instance(open).run();
+  }
+  CHECK(messages == std::vector<std::string>{"evaluates 1 on_unload"});
+}
+
 TEST_CASE("a field that JSON does not have comes as its repr, and bad arguments are told") {
   Log log;
   Host host(log.options());
@@ -165,6 +186,137 @@ TEST_CASE("a field that JSON does not have comes as its repr, and bad arguments 
   CHECK(records[0].fields["b"] == "{'c': b'd'}");
   CHECK(records[0].fields["e"] == "<Bad whose repr fails>");
   CHECK(records[0].message.starts_with("%d (its arguments do not fit: TypeError("));
+}
+
+TEST_CASE("a record that is odd comes all the same") {
+  Log log;
+  Host host(log.options());
+  host.run("logs", {{"times", 0}, {"first", restores}});
+  const std::string odd =
+      "class Bad(Exception):\n  def __str__(self): raise self\n  __repr__ = __str__\n"
+      "class Number(logging.LogRecord):\n  def getMessage(self): return 7\n"
+      "def handle(**odd): log.handle(logging.makeLogRecord({'msg': 'odd', 'levelno': 40, **odd}))\n"
+      "log = logging.getLogger('desk')\n";
+  const auto logged = [&](const std::string& first) {
+    host.run("logs", {{"times", 0}, {"first", odd + first}});
+    const std::vector<LogRecord> records = log.taken(host);
+    REQUIRE_MESSAGE(records.size() == 1, first);
+    return records[0];
+  };
+  CHECK(logged("log.error(Bad())").message == "<Bad whose str fails>");
+  CHECK(logged("log.error('%s', Bad())").message == "%s (its arguments do not fit: <Bad whose repr fails>)");
+  CHECK(logged("log.handle(Number('desk', 40, '', 0, '', (), None))").message == "7");
+  CHECK(logged("handle(lineno=None)").line == 0);
+  CHECK(logged("handle(levelno=2**40)").number == std::numeric_limits<int>::max());
+  CHECK(logged("handle(levelno=None)").level == LogLevel::Warning);
+  CHECK(logged("logging.basicConfig(); handle(levelno=None)").level == LogLevel::Warning);
+  CHECK(logged("handle(created='then')").time > std::chrono::system_clock::now() - std::chrono::hours(1));
+  const LogRecord no_exception = logged("handle(exc_info=(ValueError, 'no exception', None))");
+  CHECK_FALSE(no_exception.error.has_value());
+  CHECK(no_exception.fields["exc_info"] == "(<class 'ValueError'>, 'no exception', None)");
+  CHECK(logged("log.error('none', exc_info=False)").fields.empty());
+}
+
+TEST_CASE("a record has room for so much, and what is longer is cut") {
+  Log log;
+  Host host(log.options());
+  host.run("logs", {{"times", 0},
+                    {"first",
+                     "logging.warning('é' * 70_000, extra={'many': list(range(1_000_000)), 'more': 1})\n"
+                     "logging.warning('x', extra={'few': [1, 2], 'text': 'é' * 70_000})"}});
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 2);
+  CHECK(records[0].message.ends_with("é… (cut, 70000 characters in all)"));
+  CHECK(records[0].fields["many"].get<std::string>().starts_with("[0,1,2,"));
+  CHECK(records[0].fields["many"].get<std::string>().ends_with("… (cut, 6888891 bytes in all)"));
+  CHECK(records[0].fields["…"] == "1 more are left out");
+  CHECK(records[0].fields.dump().size() < 70'000);
+  CHECK(records[1].fields["few"] == Json{1, 2});
+  CHECK(records[1].fields["text"].get<std::string>().ends_with("é… (cut, 140000 bytes in all)"));
+}
+
+TEST_CASE("a secret stands nowhere in a record") {
+  Log log;
+  Options options = log.options();
+  options.connections = {{"prices", "https://127.0.0.1/${KEY}"}};
+  Host host(options);
+  host.run("logs",
+           {{"times", 0},
+            {"first",
+             "import _pyhost\n"
+             "secret = 'open sesame'\n"
+             "_pyhost.hide(secret)\n"
+             "try: raise ValueError(secret)\n"
+             "except ValueError as error: raised = error\n"
+             "logging.getLogger(secret).error('x' * 65_530 + secret, exc_info=raised, extra={\n"
+             "  'text': secret, secret: 1, 'deep': [{secret: [secret]}], 'repr': {secret},\n"
+             "  'cut': {'x' * 8_185 + secret}})\n"
+             "record = logging.makeLogRecord({'levelno': 40, 'stack_info': secret, 'funcName': secret})\n"
+             "logging.getLogger().handle(record)\n"}});
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 2);
+  for (const LogRecord& record : records) {
+    const std::string shown = record.to_json().dump();
+    CHECK_MESSAGE(shown.find("open") == std::string::npos, shown.substr(shown.find("open"), 100));
+  }
+  CHECK(records[0].logger == "***");
+  CHECK(records[0].fields["deep"] == Json::parse(R"([{"***": ["***"]}])"));
+  CHECK(records[1].fields["stack_info"] == "***");
+}
+
+TEST_CASE("what a logger is given to handle goes to its handlers, whatever its level") {
+  Log log;
+  Host host(log.options());
+  const Json seen = test::evaluated(
+      host, "[record.msg for record in seen]",
+      "import logging\n"
+      "seen = []\n"
+      "class Own(logging.Handler):\n  def emit(self, record): seen.append(record)\n"
+      "log = logging.getLogger('own'); log.addHandler(Own()); log.setLevel(40); log.propagate = False\n"
+      "log.handle(logging.makeLogRecord({'msg': 'handled', 'levelno': 10}))\n"
+      "log.setLevel(0); logging.getLogger().setLevel(50)\n"
+      "log.error('for the host alone')\n"
+      "logging.getLogger().setLevel(30); log.handlers.clear()");
+  CHECK(seen == Json{"handled"});
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 1);
+  CHECK(records[0].message == "for the host alone");
+  CHECK(records[0].fields.empty());
+}
+
+TEST_CASE("a module that has set how records are made keeps no later host from opening") {
+  const std::string loads_anew = "import importlib, logging; importlib.reload(logging)\n";
+  {
+    Host host(over_fixtures());
+    test::evaluated(host, "None", loads_anew + "logging.setLogRecordFactory(lambda *_, **__: 1 / 0)");
+  }
+  Log log;
+  Host host(log.options());
+  test::evaluated(host, "None", loads_anew + "logging.warning('x', extra={'symbol': 'ABC'})");
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 1);
+  CHECK(records[0].fields == Json{{"symbol", "ABC"}});
+}
+
+TEST_CASE("a module that throws pyhost's own modules out leaves logging as it was for the next host") {
+  Host(over_fixtures()).run("logs", {{"times", 0}, {"first", restores}});
+  for (int i = 0; i < 2; ++i) {
+    Log log;
+    Host host(log.options());
+    test::evaluated(host, "None",
+                    "import logging, sys\n"
+                    "for name in [name for name in sys.modules if 'pyhost' in name]: del sys.modules[name]\n"
+                    "logging.getLogger('desk').warning('x')");
+    CHECK(log.taken(host).size() == 1);
+  }
+  std::string printed;
+  Options options = over_fixtures();
+  options.on_output = [&](const Output& output) { printed += output.text; };
+  Host host(options);
+  test::evaluated(host, "None",
+                  "import logging; logging.getLogger().handlers.clear()\n"
+                  "logging.getLogger('desk').warning('x')");
+  CHECK(printed == "x\n");
 }
 
 TEST_CASE("a module does not wait for a slow sink, and what is dropped is counted") {
@@ -221,12 +373,106 @@ TEST_CASE("the end of a host waits for its sink, but not for ever") {
       host.run("logs", {{"times", 3}});
       entered.get_future().wait();
     }
-    CHECK(said.text() ==
-          "pyhost: the last 2 log records were dropped, because on_log did not take them within the shutdown "
-          "timeout\n");
+    CHECK(said.text() == "pyhost: 2 log records were dropped, because on_log did not take them in time\n");
   }
   go_on.set_value();
   left.get_future().wait();
+}
+
+TEST_CASE("what is dropped and told by no record is told in the end, unless somebody has asked") {
+  for (const bool asks : {false, true}) {
+    std::promise<void> entered, go_on;
+    std::shared_future<void> released = go_on.get_future().share();
+    std::atomic<bool> first = true;
+    Options options = over_fixtures();
+    options.log_queue = 2;
+    options.on_log = [&](const LogRecord&) {
+      if (!first.exchange(false)) return;
+      entered.set_value();
+      released.wait();
+    };
+    const Stderr said;
+    {
+      Host host(options);
+      host.run("logs");
+      entered.get_future().wait();
+      host.run("logs", {{"times", 5}});
+      if (asks) CHECK(host.dropped_logs() == 3);
+      go_on.set_value();
+    }
+    const std::string told = "pyhost: 3 log records were dropped, because on_log did not take them in time\n";
+    CHECK(said.text() == (asks ? "" : told));
+  }
+}
+
+TEST_CASE("the longest time is long, not none") {
+  constexpr auto longest = std::chrono::milliseconds::max();
+  std::atomic<int> given = 0;
+  Options options = over_fixtures();
+  options.shutdown_timeout = longest;
+  options.on_log = [&](const LogRecord&) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    ++given;
+  };
+  {
+    Host host(options);
+    host.run("logs", {{"times", 10}});
+    CHECK(host.flush_logs(longest));
+    CHECK(given == 10);
+    CHECK(host.flush_logs(std::chrono::milliseconds::min()));
+    host.run("logs", {{"times", 10}});
+  }
+  CHECK(given == 20);
+  const Host sets_it_back(over_fixtures());  // for the end of this process
+}
+
+TEST_CASE("a sink that runs modules while the host closes is told so") {
+  std::promise<void> unloaded;
+  std::shared_future<void> closing = unloaded.get_future().share();
+  Host* running = nullptr;
+  std::vector<std::string> told;
+  Options options = over_fixtures();
+  options.on_event = [&](const Event& event) {
+    if (event.kind == EventKind::Unloaded) unloaded.set_value();
+  };
+  options.on_log = [&](const LogRecord&) {
+    closing.wait();
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // until only the log is left
+    CHECK_FALSE(running->flush_logs());
+    CHECK(running->dropped_logs() == 0);
+    const auto error = test::error_of([&] { return running->run("logs"); });
+    told.emplace_back(error ? to_string(error->kind()) : "it ran");
+  };
+  {
+    Host host(options);
+    running = &host;
+    host.run("logs", {{"times", 2}});
+  }
+  CHECK(told == std::vector<std::string>(2, std::string(to_string(ErrorKind::HostClosed))));
+}
+
+TEST_CASE("a sink that flushes does not wait for itself") {
+  Host* flushing = nullptr;
+  std::atomic<int> flushed = -1;
+  Options options = over_fixtures();
+  options.on_log = [&](const LogRecord&) { flushed = flushing->flush_logs(std::chrono::hours(1)) ? 1 : 0; };
+  Host host(options);
+  flushing = &host;
+  host.run("logs");
+  CHECK(host.flush_logs(std::chrono::seconds(60)));
+  CHECK(flushed == 0);
+}
+
+TEST_CASE("signals are for other threads than the sink's, but for those of what it does wrong itself") {
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  Options options = over_fixtures();
+  options.on_log = [&](const LogRecord&) { pthread_sigmask(SIG_BLOCK, nullptr, &blocked); };
+  Host host(options);
+  host.run("logs");
+  CHECK(host.flush_logs(std::chrono::seconds(60)));
+  for (const int others : {SIGINT, SIGTERM, SIGUSR1, SIGALRM}) CHECK(sigismember(&blocked, others) == 1);
+  for (const int its_own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) CHECK(sigismember(&blocked, its_own) == 0);
 }
 
 TEST_CASE("a sink may throw, and may run modules that log") {
@@ -263,7 +509,7 @@ TEST_CASE("without a sink, logging is as under python3") {
   {
     Log log;
     Host host(log.options());
-    host.run("logs");
+    host.run("logs", {{"first", restores}});
     CHECK(log.taken(host).size() == 1);
   }
   std::string printed;

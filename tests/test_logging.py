@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 
 import pytest
 from conftest import FIXTURES, Run, clean_environment
@@ -133,3 +134,95 @@ def test_a_child_that_python_forks_logs_as_under_python3(pyhost: Run) -> None:
     )
     done = logged(pyhost, "--log-level", "info", "-p", first, "-p", "times=0")
     assert done.stderr == "WARNING:root:child\n"
+
+
+ANEW = "import logging\nlogging.getLogger('desk').warning('anew')"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import importlib, logging\nimportlib.reload(logging)\n" + ANEW,
+        "import importlib.util\nimportlib.util.find_spec('logging')\n" + ANEW,
+        "import sys, logging\ndel sys.modules['logging']\n" + ANEW,
+        "import sys, logging\nold = sys.modules.pop('logging')\nimport logging\n"
+        "sys.modules['logging'] = old\n" + ANEW,
+        "import sys\nfrom importlib import util\nspec = util.find_spec('logging')\n"
+        "module = util.module_from_spec(spec)\nsys.modules['logging'] = module\n"
+        "spec.loader.exec_module(module)\nassert spec.loader.is_package('logging')\n" + ANEW,
+        "class Stops:\n  def find_spec(self, name, path, target=None):\n"
+        "    if name == 'weakref': raise KeyboardInterrupt\n"
+        "import sys\nsys.modules.pop('weakref', None)\nsys.meta_path.insert(0, Stops())\n"
+        "try: import logging\nexcept KeyboardInterrupt: del sys.meta_path[0]\n" + ANEW,
+    ],
+)
+def test_a_module_that_imports_logging_in_its_own_way_logs_as_others_do(
+    pyhost: Run, first: str
+) -> None:
+    words = ("-m", str(FIXTURES), "--log-level", "info", "-p", "give=None", "-p", f"first={first}")
+    done = pyhost("run", "evaluates", *words)
+    assert re.fullmatch(r"\S+ warning desk: anew\n", done.stderr), done.stderr
+
+
+def test_a_logger_from_before_a_reload_still_logs_to_the_host(pyhost: Run) -> None:
+    first = "import importlib; log = logging.getLogger('desk'); importlib.reload(logging); log.info('old')"
+    done = logged(pyhost, "--log-level", "info", "-p", f"first={first}", "-p", "times=0")
+    assert re.fullmatch(r"\S+ info desk: old\n", done.stderr), done.stderr
+
+
+def test_a_module_that_configures_the_console_has_its_own_handlers_all_the_same(
+    pyhost: Run, tmp_path: object
+) -> None:
+    first = (
+        "logging.basicConfig(level=20)\n"
+        "logging.getLogger().handlers[0].setFormatter(logging.Formatter('%(message)s'))\n"
+        "logging.getLogger().addHandler(logging.FileHandler('own.log'))"
+    )
+    words = ("--log-level", "info", "-p", "level=20", "-p", f"first={first}")
+    done = logged(pyhost, *words)
+    assert done.stderr.count("spread is") == 1, done.stderr
+    assert (tmp_path / "own.log").read_text() == "spread is 0.5\n"  # type: ignore[operator]
+
+
+def test_how_the_console_is_configured_is_checked_as_under_python3(pyhost: Run) -> None:
+    wrong = logged(pyhost, "--log-level", "info", "-p", "first=logging.basicConfig(nonsense=1)")
+    assert "ValueError: Unrecognised argument(s): nonsense" in wrong.stderr, wrong.stderr
+
+
+def test_a_child_has_the_console_that_its_parent_configured(pyhost: Run) -> None:
+    first = (
+        "first=import os\nlogging.basicConfig(format='%(message)s!')\npid = os.fork()\n"
+        "if pid == 0:\n  logging.warning('child')\n  os._exit(0)\nos.waitpid(pid, 0)"
+    )
+    done = logged(pyhost, "--log-level", "info", "-p", first, "-p", "times=0")
+    assert done.stderr == "child!\n"
+
+
+@pytest.mark.parametrize("where", ["host", "process"])
+def test_a_reader_that_stalls_until_the_end_is_told_what_it_has_missed(
+    program: str, where: str
+) -> None:
+    words = ["run", "logs", "-m", str(FIXTURES), "--log-level", "info", "-p", "times=3000"]
+    words += ["--isolation", where, "--shutdown-timeout", "0.3", "-p", 'last="all are logged"']
+    with subprocess.Popen(
+        [program, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=clean_environment(),
+    ) as slow:
+        assert slow.stdout is not None and slow.stderr is not None
+        assert slow.stdout.readline() == "all are logged\n"
+        time.sleep(3)  # longer than the program waits, unless the machine is busy
+        lines = slow.stderr.read().splitlines()
+    told = [re.fullmatch(r"pyhost: (\d+) log records were dropped, .*", line) for line in lines]
+    dropped = [int(match[1]) for match in told if match]
+    assert len(lines) - len(dropped) + sum(dropped) == 3000
+
+
+@pytest.mark.parametrize("where", ["host", "process"])
+def test_what_a_module_logs_when_it_is_unloaded_comes(pyhost: Run, where: str) -> None:
+    first = "import sys; sys.modules['modules.logs'].on_unload = lambda: logging.warning('bye')"
+    words = ("--log-level", "info", "--isolation", where, "-p", f"first={first}")
+    done = logged(pyhost, *words)
+    assert re.fullmatch(r".* desk: spread is 0\.5\n\S+ warning root: bye\n", done.stderr)

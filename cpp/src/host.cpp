@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 
 #include "baseline.hpp"
 #include "connections.hpp"
@@ -218,6 +219,7 @@ struct Host::Data {
   Loaded loaded = {};
   Changes changes = {};
   std::unique_ptr<detail::Redirection> redirection = {};
+  py::object log_taking = {};  // of this interpreter
   Environment environment = {};
   std::shared_ptr<detail::Dependents> dependents = std::make_shared<detail::Dependents>();
 
@@ -234,6 +236,8 @@ struct Host::Data {
 
 Host::Host(Options given) : data_(std::make_unique<Data>()) {
   data_->only.emplace();
+  given.shutdown_timeout =
+      std::clamp(given.shutdown_timeout, std::chrono::milliseconds(0), detail::longest_time);
   const Options& options = data_->options = std::move(given);
   data_->paths = detail::find_module_paths(options.module_paths);
   data_->environment = detail::start_interpreter(options, data_->paths);
@@ -274,7 +278,7 @@ void Host::Data::enter_python() {
   modules = std::make_unique<detail::Namespace>(paths);
   // The streams of another interpreter would be flushed for it by nobody.
   if (options.on_output || !only) redirection = std::make_unique<detail::Redirection>(sink);
-  if (logging) logging->enter_python(conversions());
+  if (logging) log_taking = logging->enter_python(conversions());
 }
 
 void Host::Data::end_dependents() {
@@ -291,7 +295,10 @@ Host::~Host() {
     data_->life->open = false;
     static_cast<void>(data_->modules.release());
     static_cast<void>(data_->redirection.release());
+    static_cast<void>(data_->log_taking.release());
   }
+  // As long as all is here that on_log may use, even if it is told that the host is closed.
+  if (data_->only && data_->logging) data_->logging->close();
 }
 
 void Host::Data::leave_python() {
@@ -305,7 +312,7 @@ void Host::Data::leave_python() {
   if (only) services->close();  // waits for who is in one
   life->conversions.clear();
   modules->remove();
-  if (logging) logging->leave_python();
+  if (log_taking) detail::Logging::leave_python(std::exchange(log_taking, {}));
   detail::flush_output();
 }
 

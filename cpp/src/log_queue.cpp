@@ -1,6 +1,7 @@
 // The queue's state is shared with its thread, which may outlive the queue in a sink that does not return.
 #include "log_queue.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 #include <csignal>
 #include <deque>
@@ -22,20 +23,31 @@ struct LogQueue::State {
   std::uint64_t count_put = 0;
   std::uint64_t count_given = 0;
   std::uint64_t dropped = 0;
-  std::uint64_t untold = 0;  ///< Of those that were dropped.
+  std::uint64_t untold = 0;   ///< Of those: what the next record is to tell,
+  std::uint64_t told = 0;     ///< what records have told,
+  std::uint64_t counted = 0;  ///< and how many there were when somebody asked last.
   bool closed = false;
   std::thread thread = {};
+  std::thread::id giver = {};  ///< Also where the thread is left to itself.
+
+  void drop(const LogRecord& record) {
+    ++dropped;
+    untold += 1 + record.dropped;  // before it, here and where it comes from
+  }
 };
 
 namespace {
 
-// Signals are for the application's threads.
+// Signals are for the application's threads; but what a thread itself has done wrong is told to that one, and
+// the application may have a handler that reports it.
 class SignalsBlocked {
  public:
   SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
+    sigset_t blocked;
+    sigfillset(&blocked);
+    for (const int its_own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT})
+      sigdelset(&blocked, its_own);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before_);
   }
   ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
   SignalsBlocked(const SignalsBlocked&) = delete;
@@ -55,18 +67,15 @@ void LogQueue::put(LogRecord record) {
   State& state = *state_;
   {
     const std::lock_guard lock(state.mutex);
-    if (state.closed) return;
-    if (state.records.size() >= state.room) {
-      ++state.dropped;
-      state.untold += 1 + record.dropped;
-      return;
-    }
-    record.dropped += std::exchange(state.untold, 0);  // before it, here and where it comes from
+    if (state.closed || state.records.size() >= state.room) return state.drop(record);
+    record.dropped += std::exchange(state.untold, 0);
+    state.told += record.dropped;
     state.records.push_back(std::move(record));
     ++state.count_put;
     if (!state.thread.joinable()) {
       const SignalsBlocked blocked;
       state.thread = std::thread([shared = state_] { give_out(shared); });
+      state.giver = state.thread.get_id();
     }
   }
   state.put.notify_one();
@@ -96,6 +105,7 @@ bool LogQueue::flush(std::chrono::milliseconds patience) {
   if (is_forked()) return true;
   std::unique_lock lock(state_->mutex);
   const std::uint64_t all = state_->count_put;
+  if (state_->giver == std::this_thread::get_id()) return false;
   return state_->given.wait_for(lock, patience, [&] { return state_->count_given >= all; });
 }
 
@@ -104,29 +114,39 @@ void LogQueue::add_dropped(std::uint64_t count) {
   state_->dropped += count;
 }
 
-std::uint64_t LogQueue::dropped() const {
+std::uint64_t LogQueue::dropped() {
   const std::lock_guard lock(state_->mutex);
-  return state_->dropped;
+  return state_->counted = state_->dropped;
 }
 
-std::size_t LogQueue::close() noexcept {
+std::uint64_t LogQueue::close() noexcept {
   if (is_forked()) {
     static_cast<void>(new std::shared_ptr<State>(state_));  // the thread's share is of no use here, and stays
     return 0;
   }
-  const bool all_given = flush(patience_);
-  std::thread thread;
-  std::deque<LogRecord> left;
   {
     const std::lock_guard lock(state_->mutex);
     state_->closed = true;
-    if (!all_given) left.swap(state_->records);
-    state_->dropped += left.size();
-    thread.swap(state_->thread);
   }
   state_->put.notify_one();
+  const bool all_given = flush(patience_);
+  std::thread thread;
+  std::deque<LogRecord> left;
+  std::uint64_t unheard_of = 0;
+  {
+    const std::lock_guard lock(state_->mutex);
+    left.swap(state_->records);
+    state_->count_put -= left.size();
+    state_->dropped += left.size();
+    for (const LogRecord& record : left) state_->told -= record.dropped;
+    const std::uint64_t heard_of = std::max(state_->told, state_->counted);
+    unheard_of = state_->dropped - std::min(heard_of, state_->dropped);
+    state_->counted = state_->dropped;
+    thread.swap(state_->thread);
+    if (all_given) state_->giver = {};
+  }
   if (thread.joinable()) all_given ? thread.join() : thread.detach();
-  return left.size();
+  return unheard_of;
 }
 
 }  // namespace pyhost::detail

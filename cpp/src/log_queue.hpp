@@ -27,18 +27,20 @@ class LogQueue {
   /// Drops the record if there is no room for it.
   void put(LogRecord record);
 
-  /// Waits until the sink has had all that was put before, but no longer than that; says whether it has.
+  /// Waits until the sink has had all that was put before, but no longer than that; says whether it has. Not
+  /// so in the sink itself, which would wait for its own end.
   bool flush(std::chrono::milliseconds patience);
 
   /// Takes no more, and waits for the sink as long as its patience lasts. A sink that does not return by then
-  /// is left to itself, and what it has not had is dropped: so many.
-  std::size_t close() noexcept;
+  /// is left to itself, and what it has not had is dropped. Says how many were dropped of which nobody was
+  /// told: by no record that the sink had, and by no dropped().
+  std::uint64_t close() noexcept;
 
   /// So many more were dropped on their way here.
   void add_dropped(std::uint64_t count);
 
   /// How many were dropped in all.
-  std::uint64_t dropped() const;
+  std::uint64_t dropped();
 
  private:
   struct State;

@@ -1,6 +1,7 @@
 // A record of Python's becomes plain data under the GIL; pyhost/_logging.py sees to it that it comes here.
 #include "logging.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -10,14 +11,16 @@
 #include "output.hpp"
 #include "python_side.hpp"
 #include "secrets.hpp"
+#include "stopping.hpp"
 #include "traceback.hpp"
 
 namespace pyhost::detail {
 
 namespace {
 
-constexpr std::size_t longest_text = std::size_t{64} * 1024;
-constexpr std::size_t longest_field = std::size_t{8} * 1024;
+constexpr std::size_t longest_text = std::size_t{64} * 1024;     // of a message, and of all fields together
+constexpr std::size_t longest_field = std::size_t{8} * 1024;     // of what is no message
+constexpr std::size_t longest_secret = std::size_t{128} * 1024;  // of a variable of the environment
 
 struct Taker {
   std::shared_ptr<LogQueue> queue;
@@ -31,26 +34,86 @@ LogLevel level_of(int number) {
   return LogLevel::Debug;
 }
 
+bool begins_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }
+
+// A str of a module's, without secrets. They are hidden before it is cut, which would leave a part of one.
+std::string shown(PyObject* str, std::size_t limit) {
+  const std::size_t length =
+      PyUnicode_Check(str) ? static_cast<std::size_t>(PyUnicode_GET_LENGTH(str)) : std::size_t{0};
+  std::string text = without_secrets(text_of(str, length > limit ? limit + longest_secret : limit));
+  if (length <= limit) return text;
+  std::size_t end = 0;
+  for (std::size_t characters = 0; end < text.size(); ++end) {
+    if (begins_character(text[end]) && ++characters > limit) break;
+  }
+  return text.substr(0, end) + "… (cut, " + std::to_string(length) + " characters in all)";
+}
+
 Json field_of(PyObject* value, Conversions& conversions) {
   try {
     return conversions.to_json(value);
   } catch (const Error&) {
     const py::object repr = own(PyObject_Repr(value));
-    if (repr) return text_of(repr.ptr(), longest_field);
+    if (repr) return shown(repr.ptr(), longest_field);
     PyErr_Clear();
     return "<" + type_of(value) + " whose repr fails>";
   }
 }
 
+// Hides the secrets in it, and says about how many bytes it has.
+std::size_t settle(Json& json) {
+  std::size_t size = 8;
+  if (auto* const text = json.get_ptr<std::string*>()) {
+    *text = without_secrets(std::move(*text));
+    size += text->size();
+  } else if (auto* const object = json.get_ptr<Json::object_t*>()) {
+    Json::object_t settled;
+    for (auto& [key, value] : *object) {
+      size += key.size() + settle(value);
+      settled.emplace(without_secrets(key), std::move(value));
+    }
+    object->swap(settled);
+  } else if (json.is_array()) {
+    for (Json& item : json) size += settle(item);
+  }
+  return size;
+}
+
+// What is too long, as the beginning of its text.
+std::string beginning_of(const Json& json, std::size_t limit) {
+  const auto* const str = json.get_ptr<const std::string*>();
+  const std::string text = str != nullptr ? *str : json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::size_t end = std::min(limit, text.size());
+  while (end > 0 && end < text.size() && !begins_character(text[end])) --end;
+  return text.substr(0, end) + "… (cut, " + std::to_string(text.size()) + " bytes in all)";
+}
+
 Json fields_of(PyObject* extra, Conversions& conversions) {
   Json fields = Json::object();
   const py::object items = own(PyDict_Items(extra));  // a repr may change the dict
-  for (Py_ssize_t i = 0; items && i < PyList_GET_SIZE(items.ptr()); ++i) {
+  const Py_ssize_t count = items ? PyList_GET_SIZE(items.ptr()) : 0;
+  std::size_t left = longest_text;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    if (left == 0) {
+      fields["…"] = std::to_string(count - i) + " more are left out";
+      break;
+    }
     PyObject* const item = PyList_GET_ITEM(items.ptr(), i);
-    const std::string name = text_of(PyTuple_GET_ITEM(item, 0), longest_field);
-    fields[name] = field_of(PyTuple_GET_ITEM(item, 1), conversions);
+    const std::string name = shown(PyTuple_GET_ITEM(item, 0), longest_field);
+    Json value = field_of(PyTuple_GET_ITEM(item, 1), conversions);
+    const std::size_t size = name.size() + settle(value);
+    fields[name] = size > left ? Json(beginning_of(value, left)) : std::move(value);
+    left -= std::min(size, left);
   }
   return fields;
+}
+
+// A module may put any number there.
+std::chrono::system_clock::time_point time_of(double seconds) {
+  constexpr double end_of_time = 9e9;
+  if (!(seconds >= 0 && seconds < end_of_time)) return std::chrono::system_clock::now();
+  return std::chrono::system_clock::time_point(
+      std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6)));
 }
 
 // As an error of the run that logged it.
@@ -76,15 +139,15 @@ PyObject* take_record(PyObject* self, PyObject* arguments) {
   try {
     const auto taker = owner_of<Taker>(self);
     record.level = level_of(record.number);
-    record.logger = text_of(logger, longest_field);
-    record.message = without_secrets(text_of(message, longest_text));
-    record.time += std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6));
-    record.file = text_of(file, longest_field);
-    record.function = text_of(function, longest_field);
+    record.logger = shown(logger, longest_field);
+    record.message = shown(message, longest_text);
+    record.time = time_of(seconds);
+    record.file = shown(file, longest_field);
+    record.function = shown(function, longest_field);
     record.module = running_module();
     if (const CurrentRun* run = CurrentRun::here()) record.run = run->id();
     record.fields = fields_of(extra, *taker->conversions);
-    if (exception != Py_None) record.error = error_of(exception, record.module);
+    if (PyExceptionInstance_Check(exception)) record.error = error_of(exception, record.module);
     taker->queue->put(std::move(record));
   } catch (const std::exception& failed) {
     PyErr_SetString(PyExc_RuntimeError, failed.what());
@@ -99,26 +162,25 @@ Logging::Logging(const Options& options)
     : queue_(std::make_shared<LogQueue>(options.on_log, options.log_queue, options.shutdown_timeout)),
       level_(options.log_level) {}
 
-void Logging::enter_python(std::shared_ptr<Conversions> conversions) {
+py::object Logging::enter_python(std::shared_ptr<Conversions> conversions) {
   static PyMethodDef take{"take_log_record", take_record, METH_VARARGS, nullptr};
   add_to_python_side(take, std::make_shared<Taker>(Taker{queue_, std::move(conversions)}));
-  const py::object python = must(PyImport_ImportModule("pyhost._logging"), "importing pyhost's own files");
+  py::object python = must(PyImport_ImportModule("pyhost._logging"), "importing pyhost's own files");
   must(PyObject_CallMethod(python.ptr(), "begin", "i", static_cast<int>(level_)), "taking logs");
+  return python;
 }
 
-void Logging::leave_python() noexcept {
-  const py::object python = own(PyImport_ImportModule("pyhost._logging"));
-  if (!python || !own(PyObject_CallMethod(python.ptr(), "end", nullptr))) PyErr_Clear();
+// A module may have thrown it out of sys.modules, and a new one would know of nothing.
+void Logging::leave_python(const py::object& entered) noexcept {
+  if (!own(PyObject_CallMethod(entered.ptr(), "end", nullptr))) PyErr_Clear();
 }
 
-Logging::~Logging() {
+void Logging::close() noexcept {
   const Outside outside;
-  const std::size_t dropped = queue_->close();
+  const std::uint64_t dropped = queue_->close();
   if (dropped == 0) return;
-  std::fprintf(stderr,
-               "pyhost: the last %zu log records were dropped, because on_log did not take them within the "
-               "shutdown timeout\n",
-               dropped);
+  std::fprintf(stderr, "pyhost: %llu log records were dropped, because on_log did not take them in time\n",
+               static_cast<unsigned long long>(dropped));
 }
 
 void Logging::put(LogRecord record) { queue_->put(std::move(record)); }
@@ -127,9 +189,9 @@ void Logging::add_dropped(std::uint64_t count) { queue_->add_dropped(count); }
 
 bool Logging::flush(std::chrono::milliseconds patience) {
   const Outside outside;
-  return queue_->flush(patience);
+  return queue_->flush(std::clamp(patience, std::chrono::milliseconds(0), longest_time));
 }
 
-std::uint64_t Logging::dropped() const { return queue_->dropped(); }
+std::uint64_t Logging::dropped() { return queue_->dropped(); }
 
 }  // namespace pyhost::detail

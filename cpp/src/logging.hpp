@@ -7,6 +7,7 @@
 
 #include "convert.hpp"
 #include "pyhost/options.hpp"
+#include "python.hpp"
 
 namespace pyhost::detail {
 
@@ -18,9 +19,7 @@ class Logging {
  public:
   explicit Logging(const Options& options);
 
-  /// Gives the application what is left, as long as the shutdown timeout lasts; what it then has not taken is
-  /// told on stderr. Without the GIL if the caller had it.
-  ~Logging();
+  ~Logging() { close(); }
   Logging(const Logging&) = delete;
   Logging& operator=(const Logging&) = delete;
 
@@ -29,15 +28,19 @@ class Logging {
   /// So many more were dropped there.
   void add_dropped(std::uint64_t count);
 
-  /// Begins with the records of this interpreter, whose conversions are given. Throws StartupFailed if
-  /// pyhost's own Python files are nowhere. The caller holds the GIL.
-  void enter_python(std::shared_ptr<Conversions> conversions);
+  /// Begins with the records of this interpreter, whose conversions are given; what it returns is for
+  /// leave_python(). Throws StartupFailed if pyhost's own Python files are nowhere. The caller holds the GIL.
+  py::object enter_python(std::shared_ptr<Conversions> conversions);
 
   /// Leaves this interpreter's `logging` as it was. The caller holds the GIL.
-  void leave_python() noexcept;
+  static void leave_python(const py::object& entered) noexcept;
+
+  /// Gives the application what is left, as long as the shutdown timeout lasts, and takes no more; what was
+  /// dropped without its being told is told on stderr. Without the GIL if the caller had it.
+  void close() noexcept;
 
   bool flush(std::chrono::milliseconds patience);
-  std::uint64_t dropped() const;
+  std::uint64_t dropped();
 
  private:
   std::shared_ptr<LogQueue> queue_;

@@ -8,33 +8,33 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.util import find_spec
 
 # Not typing.TYPE_CHECKING: a host pays for every import that is made here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import Any
 
 _level: int | None = None  # of the host's; None while there is none to take anything
-_bridged: ModuleType | None = None
+_take: Callable[..., None]  # of the host's as well
+_bridged: list[Any] = []  # the Logger of each `logging` that there was
 _minds_forks = False
+_largest_int = 2**31 - 1
 
 
 def begin(level: int) -> None:
     """From now on, what is at this level or above goes to the host."""
-    global _level, _minds_forks
+    global _level, _minds_forks, _take
     _level = level
+    _take = sys.modules["_pyhost"].take_log_record
     if not _minds_forks:
         os.register_at_fork(after_in_child=end)  # where the host's thread is not
         _minds_forks = True
-    logging = sys.modules.get("logging")
-    if logging is None:
+    if _Watch not in sys.meta_path:
         sys.meta_path.insert(0, _Watch)
-    elif logging is not _bridged:
-        _bridge(logging)
+    _bridge(sys.modules.get("logging"))
 
 
 def end() -> None:
@@ -46,18 +46,20 @@ def end() -> None:
 
 
 class _Watch:
-    """A finder that waits for the import of `logging`."""
+    """A finder that waits for the import of `logging`, and for another one after that."""
 
     @classmethod
-    def find_spec(cls, name: str, path: Sequence[str] | None, target: Any = None) -> Any:
+    def find_spec(cls, name: str, path: Sequence[str] | None = None, target: Any = None) -> Any:
         if name != "logging":
             return None
-        while cls in sys.meta_path:
-            sys.meta_path.remove(cls)
-        spec = find_spec(name)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec, spec.loader)  # type: ignore[assignment]
-        return spec
+        for finder in list(sys.meta_path):
+            find = getattr(finder, "find_spec", None)
+            spec = find(name, path, target) if find and finder is not cls else None
+            if spec is not None:
+                if spec.loader is not None:
+                    spec.loader = _Loader(spec, spec.loader)
+                return spec
+        return None
 
 
 class _Loader:
@@ -66,6 +68,9 @@ class _Loader:
     def __init__(self, spec: ModuleSpec, loader: Any) -> None:
         self._spec = spec
         self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
 
     def create_module(self, spec: ModuleSpec) -> Any:
         return self._loader.create_module(spec)
@@ -76,36 +81,74 @@ class _Loader:
         _bridge(module)
 
 
+def _words(value: Any, by: Any = str) -> str:
+    """Its str or repr, whatever its code does."""
+    try:
+        return str(by(value))
+    except Exception:
+        return f"<{type(value).__name__} whose {by.__name__} fails>"
+
+
+def _number(value: Any, otherwise: int) -> int:
+    try:
+        return max(-_largest_int, min(int(value), _largest_int))
+    except Exception:
+        return otherwise
+
+
+def _exception_of(exc_info: Any) -> BaseException | None:
+    found = exc_info[1] if isinstance(exc_info, tuple) and len(exc_info) > 1 else exc_info
+    return found if isinstance(found, BaseException) else None
+
+
+def _message_of(record: Any) -> str:
+    try:
+        return _words(record.getMessage())
+    except Exception as error:
+        message = _words(record.msg)
+        if record.args:
+            message += f" (its arguments do not fit: {_words(error, repr)})"
+        return message
+
+
 def _bridge(logging: Any) -> None:
-    global _bridged
-    _bridged = logging
-    logger_type = logging.Logger
+    logger_type = getattr(logging, "Logger", None)
+    if logger_type is None or any(logger_type is known for known in _bridged):
+        return
+    _bridged.append(logger_type)
+    root = logging.root
     is_enabled_for, handle = logger_type.isEnabledFor, logger_type.handle
-    call_handlers, basic_config = logger_type.callHandlers, logging.basicConfig
-    usual = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName"}
+    make_record, call_handlers = logger_type.makeRecord, logger_type.callHandlers
+    basic_config = logging.basicConfig
+    # Not by makeLogRecord, which calls what a module may have set to make records.
+    usual = {*vars(logging.LogRecord("", 0, "", 0, "", (), None))}
+    usual |= {"message", "asctime", "taskName", "is_for_host_alone"}
 
     def wants(logger: Any, level: int) -> bool:
         """The host's level stands in for the root's; those that were set on other loggers hold."""
         if _level is None or level < _level or logger.manager.disable >= level:
             return False
-        while logger is not None and logger is not logging.root:
+        while logger is not None and logger is not root:
             if logger.level:
                 return bool(level >= logger.level)
             logger = logger.parent
         return True
 
     def take(record: Any) -> None:
-        try:
-            message = record.getMessage()
-        except Exception as error:
-            message = f"{record.msg} (its arguments do not fit: {error!r})"
-        extra = {str(k): v for k, v in record.__dict__.items() if k not in usual}
+        extra = {_words(k): v for k, v in record.__dict__.items() if k not in usual}
         if record.stack_info:
             extra["stack_info"] = record.stack_info
-        exception = record.exc_info[1] if record.exc_info else None
-        sys.modules["_pyhost"].take_log_record(
-            record.levelno, str(record.name), message, record.created, str(record.pathname),
-            record.lineno, str(record.funcName or ""), extra, exception,
+        exception = _exception_of(record.exc_info)
+        if record.exc_info and exception is None and record.exc_info != (None, None, None):
+            extra["exc_info"] = record.exc_info  # whatever that is
+        try:
+            created = float(record.created)
+        except Exception:
+            created = -1.0  # the host knows what time it is
+        _take(
+            _number(record.levelno, logging.WARNING), _words(record.name), _message_of(record),
+            created, _words(record.pathname), _number(record.lineno, 0),
+            _words(record.funcName or ""), extra, exception,
         )  # fmt: skip
 
     def take_or_tell(record: Any) -> None:
@@ -117,22 +160,38 @@ def _bridge(logging: Any) -> None:
     def bridged_is_enabled_for(self: Any, level: int) -> bool:
         return wants(self, level) or bool(is_enabled_for(self, level))
 
+    def bridged_make_record(self: Any, *given: Any, **named: Any) -> Any:
+        record = make_record(self, *given, **named)
+        if _level is not None and not is_enabled_for(self, record.levelno):
+            record.is_for_host_alone = True
+        return record
+
     def bridged_handle(self: Any, record: Any) -> None:
         if _level is None or not self.disabled:
             return handle(self, record)  # type: ignore[no-any-return]
         # dictConfig disables each logger that it does not name, also those of other modules.
-        kept = wants(self, record.levelno) and self.filter(record)
+        kept = wants(self, _number(record.levelno, logging.WARNING)) and self.filter(record)
         if kept:
             take_or_tell(kept if isinstance(kept, logging.LogRecord) else record)
 
     def bridged_call_handlers(self: Any, record: Any) -> None:
         if _level is not None:
-            if wants(self, record.levelno):
+            level = _number(record.levelno, logging.WARNING)
+            if not isinstance(record.levelno, (int, float)):
+                record.levelno = level  # else each handler would raise, and end the run
+            if wants(self, level):
                 take_or_tell(record)
             # Without handlers Python would write to stderr: here the host is the last resort.
-            if not self.hasHandlers() or not is_enabled_for(self, record.levelno):
+            if not self.hasHandlers() or getattr(record, "is_for_host_alone", False):
                 return
         call_handlers(self, record)
+
+    class Quiet(logging.StreamHandler):  # type: ignore[misc]
+        """Leaves its lines to the host, for as long as that takes them."""
+
+        def emit(self, record: Any) -> None:
+            if _level is None:
+                super().emit(record)
 
     def bridged_basic_config(**asked: Any) -> None:
         """With a host that takes the logs, the same lines are not written to the console once more."""
@@ -142,9 +201,15 @@ def _bridge(logging: Any) -> None:
             or not to_console
             or any(map(asked.get, ("filename", "handlers", "force")))
         ):
-            basic_config(**asked)
+            return basic_config(**asked)  # type: ignore[no-any-return]
+        before = list(root.handlers)
+        basic_config(**asked)
+        for handler in root.handlers:
+            if handler not in before and type(handler) is logging.StreamHandler:
+                handler.__class__ = Quiet
 
     logger_type.isEnabledFor = bridged_is_enabled_for
+    logger_type.makeRecord = bridged_make_record
     logger_type.handle = bridged_handle
     logger_type.callHandlers = bridged_call_handlers
     logging.basicConfig = bridged_basic_config

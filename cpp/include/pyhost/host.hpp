@@ -112,7 +112,8 @@ class Host {
   /// has.
   bool flush_logs(std::chrono::milliseconds patience = std::chrono::seconds(1));
 
-  /// How many log records were dropped in all, because on_log was too slow.
+  /// How many log records were dropped in all, because on_log was too slow. What is told here is not told on
+  /// stderr in the end.
   std::uint64_t dropped_logs() const;
 
   /// The Python that runs the modules.

@@ -24,12 +24,13 @@ struct LogRecord {
   LogLevel level = LogLevel::Debug;  ///< The last one at or below the record's number.
   int number = 0;                    ///< As in Python; a module may have levels of its own.
   std::string logger = {};           ///< As in `logging.getLogger(name)`.
-  std::string message = {};          ///< With its arguments in it.
+  std::string message = {};          ///< With its arguments in it; cut after 65,536 characters.
   std::chrono::system_clock::time_point time = {};
   std::string file = {};
   int line = 0;
   std::string function = {};
-  Json fields = Json::object();     ///< What `extra` gave; a value that JSON does not have, by its repr.
+  Json fields = Json::object();     ///< What `extra` gave; a value that JSON does not have, by its repr, and
+                                    ///< one that is too long, by the beginning of its text.
   std::optional<Error> error = {};  ///< The exception that was logged with it, by `exc_info`.
   std::string module = {};          ///< Whose run it is of; empty if it is of none.
   RunId run = 0;                    ///< 0 if it is of none.
