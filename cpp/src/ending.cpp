@@ -43,6 +43,23 @@ void call_at_end(const char* module, const char* function) {
   if (!done) PyErr_WriteUnraisable(nullptr);
 }
 
+// Up to Python 3.12 `threading` waits for the thread that started Python too, if another one ends the process.
+// That is the application's, and may be gone without Python's knowing.
+void leave_main_thread_out() {
+  PyObject* const threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
+  const auto attribute = [](PyObject* object, const char* name) {
+    return own(object != nullptr ? PyObject_GetAttrString(object, name) : nullptr);
+  };
+  const py::object main = attribute(threading, "_main_thread");
+  const py::object identity = attribute(main.ptr(), "ident");
+  if (identity && PyLong_AsUnsignedLong(identity.ptr()) != PyThread_get_thread_ident()) {
+    const py::object locks = attribute(threading, "_shutdown_locks");
+    const py::object lock = attribute(main.ptr(), "_tstate_lock");
+    if (locks && lock) own(PyObject_CallMethod(locks.ptr(), "discard", "O", lock.ptr()));
+  }
+  PyErr_Clear();
+}
+
 // Files that a module left open: without a teardown nobody else writes out what they hold back.
 void flush_open_files() {
   const py::object io = own(PyImport_ImportModule("_io"));
@@ -60,7 +77,10 @@ void flush_open_files() {
 
 // The steps from this one on.
 void take_steps(Step first) {
-  if (first <= Step::Threads) call_at_end("threading", "_shutdown");
+  if (first <= Step::Threads) {
+    leave_main_thread_out();
+    call_at_end("threading", "_shutdown");
+  }
   if (first <= Step::AtExit) {
     at = Step::AtExit;
     call_at_end("atexit", "_run_exitfuncs");
