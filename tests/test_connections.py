@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.server
 import json
 import os
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 
 import pytest
 from conftest import FIXTURES, ROOT, Run, cached, clean_environment, embedded_version, kept_venv
@@ -269,11 +271,20 @@ def test_a_store_belongs_to_a_run(pyhost: Run, tmp_path: Path) -> None:
     assert "belongs to a run" in done.stdout
 
 
-def test_a_run_that_waits_for_the_store_can_be_stopped(pyhost: Run, tmp_path: Path) -> None:
-    other = sqlite3.connect(tmp_path / "counts.db")
-    other.execute("begin exclusive")
-    done = pyhost(*COUNTS, "--store", "counts.db", "--timeout", "500ms")
-    other.close()
+@pytest.mark.parametrize("by", ["another program", "another run"])
+def test_a_run_that_waits_for_the_store_can_be_stopped(
+    pyhost: Run, tmp_path: Path, by: str
+) -> None:
+    other: contextlib.closing[sqlite3.Connection] | IO[bytes]
+    if by == "another run":
+        other = open(tmp_path / "counts.db.counts_in_the_store.lock", "ab")  # noqa: SIM115
+        fcntl.flock(other, fcntl.LOCK_EX)
+    else:
+        database = sqlite3.connect(tmp_path / "counts.db")
+        database.execute("begin exclusive")
+        other = contextlib.closing(database)
+    with other:
+        done = pyhost(*COUNTS, "--store", "counts.db", "--timeout", "500ms")
     assert done.returncode == 124
     assert "does not return" not in done.stderr
     assert "counts_in_the_store.py" in done.stderr
@@ -612,6 +623,29 @@ def test_a_module_that_closes_a_connection_closes_it_for_nobody_else(
     assert [json.loads(line)["result"] for line in done.stdout.splitlines()] == [
         [200, 200, 1, 1]
     ] * 2
+
+
+def test_what_is_open_is_closed_with_the_host(
+    pyhost: Run, drivers: Path, prices: int, tmp_path: Path
+) -> None:
+    project(
+        tmp_path,
+        f'[connections]\nprices = "http://127.0.0.1:{prices}"\nmain = "sqlite+pysqlite:///a.db"\n',
+    )
+    module(
+        tmp_path,
+        "keeps",
+        """
+        prices, main = connection("prices"), connection("main")
+        atexit.register(lambda: print(prices.is_closed, main.pool is pool))
+        prices.get("/"), main.connect().close()
+        pool = main.pool
+        print(prices.is_closed, main.pool is pool)
+        """,
+        "import atexit",
+    )
+    done = pyhost("run", "keeps", "--venv", str(drivers))
+    assert done.stdout == "False True\nTrue False\n", done.stderr
 
 
 @pytest.mark.parametrize("end", ["?token=${KEY}", "#${KEY}"])
@@ -997,6 +1031,8 @@ def test_one_that_opens_while_the_host_closes_is_not_kept_for_the_next(
         ("https://${A}", {"A": "h/deep/secret"}, {"h/deep/secret", "deep/secret", "secret"}, {"h"}),
         ("postgresql://h/${A}?password=${B}", {"A": "shop", "B": "pw"}, {"pw"}, {"shop"}),
         ("${A}", {"A": "mysql://u:p%40w@h/shop?ssl_key=abcd"}, {"p@w", "p%40w", "abcd"}, {"h", "shop"}),
+        ("${A}", {"A": "postgresql://postgres:pw@h/x"}, {"pw"}, {"postgres", "h", "x"}),
+        ("https://${A}:x@h/", {"A": "token"}, {"token"}, {"h"}),
         ("postgresql://${A}:${B}@h/x", {"A": "ada", "B": "p@w/x"}, {"ada", "p@w/x"}, {"h"}),
         ("postgresql://h:${A}/x", {"A": "no-port"}, {"no-port"}, {"h"}),
         ("postgresql://u:literal@h/x", {}, {"literal"}, {"u"}),

@@ -344,15 +344,19 @@ def _secrets(url: str, values: list[tuple[int, int, str]]) -> set[str]:
     after_host = _end_of(url, "/?#", host)
     if not url.startswith("http"):
         after_host = _end_of(url, "?#", after_host)  # the name of a database
-    password = url[begin : max(at, begin)].partition(":")[2]
+    user, _, password = url[begin : max(at, begin)].partition(":")
     found = {password, unquote(password)}
+    # A token may be the user of a server, but who uses a database is no secret as such.
+    secret = begin if url.startswith("http") or not password else begin + len(user) + 1
     for start, end, value in values:
         if end <= begin or (host <= start and end <= after_host and _is_host(url, start, value)):
             continue
         found.add(value)
-        for part in (url[start : min(end, max(at, begin))], url[max(start, after_host) : end]):
+        holds_several = start < host < end or start < after_host < end
+        first = max(start, secret) if holds_several else start
+        for part in (url[first : min(end, max(at, begin))], url[max(start, after_host) : end]):
             found.update((part.strip("/?#"), unquote(part)))
-            if start < host < end or start < after_host < end:
+            if holds_several:
                 pieces = {
                     each for text in (part, unquote(part)) for each in re.split("[/?#@:&=]", text)
                 }
