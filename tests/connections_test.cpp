@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <future>
+#include <optional>
 #include <thread>
 
 #include "support.hpp"
@@ -210,4 +212,115 @@ TEST_CASE("a run within a run may leave to the outer one what is to be committed
   host.run("connects", does("opened.execute('create table t (n)').rowcount"));
   host.run("connects", does("[__import__('pyhost').services.insert(), opened.commit()]"));
   CHECK(host.run("connects", does("opened.execute('select count(*) from t').fetchone()[0]")) == 1);
+}
+
+TEST_CASE("a run of another module does not wait for who has the store") {
+  const Folder folder;
+  Host host(with_store(folder));
+  host.provide("again", [&](const Json&) {
+    Json there;
+    std::thread([&] { there = test::evaluated(host, "len(store)", "from pyhost import store"); }).join();
+    return there;
+  });
+  CHECK(host.run("counts_in_the_store", {{"asks", true}}) == Json{0, 1});
+}
+
+TEST_CASE("of runs within each other, one that fails leaves the very objects that it has not changed") {
+  const Folder folder;
+  Host host(with_store(folder));
+  host.provide("fails", [&](const Json&) -> Json {
+    test::evaluated(host, "1 / 0", "from pyhost import store; store['n']");
+    return {};
+  });
+  const std::string first =
+      "from pyhost import services, store\n"
+      "store['list'] = seen = []\n"
+      "try: services.fails()\n"
+      "except Exception: seen.append(1)\n";
+  CHECK(test::evaluated(host, "dict(store)", first) == Json{{"list", {1}}});
+}
+
+TEST_CASE("a thread that outlives a host has the store and the connections of the next") {
+  const Folder folder;
+  Options options = with_store(folder);
+  options.connections = {{"main", "sqlite:///" + (folder.path / "a.db").string()}};
+  const Json make{{"to", "main"}, {"give", "opened.execute('create table if not exists t (n)').rowcount"}};
+  std::promise<void> first_is_done, second_is_open;
+  std::optional<Host> host(options);
+  std::thread other([&] {
+    CHECK(host->run("counts_in_the_store") == 1);
+    host->run("connects", make);
+    first_is_done.set_value();
+    second_is_open.get_future().wait();
+    CHECK(host->run("counts_in_the_store") == 2);
+    host->run("connects", make);
+  });
+  first_is_done.get_future().wait();
+  host.reset();
+  host.emplace(options);
+  second_is_open.set_value();
+  other.join();
+  CHECK(host->run("counts_in_the_store") == 3);
+}
+
+namespace {
+
+class Inserting {
+ public:
+  Inserting() { host.run("connects", does("opened.execute('create table t (n)').rowcount")); }
+  static Json does(const std::string& give) { return {{"to", "main"}, {"give", give}}; }
+  Json count() {
+    return host.run("connects", does("opened.execute('select count(*) from t').fetchone()[0]"));
+  }
+
+  const Folder folder;
+  Host host{{.module_paths = {test::fixtures},
+             .connections = {{"main", "sqlite:///" + (folder.path / "a.db").string()}}}};
+};
+
+}  // namespace
+
+TEST_CASE("what a stream has not committed stays open while other runs come between its items") {
+  Inserting to;
+  const std::string insert = "opened.execute('insert into t values (1)').rowcount";
+  {
+    Stream items =
+        to.host.stream("connects", Inserting::does("(each for each in [" + insert + ", opened.commit()])"));
+  }
+  CHECK(to.count() == 1);
+  Stream items = to.host.stream(
+      "connects", Inserting::does("(opened.commit() if last else " + insert + " for last in [False, True])"));
+  CHECK(items.next() == 1);
+  CHECK(to.count() == 1);
+  CHECK(items.next() == nullptr);
+  items.close();
+  CHECK(to.count() == 2);
+}
+
+TEST_CASE("what a stream leaves open is undone at its end, also when that is within another run") {
+  Inserting to;
+  std::optional<Stream> items(
+      to.host.stream("connects", Inserting::does("(__import__('warnings').simplefilter('ignore') or "
+                                                 "opened.execute('insert into t values (1)').rowcount "
+                                                 "for _ in [1, 2])")));
+  CHECK(items->next() == 1);
+  to.host.provide("end", [&](const Json&) {
+    items.reset();
+    return Json();
+  });
+  to.host.run("connects", Inserting::does("__import__('pyhost').services.end()"));
+  CHECK(to.count() == 0);
+}
+
+TEST_CASE("what a run does by a connection that was opened on another thread is undone at its end, too") {
+  Inserting to;
+  to.host.run("connects", Inserting::does("setattr(__import__('sys'), 'kept', opened)"));
+  std::thread([&] {
+    REQUIRE_ERROR(
+        raised, ModuleRaised,
+        test::evaluated(to.host, "1 / 0", "import sys; sys.kept.execute('insert into t values (1)')"));
+  }).join();
+  CHECK(to.count() == 0);
+  to.host.run("connects", Inserting::does("opened.commit()"));
+  CHECK(to.count() == 0);
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import http.server
 import json
 import os
@@ -12,24 +14,44 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 
 import pytest
-from conftest import FIXTURES, ROOT, Run, cached, clean_environment, kept_venv
+from conftest import FIXTURES, ROOT, Run, cached, clean_environment, embedded_version, kept_venv
 
 sys.path.insert(0, str(ROOT / "python_modules"))
 from pyhost import _connections, _store  # noqa: E402
 
+LEVELS = ["shared", "process"] + (["interpreter"] if embedded_version() >= (3, 13) else [])
 COUNTS = ("run", "counts_in_the_store", "-m", str(FIXTURES))
 SECRET = "s3cret/of ada"
 
 
 def project(folder: Path, text: str, name: str = "pyhost.toml") -> None:
     (folder / name).write_text(text)
+
+
+def module(folder: Path, name: str, run: str, first: str = "", of: str = "def") -> None:
+    """Writes a module whose run has this body."""
+    file = folder / "modules" / f"{name}.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    body = textwrap.indent(textwrap.dedent(run), "        ")
+    file.write_text(
+        f"from pyhost import connection, store\n{textwrap.dedent(first)}\nclass M:\n"
+        f"    def __init__(self, state): self.state = state\n    {of} run(self):\n{body}\n"
+        "def create(state): return M(state)\n"
+    )
+
+
+def lines(*states: object) -> str:
+    return "".join(json.dumps(each) + "\n" for each in states)
 
 
 def connects(to: str, give: str) -> tuple[str, ...]:
@@ -63,13 +85,47 @@ def test_flags_beat_variables_and_variables_beat_the_file(pyhost: Run, tmp_path:
     assert pyhost("run", "returns_state", env=variable).stdout == '{"from":"variable"}\n'
     flag = pyhost("run", "returns_state", "-s", '{"from":"flag"}', env=variable)
     assert flag.stdout == '{"from":"flag"}\n'
-    elsewhere = pyhost("run", "returns_state", env={"PYHOST_MODULE_PATH": str(tmp_path)})
-    assert elsewhere.returncode != 0
+    (tmp_path / "other" / "modules").mkdir(parents=True)
+    elsewhere = {"PYHOST_MODULE_PATH": str(tmp_path / "other")}
+    assert "no module 'returns_state'" in pyhost("run", "returns_state", env=elsewhere).stderr
+    assert pyhost("run", "returns_state", "-m", str(FIXTURES), env=elsewhere).returncode == 0
+
+
+def test_so_it_is_with_the_store_the_timeout_and_the_venv(pyhost: Run, tmp_path: Path) -> None:
+    project(
+        tmp_path,
+        f'module_paths = ["{FIXTURES}"]\nstore = "file.db"\nvenv = "no-venv"\n[modules.does_not_end]\n'
+        'timeout = 60\nstate.how = "loop"\n',
+    )
+    no_venv = {"PYHOST_VENV": str(tmp_path / "nor-this")}
+    assert "no-venv" in pyhost("run", "wins").stderr
+    assert "nor-this" in pyhost("run", "wins", env=no_venv).stderr
+    assert "nor-that" in pyhost("run", "wins", "--venv", "nor-that", env=no_venv).stderr
+    project(tmp_path, (tmp_path / "pyhost.toml").read_text().replace('venv = "no-venv"\n', ""))
+    variables = {"PYHOST_STORE": str(tmp_path / "variable.db"), "PYHOST_TIMEOUT": "300ms"}
+    assert pyhost("run", "does_not_end", env=variables).returncode == 124
+    assert pyhost("run", "does_not_end", "--timeout", "0.2").returncode == 124
+    for words, expected in (((), "1\n"), (("--store", "flag.db"), "1\n"), ((), "2\n")):
+        assert pyhost("run", "counts_in_the_store", *words, env=variables).stdout == expected
+    assert pyhost("run", "counts_in_the_store").stdout == "1\n"
+    assert {each.name for each in tmp_path.glob("*.db")} == {"file.db", "variable.db", "flag.db"}
 
 
 def test_a_table_in_pyproject_toml_does_as_well(pyhost: Run, tmp_path: Path) -> None:
     project(tmp_path, f'[tool.pyhost]\nmodule_paths = ["{FIXTURES}"]\n', "pyproject.toml")
     assert pyhost("run", "wins").returncode == 0
+    below = tmp_path / "below"
+    below.mkdir()
+    project(below, "[tool.other]\na = 1\n", "pyproject.toml")
+    assert pyhost("run", "wins", cwd=below).returncode == 0
+    project(tmp_path, "module_paths = []\n")  # which comes before the other one in the same folder
+    assert "configuration: " + str(tmp_path / "pyhost.toml") in pyhost("run", "mod1", "-v").stderr
+
+
+def test_a_module_in_a_package_has_its_defaults(pyhost: Run, tmp_path: Path) -> None:
+    module(tmp_path, "pkg/sub", "return self.state")
+    project(tmp_path, '[modules."pkg.sub"]\nstate = { a = 1 }\n')
+    assert pyhost("run", "pkg.sub").stdout == '{"a":1}\n'
 
 
 def test_a_module_has_its_timeout_from_the_file(pyhost: Run, tmp_path: Path) -> None:
@@ -106,6 +162,12 @@ def test_what_modules_log_goes_to_stderr_as_the_file_says(pyhost: Run, tmp_path:
         ("[log]\nlevel = 'loud'\n", "'loud' is none of debug, info, warning, error, critical, off"),
         ("[modules.a]\nstate = { when = 2026-01-01 }\n", "a date or time can be a string"),
         ("venv = \n", "pyhost.toml:1: "),
+        ("zzz = 1\naaa = 1\n", "pyhost.toml:1: there is no key 'zzz'"),
+        ("venv = ''\n", "pyhost.toml:1: 'venv' is to be a path, and is empty"),
+        ("store = ''\n", "pyhost.toml:1: 'store' is to be a path, and is empty"),
+        ("module_paths = ['']\n", "pyhost.toml:1: 'module_paths' is to be a path, and is empty"),
+        ("modules.other.timeout = ''\n", "pyhost.toml:1: modules.other.timeout takes a time like"),
+        ("modules.other.timeout = -1\n", "pyhost.toml:1: modules.other.timeout takes a time like"),
     ],
 )  # fmt: skip
 def test_a_fault_in_the_file_is_told_with_its_line(
@@ -125,6 +187,25 @@ def test_a_timeout_in_the_file_that_is_none_is_told(pyhost: Run, tmp_path: Path)
         f"{tmp_path}/pyhost.toml:1: modules.mod1.timeout takes a time like 30s, 500ms, 2m or 1h, and got 'soon'"
         in done.stderr
     )
+
+
+def test_a_link_to_a_file_that_is_not_there_is_told(pyhost: Run, tmp_path: Path) -> None:
+    (tmp_path / "pyhost.toml").symlink_to("nowhere")
+    done = pyhost("run", "mod1")
+    assert done.returncode == 2
+    assert "pyhost.toml: it is a link to a file that is not there" in done.stderr
+
+
+def test_the_doctor_tells_of_a_fault_in_the_file_with_all_else(pyhost: Run, tmp_path: Path) -> None:
+    project(tmp_path, "xyzzy = 1\n")
+    done = pyhost("doctor", "--json")
+    assert done.returncode == 70
+    found = {each["name"]: each for each in json.loads(done.stdout)["findings"]}
+    assert found["configuration"]["verdict"] == "fault"
+    assert "pyhost.toml:1: there is no key 'xyzzy'" in found["configuration"]["problem"]
+    assert found["libpython"]["verdict"] == "ok"
+    project(tmp_path, "")
+    assert str(tmp_path / "pyhost.toml") in pyhost("doctor").stdout
 
 
 @pytest.mark.parametrize(
@@ -190,15 +271,130 @@ def test_a_store_belongs_to_a_run(pyhost: Run, tmp_path: Path) -> None:
     assert "belongs to a run" in done.stdout
 
 
-def test_a_run_that_waits_for_the_store_can_be_stopped(pyhost: Run, tmp_path: Path) -> None:
-    other = sqlite3.connect(tmp_path / "counts.db")
-    other.execute("begin exclusive")
-    done = pyhost(*COUNTS, "--store", "counts.db", "--timeout", "500ms")
-    other.close()
+@pytest.mark.parametrize("by", ["another program", "another run"])
+def test_a_run_that_waits_for_the_store_can_be_stopped(
+    pyhost: Run, tmp_path: Path, by: str
+) -> None:
+    other: contextlib.closing[sqlite3.Connection] | IO[bytes]
+    if by == "another run":
+        other = open(tmp_path / "counts.db.counts_in_the_store.lock", "ab")  # noqa: SIM115
+        fcntl.flock(other, fcntl.LOCK_EX)
+    else:
+        database = sqlite3.connect(tmp_path / "counts.db")
+        database.execute("begin exclusive")
+        other = contextlib.closing(database)
+    with other:
+        done = pyhost(*COUNTS, "--store", "counts.db", "--timeout", "500ms")
     assert done.returncode == 124
     assert "does not return" not in done.stderr
     assert "counts_in_the_store.py" in done.stderr
     assert "pyhost/_store.py" not in done.stderr
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("how", ["plain", "yields", "awaits"])
+def test_a_map_counts_every_run_once(pyhost: Run, tmp_path: Path, level: str, how: str) -> None:
+    body = 'store["n"] = store.get("n", 0) + 1\n'
+    body += {"plain": "", "yields": "yield 1\n", "awaits": "await asyncio.sleep(0)\n"}[how]
+    module(tmp_path, "counts", body, "import asyncio", "async def" if how == "awaits" else "def")
+    words = ("--store", "a.db", "--isolation", level)
+    done = pyhost("map", "counts", *words, "-j", "3", "--states", "-", input=lines(*[{}] * 20))
+    assert done.returncode == 0, done.stderr
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as database:
+        assert database.execute("select * from store").fetchall() == [("counts", '{"n":20}')]
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [("os.kill(os.getpid(), 9)", -9), ("time.sleep(100)", 124), ("raise ValueError", 1)],
+)
+def test_a_run_that_is_ended_in_the_midst_leaves_the_store_to_the_next(
+    pyhost: Run, tmp_path: Path, ends: str, code: int
+) -> None:
+    module(
+        tmp_path,
+        "ends",
+        f"store['n'] = 1\nif self.state: {ends}\nreturn dict(store)",
+        "import os, time",
+    )
+    words = ("run", "ends", "--store", "a.db", "--timeout", "3")
+    assert pyhost(*words, "-p", "ends=1").returncode == code
+    assert pyhost(*words).stdout == '{"n":1}\n'
+
+
+def test_what_may_be_written_can_be_read(pyhost: Run, tmp_path: Path) -> None:
+    deep = "deep = 1\nfor _ in range(998): deep = [deep]\nstore['deep'] = deep\n"
+    module(tmp_path, "deep", deep + "return store.get('n')")
+    for _ in range(2):
+        done = pyhost("run", "deep", "--store", "a.db")
+        assert done.stdout == "", done.stderr
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_store_is_as_good_as_a_dict(pyhost: Run, tmp_path: Path) -> None:
+    module(
+        tmp_path,
+        "uses",
+        """
+        global store
+        store |= {"a": 1, "b": 2}
+        copy = store.copy()
+        copy["c"] = 3
+        return [copy, store | {"a": 5}, {"a": 5, "z": 0} | store, list(reversed(store)), len(store)]
+        """,
+    )
+    done = pyhost("run", "uses", "--store", "a.db")
+    assert json.loads(done.stdout) == [
+        {"a": 1, "b": 2, "c": 3}, {"a": 5, "b": 2}, {"a": 1, "b": 2, "z": 0}, ["b", "a"], 2
+    ]  # fmt: skip
+    module(tmp_path, "gives", "return store")
+    assert "give dict(store)" in pyhost("run", "gives", "--store", "a.db").stderr
+
+
+def test_the_import_of_a_module_is_too_early_for_the_store(pyhost: Run, tmp_path: Path) -> None:
+    module(tmp_path, "early", "return 1", "store['n'] = 1")
+    done = pyhost("run", "early", "--store", "a.db")
+    assert "and not where the module is imported" in done.stderr
+    module(tmp_path, "in_time", "return dict(store)", "def on_load(): store['n'] = 1")
+    words = ("--store", "a.db", "--isolation", "shared", "-j", "3", "--states", "-")
+    done = pyhost("map", "in_time", *words, input=lines(*[{}] * 6))
+    assert [json.loads(line)["result"] for line in done.stdout.splitlines()] == [{"n": 1}] * 6
+
+
+@pytest.mark.parametrize(
+    ("store", "problem"),
+    [("no/such/a.db", "there is no folder"), (".", "that is a folder")],
+)
+def test_where_no_store_can_be_it_is_told_before_a_module_runs(
+    pyhost: Run, store: str, problem: str
+) -> None:
+    done = pyhost("run", "mod1", "--store", store)
+    assert done.returncode == 70
+    assert f"there can be no store {store}, because {problem}" in done.stderr
+
+
+def test_a_table_of_another_program_is_told(pyhost: Run, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as database:
+        database.execute("create table store (name, price)")
+    done = pyhost(*COUNTS, "--store", "a.db")
+    assert "it has a table 'store' that is not pyhost's; name another file" in done.stderr
+
+
+def test_a_thread_that_outlives_a_host_has_the_store_of_the_next(
+    offered: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["_pyhost"], "store_file", str(tmp_path / "a.db"))
+
+    def count() -> int:
+        n = _store.store["n"] = _store.store.get("n", 0) + 1
+        _store.end(1, json.dumps({"n": n}))
+        return int(n)
+
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(count).result() == 1
+        _store.close_all()
+        assert other.submit(count).result() == 2
+        _store.close_all()
 
 
 # --- connections
@@ -222,7 +418,12 @@ def test_an_unknown_connection_is_told_with_the_nearest(pyhost: Run, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("url", "package"), [("https://a.example/", "httpx"), ("mysql://a/b", "sqlalchemy")]
+    ("url", "package"),
+    [
+        ("https://a.example/", "httpx"),
+        ("mysql://a/b", "sqlalchemy"),
+        ("snowflake://a/b", "sqlalchemy"),
+    ],
 )
 def test_a_missing_package_is_told_with_what_installs_it(
     pyhost: Run, tmp_path: Path, url: str, package: str
@@ -248,6 +449,35 @@ def test_a_variable_that_is_not_set_is_named(pyhost: Run, tmp_path: Path) -> Non
         "connection 'main' needs the environment variable NO_SUCH_FOLDER, which is not set"
         in done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("mysql://a/b", "needs MySQLdb, which is not installed: `{python} -m pip install mysqlclient`"),
+        ("postgresql+psycopg2://a/b", "needs psycopg2, which is not installed: `{python} -m pip install psycopg2-binary`"),
+        ("postgres://a/b", "there is no scheme postgres://; did you mean postgresql://?"),
+        ("htps://a/b", "there is no scheme htps://; did you mean https://?"),
+        ("redis://a/b", "there is no scheme redis://; sqlite://, http:// and https:// are known"),
+    ],
+)  # fmt: skip
+def test_a_missing_driver_or_scheme_is_told_with_what_to_do(
+    pyhost: Run, drivers: Path, tmp_path: Path, url: str, problem: str
+) -> None:
+    project(tmp_path, f'[connections]\nmain = "{url}"\n')
+    done = pyhost(*connects("main", "1"), "--venv", str(drivers))
+    assert problem.format(python=f"{drivers}/bin/python") in done.stderr
+
+
+def test_without_a_driver_for_postgresql_it_is_told_which_to_install(
+    offered: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = SimpleNamespace(make_url=lambda url: SimpleNamespace(drivername="postgresql"))
+    monkeypatch.setitem(sys.modules, "sqlalchemy", SimpleNamespace(engine=engine))  # type: ignore[arg-type]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "sqlalchemy" or None)
+    offered["main"] = "postgresql://a/b"
+    with pytest.raises(_connections.ConnectionFailed, match=r"pip install 'psycopg\[binary\]'`"):
+        _connections.connection("main")
 
 
 @pytest.fixture(scope="session")
@@ -300,6 +530,132 @@ def test_neither_a_log_nor_an_error_shows_a_secret_in_the_path(
         *connects("prices", "int(str(opened.base_url))"), *words, env={"KEY": "open sesame"}
     )
     assert f"'http://127.0.0.1:{prices}/***/'" in raised.stderr
+
+
+# Characters that httpx, quote() and repr() treat each in another way.
+MIXED = 'it\'s "open" sesame, 100% é🔑\\n&=+~'
+
+
+@pytest.mark.parametrize(
+    ("url", "values"),
+    [
+        ("http://127.0.0.1:{port}/${{A}}", {"A": MIXED}),
+        ("${{A}}", {"A": "http://127.0.0.1:{port}/open-sesame/v1"}),
+        ("http://${{A}}", {"A": "127.0.0.1:{port}/open-sesame"}),
+        ("http://127.0.0.1:{port}/${{A}}/${{B}}", {"A": "open-sesame", "B": "open-sesame-and-close"}),
+        ("http://127.0.0.1:{port}/${{A}}", {"A": "open-sesame" * 1000}),
+    ],
+)  # fmt: skip
+def test_no_way_of_writing_a_secret_shows_it(
+    pyhost: Run, drivers: Path, prices: int, tmp_path: Path, url: str, values: dict[str, str]
+) -> None:
+    project(tmp_path, f'[connections]\nprices = "{url.format(port=prices)}"\n')
+    values = {name: value.format(port=prices) for name, value in values.items()}
+    module(
+        tmp_path,
+        "shows",
+        """
+        prices, value = connection("prices"), os.environ[self.state["of"]]
+        logging.warning("%r %s %s", value, json.dumps(value), prices.base_url)
+        if self.state["how"] == "result":
+            return {value: {1}}
+        prices.get("/a")
+        if self.state["how"] == "cut":
+            raise ValueError("x" * 65530 + value)
+        raise ValueError([value, json.dumps(value), str(prices.base_url)])
+        """,
+        "import json, logging, os",
+    )
+    words = ("run", "shows", "--json", "--venv", str(drivers), "--log-level", "info")
+    for of in values:
+        for how, kind in (
+            ("result", "InvalidResult"),
+            ("raises", "ModuleRaised"),
+            ("cut", "ModuleRaised"),
+        ):
+            done = pyhost(*words, "-p", f"of={of}", "-p", f"how={how}", env=values)
+            assert json.loads(done.stdout)["error"]["kind"] == kind, done.stdout
+            assert "***" in done.stdout
+            assert "WARNING" in done.stderr or "warning" in done.stderr
+            for word in ("sesame", "close"):
+                assert word not in done.stdout + done.stderr
+
+
+def test_host_and_port_are_no_secret(
+    pyhost: Run, drivers: Path, prices: int, tmp_path: Path
+) -> None:
+    project(
+        tmp_path,
+        '[connections]\nprices = "http://${HOST}:${PORT}/v1"\nmain = "postgresql://${HOST}:${NONE}/x"\n',
+    )
+    variables = {"HOST": "127.0.0.1", "PORT": str(prices), "NONE": "1"}
+    words = ("--venv", str(drivers), "--log-level", "info")
+    done = pyhost(*connects("prices", "opened.get('/a').status_code"), *words, env=variables)
+    assert f"GET http://127.0.0.1:{prices}/v1/a" in done.stderr
+    done = pyhost(*connects("main", "1"), *words, env=variables)
+    assert "127.0.0.1" in done.stderr
+    assert "is not shown" not in done.stderr
+
+
+def test_a_module_that_closes_a_connection_closes_it_for_nobody_else(
+    pyhost: Run, drivers: Path, prices: int, tmp_path: Path
+) -> None:
+    project(
+        tmp_path,
+        f'[connections]\nprices = "http://127.0.0.1:{prices}"\nmain = "sqlite:///a.db"\nmemory = "sqlite://"\n',
+    )
+    module(
+        tmp_path,
+        "closes",
+        """
+        with connection("prices") as prices:
+            first = prices.get("/").status_code
+        prices.close()
+        main, memory = connection("main"), connection("memory")
+        main.close(), memory.close()
+        return [first, connection("prices").get("/").status_code] + [
+            connection(name).execute("select 1").fetchone()[0] for name in ("main", "memory")
+        ]
+        """,
+    )
+    words = ("--venv", str(drivers), "--isolation", "shared", "-j", "1", "--states", "-")
+    done = pyhost("map", "closes", *words, input=lines({}, {}))
+    assert [json.loads(line)["result"] for line in done.stdout.splitlines()] == [
+        [200, 200, 1, 1]
+    ] * 2
+
+
+def test_what_is_open_is_closed_with_the_host(
+    pyhost: Run, drivers: Path, prices: int, tmp_path: Path
+) -> None:
+    project(
+        tmp_path,
+        f'[connections]\nprices = "http://127.0.0.1:{prices}"\nmain = "sqlite+pysqlite:///a.db"\n',
+    )
+    module(
+        tmp_path,
+        "keeps",
+        """
+        prices, main = connection("prices"), connection("main")
+        atexit.register(lambda: print(prices.is_closed, main.pool is pool))
+        prices.get("/"), main.connect().close()
+        pool = main.pool
+        print(prices.is_closed, main.pool is pool)
+        """,
+        "import atexit",
+    )
+    done = pyhost("run", "keeps", "--venv", str(drivers))
+    assert done.stdout == "False True\nTrue False\n", done.stderr
+
+
+@pytest.mark.parametrize("end", ["?token=${KEY}", "#${KEY}"])
+def test_parameters_of_an_http_url_are_refused(
+    pyhost: Run, drivers: Path, tmp_path: Path, end: str
+) -> None:
+    project(tmp_path, f'[connections]\nmain = "https://a.example/v1{end}"\n')
+    done = pyhost(*connects("main", "1"), "--venv", str(drivers), env={"KEY": "open-sesame"})
+    assert "the URL of a server takes no parameters" in done.stderr
+    assert "params={...}" in done.stderr
 
 
 @pytest.fixture(scope="session")
@@ -360,6 +716,45 @@ def test_postgresql_is_a_real_server_and_its_password_comes_from_the_environment
     assert done.stdout == '["ada",42]\n', done.stderr
 
 
+def test_a_password_among_the_parameters_is_not_shown(
+    pyhost: Run, drivers: Path, postgresql: int, tmp_path: Path
+) -> None:
+    project(
+        tmp_path,
+        f'[connections]\nmain = "postgresql://127.0.0.1:{postgresql}/postgres?user=ada&password=${{WORD}}"\n',
+    )
+    words = ("--venv", str(drivers))
+    done = pyhost(*connects("main", "int(str(opened.url))"), *words, env={"WORD": "open+sesame"})
+    assert "could not be opened: OperationalError" in done.stderr
+    assert "sesame" not in done.stderr
+    done = pyhost(
+        *connects("main", "int(f'{opened.url}')"), *words, env={"WORD": "s3cret%2Fof+ada"}
+    )
+    assert "invalid literal" in done.stderr
+    assert "cret" not in done.stderr
+
+
+def test_a_connection_that_the_server_has_ended_is_not_given_to_a_run(
+    pyhost: Run, drivers: Path, postgresql: int, tmp_path: Path
+) -> None:
+    project(tmp_path, on_postgresql(postgresql))
+    module(
+        tmp_path,
+        "goes_on",
+        """
+        main = connection("main")
+        with main.connect() as one, main.connect() as other:
+            number = other.exec_driver_sql("select pg_backend_pid()").scalar()
+            other.rollback()
+            one.exec_driver_sql(f"select pg_terminate_backend({number})")
+        with main.connect() as one, main.connect() as other:
+            return [each.exec_driver_sql("select 1").scalar() for each in (one, other)]
+        """,
+    )
+    done = pyhost("run", "goes_on", "--venv", str(drivers), env={"WORD": SECRET})
+    assert done.stdout == "[1,1]\n", done.stderr
+
+
 def test_no_error_shows_a_password(
     pyhost: Run, drivers: Path, postgresql: int, tmp_path: Path
 ) -> None:
@@ -409,7 +804,7 @@ def test_a_password_that_spoils_a_whole_url_is_not_shown_in_parts(
     assert "hidden" not in done.stderr
 
 
-@pytest.mark.parametrize("folder", ["%41", "a b"])
+@pytest.mark.parametrize("folder", ["%41", "a b", "a?b", "${HOME}"])
 def test_a_folder_may_have_any_name(pyhost: Run, tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
     project(tmp_path / folder, '[connections]\nmain = "sqlite:///data.db"\n')
@@ -427,6 +822,98 @@ def test_a_variable_in_a_path_counts_as_what_it_stands_for(pyhost: Run, tmp_path
         done = pyhost(*words, cwd=tmp_path / "below", env={"DATA": data})
         assert done.returncode == 0, done.stderr
         assert (tmp_path / data / "x.db").exists()
+
+
+@pytest.mark.parametrize("variable", ["${API-KEY}", "${}", "${A", "${1A}"])
+def test_what_only_looks_like_a_variable_is_refused(
+    pyhost: Run, tmp_path: Path, variable: str
+) -> None:
+    project(tmp_path, f'[connections]\nmain = "sqlite:///{variable}.db"\n')
+    done = pyhost(*connects("main", "1"))
+    assert "connection 'main' has a '${' that begins no variable" in done.stderr
+
+
+def test_two_dollars_make_no_variable(pyhost: Run, tmp_path: Path) -> None:
+    project(tmp_path, '[connections]\nmain = "sqlite:///$${HOME}.db"\n')
+    done = pyhost(*connects("main", "opened.execute('create table t (n)').rowcount"))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "${HOME}.db").exists()
+
+
+def test_a_variable_that_is_no_text_is_told(pyhost: Run, tmp_path: Path) -> None:
+    project(tmp_path, '[connections]\nmain = "postgresql://ada:${WORD}@127.0.0.1/x"\n')
+    done = pyhost(*connects("main", "1"), env={"WORD": "open\udcff"})
+    assert "the environment variable WORD, and what that holds is no UTF-8" in done.stderr
+
+
+def test_a_driver_of_sqlite_has_its_file_by_the_project_s_file(
+    pyhost: Run, drivers: Path, tmp_path: Path
+) -> None:
+    project(tmp_path, '[connections]\nmain = "sqlite+pysqlite:///rel.db"\n')
+    (tmp_path / "below").mkdir()
+    give = "opened.connect().exec_driver_sql('create table t (n)').rowcount"
+    done = pyhost(*connects("main", give), "--venv", str(drivers), cwd=tmp_path / "below")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "rel.db").exists()
+
+
+def test_an_sqlite_url_without_a_file_is_refused(pyhost: Run, tmp_path: Path) -> None:
+    project(tmp_path, '[connections]\nmain = "sqlite:///"\n')
+    done = pyhost(*connects("main", "1"))
+    assert "connection 'main': a file follows three slashes" in done.stderr
+
+
+def test_a_connection_to_the_file_of_the_store_is_refused(pyhost: Run, tmp_path: Path) -> None:
+    project(tmp_path, 'store = "a.db"\n[connections]\nmain = "sqlite:///a.db"\n')
+    done = pyhost(*connects("main", "1"))
+    assert "connection 'main' is to the file of pyhost.store" in done.stderr
+
+
+def test_one_that_a_second_thread_cannot_open_is_told_as_one(pyhost: Run, tmp_path: Path) -> None:
+    project(tmp_path, '[connections]\nmain = "sqlite:///data/a.db"\n')
+    (tmp_path / "data").mkdir()
+    module(
+        tmp_path,
+        "moves",
+        "connection('main')\nos.rename('data', 'gone')\n"
+        "with ThreadPoolExecutor() as pool: return pool.submit(connection, 'main').result()",
+        "import os\nfrom concurrent.futures import ThreadPoolExecutor",
+    )
+    done = pyhost("run", "moves", "--json")
+    assert json.loads(done.stdout)["error"]["exception"]["type"] == "pyhost.ConnectionFailed"
+
+
+HALF = """
+def half(state):
+    main = connection("main")
+    main.execute("create table if not exists t (n)")
+    main.execute("insert into t values (?)", [state["n"]])
+    if state["n"] == 666:
+        raise ValueError("half way")
+    main.commit()
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "of", "body"),
+    [
+        ("import asyncio", "async def", "await asyncio.to_thread(half, self.state)"),
+        (
+            "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1)",
+            "def",
+            "pool.submit(half, self.state).result()",
+        ),
+    ],
+)
+def test_half_of_what_a_failed_run_did_on_another_thread_is_not_committed_by_the_next(
+    pyhost: Run, tmp_path: Path, first: str, of: str, body: str
+) -> None:
+    project(tmp_path, '[connections]\nmain = "sqlite:///a.db"\n')
+    module(tmp_path, "half", body, first + HALF, of)
+    words = ("--isolation", "shared", "-j", "1", "--keep-going", "--states", "-")
+    pyhost("map", "half", *words, input=lines({"n": 666}, {"n": 1}))
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as database:
+        assert database.execute("select n from t").fetchall() == [(1,)]
 
 
 def test_parameters_of_an_sqlite_url_are_refused(pyhost: Run, tmp_path: Path) -> None:
@@ -477,7 +964,14 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.setitem(
         sys.modules,
         "_pyhost",
-        SimpleNamespace(connections=urls, store_file="a.db"),  # type: ignore[arg-type]
+        SimpleNamespace(  # type: ignore[arg-type]
+            connections=urls,
+            store_file="a.db",
+            current_run=lambda: (1, "m", 1),
+            read_object=json.loads,
+            hide=lambda secret: None,
+            without=lambda text, secrets: text,
+        ),
     )
     return urls
 
@@ -491,7 +985,7 @@ def test_one_that_opens_slowly_keeps_nobody_from_another(
     def opens(name: str, url: str) -> object:
         began.set()
         goes_on.wait(60)
-        return _connections._Shared(name, lambda: None)
+        return _connections._Shared(lambda: name, "upper")
 
     monkeypatch.setattr(_connections, "_sql", opens)
     slow = threading.Thread(target=_connections.connection, args=["slow"])
@@ -508,6 +1002,58 @@ def test_one_that_opens_slowly_keeps_nobody_from_another(
         slow.join()
         other.join()
         _connections.close_all()
+
+
+def test_one_that_opens_while_the_host_closes_is_not_kept_for_the_next(
+    offered: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered["main"] = "x://"
+    closed: list[str] = []
+
+    def opens(name: str, url: str) -> object:
+        _connections.close_all()
+        monkeypatch.setattr(sys.modules["_pyhost"], "connections", None)
+        made = SimpleNamespace(close=lambda: closed.append(name))
+        return _connections._Shared(lambda: made, "close")
+
+    monkeypatch.setattr(_connections, "_sql", opens)
+    with pytest.raises(_connections.ConnectionFailed, match="the host is closed"):
+        _connections.connection("main")
+    assert closed == ["main"]
+    assert _connections._open == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "values", "secret", "shown"),
+    [
+        ("https://h:8080/v1/${A}", {"A": "key"}, {"key"}, {"h", "8080"}),
+        ("https://${A}:8080/", {"A": "api.example"}, set(), {"api.example"}),
+        ("https://${A}", {"A": "h/deep/secret"}, {"h/deep/secret", "deep/secret", "secret"}, {"h"}),
+        ("postgresql://h/${A}?password=${B}", {"A": "shop", "B": "pw"}, {"pw"}, {"shop"}),
+        ("${A}", {"A": "mysql://u:p%40w@h/shop?ssl_key=abcd"}, {"p@w", "p%40w", "abcd"}, {"h", "shop"}),
+        ("${A}", {"A": "postgresql://postgres:pw@h/x"}, {"pw"}, {"postgres", "h", "x"}),
+        ("https://${A}:x@h/", {"A": "token"}, {"token"}, {"h"}),
+        ("postgresql://${A}:${B}@h/x", {"A": "ada", "B": "p@w/x"}, {"ada", "p@w/x"}, {"h"}),
+        ("postgresql://h:${A}/x", {"A": "no-port"}, {"no-port"}, {"h"}),
+        ("postgresql://u:literal@h/x", {}, {"literal"}, {"u"}),
+        ("sqlite:///${A}/x.db", {"A": "/home/ada"}, set(), {"/home/ada"}),
+        ("https://${A}/u/@me", {"A": "api.example"}, set(), {"api.example"}),
+    ],
+)  # fmt: skip
+def test_what_is_secret_about_a_url(
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    values: dict[str, str],
+    secret: set[str],
+    shown: set[str],
+) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    found = _connections._secrets(*_connections._filled_in("main", url))
+    assert secret <= found
+    assert not found & shown
+    if not secret:
+        assert not found
 
 
 def test_once_the_host_is_closed_its_connections_and_store_say_so(

@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "secrets.hpp"
 #include "utf8.hpp"
 
 namespace pyhost {
@@ -133,6 +134,9 @@ Origin origin_of(const Frame& frame) noexcept {
 }
 
 Error::Error(Data data) {
+  // What Python says has gone through the same, but not what others put in here, such as the key of a result.
+  for (std::string* each : {&data.message, &data.pointer, &data.hint})
+    *each = detail::without_secrets(std::move(*each));
   if (data.place.file.empty()) data.place = place_of(data.exception);
   std::string what = paragraph(data);
   said_ = std::make_shared<const Said>(Said{std::move(data), std::move(what)});

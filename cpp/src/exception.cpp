@@ -7,7 +7,6 @@
 
 #include "deadline.hpp"
 #include "hint.hpp"
-#include "secrets.hpp"
 #include "traceback.hpp"
 
 namespace pyhost::detail {
@@ -140,7 +139,7 @@ class Describer {
       if (deadline_->passed()) return "(no message: another one's __str__ had taken all the time)";
     }
     const py::object str = own(PyObject_Str(exception));
-    if (str) return without_secrets(text_of(str.ptr(), limit));
+    if (str) return text_of(str.ptr(), limit);
     const py::object raised = take_raised();
     if (deadline_ && deadline_->passed()) return "(no message: its __str__ did not return in time)";
     return "(no message: its __str__ raised " + type_of(raised.ptr()) + ")";
@@ -187,7 +186,7 @@ class Describer {
         return;
       }
       PyObject* note = PySequence_Fast_GET_ITEM(notes, static_cast<Py_ssize_t>(i));
-      described.notes.push_back(PyUnicode_Check(note) ? without_secrets(text_of(note, longest_inner_message))
+      described.notes.push_back(PyUnicode_Check(note) ? text_of(note, longest_inner_message)
                                                       : "(a note of type " + type_of(note) + ")");
     }
   }

@@ -240,6 +240,7 @@ Host::Host(Options given) : data_(std::make_unique<Data>()) {
       std::clamp(given.shutdown_timeout, std::chrono::milliseconds(0), detail::longest_time);
   const Options& options = data_->options = std::move(given);
   data_->paths = detail::find_module_paths(options.module_paths);
+  detail::check_store(options.store);
   data_->environment = detail::start_interpreter(options, data_->paths);
   data_->services = std::make_shared<detail::Services>();
   data_->sink = detail::make_sink(options.on_output);
@@ -274,7 +275,7 @@ void Host::Data::enter_python() {
   detail::prepare_stopping();
   detail::Services::add_to_python(services, conversions());
   detail::keep_baseline();
-  detail::offer_connections(options, life->watchers, life->conversions);
+  detail::offer_connections(options, life->watchers, conversions());
   modules = std::make_unique<detail::Namespace>(paths);
   // The streams of another interpreter would be flushed for it by nobody.
   if (options.on_output || !only) redirection = std::make_unique<detail::Redirection>(sink);

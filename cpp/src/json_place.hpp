@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "secrets.hpp"
+
 namespace pyhost::detail {
 
 struct JsonPlace {
@@ -17,12 +19,12 @@ struct JsonPlace {
   JsonPlace in_array(std::size_t at) const { return {this, {}, at, depth + 1}; }
 };
 
-/// The JSON pointer of a place, as RFC 6901 writes it; the top is "".
+/// The JSON pointer of a place, as RFC 6901 writes it, without secrets; the top is "".
 inline std::string pointer(const JsonPlace& place) {
   if (place.parent == nullptr) return {};
   std::string text = pointer(*place.parent) + "/";
   if (place.key.data() == nullptr) return text + std::to_string(place.index);
-  for (const char c : place.key) {
+  for (const char c : without_secrets(std::string(place.key))) {
     if (c == '~') {
       text += "~0";
     } else if (c == '/') {

@@ -141,6 +141,7 @@ std::string hint_for(std::string_view type) {
   if (type.starts_with("numpy.")) return "give its tolist()";
   if (type == "decimal.Decimal") return "make it a str, or a float";
   if (type == "coroutine") return "await it";
+  if (type == "pyhost._store.Store") return "give dict(store)";
   return "a result is made of None, bool, int, float, str, list, tuple and dict";
 }
 

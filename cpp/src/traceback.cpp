@@ -2,6 +2,9 @@
 #include "traceback.hpp"
 
 #include <algorithm>
+#include <utility>
+
+#include "secrets.hpp"
 
 namespace pyhost::detail {
 
@@ -89,14 +92,32 @@ void add_columns([[maybe_unused]] const Step& step, [[maybe_unused]] Frame& fram
 #endif
 }
 
+bool begins_character(char byte) { return (static_cast<unsigned char>(byte) & 0xc0U) != 0x80U; }
+
+std::size_t characters_in(const std::string& utf8) {
+  return static_cast<std::size_t>(std::ranges::count_if(utf8, begins_character));
+}
+
+void cut_after(std::string& utf8, std::size_t characters) {
+  std::size_t at = 0;
+  while (at < utf8.size() && (characters > 0 || !begins_character(utf8[at]))) {
+    if (begins_character(utf8[at])) --characters;
+    ++at;
+  }
+  utf8.resize(at);
+}
+
 }  // namespace
 
 std::string text_of(PyObject* str, std::size_t limit) {
   if (str == nullptr || !PyUnicode_Check(str)) return {};
   const auto length = static_cast<std::size_t>(PyUnicode_GET_LENGTH(str));
-  // Cut before encoding: a message of gigabytes must not be copied.
+  // Cut before encoding: a message of gigabytes must not be copied. Somewhat later than asked, if there are
+  // secrets, which would not be known if they were cut through.
+  const std::size_t more = longest_secret();
+  const bool is_cut = length > limit + more;
   const py::object head =
-      length > limit ? own(PyUnicode_Substring(str, 0, static_cast<Py_ssize_t>(limit))) : share(str);
+      is_cut ? own(PyUnicode_Substring(str, 0, static_cast<Py_ssize_t>(limit + more))) : share(str);
   const py::object bytes =
       head ? own(PyUnicode_AsEncodedString(head.ptr(), "utf-8", "backslashreplace")) : py::object();
   if (!bytes) {
@@ -104,6 +125,11 @@ std::string text_of(PyObject* str, std::size_t limit) {
     return {};
   }
   std::string text(PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())));
+  if (more > 0) {
+    text = without_secrets(std::move(text));
+    const std::size_t left = characters_in(text);
+    cut_after(text, std::min(limit, is_cut ? left - std::min(left, more) : left));
+  }
   if (length > limit) text += "… (cut, " + std::to_string(length) + " characters in all)";
   return text;
 }

@@ -11,8 +11,8 @@
 
 namespace pyhost::detail {
 
-/// A str as valid UTF-8, in which lone surrogates are \udXXX, cut at so many characters, and then it says so.
-/// Empty for what is no str.
+/// A str as valid UTF-8, without secrets, in which lone surrogates are \udXXX, cut at so many characters, and
+/// then it says so. Empty for what is no str.
 std::string text_of(PyObject* str, std::size_t limit);
 
 /// The first and the last `each` of `size` things are taken; gives how many between them are left out.

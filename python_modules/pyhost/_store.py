@@ -1,20 +1,21 @@
 """`pyhost.store`: a dict of JSON values that belongs to a module, and that its next run finds again.
 
-It lies in an SQLite file, a row a module. A run has the file to itself from its first use of the store until it
-ends, so that nothing is lost between reading and writing; others wait. What the run leaves is written in one
-transaction if it ends well. In a test without a host, a dict takes its place:
+It lies in an SQLite file, a row a module. A run has its module's row to itself from its first use of the store until
+it ends, so that nothing is lost between reading and writing; other runs of the module wait. They know by a lock on an
+empty file beside the store, one for each module, since SQLite could lock but all of the store. What the run leaves is
+written in one transaction if it ends well. In a test without a host, a dict takes its place:
 `monkeypatch.setattr("pyhost.store", {}, raising=False)`.
 """
 
 import copy
-import json
+import fcntl
 import sqlite3
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator, MutableMapping
-from typing import Any, Optional
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import IO, Any, Optional
 
 PATIENCE = 60.0  # seconds that a run waits for another one to end
 
@@ -23,21 +24,34 @@ _PATIENCE_IN_C = 0.05
 
 _MAKE = "CREATE TABLE IF NOT EXISTS store (module TEXT PRIMARY KEY, value TEXT NOT NULL)"
 _READ = "SELECT value FROM store WHERE module = ?"
-_WRITE = "INSERT OR REPLACE INTO store VALUES (?, ?)"
+_WRITE = "INSERT OR REPLACE INTO store (module, value) VALUES (?, ?)"
+
+
+def _read(text: str) -> dict[str, Any]:
+    # The host's own reader, since that of the module json gives up before the 1,000 levels that may be written.
+    values: dict[str, Any] = sys.modules["_pyhost"].read_object(text)
+    return values
 
 
 class _Values:
     """What a module has in the file, for all of its runs that are within each other on a thread."""
 
-    def __init__(self, text: Optional[str]) -> None:
-        self.read = self.text = text
-        self.values: dict[str, Any] = json.loads(text) if text else {}
-        if not isinstance(self.values, dict):
-            raise ValueError("it is no object")
+    def __init__(self) -> None:
+        self.lock: Optional[IO[bytes]] = None
+        self.read: Optional[str] = None
+        self.text: Optional[str] = None
+        self.values: Optional[dict[str, Any]] = None  # until it is read
+
+    def unlock(self) -> None:
+        if self.lock is not None:
+            fcntl.flock(
+                self.lock, fcntl.LOCK_UN
+            )  # a process that a module forked may have the file, too
+            self.lock.close()
 
 
 class _File:
-    """The file as one thread has it open. Runs on it may be nested, and share one transaction."""
+    """The file as one thread has it open."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -51,71 +65,95 @@ class _File:
             raise OSError(f"the store {name} cannot be opened: {error}") from None
 
     def execute(self, statement: str, *values: Any) -> Any:
-        """Waits for others who have the file; a run can be stopped meanwhile."""
+        """Waits for others who write to the file; a run can be stopped meanwhile."""
         until = time.monotonic() + PATIENCE
         while True:
             try:
                 return self.connection.execute(statement, values)
             except sqlite3.Error as error:
+                if "no such column" in str(error) or "no column named" in str(error):
+                    raise OSError(
+                        f"the store {self.name} cannot be used: it has a table 'store' that is not pyhost's; name "
+                        "another file"
+                    ) from None
                 if "locked" not in str(error):
                     raise OSError(f"the store {self.name} cannot be used: {error}") from None
                 if time.monotonic() >= until:
                     raise TimeoutError(
-                        f"the store {self.name} has been in use by another run for {PATIENCE:g} s"
+                        f"the store {self.name} has been locked by another program for {PATIENCE:g} s"
                     ) from None
 
     def values_of(self, module: str) -> _Values:
-        if not self.connection.in_transaction:
-            self.values.clear()
-            self.execute("BEGIN IMMEDIATE")
+        found = self.values.setdefault(module, _Values())
+        if found.values is None:
+            self._lock(module, found)
             self.execute(_MAKE)
-        found = self.values.get(module)
-        if found is None:
             row = self.execute(_READ, module).fetchone()
+            found.read = found.text = row[0] if row else None
             try:
-                found = self.values[module] = _Values(row[0] if row else None)
+                found.values = _read(found.text) if found.text else {}
             except ValueError as error:
                 raise ValueError(
                     f"what the store {self.name} has for module {module!r} cannot be read: {error}"
                 ) from None
         return found
 
-    def leave(self) -> None:
-        """Ends the transaction, also one that a stop came in the midst of."""
-        if not self.connection.in_transaction:
-            return
-        try:
-            self.execute("COMMIT")
-        finally:
-            self.values.clear()
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
+    def _lock(self, module: str, found: _Values) -> None:
+        if found.lock is None:
+            name = f"{self.name}.{module}.lock"
+            try:
+                found.lock = open(name, "ab")  # noqa: SIM115
+            except OSError as error:
+                raise OSError(
+                    f"the store {self.name} cannot be used, because {name} cannot be made: {error.strerror}"
+                ) from None
+        until = time.monotonic() + PATIENCE
+        pause = 0.0005
+        while True:
+            try:
+                return fcntl.flock(found.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise TimeoutError(
+                        f"the store {self.name} has been in use by another run of module {module!r} for {PATIENCE:g} s"
+                    ) from None
+            time.sleep(pause)
+            pause = min(2 * pause, _PATIENCE_IN_C)
 
 
 class _Use:
-    """What a run has of the store. It is known before the file is locked, so that its end unlocks the file."""
+    """What a run has of the store. It is known before the row is locked, so that its end unlocks it."""
 
     def __init__(self, file: _File, module: str) -> None:
         self.file = file
         self.module = module
-        self.found: Optional[_Values] = None  # until it has the file
-        self.before: tuple[Optional[str], dict[str, Any]] = (None, {})
+        self.found: Optional[_Values] = None  # until it has the row
+        self.before: tuple[Optional[str], Any] = (None, None)
 
     def values(self) -> dict[str, Any]:
         if self.found is None:
             found = self.file.values_of(self.module)
-            # Others who have them go on with these if this run fails.
-            self.before = (found.text, copy.deepcopy(found.values) if _has_users(found) else {})
+            if found.values and _has_users(found):
+                # These go on with it if this run fails.
+                self.before = (found.text, _copied(found.values))
+            else:
+                self.before = (found.text, {})
             self.found = found
-        return self.found.values
+        values = self.found.values
+        assert values is not None
+        return values
 
     def end(self, text: Optional[str]) -> None:
+        kept = self.file.values.get(self.module)
         try:
             if self.found is not None:
                 self._leave(self.found, text)
         finally:
-            if not any(use.file is self.file for use in list(_uses.values())):
-                self.file.leave()
+            # Also one that a stop came in the midst of.
+            others = [use for use in list(_uses.values()) if use.module == self.module]
+            if kept is not None and not any(use.file is self.file for use in others):
+                self.file.values.pop(self.module, None)
+                kept.unlock()
 
     def _leave(self, found: _Values, text: Optional[str]) -> None:
         goes_on = _has_users(found)
@@ -123,18 +161,24 @@ class _Use:
             found.text = text
         else:
             found.text, values = self.before
-            if goes_on and found.values != values:
+            # Else those who go on keep the very objects that they have.
+            if goes_on and found.values is not None and _copied(found.values) != values:
                 found.values.clear()
-                found.values.update(values)
-        if goes_on:
-            return
-        self.file.values.pop(self.module, None)
-        if found.text is not None and found.text != found.read:
+                found.values.update(_read(values) if isinstance(values, str) else values)
+        if not goes_on and found.text is not None and found.text != found.read:
             self.file.execute(_WRITE, self.module, found.text)
 
 
 def _has_users(found: _Values) -> bool:
     return any(use.found is found for use in list(_uses.values()))
+
+
+def _copied(values: dict[str, Any]) -> Any:
+    """As text, since deepcopy() gives up long before 1,000 levels; but what is no JSON yet has no text."""
+    try:
+        return sys.modules["_pyhost"].write_object(values)
+    except ValueError:
+        return copy.deepcopy(values)
 
 
 _uses: dict[int, _Use] = {}
@@ -157,8 +201,24 @@ class Store(MutableMapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return iter(_values())
 
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(_values())
+
     def __len__(self) -> int:
         return len(_values())
+
+    def copy(self) -> dict[str, Any]:
+        return dict(_values())
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**_values(), **other}
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**other, **_values()}
+
+    def __ior__(self, other: Mapping[str, Any]) -> "Store":
+        _values().update(other)
+        return self
 
     def __repr__(self) -> str:
         return f"pyhost.store({_values()!r})"
@@ -180,11 +240,12 @@ def _values() -> dict[str, Any]:
             "this host has no store: name a file for it, by `--store FILE` or Options::store"
         )
     run = host.current_run()
-    if run is None:
+    if run is None or _is_imported(run[1]):
         raise RuntimeError(
-            "pyhost.store belongs to a run: use it in create() or run(), on the thread that they are called on"
+            "pyhost.store belongs to a run: use it in create(), run(), close(), on_load() or on_unload(), on the "
+            "thread that they are called on, and not where the module is imported"
         )
-    number, module = run
+    number, module, _ = run
     use = _uses.get(number)
     if use is None:
         file: Optional[_File] = getattr(_thread, "file", None)
@@ -193,6 +254,12 @@ def _values() -> dict[str, Any]:
             _files.add(file)
         use = _uses[number] = _Use(file, module)
     return use.values()
+
+
+def _is_imported(module: str) -> bool:
+    """Whether its import goes on: others of the same module wait for that, and would then wait for the store."""
+    spec = getattr(sys.modules.get(f"modules.{module}"), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))
 
 
 def left_by(run: int) -> Optional[dict[str, Any]]:
@@ -210,8 +277,11 @@ def end(run: int, text: Optional[str]) -> None:
 
 def close_all() -> None:
     """Closes the file on all threads. For the host, which no run is in any more."""
+    global _thread
     _uses.clear()
     for file in list(_files):
+        for values in file.values.values():
+            values.unlock()
         file.connection.close()
     _files.clear()
-    _thread.__dict__.clear()
+    _thread = threading.local()  # of threads that live on, too

@@ -73,13 +73,13 @@ struct Options {
   /// What `pyhost.connection(name)` opens for a module: an URL for each name. `sqlite:///file` is opened by
   /// Python's own sqlite3, `https://host/base` by httpx, and any other one by SQLAlchemy; both are taken from
   /// the modules' environment. `${NAME}` stands for a variable of the environment when it is opened, so that
-  /// a secret needs to stand nowhere else. No error of the opening shows it, nor does an error or a log
-  /// record of a module show what a variable of 8 characters or more puts after the host of an http URL. They
-  /// are closed with the host.
+  /// a secret needs to stand nowhere else, and `$${` for a `${`. No error of the opening shows passwords, or
+  /// what variables put before the `@`, after the host of an http URL or into parameters; nor does an error
+  /// or a log record of a module, if they have 8 characters or more. They are closed with the host.
   std::map<std::string, std::string> connections = {};
 
   /// The SQLite file of `pyhost.store`, the dict of JSON values that a module finds again in its next run;
-  /// made if it is not there. If empty, there is no store.
+  /// made if it is not there, but its folder has to be. If empty, there is no store.
   std::filesystem::path store = {};
 
   /// Gets what modules log by Python's `logging`, one record after the other, on a thread of its own and

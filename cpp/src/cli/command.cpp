@@ -17,9 +17,6 @@
 
 namespace pyhost::cli {
 
-namespace {
-
-// "30s" and the like; without a unit it is seconds.
 std::optional<std::chrono::milliseconds> duration(const std::string& text) {
   const std::size_t end = text.find_last_of("0123456789.");
   const std::string unit = end == std::string::npos ? text : text.substr(end + 1);
@@ -41,6 +38,8 @@ std::optional<std::chrono::milliseconds> duration(const std::string& text) {
   }
   return std::chrono::milliseconds(std::llround(number * factor));
 }
+
+namespace {
 
 // "512M" and the like; without a unit it is bytes.
 std::optional<std::size_t> size_of(const std::string& text) {
@@ -136,8 +135,9 @@ void add_host_arguments(CLI::App& command, HostArguments& arguments) {
       ->envname("PYHOST_SHUTDOWN_TIMEOUT");
 }
 
-Options options_from(const HostArguments& arguments) {
-  const Configuration& file = configuration();
+Options options_from(const HostArguments& arguments) { return options_from(arguments, configuration()); }
+
+Options options_from(const HostArguments& arguments, const Configuration& file) {
   Options options;
   options.venv = arguments.venv.empty() ? file.venv : arguments.venv;
   options.store = arguments.store.empty() ? file.store : arguments.store;
@@ -195,13 +195,10 @@ bool CloseErrors::print(const Error* told, bool verbose) {
 }
 
 std::optional<std::chrono::milliseconds> timeout_of(const std::string& module, const std::string& given) {
-  const bool by_file = given.empty();
-  const std::string text = by_file ? configuration().of(module).timeout.value_or("") : given;
-  if (text.empty()) return std::nullopt;
-  const std::optional<std::chrono::milliseconds> timeout = duration(text);
+  if (given.empty()) return configuration().of(module).timeout;
+  const std::optional<std::chrono::milliseconds> timeout = duration(given);
   if (timeout) return timeout;
-  const std::string who = by_file ? configuration().of(module).timeout_place : "--timeout";
-  throw Usage(who + " takes a time like 30s, 500ms, 2m or 1h, and got '" + text + "'");
+  throw Usage("--timeout takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");
 }
 
 std::size_t memory_limit_of(const std::string& given) {

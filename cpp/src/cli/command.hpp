@@ -45,6 +45,8 @@ struct Usage : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+struct Configuration;
+
 /// A mistake in the project's file.
 struct BadFile : Usage {
   using Usage::Usage;
@@ -80,6 +82,7 @@ void add_host_arguments(CLI::App& command, HostArguments& arguments);
 
 /// The options that they come to: flags beat variables of the environment, and these beat the project's file.
 Options options_from(const HostArguments& arguments);
+Options options_from(const HostArguments& arguments, const Configuration& file);
 
 /// Where the modules run, for who wants to know; what was found and is not used, for all but the quiet.
 void say_environment(const Environment& environment, bool verbose, bool quiet);
@@ -107,6 +110,9 @@ class CloseErrors {
 
 /// How long a run of the module may take: what --timeout says, else the project's file. Throws Usage.
 std::optional<std::chrono::milliseconds> timeout_of(const std::string& module, const std::string& given);
+
+/// "30s" and the like; without a unit it is seconds.
+std::optional<std::chrono::milliseconds> duration(const std::string& text);
 
 /// In bytes what --memory-limit says; 0 if it says nothing. Throws Usage.
 std::size_t memory_limit_of(const std::string& given);

@@ -3,11 +3,15 @@
 
 #include <toml++/toml.h>
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <numeric>
 #include <string_view>
+#include <system_error>
+#include <utility>
 
 #include "command.hpp"
 #include "pyhost/json.hpp"
@@ -38,6 +42,10 @@ constexpr std::string_view modules = "modules.";
 // A path as it will be when it is opened; with a variable that is not set it is not opened.
 std::string with_variables(std::string path) {
   for (std::size_t at = 0; (at = path.find("${", at)) != std::string::npos;) {
+    if (at > 0 && path[at - 1] == '$') {  // $${ is no variable, but a ${
+      path.erase(at - 1, 1), ++at;
+      continue;
+    }
     const std::size_t end = path.find('}', at);
     if (end == std::string::npos) break;
     const char* const value = std::getenv(path.substr(at + 2, end - at - 2).c_str());
@@ -46,6 +54,24 @@ std::string with_variables(std::string path) {
     at += put.size();
   }
   return path;
+}
+
+// A path in which there are no variables, so that it is the same once they are put in.
+std::string without_variables(std::string path) {
+  for (std::size_t at = 0; (at = path.find("${", at)) != std::string::npos; at += 3) path.insert(at, 1, '$');
+  return path;
+}
+
+// As it is written in the file: the entries of a table are known by their names only.
+std::vector<std::pair<std::string, const toml::node*>> in_order(const toml::table& table) {
+  std::vector<std::pair<std::string, const toml::node*>> all;
+  for (const auto& [key, node] : table) all.emplace_back(key.str(), &node);
+  const auto place = [](const auto& entry) {
+    const toml::source_position begin = entry.second->source().begin;
+    return std::pair(begin.line, begin.column);
+  };
+  std::ranges::stable_sort(all, {}, place);
+  return all;
 }
 
 class Reading {
@@ -89,15 +115,15 @@ class Reading {
   }
 
   void each(const toml::table& table, const std::string& of, const Keys& keys) const {
-    for (const auto& [key, node] : table) {
-      const auto known = keys.find(key.str());
-      const std::string name(key.str());
+    for (const auto& [name, at] : in_order(table)) {
+      const toml::node& node = *at;
+      const auto known = keys.find(name);
       if (known != keys.end()) {
         known->second({of + name, node});
         continue;
       }
-      const auto farther = [&](const auto& a, const auto& b) {
-        return distance(name, a.first) < distance(name, b.first);
+      const auto farther = [&key = name](const auto& a, const auto& b) {
+        return distance(key, a.first) < distance(key, b.first);
       };
       const std::string_view nearest = std::min_element(keys.begin(), keys.end(), farther)->first;
       const bool close = distance(name, nearest) * 3 <= std::max(name.size(), nearest.size());
@@ -129,7 +155,9 @@ class Reading {
   }
 
   std::string path(const Entry& entry) const {
-    return (read_.file.parent_path() / text(entry)).lexically_normal().string();
+    const std::string written = text(entry);
+    if (written.empty()) refuse(entry, "a path, and is empty");
+    return (read_.file.parent_path() / written).lexically_normal().string();
   }
 
   std::vector<std::string> paths(const Entry& entry) const {
@@ -153,30 +181,39 @@ class Reading {
   }
 
   void read_connections(const toml::table& table) {
-    constexpr std::string_view relative_file = "sqlite:///";
-    for (const auto& [key, node] : table) {
-      std::string url = text({"connections." + std::string(key.str()), node});
-      if (url.starts_with(relative_file) && !url.ends_with(":memory:")) {
-        const std::string file = url.substr(relative_file.size());
+    for (const auto& [name, node] : in_order(table)) {
+      std::string url = text({"connections." + name, *node});
+      constexpr std::string_view before_file = ":///";
+      const std::size_t scheme = url.find(before_file);
+      if (url.starts_with("sqlite") && scheme != std::string::npos && scheme == url.find(':')) {
+        const std::string file = url.substr(scheme + before_file.size());
         // As it is written, since Python puts the variables in.
-        if (fs::path(with_variables(file)).is_relative())
-          url = std::string(relative_file) + (read_.file.parent_path() / file).string();
+        const bool is_file = !file.empty() && !file.ends_with(":memory:");
+        if (is_file && fs::path(with_variables(file)).is_relative()) {
+          const fs::path folder = without_variables(read_.file.parent_path().string());
+          url = url.substr(0, scheme + before_file.size()) + (folder / file).string();
+        }
       }
-      read_.connections.emplace(key.str(), std::move(url));
+      read_.connections.emplace(name, std::move(url));
     }
   }
 
   void read_modules(const toml::table& table) {
-    for (const auto& [name, node] : table) {
-      Configuration::Module& module = read_.modules[std::string(name.str())];
-      const std::string key = std::string(modules) + std::string(name.str());
-      each(table_of({key, node}), key + ".",
+    for (const auto& [name, node] : in_order(table)) {
+      Configuration::Module& module = read_.modules[name];
+      const std::string key = std::string(modules) + name;
+      each(table_of({key, *node}), key + ".",
            {{"state", [&](const Entry& entry) { module.state = json(table_of(entry)).dump(); }},
-            {"timeout", [&](const Entry& entry) {
-               module.timeout = text(entry);
-               module.timeout_place = place(entry.node) + entry.key;
-             }}});
+            {"timeout", [&](const Entry& entry) { module.timeout = time(entry); }}});
     }
+  }
+
+  // A number is seconds, as it is for --timeout.
+  std::chrono::milliseconds time(const Entry& entry) const {
+    const std::string given = entry.node.is_number() ? json(entry.node).dump() : text(entry);
+    const std::optional<std::chrono::milliseconds> found = duration(given);
+    if (found) return *found;
+    refuse(entry.node, entry.key + " takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");
   }
 
   Json json(const toml::node& node) const {
@@ -206,7 +243,11 @@ Configuration read_nearest() {
   for (fs::path folder = fs::current_path(failed); !folder.empty(); folder = folder.parent_path()) {
     for (const char* name : {"pyhost.toml", "pyproject.toml"}) {
       const fs::path file = folder / name;
+      if (fs::is_symlink(file, failed) && !fs::exists(file, failed))
+        throw BadFile(file.string() + ": it is a link to a file that is not there");
       if (!fs::is_regular_file(file, failed)) continue;
+      if (!std::ifstream(file))
+        throw BadFile(file.string() + ": it cannot be read: " + std::generic_category().message(errno));
       try {
         const toml::table table = toml::parse_file(file.string());
         Reading reading(file);

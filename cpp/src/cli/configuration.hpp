@@ -1,6 +1,7 @@
 // The file of a project: pyhost.toml, or [tool.pyhost] in pyproject.toml.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -14,8 +15,7 @@ struct Configuration {
   /// What a module gets where nothing else says it.
   struct Module {
     std::string state;  ///< JSON text; empty if there is none.
-    std::optional<std::string> timeout;
-    std::string timeout_place;  ///< The file, the line and the key.
+    std::optional<std::chrono::milliseconds> timeout;
   };
   std::filesystem::path file;  ///< Empty if there is none.
   std::vector<std::string> module_paths;

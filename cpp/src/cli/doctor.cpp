@@ -1,9 +1,13 @@
 // pyhost doctor: what Python is this, and will it work?
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "command.hpp"
+#include "configuration.hpp"
 #include "pyhost/pyhost.hpp"
 
 namespace pyhost::cli {
@@ -58,6 +62,24 @@ constexpr const char* examples =
     "  pyhost doctor --venv .venv -m scripts\n"
     "  pyhost doctor --json | python3 -m json.tool\n";
 
+// With what the project's file says, unless that is faulty, which is a finding.
+Options options_with(std::vector<Finding>& findings, const HostArguments& arguments) {
+  Finding found{.name = "configuration"};
+  try {
+    const Configuration& file = configuration();
+    found.value = file.file.empty() ? "none" : file.file.string();
+    findings.push_back(found);
+    return options_from(arguments, file);
+  } catch (const BadFile& wrong) {
+    found.value = "not used";
+    found.verdict = Verdict::Fault;
+    found.problem = wrong.what();
+    found.cure = "mend that line; docs/project.md says what the file may hold";
+    findings.push_back(found);
+    return options_from(arguments, {});
+  }
+}
+
 }  // namespace
 
 void add_doctor(CLI::App& program, int& code) {
@@ -70,7 +92,9 @@ void add_doctor(CLI::App& program, int& code) {
       "No module is imported. It works, and is most useful, where Python cannot start.\n\n"
       "Exit codes: 0 a host can be opened; 70 it cannot: there is a fault.");
   command->callback([arguments, json, &code] {
-    const std::vector<Finding> findings = examine(options_from(*arguments));
+    std::vector<Finding> findings;
+    const Options options = options_with(findings, *arguments);
+    std::ranges::move(examine(options), std::back_inserter(findings));
     const bool healthy =
         std::ranges::none_of(findings, [](const Finding& each) { return each.verdict == Verdict::Fault; });
     if (*json) {
