@@ -203,9 +203,20 @@ void Instance::close() {
   });
 }
 
+namespace {
+
+Buffer to_buffer(Conversions& /*there is nothing to convert*/, PyObject* result) {
+  return detail::buffer_from(result);
+}
+
+}  // namespace
+
 Buffer Instance::run_buffer() const {
-  const auto convert = [](Conversions&, PyObject* result) { return detail::buffer_from(result); };
-  return detail::run_instance(detail::behind(data_), convert, nullptr);
+  return detail::run_instance(detail::behind(data_), to_buffer, nullptr);
+}
+
+Buffer Instance::run_buffer(const RunOptions& options) const {
+  return detail::run_instance(detail::behind(data_), to_buffer, &options);
 }
 
 }  // namespace pyhost
