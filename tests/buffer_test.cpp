@@ -148,8 +148,9 @@ TEST_CASE("a buffer may have any dimensions, strides and order") {
     layout.item_size = sizeof(int);
     const Buffer buffer(numbers, numbers->data() + first, std::move(layout));
     return host.load("looks_at_a_buffer")
-        .create({{"give", "[v.tolist(), v.shape, v.nbytes, v.c_contiguous, v.f_contiguous, v.tobytes().hex()]"}},
-                {{"data", buffer}})
+        .create(
+            {{"give", "[v.tolist(), v.shape, v.nbytes, v.c_contiguous, v.f_contiguous, v.tobytes().hex()]"}},
+            {{"data", buffer}})
         .run();
   };
   const Json cube = seen({.shape = {2, 2, 2}});
@@ -171,7 +172,8 @@ TEST_CASE("a buffer may have any dimensions, strides and order") {
   CHECK(none[2] == 0);
   const Module looks = host.load("looks_at_a_buffer");
   const Buffer empty = Buffer::of(std::vector<double>());
-  CHECK(looks.create({{"give", "[v.shape, bytes(state['data']).hex()]"}}, {{"data", empty}}).run() == Json{{0}, ""});
+  CHECK(looks.create({{"give", "[v.shape, bytes(state['data']).hex()]"}}, {{"data", empty}}).run() ==
+        Json{{0}, ""});
 }
 
 TEST_CASE("who asks for the bytes alone gets them of a buffer with any dimensions") {
@@ -181,7 +183,9 @@ TEST_CASE("who asks for the bytes alone gets them of a buffer with any dimension
   const std::string md5 = "__import__('hashlib').md5(state['data']).hexdigest()";
   const std::string give = "[" + md5 + ", bytes(state['data']).hex(), v.shape]";
   const Module module = host.load("looks_at_a_buffer");
-  const auto seen = [&](const Buffer& buffer) { return module.create({{"give", give}}, {{"data", buffer}}).run(); };
+  const auto seen = [&](const Buffer& buffer) {
+    return module.create({{"give", give}}, {{"data", buffer}}).run();
+  };
   CHECK(seen(Buffer(nullptr, pixels.data(), {.shape = {2, 3}})) ==
         Json{"6ac1e56bc78f031059be7be854522c4c", "010203040506", {2, 3}});
   CHECK(seen(Buffer(nullptr, &number, {.format = "i", .item_size = 4}))[1] == "01010101");
@@ -193,7 +197,8 @@ TEST_CASE("a layout that would have Python read where nothing is, is refused") {
   for (const auto& [layout, part] : std::vector<std::pair<BufferLayout, std::string>>{
            {{.format = "d", .item_size = 1, .shape = {8}},
             "has elements of 1 byte, and the format 'd' is of 8"},
-           {{.format = "@i", .item_size = 8, .shape = {1}}, "has elements of 8 bytes, and the format '@i' is of 4"},
+           {{.format = "@i", .item_size = 8, .shape = {1}},
+            "has elements of 8 bytes, and the format '@i' is of 4"},
            {{.shape = {0, 2 * half}}, "is larger than memory"},
            {{.shape = {0, half, half}}, "is larger than memory"},
            {{.shape = {half, half, 0}}, "is larger than memory"},
@@ -285,14 +290,16 @@ TEST_CASE("what a module gives back of the host's memory is that memory") {
 
 TEST_CASE("a result's memory is Python's own, not a copy") {
   Host host(over_fixtures());
-  const Instance gives = host.load("evaluates").create(
-      {{"first", "kept = state.setdefault('kept', bytearray(b'abc'))"}, {"give", "kept"}});
+  const Instance gives =
+      host.load("evaluates")
+          .create({{"first", "kept = state.setdefault('kept', bytearray(b'abc'))"}, {"give", "kept"}});
   const Buffer result = gives.run_buffer();
   CHECK(gives.run_buffer().data() == result.data());
   host.load("looks_at_a_buffer").create({{"give", "v.__setitem__(0, 65)"}}, {{"data", result}}).run();
   CHECK(result.as<char>()[0] == 'A');
   const_cast<char*>(static_cast<const char*>(result.data()))[1] = 'B';
-  CHECK(host.load("looks_at_a_buffer").create({{"give", "bytes(v).decode()"}}, {{"data", result}}).run() == "ABc");
+  CHECK(host.load("looks_at_a_buffer").create({{"give", "bytes(v).decode()"}}, {{"data", result}}).run() ==
+        "ABc");
 }
 
 TEST_CASE("a result may be of ctypes, which tells no strides") {
@@ -332,10 +339,13 @@ TEST_CASE("elements are handed out as they lie only where that is sound") {
 
 TEST_CASE("a run whose result is a buffer may have a deadline") {
   Host host(over_fixtures());
-  const auto create = [&](const std::string& give) { return host.load("evaluates").create({{"give", give}}); };
+  const auto create = [&](const std::string& give) {
+    return host.load("evaluates").create({{"give", give}});
+  };
   CHECK(create("b'abc'").run_buffer({.timeout = std::chrono::minutes(1)}).size_bytes() == 3);
   REQUIRE_ERROR(late, TimedOut,
-                create("__import__('threading').Event().wait()").run_buffer({.timeout = std::chrono::milliseconds(20)}));
+                create("__import__('threading').Event().wait()")
+                    .run_buffer({.timeout = std::chrono::milliseconds(20)}));
   std::stop_source stop;
   stop.request_stop();
   REQUIRE_ERROR(stopped, Cancelled, create("b'abc'").run_buffer({.stop = stop.get_token()}));
@@ -343,8 +353,8 @@ TEST_CASE("a run whose result is a buffer may have a deadline") {
 
 TEST_CASE("a state with a buffer in it is no JSON any more") {
   Host host(over_fixtures());
-  const Instance looks = host.load("looks_at_a_buffer")
-                             .create({{"give", "v[0]"}}, {{"data", Buffer::of(std::vector<int>{7})}});
+  const Instance looks =
+      host.load("looks_at_a_buffer").create({{"give", "v[0]"}}, {{"data", Buffer::of(std::vector<int>{7})}});
   CHECK(looks.run() == 7);
   REQUIRE_ERROR(error, InvalidState, looks.state());
   CHECK(error.pointer() == "/data");

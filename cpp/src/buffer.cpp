@@ -2,6 +2,7 @@
 #include "pyhost/buffer.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <limits>
 
@@ -21,29 +22,26 @@ namespace {
 
 // Of a format that is one letter of Python's `struct` and goes by C's own sizes; 0 of any other.
 std::size_t size_of_letter(std::string_view format) {
+  struct Letters {
+    std::string_view all;
+    std::size_t size;
+  };
+  constexpr std::array<Letters, 11> sizes{{{"cbB", 1},
+                                           {"?", sizeof(bool)},
+                                           {"hH", sizeof(short)},
+                                           {"iI", sizeof(int)},
+                                           {"lL", sizeof(long)},
+                                           {"qQ", sizeof(long long)},
+                                           {"nN", sizeof(std::size_t)},
+                                           {"e", 2},
+                                           {"f", sizeof(float)},
+                                           {"d", sizeof(double)},
+                                           {"P", sizeof(void*)}}};
   if (format.starts_with('@')) format.remove_prefix(1);
   if (format.size() != 1) return 0;
-  switch (format[0]) {
-    case 'c':
-    case 'b':
-    case 'B': return 1;
-    case '?': return sizeof(bool);
-    case 'h':
-    case 'H': return sizeof(short);
-    case 'i':
-    case 'I': return sizeof(int);
-    case 'l':
-    case 'L': return sizeof(long);
-    case 'q':
-    case 'Q': return sizeof(long long);
-    case 'n':
-    case 'N': return sizeof(std::size_t);
-    case 'e': return 2;
-    case 'f': return sizeof(float);
-    case 'd': return sizeof(double);
-    case 'P': return sizeof(void*);
-    default: return 0;
-  }
+  const auto found = std::ranges::find_if(
+      sizes, [&](const Letters& letters) { return letters.all.find(format) != std::string_view::npos; });
+  return found != sizes.end() ? found->size : 0;
 }
 
 std::string in_bytes(std::size_t size) { return std::to_string(size) + (size == 1 ? " byte" : " bytes"); }
@@ -129,7 +127,8 @@ void Buffer::check_is(std::string_view format, std::size_t item_size, std::size_
   const auto same = [&](std::string_view names) {
     return names.find(has) != std::string_view::npos && names.find(format) != std::string_view::npos;
   };
-  const bool fits = has == format || (has.size() == 1 && (same("ilq") || same("ILQ") || same("bc") || same("Bc")));
+  const bool fits =
+      has == format || (has.size() == 1 && (same("ilq") || same("ILQ") || same("bc") || same("Bc")));
   if (!data_ || !fits || layout().item_size != item_size) {
     refuse(ErrorKind::InvalidResult,
            "has elements of the format '" + layout().format + "', not '" + std::string(format) + "'");

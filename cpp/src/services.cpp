@@ -263,8 +263,9 @@ class Services::Asked {
   Json answer_to(const std::string& name, const Json& arguments) {
     if (services_->elsewhere_)
       return ask_elsewhere(name, {{"call", name}, {"arguments", arguments}}).at("answer");
-    const Call call(*services_, find(name, 1));
-    const Leave leave;
+    std::shared_ptr<Provided> provided = find(name, 1);
+    const Leave leave;  // also while the last call of a service that was withdrawn gives it up
+    const Call call(*services_, std::move(provided));
     return call(arguments);
   }
 
@@ -431,7 +432,8 @@ void Services::add_to_python(const std::shared_ptr<Services>& services,
                            Py_ssize_t size = 0;  // a name may hold a NUL
                            const char* const utf8 = PyUnicode_AsUTF8AndSize(name, &size);
                            if (utf8 == nullptr) PyErr_Clear();
-                           const std::string text(utf8 != nullptr ? utf8 : "", static_cast<std::size_t>(size));
+                           const std::string text(utf8 != nullptr ? utf8 : "",
+                                                  static_cast<std::size_t>(size));
                            return answering(text, [&] { return Asked(self).doc(text); });
                          },
                          METH_O, nullptr};
