@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <thread>
 
 #include "support.hpp"
@@ -136,4 +138,224 @@ TEST_CASE("a result's buffer may go into the next module, and outlive the host")
   }
   CHECK(kept->size_bytes() == 3);
   std::thread([last = std::exchange(kept, std::nullopt)] { CHECK(last->layout().writable); }).join();
+}
+
+TEST_CASE("a buffer may have any dimensions, strides and order") {
+  Host host(over_fixtures());
+  const auto numbers = std::make_shared<std::vector<int>>(std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8});
+  const auto seen = [&](BufferLayout layout, std::size_t first = 0) {
+    layout.format = std::string("i");
+    layout.item_size = sizeof(int);
+    const Buffer buffer(numbers, numbers->data() + first, std::move(layout));
+    return host.load("looks_at_a_buffer")
+        .create(
+            {{"give", "[v.tolist(), v.shape, v.nbytes, v.c_contiguous, v.f_contiguous, v.tobytes().hex()]"}},
+            {{"data", buffer}})
+        .run();
+  };
+  const Json cube = seen({.shape = {2, 2, 2}});
+  CHECK(cube[0] == Json{{{1, 2}, {3, 4}}, {{5, 6}, {7, 8}}});
+  CHECK(cube[3] == true);
+  const Json by_columns = seen({.shape = {2, 4}, .strides = {4, 8}});  // Fortran's order
+  CHECK(by_columns[0] == Json{{1, 3, 5, 7}, {2, 4, 6, 8}});
+  CHECK(by_columns[3] == false);
+  CHECK(by_columns[4] == true);
+  CHECK(seen({.shape = {3}, .strides = {-4}}, 2)[0] == Json{3, 2, 1});
+  CHECK(seen({.shape = {2, 2}, .strides = {-16, -4}}, 7)[0] == Json{{8, 7}, {4, 3}});
+  CHECK(seen({.shape = {3}, .strides = {0}})[0] == Json{1, 1, 1});
+  const Json scalar = seen({});
+  CHECK(scalar[0] == 1);
+  CHECK(scalar[1] == Json::array());
+  CHECK(scalar[2] == 4);
+  const Json none = seen({.shape = {2, 0, 3}});
+  CHECK(none[0] == Json{Json::array(), Json::array()});
+  CHECK(none[2] == 0);
+  const Module looks = host.load("looks_at_a_buffer");
+  const Buffer empty = Buffer::of(std::vector<double>());
+  CHECK(looks.create({{"give", "[v.shape, bytes(state['data']).hex()]"}}, {{"data", empty}}).run() ==
+        Json{{0}, ""});
+}
+
+TEST_CASE("who asks for the bytes alone gets them of a buffer with any dimensions") {
+  Host host(over_fixtures());
+  const std::array<unsigned char, 6> pixels{1, 2, 3, 4, 5, 6};
+  static constexpr int number = 0x01010101;
+  const std::string md5 = "__import__('hashlib').md5(state['data']).hexdigest()";
+  const std::string give = "[" + md5 + ", bytes(state['data']).hex(), v.shape]";
+  const Module module = host.load("looks_at_a_buffer");
+  const auto seen = [&](const Buffer& buffer) {
+    return module.create({{"give", give}}, {{"data", buffer}}).run();
+  };
+  CHECK(seen(Buffer(nullptr, pixels.data(), {.shape = {2, 3}})) ==
+        Json{"6ac1e56bc78f031059be7be854522c4c", "010203040506", {2, 3}});
+  CHECK(seen(Buffer(nullptr, &number, {.format = "i", .item_size = 4}))[1] == "01010101");
+}
+
+TEST_CASE("a layout that would have Python read where nothing is, is refused") {
+  static const std::array<double, 8> memory{};
+  constexpr std::size_t half = std::size_t{1} << 62U;
+  for (const auto& [layout, part] : std::vector<std::pair<BufferLayout, std::string>>{
+           {{.format = "d", .item_size = 1, .shape = {8}},
+            "has elements of 1 byte, and the format 'd' is of 8"},
+           {{.format = "@i", .item_size = 8, .shape = {1}},
+            "has elements of 8 bytes, and the format '@i' is of 4"},
+           {{.shape = {0, 2 * half}}, "is larger than memory"},
+           {{.shape = {0, half, half}}, "is larger than memory"},
+           {{.shape = {half, half, 0}}, "is larger than memory"},
+           {{.format = "d", .item_size = 8, .shape = {half}}, "is larger than memory"}}) {
+    REQUIRE_ERROR(error, InvalidState, Buffer(nullptr, memory.data(), layout));
+    CHECK_SAYS(error, part);
+  }
+  // What Python reads by standard sizes, or not at all, is for who reads it to judge.
+  for (const char* format : {"=l", "3B", "BBBB"}) {
+    CHECK(Buffer(nullptr, memory.data(), {.format = format, .item_size = 4, .shape = {2}}).size_bytes() == 8);
+  }
+}
+
+TEST_CASE("a buffer's key is told as JSON pointers are written") {
+  Host host(over_fixtures());
+  const Module module = host.load("looks_at_a_buffer");
+  const Buffer buffer = Buffer::of(std::vector<int>{1});
+  REQUIRE_ERROR(slash, InvalidState, module.create({{"a/b~", 1}}, {{"a/b~", buffer}}));
+  CHECK(slash.pointer() == "/a~1b~0");
+  CHECK_SAYS(slash, "the buffer 'a/b~' has a key that the state has already");
+  REQUIRE_ERROR(broken, InvalidState, module.create({}, {{"\xff", buffer}}));
+  CHECK_SAYS(broken, "is not valid UTF-8");
+  CHECK_NOTHROW(broken.to_json().dump());
+  REQUIRE_ERROR(state, InvalidState, module.create({{"\xff", 1}}));
+  CHECK_NOTHROW(state.to_json().dump());
+  CHECK(module.create({{"give", "v[0]"}, {"größe", 1}}, {{"data", buffer}, {"maß", buffer}}).run() == 1);
+}
+
+TEST_CASE("memory is taken back while modules on other threads look at it, and in a service") {
+  Host host(over_fixtures());
+  const Module looks = host.load("looks_at_a_buffer");
+  std::vector<int> numbers(16, 7);
+  const Buffer lent = Buffer::borrow(std::span<const int>(numbers));
+  std::atomic<int> wrong = 0;
+  std::atomic<bool> begun = false;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&] {
+      const Instance instance = looks.create({{"give", "sum(v)"}}, {{"data", lent}});
+      try {
+        while (true) {
+          if (instance.run() != 112) ++wrong;
+          begun = true;
+        }
+      } catch (const Error& error) {
+        if (error.exception().type != "BufferError") ++wrong;
+      }
+    });
+  }
+  while (!begun) std::this_thread::yield();
+  while (!lent.revoke(std::chrono::seconds(1))) {
+  }
+  std::fill(numbers.begin(), numbers.end(), 0);
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+
+  const Buffer other = Buffer::borrow(std::span<const int>(numbers));
+  host.provide("revoke", [&](const Json&) -> Json { return other.revoke(); });
+  const std::string ask = "__import__('pyhost').services.revoke()";
+  CHECK(looks.create({{"give", "[" + ask + ", v.release(), " + ask + "]"}}, {{"data", other}}).run() ==
+        Json{false, nullptr, true});
+}
+
+TEST_CASE("one may wait without end for memory that was lent") {
+  Host host(over_fixtures());
+  std::vector<int> numbers(3);
+  const Buffer lent = Buffer::borrow(std::span<const int>(numbers));
+  std::optional<Instance> keeps =
+      host.load("looks_at_a_buffer").create({{"give", "1"}, {"keep", true}}, {{"data", lent}});
+  CHECK_FALSE(lent.revoke(std::chrono::milliseconds::min()));
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    keeps.reset();
+  });
+  CHECK(lent.revoke(std::chrono::milliseconds::max()));
+  later.join();
+}
+
+TEST_CASE("what a module gives back of the host's memory is that memory") {
+  Host host(over_fixtures());
+  std::vector<double> prices{1, 2, 3};
+  const Buffer lent = Buffer::borrow(std::span<const double>(prices));
+  const Buffer back = host.load("evaluates")
+                          .create({{"give", "memoryview(state['data'])[1:]"}}, {{"data", lent}})
+                          .run_buffer();
+  CHECK(back.data() == &prices[1]);
+  CHECK(back.as<double>()[1] == 3);
+}
+
+TEST_CASE("a result's memory is Python's own, not a copy") {
+  Host host(over_fixtures());
+  const Instance gives =
+      host.load("evaluates")
+          .create({{"first", "kept = state.setdefault('kept', bytearray(b'abc'))"}, {"give", "kept"}});
+  const Buffer result = gives.run_buffer();
+  CHECK(gives.run_buffer().data() == result.data());
+  host.load("looks_at_a_buffer").create({{"give", "v.__setitem__(0, 65)"}}, {{"data", result}}).run();
+  CHECK(result.as<char>()[0] == 'A');
+  const_cast<char*>(static_cast<const char*>(result.data()))[1] = 'B';
+  CHECK(host.load("looks_at_a_buffer").create({{"give", "bytes(v).decode()"}}, {{"data", result}}).run() ==
+        "ABc");
+}
+
+TEST_CASE("a result may be of ctypes, which tells no strides") {
+  Host host(over_fixtures());
+  const auto result = [&](const std::string& give) {
+    return host.load("evaluates").create({{"first", "import ctypes"}, {"give", give}}).run_buffer();
+  };
+  const Buffer row = result("(ctypes.c_double * 3)(1, 2, 3)");
+  REQUIRE(row.as<double>().size() == 3);
+  CHECK(row.as<double>()[2] == 3);
+  const Buffer table = result("((ctypes.c_int * 3) * 2)((1, 2, 3), (4, 5, 6))");
+  CHECK(table.layout().shape == std::vector<std::size_t>{2, 3});
+  CHECK(table.layout().strides == std::vector<std::ptrdiff_t>{12, 4});
+  CHECK(table.as<int>()[5] == 6);
+  const Buffer one = result("ctypes.c_int(5)");
+  CHECK(one.layout().shape.empty());
+  CHECK(one.as<int>()[0] == 5);
+}
+
+TEST_CASE("elements are handed out as they lie only where that is sound") {
+  Host host(over_fixtures());
+  const auto result = [&](const std::string& give) {
+    return host.load("evaluates").create({{"give", give}}).run_buffer();
+  };
+  REQUIRE_ERROR(crooked, InvalidResult, result("memoryview(bytes(17))[1:].cast('d')").as<double>());
+  CHECK_SAYS(crooked, "the buffer is not aligned for its elements: copy it");
+  CHECK(result("memoryview(bytes(17))[1:1].cast('d')").as<double>().empty());
+  CHECK(result("memoryview(bytes(range(3)))[::5]").as<unsigned char>().size() == 1);  // one has no gaps
+  const Buffer image(nullptr, &host, {.shape = {1, 3}, .strides = {64, 1}});
+  CHECK(image.is_contiguous());
+  for (const char* text : {"b'abc'", "memoryview(b'abc').cast('b')", "memoryview(b'abc').cast('c')"}) {
+    CHECK(result(text).as<char>()[1] == 'b');
+  }
+  CHECK(result("memoryview(b'abc').cast('c')").as<const unsigned char>()[1] == 'b');
+  REQUIRE_ERROR(sign, InvalidResult, result("b'abc'").as<signed char>());
+}
+
+TEST_CASE("a run whose result is a buffer may have a deadline") {
+  Host host(over_fixtures());
+  const auto create = [&](const std::string& give) {
+    return host.load("evaluates").create({{"give", give}});
+  };
+  CHECK(create("b'abc'").run_buffer({.timeout = std::chrono::minutes(1)}).size_bytes() == 3);
+  REQUIRE_ERROR(late, TimedOut,
+                create("__import__('threading').Event().wait()")
+                    .run_buffer({.timeout = std::chrono::milliseconds(20)}));
+  std::stop_source stop;
+  stop.request_stop();
+  REQUIRE_ERROR(stopped, Cancelled, create("b'abc'").run_buffer({.stop = stop.get_token()}));
+}
+
+TEST_CASE("a state with a buffer in it is no JSON any more") {
+  Host host(over_fixtures());
+  const Instance looks =
+      host.load("looks_at_a_buffer").create({{"give", "v[0]"}}, {{"data", Buffer::of(std::vector<int>{7})}});
+  CHECK(looks.run() == 7);
+  REQUIRE_ERROR(error, InvalidState, looks.state());
+  CHECK(error.pointer() == "/data");
 }

@@ -1,8 +1,11 @@
 #include <doctest/doctest.h>
 #include <pybind11/embed.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
+#include <thread>
+#include <vector>
 
 #include "support.hpp"
 
@@ -92,6 +95,29 @@ TEST_CASE("what an instance holds goes with its last handle, also after the host
   CHECK(counter.use_count() > 1);
   kept.reset();
   CHECK(counter.use_count() == 1);
+}
+
+TEST_CASE("a service that touches Python's objects takes the GIL itself, on any thread") {
+  Host host(over_fixtures());
+  host.provide("add", [](const Json& asked) -> Json {
+    const py::gil_scoped_acquire gil;
+    const py::object counter = py::module_::import("desk").attr("Counter")(asked["from"].get<int>());
+    return counter.attr("add")(asked["more"].get<int>()).cast<int>();
+  });
+  const std::string give = "services.add({'from': 3, 'more': 4})";
+  CHECK(evaluated(host, give, "from pyhost import services") == 7);
+  std::atomic<int> right = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int j = 0; j < 25; ++j) right += evaluated(host, give, "from pyhost import services") == 7;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(right == 100);
+  CHECK(evaluated(host, "pool.submit(lambda: " + give + ").result()",
+                  "from pyhost import services\n"
+                  "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor()") == 7);
 }
 
 TEST_CASE("a service that outlived its host says so") {

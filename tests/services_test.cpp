@@ -117,6 +117,28 @@ TEST_CASE("what a service throws and no module catches is the same C++ exception
   CHECK(told == std::vector<std::string>(4, "pyhost.ServiceError"));
 }
 
+TEST_CASE("what a service throws is the same C++ exception by whatever way it leaves the module") {
+  Host host(over_fixtures());
+  host.provide("quote", [](const Json&) -> Json { throw NoMarket(7); });
+  const auto create = [&](const std::string& first, const std::string& give) {
+    return host.load("evaluates")
+        .create({{"first", "from pyhost import services\n" + first}, {"give", give}});
+  };
+  CHECK_THROWS_AS(create("", "services.quote()").run_buffer(), NoMarket);
+  CHECK_THROWS_AS(create("", "services.quote()").run_text(), NoMarket);
+  CHECK_THROWS_AS(
+      create("import asyncio", "asyncio.run(asyncio.wait_for(asyncio.to_thread(services.quote), 60))").run(),
+      NoMarket);
+  CHECK_THROWS_AS(create("from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor()",
+                         "pool.submit(services.quote).result()")
+                      .run(),
+                  NoMarket);
+  Instance closes = host.load("asks_when_closed").create();
+  CHECK(closes.run() == 1);
+  CHECK_THROWS_AS(closes.close(), NoMarket);
+  CHECK_THROWS_AS(host.run("asks_when_closed"), NoMarket);
+}
+
 TEST_CASE("what a module raises because of a service is the module's own error") {
   Host host(over_fixtures());
   host.provide("quote", [](const Json&) -> Json { throw NoMarket(7); });
@@ -151,6 +173,24 @@ TEST_CASE("a service may be replaced and withdrawn while modules have it") {
   CHECK_SAYS(after, "no service 'number'");
 }
 
+TEST_CASE("what a service holds is given up without the GIL") {
+  Host host(over_fixtures());
+  struct RunsInTheEnd {
+    Host& of;
+    Json& result;
+    ~RunsInTheEnd() {
+      std::thread([this] { result = of.run("returns_state", {{"a", 1}}); }).join();
+    }
+  };
+  Json result;
+  host.provide("withdraws_itself",
+               [&, held = std::make_shared<RunsInTheEnd>(host, result)](const Json&) -> Json {
+                 return host.withdraw("withdraws_itself");
+               });
+  CHECK(evaluated(host, "services.withdraws_itself()") == true);
+  CHECK(result == Json{{"a", 1}});
+}
+
 TEST_CASE("the name of a service is one identifier") {
   Host host(over_fixtures());
   for (const char* name : {"", "a.b", "7up", "class", "_private", "with space", "__init__"}) {
@@ -170,6 +210,26 @@ TEST_CASE("a service is called on the module's thread, and other threads run Pyt
   });
   const Json here = std::hash<std::thread::id>()(std::this_thread::get_id());
   CHECK(evaluated(host, "services.check()") == Json{here, {{"a", 1}}});
+}
+
+TEST_CASE("a module calls a service from threads, tasks and executors of its own") {
+  Host host(over_fixtures());
+  host.provide("thread", [](const Json& asked) -> Json {
+    return {asked["n"], std::hash<std::thread::id>()(std::this_thread::get_id())};
+  });
+  const Json here = std::hash<std::thread::id>()(std::this_thread::get_id());
+  for (const auto& [first, give] : std::vector<std::pair<std::string, std::string>>{
+           {"import threading\nsaid = []\n"
+            "each = threading.Thread(target=lambda: said.append(services.thread(n=1)))\n"
+            "each.start(); each.join()",
+            "said[0]"},
+           {"import asyncio", "asyncio.run(asyncio.wait_for(asyncio.to_thread(services.thread, n=1), 60))"},
+           {"from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor()",
+            "pool.submit(services.thread, n=1).result()"}}) {
+    const Json said = evaluated(host, give, first);
+    CHECK(said[0] == 1);
+    CHECK(said[1] != here);
+  }
 }
 
 TEST_CASE("services are provided, called and withdrawn by many threads at once") {
@@ -212,6 +272,33 @@ TEST_CASE("once a service is withdrawn, nobody is in it any more") {
   caller.join();
 }
 
+TEST_CASE("services may withdraw and replace each other, on two threads at once") {
+  Host host(over_fixtures());
+  std::atomic<int> inside = 0;
+  const auto meet = [&] {
+    ++inside;
+    while (inside < 2) std::this_thread::yield();
+  };
+  host.provide("a", [&, kept = std::make_shared<int>(1)](const Json&) -> Json {
+    meet();
+    host.withdraw("b");
+    return *kept;
+  });
+  host.provide("b", [&, kept = std::make_shared<int>(2)](const Json&) -> Json {
+    meet();
+    host.provide("a", echo);
+    return *kept;
+  });
+  Json a, b;
+  std::thread first([&] { a = evaluated(host, "services.a()"); });
+  std::thread second([&] { b = evaluated(host, "services.b()"); });
+  first.join();
+  second.join();
+  CHECK(a == 1);
+  CHECK(b == 2);
+  CHECK(evaluated(host, "[services.a(), hasattr(services, 'b')]") == Json{Json::object(), false});
+}
+
 TEST_CASE("services and modules call each other a hundred levels deep, and not deeper") {
   Host host(over_fixtures());
   int most = 0;
@@ -229,15 +316,55 @@ TEST_CASE("services and modules call each other a hundred levels deep, and not d
   CHECK(most == 100);
 }
 
+TEST_CASE("on a thread with a small stack, calls within each other end before the stack does") {
+  Host host(over_fixtures());
+  int most = 0;
+  host.provide("deeper", [&](const Json& arguments) -> Json {
+    most = arguments["level"];
+    return evaluated(host, "services.deeper(level=" + std::to_string(most + 1) + ")");
+  });
+  for (const char* kilobytes : {"256", "128"}) {
+    const std::string first =
+        "import threading\nsaid = []\n"
+        "def deep():\n    try: services.deeper(level=1)\n    except Exception as e: said.append(str(e))\n"
+        "before = threading.stack_size(" +
+        std::string(kilobytes) +
+        " * 1024)\n"
+        "each = threading.Thread(target=deep)\neach.start(); each.join()\nthreading.stack_size(before)";
+    const std::string said = evaluated(host, "said[0]", first).get<std::string>();
+    CHECK_MESSAGE(said.find("RecursionError: services.deeper: too little of the thread's stack is left") !=
+                      std::string::npos,
+                  said);
+    CHECK(most < 100);
+  }
+}
+
+TEST_CASE("a service may have a name with which it hides one of Python's, and any text as its doc") {
+  Host host(over_fixtures());
+  const std::string doc = "\xF0\x9F\x98\x80 of \"x\"\nand \\ more";
+  for (const char* name : {"Any", "dict", "str", "overload"}) host.provide(name, echo, doc);
+  CHECK(host.stubs().find("\n    \"\xF0\x9F\x98\x80 of \\\"x\\\"\\nand \\\\ more\"\n") != std::string::npos);
+  host.provide("reads", [&](const Json&) -> Json { return host.stubs(); });
+  CHECK(evaluated(host, "ast.get_docstring(ast.parse(services.reads()).body[2], clean=False)",
+                  "import ast") == doc);
+}
+
+TEST_CASE("what only begins like the name of a service is none") {
+  Host host(over_fixtures());
+  host.provide("quote", echo);
+  CHECK(evaluated(host, "[hasattr(services, n) for n in ('quote', 'quote\\0x', 'quot\\udc80')]") ==
+        Json{true, false, false});
+}
+
 TEST_CASE("a host tells what it provides as a stub file") {
   Host host(over_fixtures());
   CHECK(host.stubs().find("This host provides nothing") != std::string::npos);
   host.provide("quote", echo, "The price of a symbol.");
   host.provide("book", echo);
   const std::string stubs = host.stubs();
-  CHECK(stubs.find("def quote(arguments: dict[str, Any], /) -> Any:\n    \"The price of a symbol.\"\n") !=
+  CHECK(stubs.find("def quote(arguments: _dict[_str, _Any], /) -> _Any:\n    \"The price of a symbol.\"\n") !=
         std::string::npos);
-  CHECK(stubs.find("def book(**arguments: Any) -> Any: ...\n") != std::string::npos);
+  CHECK(stubs.find("def book(**arguments: _Any) -> _Any: ...\n") != std::string::npos);
   CHECK(evaluated(host, "[services.quote.__doc__, services.book.__doc__]") ==
         Json{"The price of a symbol.", nullptr});
 }

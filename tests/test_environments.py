@@ -341,6 +341,26 @@ def test_extension_modules_import_in_a_plug_in_that_was_loaded_locally(
     assert (done.returncode, done.stdout, done.stderr) == (0, "[3,true]\n", "")
 
 
+@pytest.mark.skipif(SANITIZED, reason="numpy is not built for the sanitizers")
+@pytest.mark.parametrize(
+    ("give", "shown"),
+    [
+        ("numpy.asarray(state['numbers'])", "0 8"),
+        ("numpy.asarray(state['numbers'])[::-2]", "5 -16"),
+        ("numpy.asarray(state['numbers']).reshape(2, 3).T[1:]", "1 8 24"),
+        ("numpy.frombuffer(state['numbers'])[2:]", "2 8"),
+    ],
+)
+def test_numpy_looks_at_the_host_s_own_memory_and_the_host_at_numpy_s(
+    packages: Path, give: str, shown: str
+) -> None:
+    done = subprocess.run(
+        [embedding("shares_numbers"), FIXTURES, packages, give],
+        capture_output=True, text=True, env=clean_environment(),
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == (f"{shown} false true\n", "")
+
+
 @pytest.mark.skipif(
     SANITIZED, reason="the sanitizers keep freed memory, and numpy is built without them"
 )

@@ -70,7 +70,7 @@ GOOD = {
     "tells_of_its_life", "raises_in_on_load", "raises_in_the_end",  # test_running.py, *_test.cpp
     "counts_in_the_store", "stores_in_the_end", "connects", "asks_in_create", "asks_in_import", "logs",
     "looks_at_a_buffer", "has_an_async_life", "asks_in_on_load", "awaits_a_service", "ruins_its_process",
-    "needs_one_interpreter", "asks_when_unloaded",
+    "needs_one_interpreter", "asks_when_unloaded", "asks_when_closed",
 }  # fmt: skip
 STATES = {"raises_in_run": '{"what": "exit"}', "has_on_error": '{"then": "raise"}'}
 NAMES = {"writes_7_pm": "7_pm.py", "no_such_module": "retruns_state"}  # files that are no modules'

@@ -12,6 +12,8 @@ from conftest import ROOT, clean_environment
 
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
+# Of a page's examples, the first has its name, and the others have its name and one more word.
+EXAMPLES = sorted((ROOT / "tests" / "docs").glob("*.cpp"), key=lambda source: source.stem)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -71,17 +73,28 @@ def test_every_console_block_prints_what_it_shows(page: Path, program: str, tmp_
     assert ran >= (4 if page == README else 1)
 
 
+def page_of(example: Path) -> Path:
+    return ROOT / "docs" / f"{example.stem.partition('_')[0]}.md"
+
+
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
-def test_a_page_s_cpp_example_is_built_and_prints_what_it_shows(page: Path, tmp_path: Path) -> None:
-    source = ROOT / "tests" / "docs" / f"{page.stem}.cpp"
-    assert source.read_text() == blocks(page, "cpp")[0]
+def test_a_page_s_cpp_examples_are_those_that_are_built(page: Path) -> None:
+    sources = [example.read_text() for example in EXAMPLES if page_of(example) == page]
+    assert sources == blocks(page, "cpp")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
+def test_a_cpp_example_of_the_docs_prints_what_its_page_shows(
+    example: Path, tmp_path: Path
+) -> None:
+    page = page_of(example)
     write_modules(page, tmp_path)
-    program = Path(os.environ["PYHOST_BUILD"], "tests", f"docs_{page.stem}")
+    program = Path(os.environ["PYHOST_BUILD"], "tests", f"docs_{example.stem}")
     # What crashes a worker is not to be told by AddressSanitizer first.
     environment = clean_environment() | {"ASAN_OPTIONS": "handle_segv=0"}
     done = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == blocks(page, "text")[0]
+    assert done.stdout == blocks(page, "text")[blocks(page, "cpp").index(example.read_text())]
 
 
 def test_it_is_short_and_its_first_code_comes_early() -> None:

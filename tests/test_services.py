@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pickle
 import subprocess
@@ -49,6 +50,31 @@ def test_a_type_checker_knows_the_services_of_a_host(tmp_path: Path) -> None:
     assert seen[0].startswith("Success"), seen[0]
     assert "No overload variant" in seen[1], seen[1]
     assert "qoute" in seen[2], seen[2]
+
+
+def test_a_type_checker_takes_services_that_hide_names_of_python(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    program = Path(os.environ["PYHOST_BUILD"], "tests", "prints_stubs")
+    stubs = subprocess.check_output([program], cwd=tmp_path, env=clean_environment())
+    (tmp_path / "host_services.pyi").write_bytes(stubs)
+    calls = (
+        "import host_services as services\n"
+        'services.Any(), services.dict({"a": 1}), services.overload(a=1), services.str(a=1)\n'
+        'services.bytes("ABC")\n'
+    )
+    (tmp_path / "calls.py").write_text(calls)
+    words = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "calls.py"]
+    checked = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, text=True, env=clean_environment()
+    )
+    assert "Found 1 error in 1 file" in checked.stdout, checked.stdout
+    assert 'No overload variant of "bytes"' in checked.stdout, checked.stdout
+    docs = [
+        ast.get_docstring(each, clean=False)
+        for each in ast.parse(stubs).body
+        if isinstance(each, ast.FunctionDef)
+    ]
+    assert docs[0] == 'What a "Any" costs, \N{GRINNING FACE},\nand not \\ more.'
 
 
 def test_the_program_provides_nothing_and_says_so(pyhost: Run) -> None:

@@ -1,10 +1,14 @@
 // Buffer: its layout, and taking memory back.
 #include "pyhost/buffer.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
 #include <limits>
 
 #include "buffer_data.hpp"
 #include "pyhost/error.hpp"
+#include "stopping.hpp"
 
 namespace pyhost {
 
@@ -16,6 +20,32 @@ namespace {
                .message = "the buffer " + problem});
 }
 
+// Of a format that is one letter of Python's `struct` and goes by C's own sizes; 0 of any other.
+std::size_t size_of_letter(std::string_view format) {
+  struct Letters {
+    std::string_view all;
+    std::size_t size;
+  };
+  constexpr std::array<Letters, 11> sizes{{{"cbB", 1},
+                                           {"?", sizeof(bool)},
+                                           {"hH", sizeof(short)},
+                                           {"iI", sizeof(int)},
+                                           {"lL", sizeof(long)},
+                                           {"qQ", sizeof(long long)},
+                                           {"nN", sizeof(std::size_t)},
+                                           {"e", 2},
+                                           {"f", sizeof(float)},
+                                           {"d", sizeof(double)},
+                                           {"P", sizeof(void*)}}};
+  if (format.starts_with('@')) format.remove_prefix(1);
+  if (format.size() != 1) return 0;
+  const auto found = std::ranges::find_if(
+      sizes, [&](const Letters& letters) { return letters.all.find(format) != std::string_view::npos; });
+  return found != sizes.end() ? found->size : 0;
+}
+
+std::string in_bytes(std::size_t size) { return std::to_string(size) + (size == 1 ? " byte" : " bytes"); }
+
 std::size_t checked_size(const BufferLayout& layout) {
   constexpr std::size_t most = std::numeric_limits<std::ptrdiff_t>::max();
   constexpr std::size_t most_dimensions = 64;  // PyBUF_MAX_NDIM
@@ -24,12 +54,19 @@ std::size_t checked_size(const BufferLayout& layout) {
   if (!layout.strides.empty() && layout.strides.size() != layout.shape.size()) {
     refuse(ErrorKind::InvalidState, "has not one stride for each dimension");
   }
-  std::size_t size = layout.item_size;
-  for (const std::size_t count : layout.shape) {
-    if (count != 0 && size > most / count) refuse(ErrorKind::InvalidState, "is larger than memory");
-    size *= count;
+  // Python goes by the letter, and not by the size.
+  if (const std::size_t size = size_of_letter(layout.format); size != 0 && size != layout.item_size) {
+    refuse(ErrorKind::InvalidState, "has elements of " + in_bytes(layout.item_size) + ", and the format '" +
+                                        layout.format + "' is of " + std::to_string(size));
   }
-  return size;
+  std::size_t size = layout.item_size;
+  for (const std::size_t count : layout.shape) {  // also of one that has no elements, for the strides' sake
+    if (size > most / std::max<std::size_t>(count, 1)) {
+      refuse(ErrorKind::InvalidState, "is larger than memory");
+    }
+    size *= std::max<std::size_t>(count, 1);
+  }
+  return std::ranges::count(layout.shape, 0U) > 0 ? 0 : size;
 }
 
 const BufferLayout& no_layout() {
@@ -64,7 +101,8 @@ bool Buffer::revoke(std::chrono::milliseconds patience) const {
   if (data_->of_python) return false;
   std::unique_lock lock(data_->mutex);
   data_->revoked = true;
-  return data_->view_ended.wait_for(lock, patience, [&] { return data_->views == 0; });
+  const auto time = std::clamp(patience, std::chrono::milliseconds(0), detail::longest_time);
+  return data_->view_ended.wait_for(lock, time, [&] { return data_->views == 0; });
 }
 
 const void* Buffer::data() const noexcept { return data_ ? data_->data : nullptr; }
@@ -74,22 +112,31 @@ std::size_t Buffer::size_bytes() const noexcept { return data_ ? data_->size : 0
 const BufferLayout& Buffer::layout() const noexcept { return data_ ? data_->layout : no_layout(); }
 
 bool Buffer::is_contiguous() const noexcept {
-  return size_bytes() == 0 || layout().strides == detail::contiguous_strides(layout());
+  if (size_bytes() == 0) return true;
+  const std::vector<std::ptrdiff_t> wanted = detail::contiguous_strides(layout());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {  // nothing is a stride away from the only one
+    if (layout().shape[i] != 1 && layout().strides[i] != wanted[i]) return false;
+  }
+  return true;
 }
 
-void Buffer::check_is(std::string_view format, std::size_t item_size) const {
+void Buffer::check_is(std::string_view format, std::size_t item_size, std::size_t alignment) const {
   std::string_view has = layout().format;
   if (!has.empty() && (has[0] == '@' || has[0] == '=' || has[0] == '<')) has.remove_prefix(1);
-  // C has several names for one size.
+  // C has several names for one size, and its char has any sign.
   const auto same = [&](std::string_view names) {
     return names.find(has) != std::string_view::npos && names.find(format) != std::string_view::npos;
   };
-  const bool fits = has == format || (has.size() == 1 && (same("ilq") || same("ILQ") || same("Bc")));
+  const bool fits =
+      has == format || (has.size() == 1 && (same("ilq") || same("ILQ") || same("bc") || same("Bc")));
   if (!data_ || !fits || layout().item_size != item_size) {
     refuse(ErrorKind::InvalidResult,
            "has elements of the format '" + layout().format + "', not '" + std::string(format) + "'");
   }
   if (!is_contiguous()) refuse(ErrorKind::InvalidResult, "has gaps between its elements: go by its strides");
+  if (size_bytes() > 0 && reinterpret_cast<std::uintptr_t>(data()) % alignment != 0) {
+    refuse(ErrorKind::InvalidResult, "is not aligned for its elements: copy it");
+  }
 }
 
 }  // namespace pyhost

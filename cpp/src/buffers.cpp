@@ -1,4 +1,4 @@
-// A type of our own gives Python a view of C++'s memory; a Py_buffer of Python's keeps an object for C++.
+// A type of our own gives Python a view of C++'s memory; a memoryview keeps Python's for C++.
 #include "buffers.hpp"
 
 #include <new>
@@ -7,6 +7,8 @@
 
 #include "buffer_data.hpp"
 #include "enter.hpp"
+#include "refuse_state.hpp"
+#include "str.hpp"
 
 namespace pyhost::detail {
 
@@ -64,7 +66,10 @@ int get_view(PyObject* self, Py_buffer* view, int flags) {
   view->suboffsets = nullptr;
   if (const char* problem = problem_of(*view, flags, data.layout.writable)) return refuse_view(view, problem);
   if ((flags & PyBUF_FORMAT) == 0) view->format = nullptr;
-  if ((flags & PyBUF_ND) == 0) view->shape = nullptr;
+  if ((flags & PyBUF_ND) == 0) {  // then they are so many bytes
+    view->ndim = 1;
+    view->shape = nullptr;
+  }
   if ((flags & PyBUF_STRIDES) != PyBUF_STRIDES) view->strides = nullptr;
   {
     const std::lock_guard lock(data.mutex);
@@ -132,29 +137,21 @@ py::object exporter_of(const Buffer& buffer) {
 }
 
 [[noreturn]] void refuse_key(const std::string& key, const std::string& problem) {
+  const JsonPlace top;
   throw Error({.kind = ErrorKind::InvalidState,
                .phase = Phase::Create,
-               .message = "the buffer '" + key + "' " + problem,
-               .pointer = "/" + key});
+               .message = "the buffer '" + inert(key) + "' " + problem,
+               .pointer = pointer(top.in_object(key))});
 }
 
-// Python's own view of an object, given back when C++ is done with it, on whatever thread that is.
-struct Taken {
-  Py_buffer view{};
-
-  Taken() = default;
-  Taken(const Taken&) = delete;
-  Taken& operator=(const Taken&) = delete;
-  ~Taken() {
-    if (view.obj == nullptr) return;
-    try {
-      const Enter enter;
-      PyBuffer_Release(&view);
-    } catch (const Error&) {
-      // After the end it leaks.
-    }
-  }
-};
+// Gives the object up when C++ is done with it, on whatever thread that is.
+std::shared_ptr<const void> kept(py::object object) {
+  const auto give_up = [interpreter = PyInterpreterState_Get()](PyObject* last) {
+    py::object mine = own(last);
+    release(interpreter, mine);
+  };
+  return {object.release().ptr(), give_up};
+}
 
 [[noreturn]] void refuse_result(const std::string& problem, std::string hint) {
   throw Error({.kind = ErrorKind::InvalidResult,
@@ -167,13 +164,10 @@ struct Taken {
 
 void put_buffers(PyObject* dict, const Buffers& buffers) {
   for (const auto& [key, buffer] : buffers) {
+    const JsonPlace top;
+    if (!is_valid_utf8(key)) refuse_not_utf8(top.in_object(key));
     if (!BufferData::of(buffer)) refuse_key(key, "has no memory");
-    const py::object name =
-        own(PyUnicode_DecodeUTF8(key.data(), static_cast<Py_ssize_t>(key.size()), nullptr));
-    if (!name) {
-      PyErr_Clear();
-      refuse_key(key, "has a key that is not valid UTF-8");
-    }
+    const py::object name = checked(str_from_valid(key), top.in_object(key));
     if (PyDict_Contains(dict, name.ptr()) != 0) refuse_key(key, "has a key that the state has already");
     if (PyDict_SetItem(dict, name.ptr(), exporter_of(buffer).ptr()) != 0) must(nullptr, "making a state");
   }
@@ -184,12 +178,10 @@ Buffer buffer_from(PyObject* object) {
     refuse_result("is of type " + type_of(object) + ", which is no buffer",
                   "return bytes, a bytearray, a memoryview or an array");
   }
-  auto taken = std::make_shared<Taken>();
-  Py_buffer& view = taken->view;
-  if (PyObject_GetBuffer(object, &view, PyBUF_FULL_RO) != 0) {
-    view.obj = nullptr;
-    refuse_result("gives no view of itself: " + one_line(take_exception()), {});
-  }
+  // Which fills in what some objects leave out, such as ctypes the strides.
+  py::object memoryview = own(PyMemoryView_FromObject(object));
+  if (!memoryview) refuse_result("gives no view of itself: " + one_line(take_exception()), {});
+  const Py_buffer& view = *PyMemoryView_GET_BUFFER(memoryview.ptr());
   if (view.suboffsets != nullptr) refuse_result("lies in several pieces of memory", "return a copy of it");
   auto data = std::make_shared<BufferData>();
   data->data = view.buf;
@@ -200,7 +192,7 @@ Buffer buffer_from(PyObject* object) {
   data->layout.shape.assign(view.shape, view.shape + view.ndim);
   data->layout.strides.assign(view.strides, view.strides + view.ndim);
   data->layout.writable = view.readonly == 0;
-  data->owner = std::move(taken);
+  data->owner = kept(std::move(memoryview));
   return BufferData::share(std::move(data));
 }
 

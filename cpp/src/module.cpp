@@ -210,4 +210,8 @@ Buffer Instance::run_buffer() const {
   return detail::run_instance(detail::behind(data_), detail::into_buffer, nullptr);
 }
 
+Buffer Instance::run_buffer(const RunOptions& options) const {
+  return detail::run_instance(detail::behind(data_), detail::into_buffer, &options);
+}
+
 }  // namespace pyhost

@@ -10,6 +10,7 @@
 #include "pyhost/error.hpp"
 #include "pyhost/json.hpp"
 #include "python.hpp"
+#include "utf8.hpp"
 
 namespace pyhost::detail {
 
@@ -38,8 +39,14 @@ inline py::object checked(PyObject* object, const JsonPlace& place) {
   refuse_state(place, "is NaN or infinite, which JSON does not have");
 }
 
+// A pointer is text, also where the key in it is none.
 [[noreturn]] inline void refuse_not_utf8(const JsonPlace& place) {
-  refuse_state(place, "is not valid UTF-8");
+  std::string at = inert(pointer(place));
+  std::string message = in_words("the state", at) + " is not valid UTF-8";
+  throw Error({.kind = ErrorKind::InvalidState,
+               .phase = Phase::Create,
+               .message = std::move(message),
+               .pointer = std::move(at)});
 }
 
 [[noreturn]] inline void refuse_binary(const JsonPlace& place) {

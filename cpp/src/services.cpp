@@ -1,7 +1,11 @@
 // The register of services, and the way of one call: a dict in, the GIL let go, a value or an exception out.
 #include "services.hpp"
 
+#include <pthread.h>
+
+#include <cstdint>
 #include <exception>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -23,8 +27,34 @@ struct Services::Provided {
 namespace {
 
 // Calls of services within calls of services, on one thread. Each level takes some 4 KB of C's stack besides
-// what the service itself needs: threads have 8 MB as a rule.
+// what the service and the module need: threads have 8 MB as a rule. Where there is less, a call within
+// another has to find room for a level, and for what Python does in it, such as to compile a module.
 constexpr int most_levels = 100;
+#ifdef PYHOST_SANITIZED  // with which each frame is several times as large
+constexpr std::size_t least_stack = 256 * 1024;
+#else
+constexpr std::size_t least_stack = 64 * 1024;
+#endif
+
+// In bytes, of this thread's stack; as good as endless if we are on another, as coroutines have it.
+std::size_t stack_left() {
+  struct Stack {
+    std::uintptr_t lowest = 0;
+    std::size_t size = 0;
+  };
+  static thread_local const Stack stack = [] {
+    pthread_attr_t attributes;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return Stack();
+    void* lowest = nullptr;
+    std::size_t size = 0;
+    pthread_attr_getstack(&attributes, &lowest, &size);
+    pthread_attr_destroy(&attributes);
+    return Stack{reinterpret_cast<std::uintptr_t>(lowest), size};
+  }();
+  const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  const bool is_on_it = here >= stack.lowest && here - stack.lowest < stack.size;
+  return is_on_it ? here - stack.lowest : std::numeric_limits<std::size_t>::max();
+}
 
 constexpr std::string_view closed_host = "its host is closed";
 
@@ -122,14 +152,6 @@ class Services::Call {
     return count;
   }
 
-  /// How many of the calls that run are around this very place.
-  static int around_here(const Provided* provided) {
-    int count = 0;
-    for (const Call* at = innermost; at != nullptr; at = at->around_)
-      count += at->provided_.get() == provided;
-    return count;
-  }
-
  private:
   static thread_local const Call* innermost;
   Services& services_;
@@ -152,9 +174,16 @@ class Services::Asked {
       : services_(owner_of<Door>(self)->services), conversions_(owner_of<Door>(self)->conversions) {}
 
   PyObject* call(const std::string& name, PyObject* positional, PyObject* named) {
-    if (Call::levels() >= most_levels) {
+    const int levels = Call::levels();
+    if (levels >= most_levels) {
       refuse(PyExc_RecursionError, "services." + name + ": more than " + std::to_string(most_levels) +
                                        " calls of services within each other");
+    }
+    if (levels > 0 && stack_left() < least_stack) {
+      refuse(PyExc_RecursionError, "services." + name +
+                                       ": too little of the thread's stack is left for a call within " +
+                                       std::to_string(levels) +
+                                       " others; give the thread a larger one, by threading.stack_size(…)");
     }
     const Json arguments = read_arguments(name, chosen_arguments(name, positional, named));
     const Json answer = answer_to(name, arguments);
@@ -234,8 +263,9 @@ class Services::Asked {
   Json answer_to(const std::string& name, const Json& arguments) {
     if (services_->elsewhere_)
       return ask_elsewhere(name, {{"call", name}, {"arguments", arguments}}).at("answer");
-    const Call call(*services_, find(name, 1));
-    const Leave leave;
+    std::shared_ptr<Provided> provided = find(name, 1);
+    const Leave leave;  // also while the last call of a service that was withdrawn gives it up
+    const Call call(*services_, std::move(provided));
     return call(arguments);
   }
 
@@ -285,15 +315,16 @@ void Services::close() noexcept {
   for (const auto& each : all) give_up(each.second);
 }
 
-// What the service uses may be gone once this returns, so nobody may be in it any more; but for this thread,
-// which would wait for itself. A call may need the GIL to come to its end.
+// What the service uses may be gone once this returns, so nobody may be in it any more. Only who is in a
+// service himself does not wait: it might be for himself, or for one that waits for him. A call may need the
+// GIL to come to its end.
 void Services::give_up(const std::shared_ptr<Provided>& provided) noexcept {
   const Outside outside;
   std::unique_lock lock(mutex_);
-  const int around_here = Call::around_here(provided.get());
-  call_ended_.wait(lock, [&] { return provided->calls == around_here; });
+  if (Call::levels() == 0) call_ended_.wait(lock, [&] { return provided->calls == 0; });
+  const bool is_unused = provided->calls == 0;
   lock.unlock();
-  if (around_here == 0) provided->function = nullptr;  // also where a call still holds it by a hair
+  if (is_unused) provided->function = nullptr;  // also where a call still holds it by a hair
 }
 
 bool Services::is_open() const noexcept {
@@ -352,15 +383,17 @@ std::string Services::stubs() const {
   const std::lock_guard lock(mutex_);
   std::string text = "# What modules may call by `from pyhost import services`.\n";
   if (provided_.empty()) return text + "# This host provides nothing.\n";
-  text += "from typing import Any, overload\n";
+  // By names that no service can have: one that is called dict hides Python's own.
+  text += "from builtins import dict as _dict, str as _str\n";
+  text += "from typing import Any as _Any, overload as _overload\n";
   for (const auto& [name, provided] : provided_) {
     std::string doc;
     if (!provided->doc.empty()) {
       // A JSON string is a Python string, whatever is in it.
-      doc = "\n    " + Json(provided->doc).dump(-1, ' ', true, Json::error_handler_t::replace) + "\n   ";
+      doc = "\n    " + Json(provided->doc).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n   ";
     }
-    text += "\n@overload\ndef " + name + "(arguments: dict[str, Any], /) -> Any:" + doc + " ...\n";
-    text += "@overload\ndef " + name + "(**arguments: Any) -> Any: ...\n";
+    text += "\n@_overload\ndef " + name + "(arguments: _dict[_str, _Any], /) -> _Any:" + doc + " ...\n";
+    text += "@_overload\ndef " + name + "(**arguments: _Any) -> _Any: ...\n";
   }
   return text;
 }
@@ -396,7 +429,11 @@ void Services::add_to_python(const std::shared_ptr<Services>& services,
                           METH_VARARGS, nullptr};
   static PyMethodDef doc{"service_doc",
                          [](PyObject* self, PyObject* name) -> PyObject* {
-                           const std::string text(view(name));
+                           Py_ssize_t size = 0;  // a name may hold a NUL
+                           const char* const utf8 = PyUnicode_AsUTF8AndSize(name, &size);
+                           if (utf8 == nullptr) PyErr_Clear();
+                           const std::string text(utf8 != nullptr ? utf8 : "",
+                                                  static_cast<std::size_t>(size));
                            return answering(text, [&] { return Asked(self).doc(text); });
                          },
                          METH_O, nullptr};

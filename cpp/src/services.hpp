@@ -26,7 +26,8 @@ class Services {
   /// Throws InvalidName. Of one that this replaces, it waits for the calls as withdraw() does.
   void provide(std::string_view name, Service function, std::string doc);
 
-  /// False if there is none of this name. Waits until no other thread is in a call of it.
+  /// False if there is none of this name. Waits until no thread is in a call of it, but in a call of any
+  /// service it does not wait.
   bool withdraw(std::string_view name);
 
   /// Withdraws all, and lets none be called any more.

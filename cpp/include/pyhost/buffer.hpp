@@ -40,7 +40,7 @@ concept BufferElement = !detail::number_format<std::remove_const_t<T>>().empty()
 /// How the elements lie in memory.
 struct BufferLayout {
   std::string format = "B";                  ///< Of one element, as Python's `struct` has it.
-  std::size_t item_size = 1;                 ///< In bytes.
+  std::size_t item_size = 1;                 ///< In bytes; that of the format.
   std::vector<std::size_t> shape = {};       ///< Elements in each dimension; at most 64 dimensions.
   std::vector<std::ptrdiff_t> strides = {};  ///< Bytes from one to the next; if empty, row after row.
   bool writable = false;                     ///< Whether Python may write to it.
@@ -91,10 +91,12 @@ class Buffer {
   /// Whether the elements lie one after the other, the last index running fastest.
   bool is_contiguous() const noexcept;
 
-  /// The elements, if they are of this type and contiguous; throws Error of the kind InvalidResult if not.
+  /// The elements, if they are of this type, contiguous and aligned; throws Error of the kind InvalidResult
+  /// if not. A char is any byte, signed or not.
   template <BufferElement T>
   std::span<const T> as() const {
-    check_is(detail::number_format<T>(), sizeof(T));
+    using Element = std::remove_const_t<T>;
+    check_is(std::same_as<Element, char> ? "c" : detail::number_format<Element>(), sizeof(T), alignof(T));
     return {static_cast<const T*>(data()), size_bytes() / sizeof(T)};
   }
 
@@ -110,7 +112,7 @@ class Buffer {
             .strides = {},
             .writable = writable};
   }
-  void check_is(std::string_view format, std::size_t item_size) const;
+  void check_is(std::string_view format, std::size_t item_size, std::size_t alignment) const;
 
   std::shared_ptr<detail::BufferData> data_;
 };

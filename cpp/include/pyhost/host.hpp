@@ -102,8 +102,9 @@ class Host {
   /// InvalidName.
   void provide(std::string_view name, Service service, std::string doc = {});
 
-  /// Takes a service back; false if there is none of this name. Once it returns, no other thread is in a call
-  /// of the service, or begins one. ~Host takes back all.
+  /// Takes a service back; false if there is none of this name. Once it returns, no thread is in a call of the
+  /// service, or begins one. Called from inside a service, it waits for nobody, since services might wait for
+  /// each other: calls that run on other threads then come to their end later. ~Host takes back all.
   bool withdraw(std::string_view name);
 
   /// What is provided now as the stub file pyhost/services.pyi, for type checkers and editors.

@@ -46,8 +46,8 @@ class Instance {
   /// stream, from now on; its time goes on while nobody asks. The stream shares the object.
   Stream stream(const RunOptions& options = {}) const;
 
-  /// The dict that `create` was given, as the module has left it. Throws InvalidState if that is no JSON any
-  /// more.
+  /// The dict that `create` was given, as the module has left it. Throws InvalidState if that is no JSON, as
+  /// when a buffer is in it.
   Json state() const;
   /// The same as JSON text on one line.
   std::string state_text() const;
@@ -59,6 +59,7 @@ class Instance {
   /// The same for a result that is bytes, a bytearray, a memoryview or an array: its memory, without a copy.
   /// The buffer keeps the Python object, which it gives up on whatever thread it is destroyed.
   Buffer run_buffer() const;
+  Buffer run_buffer(const RunOptions& options) const;
 
  private:
   friend class Module;

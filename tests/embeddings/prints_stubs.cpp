@@ -1,0 +1,13 @@
+// Prints the stubs of services that have names of Python's own, and docs that have to be escaped.
+#include <iostream>
+#include <pyhost/pyhost.hpp>
+
+int main() {
+  pyhost::Host host;
+  for (const char* name : {"Any", "bytes", "dict", "overload", "str"}) {
+    host.provide(
+        name, [](const pyhost::Json& asked) { return asked; },
+        "What a \"" + std::string(name) + "\" costs, \xF0\x9F\x98\x80,\nand not \\ more.");
+  }
+  std::cout << host.stubs();
+}
