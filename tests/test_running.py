@@ -190,3 +190,46 @@ def test_what_close_raises_is_the_runs_error(pyhost: Run) -> None:
     assert done.stderr.startswith(
         "error: module 'raises_in_the_end' raised OSError: cannot close\n"
     )
+
+
+# What a close raises is the error of its run, but for one that has failed already; then it stands after that.
+@pytest.mark.parametrize("isolation", ["host", "process"])
+@pytest.mark.parametrize("run", ["return 1", "raise ValueError('in the run')"])
+def test_what_is_raised_in_the_end_is_told_too(
+    pyhost: Run, tmp_path: Path, run: str, isolation: str
+) -> None:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "ends_badly.py").write_text(
+        f"class Module:\n    def run(self): {run}\n"
+        "    def close(self):\n        if globals().get('closes'): raise OSError('cannot close')\n"
+        "def create(state):\n    global closes\n    closes = 'close' in state\n    return Module()\n"
+        "def on_unload(): raise OSError('cannot unload')\n"
+    )
+    words = ["run", "ends_badly", "-m", str(tmp_path), "--isolation", isolation]
+    for close in (False, True):
+        done = pyhost(*words, *(["-p", "close=1"] if close else []))
+        errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+        of_run = ["error: module 'ends_badly' raised ValueError: in the run"] if "raise" in run else []
+        of_close = ["error: module 'ends_badly' raised OSError: cannot close"] if close else []
+        assert errors == [
+            *of_run, *of_close, "error: module 'ends_badly' raised OSError: cannot unload",
+        ]  # fmt: skip
+        assert done.returncode == 1
+        assert done.stdout == ("" if of_run or close else "1\n")
+
+
+def test_map_tells_what_is_raised_when_its_modules_are_unloaded(
+    pyhost: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "ends_badly.py").write_text(
+        "class Module:\n    def run(self): return 1\n"
+        "def create(state): return Module()\n"
+        "def on_unload(): raise OSError('cannot unload')\n"
+    )
+    words = ["map", "ends_badly", "-m", str(tmp_path), "--states", "-", "-j", "1"]
+    for isolation in ("shared", "process"):
+        done = pyhost(*words, "--isolation", isolation, input="{}\n")
+        assert done.stdout == "1\n"
+        assert "error: module 'ends_badly' raised OSError: cannot unload" in done.stderr
+        assert done.returncode == 1
