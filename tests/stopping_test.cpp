@@ -102,6 +102,23 @@ TEST_CASE("on_stuck is told where a run is that goes on after its grace") {
   }).join();
 }
 
+TEST_CASE("after a stop, modules are traced and profiled as ever") {
+  HostOfEndless host;
+  // What C code keeps from arriving is taken back as the run ends.
+  std::thread([&] {
+    REQUIRE_ERROR(late, TimedOut, host.run("does_not_end", does("sleep_for_a_moment"), soon()));
+    CHECK(evaluated(host, "sys.setprofile(None) or calls",
+                    "import sys\ncalls = []\n"
+                    "def note(frame, event, what): calls.append(event) if event == 'call' else None\n"
+                    "sys.setprofile(note)\n(lambda: 0)()\n") != Json::array());
+  }).join();
+  REQUIRE_ERROR(error, TimedOut, host.run("does_not_end", does("loop"), soon()));
+  CHECK(evaluated(host, "sys.settrace(None) or lines",
+                  "import sys\nlines = []\n"
+                  "def note(frame, event, what): lines.append(event); return note\n"
+                  "sys.settrace(note)\n(lambda: 0)()\n") != Json::array());
+}
+
 TEST_CASE("a deadline that passes between two runs stops neither") {
   Host host(over_fixtures());
   const Instance instance = host.load("returns_state").create();
@@ -244,7 +261,8 @@ TEST_CASE("what is stuck in no C code is not said to be") {
   options.grace = 100ms;
   options.on_stuck = [&](const Error& error) { said = error.what(); };
   REQUIRE_ERROR(error, InvalidResult, host.run("dies_slowly", {}, options));
-  if (!said.empty()) CHECK(said.find("in code that is not interrupted, such as a __del__") != std::string::npos);
+  if (!said.empty())
+    CHECK(said.find("in code that is not interrupted, such as a __del__") != std::string::npos);
 }
 
 TEST_CASE("a time that passes before a run begins is told to who watches") {

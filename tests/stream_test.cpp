@@ -204,7 +204,8 @@ TEST_CASE("what an async generator sets around a yield lasts from one item to th
   std::thread([&] {  // one thread at a time, whichever
     CHECK(stream.next() == expected[1]);
     CHECK_FALSE(stream.next().has_value());
-  }).join();
+  })
+      .join();
 }
 
 TEST_CASE("a stream within an async run has a loop of its own") {
@@ -252,7 +253,9 @@ TEST_CASE("what a generator raises in its end harms nobody, and is told") {
   };
   Host host(options);
   host.provide("refuse", [](const Json&) -> Json { throw std::runtime_error("no"); });
-  { CHECK(host.stream("raises_in_its_end").next() == 1); }  // the destructor of the stream cannot throw
+  {
+    CHECK(host.stream("raises_in_its_end").next() == 1);
+  }  // the destructor of the stream cannot throw
   CHECK(errors == Lines{"ModuleRaised in close"});
   errors.clear();
   REQUIRE_ERROR(error, InvalidResult, host.stream("raises_in_its_end", {{"bad", true}}).next());

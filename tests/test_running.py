@@ -209,7 +209,9 @@ def test_what_is_raised_in_the_end_is_told_too(
     for close in (False, True):
         done = pyhost(*words, *(["-p", "close=1"] if close else []))
         errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-        of_run = ["error: module 'ends_badly' raised ValueError: in the run"] if "raise" in run else []
+        of_run = (
+            ["error: module 'ends_badly' raised ValueError: in the run"] if "raise" in run else []
+        )
         of_close = ["error: module 'ends_badly' raised OSError: cannot close"] if close else []
         assert errors == [
             *of_run, *of_close, "error: module 'ends_badly' raised OSError: cannot unload",

@@ -4,7 +4,8 @@
 #include <pthread.h>
 
 #include <atomic>
-#include <csignal>
+
+#include "signals_blocked.hpp"
 
 namespace pyhost::detail {
 
@@ -42,17 +43,8 @@ void Alarms::begin() {
   static std::once_flag guarded;
   std::call_once(
       guarded, [] { pthread_atfork(nullptr, nullptr, [] { all_inside = nullptr, all_outside = nullptr; }); });
-  // The application's signals are for its own threads.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    thread_ = std::thread([this] { watch(); });
-  } catch (...) {
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    throw;
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const SignalsBlocked blocked;
+  thread_ = std::thread([this] { watch(); });
 }
 
 Alarms::Id Alarms::set(Clock::time_point when, Ring ring) {

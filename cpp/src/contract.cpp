@@ -76,8 +76,8 @@ std::string call_on_error(const ModuleData& module, PyObject* raised) {
     return {};
   }
   const py::object traceback = own(PyException_GetTraceback(raised));
-  const py::object done = call_inside(CurrentRun::this_thread(),
-                                      [&] { return PyObject_CallOneArg(on_error.ptr(), raised); });
+  const py::object done =
+      call_inside(CurrentRun::this_thread(), [&] { return PyObject_CallOneArg(on_error.ptr(), raised); });
   std::string note;
   if (!done) {
     const py::object failure = take_raised();
@@ -146,13 +146,11 @@ void throw_from_run(const ModuleData& module, PyObject* object) {
   if (!run && perhaps_missing) {
     if (PyCoro_CheckExact(object)) {
       if (!own(PyObject_CallMethod(object, "close", nullptr))) PyErr_Clear();  // or Python warns of it
-      break_contract(Phase::Run, name, "its create is async, and returned a coroutine",
-                     module.create.ptr());
+      break_contract(Phase::Run, name, "its create is async, and returned a coroutine", module.create.ptr());
     }
     const std::string what = object == Py_None ? "None" : "an object of type " + type_of(object);
-    break_contract(
-        Phase::Run, name, "its create returned " + what + ", which has no run",
-        object == Py_None ? module.create.ptr() : reinterpret_cast<PyObject*>(Py_TYPE(object)));
+    break_contract(Phase::Run, name, "its create returned " + what + ", which has no run",
+                   object == Py_None ? module.create.ptr() : reinterpret_cast<PyObject*>(Py_TYPE(object)));
   }
   if (run && PyCallable_Check(run.ptr()) == 0) {
     break_contract(Phase::Run, name, "its run is not callable but of type " + type_of(run.ptr()),

@@ -29,7 +29,7 @@ Deadline::~Deadline() {
   watch_->done = true;
   Alarms::inside().remove(watch_->alarm);
   // What was raised and has not arrived must not arrive later.
-  if (watch_->passed) PyThreadState_SetAsyncExc(watch_->thread, nullptr);
+  if (watch_->passed) drop_async_exception(PyThreadState_Get());
 }
 
 bool Deadline::passed() const noexcept { return watch_->passed; }

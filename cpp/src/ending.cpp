@@ -43,8 +43,8 @@ void call_at_end(const char* module, const char* function) {
   if (!done) PyErr_WriteUnraisable(nullptr);
 }
 
-// Up to Python 3.12 `threading` waits for the thread that started Python too, if another one ends the process.
-// That is the application's, and may be gone without Python's knowing.
+// Up to Python 3.12 `threading` waits for the thread that started Python too, if another one ends the
+// process. That is the application's, and may be gone without Python's knowing.
 void leave_main_thread_out() {
   PyObject* const threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
   const auto attribute = [](PyObject* object, const char* name) {

@@ -114,6 +114,17 @@ void set_main_thread() noexcept { main_thread = PyThread_get_thread_ident(); }
 
 void set_door(Door to) noexcept { door = to; }
 
+void drop_async_exception(PyThreadState* here) noexcept {
+  if (here->async_exc == nullptr) return;
+  const bool is_interrupt = here->async_exc == PyExc_KeyboardInterrupt;
+  const py::error_scope kept;
+  const py::object names = own(Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins()));
+  if (names) own(PyRun_String("0", Py_eval_input, names.ptr(), names.ptr()));
+  const bool came_first = !is_interrupt && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) != 0;
+  PyErr_Clear();
+  if (came_first) PyErr_SetInterrupt();  // a Ctrl-C is not to be lost with it
+}
+
 py::object must(PyObject* object, std::string_view doing) {
   if (object == nullptr) {
     throw_raised(ErrorKind::StartupFailed, Phase::Start, {}, std::string(doing) + " failed: ");

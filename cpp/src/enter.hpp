@@ -153,6 +153,12 @@ void release(PyInterpreterState* interpreter, Objects&... objects) noexcept {
   (static_cast<void>(objects.release()), ...);
 }
 
+/// Has what PyThreadState_SetAsyncExc() was to raise in this thread, whose state is given, raised where
+/// nothing comes of it. To take it back by that function would not do: up to Python 3.12, it would be looked
+/// for ever after, and 3.11 would not get on for that where it is traced or profiled. The caller holds the
+/// GIL.
+void drop_async_exception(PyThreadState* here) noexcept;
+
 /// The object if it is not null; else throws StartupFailed with what Python has set.
 py::object must(PyObject* object, std::string_view doing);
 

@@ -505,9 +505,8 @@ auto as_one_run(const detail::HostLife& host, std::string_view name, const RunOp
   const Enter once;
   const CurrentRun whole(name, CurrentRun::Extent::Whole, once.thread_state());
   if (options != nullptr) {
-    detail::telling(host, [&] {
-      detail::telling_failure(host.watchers, name, [&] { detail::heed(options, whole); });
-    });
+    detail::telling(
+        host, [&] { detail::telling_failure(host.watchers, name, [&] { detail::heed(options, whole); }); });
   }
   return action();
 }
@@ -557,7 +556,9 @@ std::size_t Host::cancel_all() {
 Survey Host::survey(const std::vector<std::string>& names, Look look) {
   for (const std::string& name : names) detail::check_module_name(name);
   const Enter enter;
-  data_->life->must_be_here(names.empty() ? "" : names.front());
+  const std::string_view first = names.empty() ? std::string_view() : names.front();
+  data_->life->must_be_here(first);
+  data_->life->must_take_more(first);
   data_->modules->restore();
   detail::Surveyed surveyed = detail::survey(data_->paths, names, look);
   detail::flush_output();

@@ -82,8 +82,7 @@ ModuleData::ModuleData(std::shared_ptr<HostLife> life, std::string module_name, 
       run_name(interned("run")) {}
 
 bool ModuleData::is_in_sys_modules() const {
-  const bool is_there =
-      PyDict_GetItemWithError(PyImport_GetModuleDict(), full_name.ptr()) == module.ptr();
+  const bool is_there = PyDict_GetItemWithError(PyImport_GetModuleDict(), full_name.ptr()) == module.ptr();
   PyErr_Clear();
   return is_there;
 }

@@ -43,9 +43,8 @@ py::object call_close(InstanceData& instance, PyObject* object, Closing closing)
   const py::object raised = std::move(instance.raised);
   if (!raised) return own(PyObject_CallMethod(object, exit, "OOO", Py_None, Py_None, Py_None));
   const py::object traceback = own(PyException_GetTraceback(raised.ptr()));
-  return own(PyObject_CallMethod(object, exit, "OOO",
-                                 reinterpret_cast<PyObject*>(Py_TYPE(raised.ptr())), raised.ptr(),
-                                 traceback ? traceback.ptr() : Py_None));
+  return own(PyObject_CallMethod(object, exit, "OOO", reinterpret_cast<PyObject*>(Py_TYPE(raised.ptr())),
+                                 raised.ptr(), traceback ? traceback.ptr() : Py_None));
 }
 
 // What a call into the module returned, written out and, if it is async, awaited; null with Python's error
@@ -164,9 +163,8 @@ void enter_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& 
   if (closing == Closing::Nothing) return;
   if (closing != Closing::Close) {
     const char* const enter = closing == Closing::Exit ? "__enter__" : "__aenter__";
-    const py::object entered = all_of(run, call_inside(run, [&] {
-                                        return PyObject_CallMethod(instance->object.ptr(), enter, nullptr);
-                                      }));
+    const py::object entered = all_of(
+        run, call_inside(run, [&] { return PyObject_CallMethod(instance->object.ptr(), enter, nullptr); }));
     must_go_on(run, Phase::Create);
     if (!entered) throw_module_raised(Phase::Create, module);
   }

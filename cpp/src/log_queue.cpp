@@ -3,11 +3,12 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <csignal>
 #include <deque>
 #include <mutex>
 #include <thread>
 #include <utility>
+
+#include "signals_blocked.hpp"
 
 namespace pyhost::detail {
 
@@ -35,29 +36,6 @@ struct LogQueue::State {
     untold += 1 + record.dropped;  // before it, here and where it comes from
   }
 };
-
-namespace {
-
-// Signals are for the application's threads; but what a thread itself has done wrong is told to that one, and
-// the application may have a handler that reports it.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t blocked;
-    sigfillset(&blocked);
-    for (const int its_own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT})
-      sigdelset(&blocked, its_own);
-    pthread_sigmask(SIG_SETMASK, &blocked, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_{};
-};
-
-}  // namespace
 
 LogQueue::LogQueue(Sink sink, std::size_t room, std::chrono::milliseconds patience)
     : state_(std::make_shared<State>(std::move(sink), room)), patience_(patience) {}

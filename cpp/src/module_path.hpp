@@ -43,8 +43,8 @@ class Namespace {
   /// `modules.<name>` by importlib.import_module; null with Python's error set. The caller holds the GIL.
   py::object import(std::string_view name);
 
-  /// Takes `modules.<name>` and all below it out of sys.modules and its package, so that the next import reads
-  /// the source. The caller holds the GIL.
+  /// Takes `modules.<name>` and all below it out of sys.modules and its package, so that the next import
+  /// reads the source. The caller holds the GIL.
   void forget(std::string_view name) noexcept;
 
   /// Takes `modules` and all below it out of sys.modules and sys.path. The caller holds the GIL.

@@ -62,10 +62,10 @@ inline py::object finished(const CurrentRun& run, InstanceData& instance, py::ob
 inline py::object call_run(const CurrentRun& run, InstanceData& instance) {
   const py::object object = instance.object;  // another thread may close the instance meanwhile
   // Looked up at each call, as Python itself would: a `run` that is put on an instance later is found.
-  py::object returned = finished(run, instance, call_inside(run, [&] {
-                                   return PyObject_CallMethodNoArgs(object.ptr(),
-                                                                    instance.module->run_name.ptr());
-                                 }));
+  py::object returned =
+      finished(run, instance, call_inside(run, [&] {
+                 return PyObject_CallMethodNoArgs(object.ptr(), instance.module->run_name.ptr());
+               }));
   if (!returned) throw_from_run(*instance.module, object.ptr());
   return returned;
 }

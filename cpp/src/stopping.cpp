@@ -125,14 +125,14 @@ bool is_heard(const Thread& thread) {
          now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN;
 }
 
-// Whether it comes to our handler.
+// Whether it comes to our handler, perhaps as an earlier host has set it.
 bool can_wake(const Thread& thread) {
   if (!is_heard(thread)) return false;
   const py::object signal = own(PyImport_ImportModule("_signal"));
   const py::object handler =
       signal ? own(PyObject_CallMethod(signal.ptr(), "getsignal", "i", wake_signal)) : py::object();
   PyErr_Clear();
-  return handler && handler.is(side("wake"));
+  return handler && PyCFunction_Check(handler.ptr()) && PyCFunction_GetFunction(handler.ptr()) == wake;
 }
 
 Frame with_source(Frame frame) {
@@ -169,7 +169,7 @@ void Inside::take_back() noexcept {
   if (!thread_.is_pending()) thread_.arrived = true;
   thread_.raised = false;
   thread_.woken = false;
-  PyThreadState_SetAsyncExc(thread_.identity, nullptr);
+  drop_async_exception(thread_.state);
 }
 
 std::shared_ptr<Stop> Stop::of(const CurrentRun& run) {
@@ -382,8 +382,9 @@ void Stop::tell_stuck(Where where) {
     if (unknown) return "in C code that does not let go of Python, somewhere after this line";
     if (where == Where::InC) return "in C code, called here, which does not return";
     if (where == Where::InPython) return "here, and catches pyhost.Stopped";
-    return imports_ ? "in Python's import machinery, which is not interrupted, and may wait for another thread"
-                    : "in code that is not interrupted, such as a __del__";
+    return imports_
+               ? "in Python's import machinery, which is not interrupted, and may wait for another thread"
+               : "in code that is not interrupted, such as a __del__";
   };
   const Error error({.kind = why_,
                      .phase = Phase::Run,

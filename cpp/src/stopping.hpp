@@ -141,9 +141,9 @@ class Stop : public std::enable_shared_from_this<Stop> {
   std::atomic<bool> over_ = false;     // set with the GIL and asking_
   std::atomic<bool> entered_ = false;  // whether the GIL was to be had since it was asked
 
-  bool listens_ = false;  // these are guarded by the GIL
+  bool listens_ = false;                                // these are guarded by the GIL
   std::optional<Clock::time_point> task_cancelled_at_;  // the last time
-  bool in_c_ = false;     // whether what was raised was long in arriving
+  bool in_c_ = false;                                   // whether what was raised was long in arriving
   bool imports_ = false;  // whether it was in the machinery of imports when it was last looked at
   std::optional<Clock::time_point> arrived_at_;  // when it was first seen that what was raised had arrived
   Frame place_;                                  // where the module was when it was last looked at

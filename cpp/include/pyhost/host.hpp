@@ -92,8 +92,8 @@ class Host {
 
   /// Closes the module's instances, calls its `on_unload()`, and forgets it: handles to it throw HostClosed,
   /// and the next load imports it anew. What it raises is told to Options.on_error and on_event, and stops
-  /// nothing; each call may take Options.shutdown_timeout. With a package goes what was loaded from within it.
-  /// A run that is under way finds its instance closed. False if it is not loaded.
+  /// nothing; each call may take Options.shutdown_timeout. With a package goes what was loaded from within
+  /// it. A run that is under way finds its instance closed. False if it is not loaded.
   bool unload(std::string_view name);
 
   /// Lets modules call `services.<name>(…)`, imported by `from pyhost import services`, from now on; in the
@@ -102,9 +102,9 @@ class Host {
   /// InvalidName.
   void provide(std::string_view name, Service service, std::string doc = {});
 
-  /// Takes a service back; false if there is none of this name. Once it returns, no thread is in a call of the
-  /// service, or begins one. Called from inside a service, it waits for nobody, since services might wait for
-  /// each other: calls that run on other threads then come to their end later. ~Host takes back all.
+  /// Takes a service back; false if there is none of this name. Once it returns, no thread is in a call of
+  /// the service, or begins one. Called from inside a service, it waits for nobody, since services might wait
+  /// for each other: calls that run on other threads then come to their end later. ~Host takes back all.
   bool withdraw(std::string_view name);
 
   /// What is provided now as the stub file pyhost/services.pyi, for type checkers and editors.

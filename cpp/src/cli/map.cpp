@@ -393,7 +393,8 @@ int map(const Arguments& arguments) {
     trace.add_start();
     say_environment(host.environment(), arguments.verbose, arguments.quiet);
     Pool pool(host, size);
-    code = Mapping(arguments, {states, output, progress, way_on, signals, close_errors}, host, pool, how).run();
+    code =
+        Mapping(arguments, {states, output, progress, way_on, signals, close_errors}, host, pool, how).run();
   }
   trace.end();  // once all have told what there was to tell
   return close_errors.print(nullptr, arguments.verbose) && code == ok ? module_raised : code;
