@@ -301,12 +301,25 @@ TEST_CASE("an object that is closed during its run lives until that returns") {
   Instance instance = host.load("waits_in_c").create();
   std::thread runs([&] { CHECK(instance.run() == 7); });
   while (!begun) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));  // it is in C code by then
   Instance same = instance;
   same.close();
   CHECK(evaluated(host, "made.put(7)", "import gc, modules.waits_in_c as m; gc.collect(); made = m.made()") ==
         nullptr);
   runs.join();
+}
+
+TEST_CASE("an object that is closed as its run begins is not run") {
+  Instance* about_to_run = nullptr;
+  Options options = over_fixtures();
+  options.on_event = [&](const Event& event) {
+    if (event.kind == EventKind::RunStarted) Instance(*about_to_run).close();
+  };
+  Host host(options);
+  Instance instance = host.load("wins").create();
+  about_to_run = &instance;
+  REQUIRE_ERROR(error, HostClosed, instance.run());
+  CHECK_SAYS(error, "has been closed");
 }
 
 TEST_CASE("two modules that load each other in their on_load wait for each other not for ever") {
@@ -494,19 +507,22 @@ TEST_CASE("a task that does not end in time does not hang the host, and other lo
                "        await asyncio.sleep(0)\n"
                "def create(state): return Module(state)\n");
   std::vector<std::string> errors;
+  std::optional<Instance> quick, slow;  // which hold the tasks
   {
     Options options = folder.options();
-    options.shutdown_timeout = std::chrono::milliseconds(500);
+    options.shutdown_timeout = std::chrono::seconds(2);
     options.on_error = [&](const Error& error) { errors.emplace_back(error.what()); };
     Host host(options);
     told(host);
-    const Instance kept = host.load("leaves_tasks").create({{"name", "quick"}, {"seconds", 0}});
-    kept.run();
-    const Instance slow = host.load("leaves_tasks").create({{"name", "slow"}, {"seconds", 1000}});
-    std::thread([&] { slow.run(); }).join();
+    quick = host.load("leaves_tasks").create({{"name", "quick"}, {"seconds", 0}});
+    quick->run();
+    slow = host.load("leaves_tasks").create({{"name", "slow"}, {"seconds", 1000}});
+    std::thread([&] { slow->run(); }).join();
   }
   REQUIRE(errors.size() == 1);
   CHECK(errors[0].starts_with("what modules left behind "));
+  quick.reset();
+  slow.reset();
   Host next(over_fixtures());
   CHECK(told(next) == Lines{"quick"});
   evaluated(next, "gc.collect()", "import gc");  // asyncio logs that the task was pending

@@ -230,7 +230,7 @@ TEST_CASE("a stop that a generator swallows while it is closed is told") {
                "def create(state): return Module()\n");
   Host host(folder.options());
   host.load("swallows_its_end");
-  Stream stream = host.stream("swallows_its_end", {}, {.timeout = 200ms});
+  Stream stream = host.stream("swallows_its_end", {}, {.timeout = 1s});
   CHECK(stream.next() == 1);
   REQUIRE_ERROR(error, TimedOut, [&] { return stream.close(), 0; }());
 }
@@ -275,4 +275,32 @@ TEST_CASE("what can be awaited and is no coroutine is awaited, too") {
                "def create(state): return Module()\n");
   Host host(folder.options());
   CHECK(host.run("returns_an_awaitable") == "here");
+}
+
+TEST_CASE("an async stream says so if the event loop that it goes on in is in a run") {
+  Host host(over_fixtures());
+  Stream stream = host.stream("yields_async", {{"items", {1, 2}}});
+  CHECK(stream.next() == 1);
+  host.provide("another", [&](const Json&) -> Json {
+    REQUIRE_ERROR(error, ModuleRaised, stream.next());
+    CHECK_SAYS(error, "an async stream goes on in the event loop of the thread that took its first item");
+    return nullptr;
+  });
+  CHECK(host.run("awaits_a_service", {{"depth", 1}}) == Json{1, nullptr});
+}
+
+TEST_CASE("what interrupts an event loop ends a stream, also one that answers it by an item") {
+  const ModuleFolder folder;
+  folder.write("answers_by_an_item.py",
+               "import asyncio\n"
+               "def interrupt(): raise KeyboardInterrupt\n"
+               "class Module:\n"
+               "    async def run(self):\n"
+               "        asyncio.get_running_loop().call_later(0.01, interrupt)\n"
+               "        try: await asyncio.sleep(1000)\n"
+               "        except asyncio.CancelledError: yield 'caught'\n"
+               "def create(state): return Module()\n");
+  Host host(folder.options());
+  REQUIRE_ERROR(error, ModuleRaised, host.stream("answers_by_an_item").next());
+  CHECK(error.exception().type == "KeyboardInterrupt");
 }

@@ -102,8 +102,8 @@ def test_so_it_is_with_the_store_the_timeout_and_the_venv(pyhost: Run, tmp_path:
     assert "nor-this" in pyhost("run", "wins", env=no_venv).stderr
     assert "nor-that" in pyhost("run", "wins", "--venv", "nor-that", env=no_venv).stderr
     project(tmp_path, (tmp_path / "pyhost.toml").read_text().replace('venv = "no-venv"\n', ""))
-    variables = {"PYHOST_STORE": str(tmp_path / "variable.db"), "PYHOST_TIMEOUT": "300ms"}
-    assert pyhost("run", "does_not_end", env=variables).returncode == 124
+    variables = {"PYHOST_STORE": str(tmp_path / "variable.db")}
+    assert pyhost("run", "does_not_end", env={"PYHOST_TIMEOUT": "300ms"}).returncode == 124
     assert pyhost("run", "does_not_end", "--timeout", "0.2").returncode == 124
     for words, expected in (((), "1\n"), (("--store", "flag.db"), "1\n"), ((), "2\n")):
         assert pyhost("run", "counts_in_the_store", *words, env=variables).stdout == expected

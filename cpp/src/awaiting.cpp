@@ -69,12 +69,15 @@ def run(awaitable, waiting):
             apart.done_with(loop)
 
 # Runs until the future is done, which the task sees to.
-def _finish(loop, future, task, waiting):
+def _finish(loop, future, task, waiting, leave=lambda: None):
     try:
         waiting(functools.partial(loop.call_soon_threadsafe, task.cancel))
         return loop.run_until_complete(future)
     except BaseException:
+        leave()
         _cancel(loop, [task])
+        if future.done() and not future.cancelled():
+            future.exception()  # or asyncio would tell that nobody has asked for it
         raise
 
 def _cancel(loop, tasks):
@@ -98,11 +101,13 @@ def collect(items, waiting):
     return run(_collect(items), waiting)
 
 # What an async generator yields, taken by one task from the first item to the last: what it has set around
-# a yield (variables of its context, time limits, groups of tasks) is still there after it.
+# a yield (variables of its context, time limits, groups of tasks) is still there after it. The loop is that of
+# the thread that takes the first one, where what the module has opened for it is at home.
 class Items:
     def __init__(self, items):
         self.items = items
         self.task = None
+        self.ending = False
 
     async def _take(self):
         wanted = True
@@ -112,12 +117,18 @@ class Items:
             try:
                 if wanted:
                     given.set_result((await self.items.__anext__(),))
-                else:
-                    given.set_result(await self.items.aclose())
+                    wanted = not self.ending
+                if not wanted:
+                    await self.items.aclose()
+                    if not given.done():
+                        given.set_result(None)
             except StopAsyncIteration:
                 return given.set_result(None)
             except BaseException as error:
-                return given.set_exception(error)
+                return None if given.done() else given.set_exception(error)
+
+    def _leave(self):
+        self.ending = True
 
     def _ask(self, wanted, waiting):
         with _Apart() as apart:
@@ -126,10 +137,15 @@ class Items:
                 self.asked = self.loop.create_future()
                 self.task = self.loop.create_task(self._take())
                 self.apart = apart
+            if self.loop.is_running():
+                raise RuntimeError(
+                    "an async stream goes on in the event loop of the thread that took its first item, and that "
+                    "one is in an async run now"
+                )
             given = self.loop.create_future()
             self.asked.set_result((wanted, given))
             try:
-                return _finish(self.loop, given, self.task, waiting)
+                return _finish(self.loop, given, self.task, waiting, self._leave)
             finally:
                 if self.task.done():
                     self.apart.done_with(self.loop)

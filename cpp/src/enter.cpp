@@ -116,13 +116,17 @@ void set_door(Door to) noexcept { door = to; }
 
 void drop_async_exception(PyThreadState* here) noexcept {
   if (here->async_exc == nullptr) return;
-  const bool is_interrupt = here->async_exc == PyExc_KeyboardInterrupt;
   const py::error_scope kept;
   const py::object names = own(Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins()));
-  if (names) own(PyRun_String("0", Py_eval_input, names.ptr(), names.ptr()));
-  const bool came_first = !is_interrupt && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) != 0;
-  PyErr_Clear();
-  if (came_first) PyErr_SetInterrupt();  // a Ctrl-C is not to be lost with it
+  bool interrupted = false;
+  constexpr int most = 3;  // the handlers of signals come first, and may raise
+  for (int i = 0; i < most && here->async_exc != nullptr; ++i) {
+    if (names) own(PyRun_String("0", Py_eval_input, names.ptr(), names.ptr()));
+    interrupted |= here->async_exc != nullptr && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) != 0;
+    PyErr_Clear();
+  }
+  if (here->async_exc != nullptr) PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), nullptr);
+  if (interrupted) PyErr_SetInterrupt();  // a Ctrl-C is not to be lost with it
 }
 
 py::object must(PyObject* object, std::string_view doing) {

@@ -460,7 +460,7 @@ bool Host::Data::load(const CurrentRun& run, const std::shared_ptr<detail::Modul
     return true;
   }
   const Changes::End end(changes, object);
-  if (begun == Changes::Begun::AfterAnother && !module->is_in_sys_modules()) return false;
+  if (!module->is_in_sys_modules()) return false;
   if (loaded.has(object)) {
     loaded.put(module);  // perhaps with another create
     return true;
@@ -482,18 +482,19 @@ bool Host::unload(std::string_view name) {
 }
 
 bool Host::Data::unload(std::string_view name) {
-  const std::shared_ptr<detail::ModuleData> module = loaded.find(name);
-  if (!module) return false;
-  PyObject* const object = module->module.ptr();
-  std::optional<Changes::Begun> begun;
-  while (!(begun = changes.begin(object, Changes::Kind::Unload))) continue;
-  std::optional<Changes::End> end;
-  if (begun == Changes::Begun::Now || begun == Changes::Begun::AfterAnother) end.emplace(changes, object);
-  if (!loaded.take(module)) return false;
-  for (const std::string& inner : loaded.within(name)) unload(inner);
-  detail::unload_module(*module);
-  modules->forget(module->name);
-  return true;
+  while (const std::shared_ptr<detail::ModuleData> module = loaded.find(name)) {
+    PyObject* const object = module->module.ptr();
+    std::optional<Changes::Begun> begun;
+    while (!(begun = changes.begin(object, Changes::Kind::Unload))) continue;
+    std::optional<Changes::End> end;
+    if (begun == Changes::Begun::Now || begun == Changes::Begun::AfterAnother) end.emplace(changes, object);
+    if (!loaded.take(module)) continue;  // another thread has unloaded it, or loaded it with another create
+    for (const std::string& inner : loaded.within(name)) unload(inner);
+    detail::unload_module(*module);
+    modules->forget(module->name);
+    return true;
+  }
+  return false;
 }
 
 namespace {

@@ -121,9 +121,10 @@ void unload_module(ModuleData& module) noexcept {
   HostLife& host = *module.host;
   std::vector<std::shared_ptr<InstanceData>> open;
   for (const auto& [number, instance] : host.to_close) {
-    if (auto alive = instance.lock(); alive && alive->module->module.is(module.module))
-      open.push_back(std::move(alive));
+    if (auto alive = instance.lock()) open.push_back(std::move(alive));
   }
+  // Not before all are held: the last owner of one would close it, and change the map.
+  std::erase_if(open, [&](const auto& each) { return !each->module->module.is(module.module); });
   const std::string closing = "close() of an instance of module '" + module.name + "'";
   for (auto at = open.rbegin(); at != open.rend(); ++at) {
     const CurrentRun whole(module.name, CurrentRun::Extent::Whole);

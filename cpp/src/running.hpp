@@ -60,7 +60,9 @@ inline py::object finished(const CurrentRun& run, InstanceData& instance, py::ob
 /// What `run` returns, which may be async or yield. Throws BadContract, ModuleRaised, TimedOut. The caller
 /// holds the GIL.
 inline py::object call_run(const CurrentRun& run, InstanceData& instance) {
-  const py::object object = instance.object;  // another thread may close the instance meanwhile
+  const py::object object = instance.object;  // another thread may close the instance meanwhile,
+  if (!object) [[unlikely]]
+    instance.must_be_open();  // or who watches has just done so
   // Looked up at each call, as Python itself would: a `run` that is put on an instance later is found.
   py::object returned =
       finished(run, instance, call_inside(run, [&] {

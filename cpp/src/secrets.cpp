@@ -99,12 +99,16 @@ std::string replaced(std::string text, const std::vector<std::string>& all) {
   for (const std::string& secret : all) {
     if (secret.empty()) continue;
     const char starts[] = {secret.front(), '%', '\\', '+', '\0'};
+    std::string kept;
+    std::size_t done = 0;
     for (std::size_t at = 0; (at = text.find_first_of(starts, at)) != std::string::npos;) {
       const std::string_view rest = std::string_view(text).substr(at);
       const std::size_t size = std::max(length_of(rest, secret, false), length_of(rest, secret, true));
-      if (size != 0) text.replace(at, size, instead);
-      at += size != 0 ? instead.size() : 1;
+      if (size != 0) kept.append(text, done, at - done).append(instead);
+      at += size != 0 ? size : std::max<std::size_t>(1, skip_backslashes(rest, 0));
+      if (size != 0) done = at;
     }
+    if (done != 0) text = kept.append(text, done);
   }
   return text;
 }
@@ -134,7 +138,8 @@ std::string without_secrets(std::string text) {
 std::size_t longest_secret() {
   if (secrets().none) return 0;
   const std::lock_guard lock(secrets().mutex);
-  return secrets().all.front().size() * longest_form;
+  const std::vector<std::string>& all = secrets().all;
+  return all.empty() ? 0 : all.front().size() * longest_form;
 }
 
 std::string without(std::string text, std::vector<std::string> secrets) {

@@ -103,6 +103,9 @@ PyObject* wake(PyObject* /*self*/, PyObject* /*signal and frame*/) {
 
 // --- waking a thread that waits in C code
 
+// Python's own, as it is for the signal that was taken: another one is somebody else's.
+std::atomic<void (*)(int)> taken_handler = nullptr;
+
 // Takes the signal, if this is the main thread and nobody else has a use for it.
 void learn_to_wake(Thread& thread) {
   if (thread.wakes != Thread::Wakes::NotAsked) return;
@@ -115,14 +118,16 @@ void learn_to_wake(Thread& thread) {
       signal && handler ? own(PyObject_CallMethod(signal.ptr(), "signal", "iO", wake_signal, handler.ptr()))
                         : py::object();
   PyErr_Clear();  // it takes the main thread
-  if (taken) thread.wakes = Thread::Wakes::Yes;
+  if (!taken || sigaction(wake_signal, nullptr, &now) != 0) return;
+  taken_handler = now.sa_handler;
+  thread.wakes = Thread::Wakes::Yes;
 }
 
 // Whether the signal still comes to Python.
 bool is_heard(const Thread& thread) {
   struct sigaction now{};
   return thread.wakes == Thread::Wakes::Yes && sigaction(wake_signal, nullptr, &now) == 0 &&
-         now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN;
+         now.sa_handler == taken_handler;
 }
 
 // Whether it comes to our handler, perhaps as an earlier host has set it.
@@ -278,10 +283,13 @@ std::optional<Clock::time_point> Stop::ring() noexcept {
     }
     look();
     const auto now = Clock::now();
-    if (thread_.cancel_task && (!task_cancelled_at_ || now - *task_cancelled_at_ >= grace_ / 2))
-      cancel_task(now);
+    const bool cancels =
+        thread_.cancel_task && (!task_cancelled_at_ || now - *task_cancelled_at_ >= grace_ / 2);
+    if (cancels) cancel_task(now);
+    if (over_) return std::nullopt;  // which lets the GIL go
     const auto since = now - asked_at_;
-    const bool may_raise = thread_.inside && !pending && !imports_ && !may_clean_up();
+    const bool has_time = cancels && grace_ > 0ms;
+    const bool may_raise = thread_.inside && !pending && !imports_ && !has_time && !may_clean_up();
     if (may_raise && since >= (listens_ ? grace_ / 2 : 0ms)) raise();
     if (since >= grace_ && on_stuck_ && !stuck_told_) {
       flush_output();

@@ -45,11 +45,13 @@ struct Stream::Data {
   auto step(Action action) {
     return telling(host(), [&] {
       const Enter enter;
-      instance->must_be_open();
+      // Nobody is to be told any more, or nobody here.
+      if (!host().open || !host().is_here()) instance->must_be_open();
       const CurrentRun here = run == 0 ? CurrentRun(module()) : CurrentRun(module(), run);
       run = here.id();
       return telling_failure(host().watchers, module(), [&] {
         try {
+          instance->must_be_open();
           if (!here.is_part()) heed(&options, here, timed_from);  // else the whole heeds them
           return action(here);
         } catch (...) {

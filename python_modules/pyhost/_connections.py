@@ -102,6 +102,8 @@ class _Sqlite:
         self._path = path
         self._thread = threading.local()
         self._all: weakref.WeakSet[_Sqlite3] = weakref.WeakSet()
+        # Held by who takes a connection and by who undoes what an ended run has left in one.
+        self._lock = threading.RLock()
         self._in_memory = None if path else self._connect()
         self.get()
 
@@ -115,7 +117,8 @@ class _Sqlite:
             raise ConnectionFailed(
                 f"connection {self._name!r} could not be opened: {error}"
             ) from None
-        self._all.add(made)
+        with self._lock:
+            self._all.add(made)
         return made
 
     def get(self) -> Any:
@@ -123,7 +126,9 @@ class _Sqlite:
             if self._in_memory is None or self._in_memory.is_closed():
                 self._in_memory = self._connect()
             return self._in_memory.connection
-        return self._take(_current()).connection
+        run = _current()
+        with self._lock:
+            return self._take(run).connection
 
     def _of_thread(self) -> list[_Sqlite3]:
         opened: list[_Sqlite3] = self._thread.__dict__.setdefault("opened", [])
@@ -153,18 +158,20 @@ class _Sqlite:
         """Undoes what the run that ends has not committed, also on other threads; False if there is nothing."""
         here = self._of_thread() if is_outermost else []
         undone = False
-        for each in list(self._all):
-            if each is self._in_memory or each.is_taken():
-                continue
-            # Without other runs, it was this one that went on with what an earlier one had taken.
-            is_of_run = each.is_known and (run in each.runs or not _live)
-            if is_of_run or each in here:
-                undone = each.undo() or undone
+        with self._lock:
+            for each in list(self._all):
+                if each is self._in_memory or each.is_taken():
+                    continue
+                # Without other runs, it was this one that went on with what an earlier one had taken.
+                is_of_run = each.is_known and (run in each.runs or not _live)
+                if is_of_run or each in here:
+                    undone = each.undo() or undone
         return undone
 
     def close(self) -> None:
-        for each in list(self._all):
-            each.connection.close()
+        with self._lock:
+            for each in list(self._all):
+                each.connection.close()
 
 
 class _Shared:
@@ -202,7 +209,8 @@ def connection(name: str) -> Any:
             found = _open.get(name)
             if found is None:
                 found = _open[name] = _opened(name, _url(name, urls))
-                if getattr(sys.modules["_pyhost"], "connections", None) is not urls:
+                is_open = getattr(sys.modules["_pyhost"], "connections", None) is urls
+                if not is_open or _open.get(name) is not found:
                     # The host was closed meanwhile, and the next one is not to find it.
                     _open.pop(name, None)
                     found.close()
