@@ -432,8 +432,8 @@ void Services::add_to_python(const std::shared_ptr<Services>& services,
                            Py_ssize_t size = 0;  // a name may hold a NUL
                            const char* const utf8 = PyUnicode_AsUTF8AndSize(name, &size);
                            if (utf8 == nullptr) PyErr_Clear();
-                           const std::string text(utf8 != nullptr ? utf8 : "",
-                                                  static_cast<std::size_t>(size));
+                           const std::string text =
+                               utf8 != nullptr ? std::string(utf8, static_cast<std::size_t>(size)) : "";
                            return answering(text, [&] { return Asked(self).doc(text); });
                          },
                          METH_O, nullptr};
