@@ -127,13 +127,14 @@ def test_logging_is_imported_only_by_a_module_that_wants_it(pyhost: Run) -> None
     assert "warning root: late" in done.stderr
 
 
+def logged_by_a_child(pyhost: Run, first: str = "pass") -> subprocess.CompletedProcess[str]:
+    forks = "pid = os.fork()\nif pid == 0:\n  logging.warning('child')\n  os._exit(0)\nos.waitpid(pid, 0)"
+    given = f"first=import os\n{first}\n{forks}"
+    return logged(pyhost, "--log-level", "info", "-p", given, "-p", "times=0")
+
+
 def test_a_child_that_python_forks_logs_as_under_python3(pyhost: Run) -> None:
-    first = (
-        "first=import os\npid = os.fork()\nif pid == 0:\n  logging.warning('child')\n  os._exit(0)\n"
-        "os.waitpid(pid, 0)"
-    )
-    done = logged(pyhost, "--log-level", "info", "-p", first, "-p", "times=0")
-    assert done.stderr == "WARNING:root:child\n"
+    assert logged_by_a_child(pyhost).stderr == "WARNING:root:child\n"
 
 
 ANEW = "import logging\nlogging.getLogger('desk').warning('anew')"
@@ -190,11 +191,7 @@ def test_how_the_console_is_configured_is_checked_as_under_python3(pyhost: Run) 
 
 
 def test_a_child_has_the_console_that_its_parent_configured(pyhost: Run) -> None:
-    first = (
-        "first=import os\nlogging.basicConfig(format='%(message)s!')\npid = os.fork()\n"
-        "if pid == 0:\n  logging.warning('child')\n  os._exit(0)\nos.waitpid(pid, 0)"
-    )
-    done = logged(pyhost, "--log-level", "info", "-p", first, "-p", "times=0")
+    done = logged_by_a_child(pyhost, "logging.basicConfig(format='%(message)s!')")
     assert done.stderr == "child!\n"
 
 

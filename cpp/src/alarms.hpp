@@ -1,6 +1,7 @@
 // Alarms: one thread that waits, and calls back when it is time.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -12,6 +13,14 @@
 #include <utility>
 
 namespace pyhost::detail {
+
+/// A time that is waited for is no longer than this: the clock ends after 292 years.
+inline constexpr std::chrono::milliseconds longest_time = std::chrono::hours(24) * 36500;
+
+/// The time as it can be waited for, which is none if it is over already.
+inline std::chrono::milliseconds waitable(std::chrono::milliseconds time) {
+  return std::clamp(time, std::chrono::milliseconds(0), longest_time);
+}
 
 /// Calls functions at their time, one after the other, on a thread of its own, which begins with the first.
 class Alarms {

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <limits>
 
+#include "alarms.hpp"
 #include "buffer_data.hpp"
 #include "pyhost/error.hpp"
-#include "stopping.hpp"
 
 namespace pyhost {
 
@@ -101,8 +101,7 @@ bool Buffer::revoke(std::chrono::milliseconds patience) const {
   if (data_->of_python) return false;
   std::unique_lock lock(data_->mutex);
   data_->revoked = true;
-  const auto time = std::clamp(patience, std::chrono::milliseconds(0), detail::longest_time);
-  return data_->view_ended.wait_for(lock, time, [&] { return data_->views == 0; });
+  return data_->view_ended.wait_for(lock, detail::waitable(patience), [&] { return data_->views == 0; });
 }
 
 const void* Buffer::data() const noexcept { return data_ ? data_->data : nullptr; }

@@ -139,7 +139,7 @@ class Loaded {
 class Changes {
  public:
   enum class Kind { Load, Unload };
-  enum class Begun { Now, AfterAnother, Within, WithinUnload };
+  enum class Begun { Own, Within, WithinUnload };
 
   // Begins a change if no other thread makes one; returns after a moment if one still does. For what an
   // on_load or on_unload itself asks of its module there is nothing to begin, nor for a thread that another
@@ -149,19 +149,17 @@ class Changes {
     const std::thread::id here = std::this_thread::get_id();
     std::unique_lock lock(mutex_);
     const auto other = changes_.find(module);
-    if (other == changes_.end()) {
-      changes_.emplace(module, Change{kind, here});
-      return Begun::Now;
+    if (other != changes_.end()) {
+      if (waits_for(other->second.thread, here))
+        return other->second.kind == Kind::Unload ? Begun::WithinUnload : Begun::Within;
+      constexpr std::chrono::milliseconds slice(50);  // for a stop that waits to be seen
+      waiting_[here] = module;
+      const bool over = ended_.wait_for(lock, slice, [&] { return !changes_.contains(module); });
+      waiting_.erase(here);
+      if (!over) return std::nullopt;
     }
-    if (waits_for(other->second.thread, here))
-      return other->second.kind == Kind::Unload ? Begun::WithinUnload : Begun::Within;
-    constexpr std::chrono::milliseconds slice(50);  // for a stop that waits to be seen
-    waiting_[here] = module;
-    const bool over = ended_.wait_for(lock, slice, [&] { return !changes_.contains(module); });
-    waiting_.erase(here);
-    if (!over) return std::nullopt;
     changes_.emplace(module, Change{kind, here});
-    return Begun::AfterAnother;
+    return Begun::Own;
   }
 
   // Ends a change that has begun.
@@ -236,8 +234,7 @@ struct Host::Data {
 
 Host::Host(Options given) : data_(std::make_unique<Data>()) {
   data_->only.emplace();
-  given.shutdown_timeout =
-      std::clamp(given.shutdown_timeout, std::chrono::milliseconds(0), detail::longest_time);
+  given.shutdown_timeout = detail::waitable(given.shutdown_timeout);
   const Options& options = data_->options = std::move(given);
   data_->paths = detail::find_module_paths(options.module_paths);
   detail::check_store(options.store);
@@ -487,7 +484,7 @@ bool Host::Data::unload(std::string_view name) {
     std::optional<Changes::Begun> begun;
     while (!(begun = changes.begin(object, Changes::Kind::Unload))) continue;
     std::optional<Changes::End> end;
-    if (begun == Changes::Begun::Now || begun == Changes::Begun::AfterAnother) end.emplace(changes, object);
+    if (begun == Changes::Begun::Own) end.emplace(changes, object);
     if (!loaded.take(module)) continue;  // another thread has unloaded it, or loaded it with another create
     for (const std::string& inner : loaded.within(name)) unload(inner);
     detail::unload_module(*module);

@@ -5,22 +5,22 @@
 #include <cstdio>
 #include <utility>
 
+#include "alarms.hpp"
 #include "current_run.hpp"
 #include "enter.hpp"
 #include "log_queue.hpp"
 #include "output.hpp"
 #include "python_side.hpp"
 #include "secrets.hpp"
-#include "stopping.hpp"
 #include "traceback.hpp"
+#include "utf8.hpp"
 
 namespace pyhost::detail {
 
 namespace {
 
-constexpr std::size_t longest_text = std::size_t{64} * 1024;     // of a message, and of all fields together
-constexpr std::size_t longest_field = std::size_t{8} * 1024;     // of what is no message
-constexpr std::size_t longest_secret = std::size_t{128} * 1024;  // of a variable of the environment
+constexpr std::size_t longest_text = std::size_t{64} * 1024;  // of a message, and of all fields together
+constexpr std::size_t longest_field = std::size_t{8} * 1024;  // of what is no message
 
 struct Taker {
   std::shared_ptr<LogQueue> queue;
@@ -34,27 +34,12 @@ LogLevel level_of(int number) {
   return LogLevel::Debug;
 }
 
-bool begins_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) != 0x80U; }
-
-// A str of a module's, without secrets. They are hidden before it is cut, which would leave a part of one.
-std::string shown(PyObject* str, std::size_t limit) {
-  const std::size_t length =
-      PyUnicode_Check(str) ? static_cast<std::size_t>(PyUnicode_GET_LENGTH(str)) : std::size_t{0};
-  std::string text = without_secrets(text_of(str, length > limit ? limit + longest_secret : limit));
-  if (length <= limit) return text;
-  std::size_t end = 0;
-  for (std::size_t characters = 0; end < text.size(); ++end) {
-    if (begins_character(text[end]) && ++characters > limit) break;
-  }
-  return text.substr(0, end) + "… (cut, " + std::to_string(length) + " characters in all)";
-}
-
 Json field_of(PyObject* value, Conversions& conversions) {
   try {
     return conversions.to_json(value);
   } catch (const Error&) {
     const py::object repr = own(PyObject_Repr(value));
-    if (repr) return shown(repr.ptr(), longest_field);
+    if (repr) return text_of(repr.ptr(), longest_field);
     PyErr_Clear();
     return "<" + type_of(value) + " whose repr fails>";
   }
@@ -99,7 +84,7 @@ Json fields_of(PyObject* extra, Conversions& conversions) {
       break;
     }
     PyObject* const item = PyList_GET_ITEM(items.ptr(), i);
-    const std::string name = shown(PyTuple_GET_ITEM(item, 0), longest_field);
+    const std::string name = text_of(PyTuple_GET_ITEM(item, 0), longest_field);
     Json value = field_of(PyTuple_GET_ITEM(item, 1), conversions);
     const std::size_t size = name.size() + settle(value);
     fields[name] = size > left ? Json(beginning_of(value, left)) : std::move(value);
@@ -139,11 +124,11 @@ PyObject* take_record(PyObject* self, PyObject* arguments) {
   try {
     const auto taker = owner_of<Taker>(self);
     record.level = level_of(record.number);
-    record.logger = shown(logger, longest_field);
-    record.message = shown(message, longest_text);
+    record.logger = text_of(logger, longest_field);
+    record.message = text_of(message, longest_text);
     record.time = time_of(seconds);
-    record.file = shown(file, longest_field);
-    record.function = shown(function, longest_field);
+    record.file = text_of(file, longest_field);
+    record.function = text_of(function, longest_field);
     record.module = running_module();
     if (const CurrentRun* run = CurrentRun::here()) record.run = run->id();
     record.fields = fields_of(extra, *taker->conversions);
@@ -189,7 +174,7 @@ void Logging::add_dropped(std::uint64_t count) { queue_->add_dropped(count); }
 
 bool Logging::flush(std::chrono::milliseconds patience) {
   const Outside outside;
-  return queue_->flush(std::clamp(patience, std::chrono::milliseconds(0), longest_time));
+  return queue_->flush(waitable(patience));
 }
 
 std::uint64_t Logging::dropped() { return queue_->dropped(); }

@@ -135,7 +135,7 @@ class Renderer {
   std::string shown(std::string_view text, const std::string& indent) const {
     const bool cut = !how_.verbose && text.size() > longest_shown;
     std::size_t size = cut ? longest_shown : text.size();
-    while (cut && (static_cast<unsigned char>(text[size]) & 0xc0U) == 0x80U) --size;
+    while (cut && !detail::begins_character(text[size])) --size;
     std::string lines;
     for (const char c : detail::inert(text.substr(0, size))) {
       lines += c;

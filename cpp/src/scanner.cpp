@@ -64,7 +64,7 @@ class Scanner {
     const auto byte = static_cast<unsigned char>(*at_);
     if (byte < 0x20 || byte == 0x7f) fail("a control character instead of " + std::string(what));
     const char* rest = at_ + 1;
-    while (rest != end_ && (static_cast<unsigned char>(*rest) & 0xc0U) == 0x80U) ++rest;
+    while (rest != end_ && !begins_character(*rest)) ++rest;
     // A byte of broken UTF-8 must not get into a message.
     const bool shown = byte < 0x80 || rest - at_ > 1;
     fail((shown ? "'" + std::string(at_, rest) + "'" : std::string("a byte that is not UTF-8")) +

@@ -185,7 +185,7 @@ std::shared_ptr<Stop> Stop::of(const CurrentRun& run) {
 void Stop::prepare(const RunOptions& options, Clock::time_point begun) {
   begun_ = begun;
   thread_.arrived = false;
-  if (options.timeout) timeout_ = std::clamp<std::chrono::milliseconds>(*options.timeout, 0ms, longest_time);
+  if (options.timeout) timeout_ = waitable(*options.timeout);
   grace_ = options.grace;
   on_stuck_ = options.on_stuck;
   token_ = options.stop;

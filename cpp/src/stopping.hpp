@@ -26,9 +26,6 @@ void prepare_stopping();
 /// the signal is free; Stop::prepare() sees to that as well. The caller holds the GIL.
 void learn_to_wake();
 
-/// A time that is waited for is no longer than this: the clock ends after 292 years.
-inline constexpr std::chrono::milliseconds longest_time = std::chrono::hours(24) * 36500;
-
 /// "2 s", to the millisecond.
 std::string in_seconds(std::chrono::steady_clock::duration time);
 

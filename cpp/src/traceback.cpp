@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "secrets.hpp"
+#include "utf8.hpp"
 
 namespace pyhost::detail {
 
@@ -91,8 +92,6 @@ void add_columns([[maybe_unused]] const Step& step, [[maybe_unused]] Frame& fram
   if (frame.column == 0 || frame.end_column <= frame.column) frame.column = frame.end_column = 0;
 #endif
 }
-
-bool begins_character(char byte) { return (static_cast<unsigned char>(byte) & 0xc0U) != 0x80U; }
 
 std::size_t characters_in(const std::string& utf8) {
   return static_cast<std::size_t>(std::ranges::count_if(utf8, begins_character));

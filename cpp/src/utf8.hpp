@@ -15,6 +15,11 @@ struct Character {
   bool valid = false;
 };
 
+/// Whether a byte of valid UTF-8 is the first one of a character.
+inline bool begins_character(char byte) noexcept {
+  return (static_cast<unsigned char>(byte) & 0xc0U) != 0x80U;
+}
+
 /// Writes a character beyond ASCII, four bytes at most, and gives the end; null for a surrogate.
 inline char* write_utf8(std::uint32_t code, char* out) noexcept {
   const auto put = [&out](std::uint32_t byte) {

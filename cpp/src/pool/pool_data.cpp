@@ -54,7 +54,7 @@ void PoolData::leave() {
 
 void PoolData::put(std::unique_ptr<Job> job) {
   if (!job->timeout) job->timeout = times_.timeout;
-  if (job->timeout) job->timeout = std::clamp(*job->timeout, std::chrono::milliseconds(0), longest_time);
+  if (job->timeout) job->timeout = waitable(*job->timeout);
   if (times_.are_told) job->put_at = std::chrono::steady_clock::now();
   queue_.put(std::move(job));
 }
