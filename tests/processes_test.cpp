@@ -15,8 +15,8 @@
 #include <set>
 #include <thread>
 
-#include "../cpp/src/error_from_json.hpp"
-#include "../cpp/src/pool/frames.hpp"
+#include "error/error_from_json.hpp"
+#include "pool/process/frames.hpp"
 #include "support.hpp"
 
 using namespace pyhost;

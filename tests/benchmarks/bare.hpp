@@ -3,7 +3,7 @@
 
 #include <stdexcept>
 
-#include "python.hpp"
+#include "python/python.hpp"
 
 namespace pyhost::bench {
 

@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "bare.hpp"
-#include "convert.hpp"
-#include "enter.hpp"
+#include "convert/convert.hpp"
+#include "python/enter.hpp"
 #include "pyhost/pyhost.hpp"
 
 namespace pyhost::bench {

@@ -6,11 +6,11 @@
 #include <string>
 #include <string_view>
 
-#include "convert.hpp"
-#include "enter.hpp"
+#include "convert/convert.hpp"
+#include "python/enter.hpp"
 #include "pyhost/pyhost.hpp"
-#include "reader.hpp"
-#include "scanner.hpp"
+#include "convert/reader.hpp"
+#include "convert/scanner.hpp"
 
 namespace {
 

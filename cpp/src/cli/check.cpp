@@ -4,10 +4,10 @@
 #include <array>
 #include <iostream>
 
-#include "command.hpp"
+#include "cli/command.hpp"
 #include "pyhost/pyhost.hpp"
-#include "result_stream.hpp"
-#include "terminal.hpp"
+#include "cli/result_stream.hpp"
+#include "cli/terminal.hpp"
 
 namespace pyhost::cli {
 

@@ -1,5 +1,5 @@
 // What the commands have in common.
-#include "command.hpp"
+#include "cli/command.hpp"
 
 #include <unistd.h>
 #include <CLI/CLI.hpp>
@@ -12,8 +12,8 @@
 #include <iostream>
 #include <sstream>
 
-#include "configuration.hpp"
-#include "terminal.hpp"
+#include "cli/configuration.hpp"
+#include "cli/terminal.hpp"
 
 namespace pyhost::cli {
 

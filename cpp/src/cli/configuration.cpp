@@ -1,5 +1,5 @@
 // Reads what toml++ has parsed, key by key; a key that is not known is refused, with the nearest one that is.
-#include "configuration.hpp"
+#include "cli/configuration.hpp"
 
 #include <toml++/toml.h>
 #include <algorithm>
@@ -13,7 +13,7 @@
 #include <system_error>
 #include <utility>
 
-#include "command.hpp"
+#include "cli/command.hpp"
 #include "pyhost/json.hpp"
 
 namespace pyhost::cli {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "command.hpp"
-#include "configuration.hpp"
+#include "cli/command.hpp"
+#include "cli/configuration.hpp"
 #include "pyhost/pyhost.hpp"
 
 namespace pyhost::cli {

@@ -8,11 +8,11 @@
 #include <memory>
 #include <utility>
 
-#include "command.hpp"
-#include "configuration.hpp"
+#include "cli/command.hpp"
+#include "cli/configuration.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/log.hpp"
-#include "terminal.hpp"
+#include "cli/terminal.hpp"
 
 namespace pyhost::cli {
 

@@ -14,7 +14,7 @@
 #include <sstream>
 #include <string>
 
-#include "command.hpp"
+#include "cli/command.hpp"
 #include "pyhost/python_main.hpp"
 
 namespace pyhost::cli {

@@ -20,16 +20,16 @@
 #include <utility>
 #include <vector>
 
-#include "command.hpp"
-#include "parameters.hpp"
-#include "progress.hpp"
+#include "cli/command.hpp"
+#include "cli/parameters.hpp"
+#include "cli/progress.hpp"
 #include "pyhost/pyhost.hpp"
-#include "result_stream.hpp"
-#include "results.hpp"
-#include "shard.hpp"
-#include "signals.hpp"
-#include "states.hpp"
-#include "trace.hpp"
+#include "cli/result_stream.hpp"
+#include "cli/results.hpp"
+#include "cli/shard.hpp"
+#include "cli/signals.hpp"
+#include "cli/states.hpp"
+#include "cli/trace.hpp"
 
 namespace pyhost::cli {
 

@@ -1,9 +1,9 @@
 // Reads parameters, and writes them into states.
-#include "parameters.hpp"
+#include "cli/parameters.hpp"
 
 #include <CLI/CLI.hpp>
 
-#include "command.hpp"
+#include "cli/command.hpp"
 #include "pyhost/json.hpp"
 
 namespace pyhost::cli {

@@ -1,5 +1,5 @@
 // The bar takes one line that is written over each time, and is never wider than the terminal.
-#include "progress.hpp"
+#include "cli/progress.hpp"
 
 #include <unistd.h>
 
@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "terminal.hpp"
+#include "cli/terminal.hpp"
 
 namespace pyhost::cli {
 

@@ -1,5 +1,5 @@
 // Writing a result whole, or saying why not.
-#include "result_stream.hpp"
+#include "cli/result_stream.hpp"
 
 #include <fcntl.h>
 
@@ -9,7 +9,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "command.hpp"
+#include "cli/command.hpp"
 
 namespace pyhost::cli {
 

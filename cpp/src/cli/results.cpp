@@ -1,5 +1,5 @@
 // A line begins with what is needed to go on, so that no result has to be read for it.
-#include "results.hpp"
+#include "cli/results.hpp"
 
 #include <unistd.h>
 
@@ -13,8 +13,8 @@
 #include <string_view>
 #include <system_error>
 
-#include "command.hpp"
-#include "result_stream.hpp"
+#include "cli/command.hpp"
+#include "cli/result_stream.hpp"
 
 namespace pyhost::cli {
 

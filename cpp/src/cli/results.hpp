@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "pyhost/runs.hpp"
-#include "states.hpp"
+#include "cli/states.hpp"
 
 namespace pyhost::cli {
 

@@ -19,13 +19,13 @@
 #include <utility>
 #include <vector>
 
-#include "command.hpp"
-#include "configuration.hpp"
-#include "parameters.hpp"
+#include "cli/command.hpp"
+#include "cli/configuration.hpp"
+#include "cli/parameters.hpp"
 #include "pyhost/pyhost.hpp"
-#include "result_stream.hpp"
-#include "signals.hpp"
-#include "trace.hpp"
+#include "cli/result_stream.hpp"
+#include "cli/signals.hpp"
+#include "cli/trace.hpp"
 
 namespace pyhost::cli {
 

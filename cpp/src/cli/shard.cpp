@@ -1,13 +1,13 @@
 // Slurm says all that is needed; Kubernetes says which one of the indices this is, but not how many there
 // are.
-#include "shard.hpp"
+#include "cli/shard.hpp"
 
 #include <charconv>
 #include <cstdlib>
 #include <optional>
 #include <string_view>
 
-#include "command.hpp"
+#include "cli/command.hpp"
 
 namespace pyhost::cli {
 

@@ -1,6 +1,6 @@
 // The handler counts and wakes a thread, which may do all that a handler may not. Should that thread wait,
 // too, as for a terminal that is held, an alarm ends the process.
-#include "signals.hpp"
+#include "cli/signals.hpp"
 
 #include <poll.h>
 #include <sys/eventfd.h>

@@ -1,6 +1,6 @@
 // Splits input into states without understanding more of JSON than strings and brackets, so that each keeps
 // its text.
-#include "states.hpp"
+#include "cli/states.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "command.hpp"
+#include "cli/command.hpp"
 
 namespace pyhost::cli {
 

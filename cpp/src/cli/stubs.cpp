@@ -2,7 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
-#include "command.hpp"
+#include "cli/command.hpp"
 #include "pyhost/pyhost.hpp"
 
 namespace pyhost::cli {

@@ -1,5 +1,5 @@
 // Widths by the C library's own tables, in a locale of our own, whatever the program's is.
-#include "terminal.hpp"
+#include "cli/terminal.hpp"
 
 #include <locale.h>
 #include <sys/ioctl.h>

@@ -1,5 +1,5 @@
 // Writes spans as trace events.
-#include "trace.hpp"
+#include "cli/trace.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,10 +13,10 @@
 #include <system_error>
 #include <utility>
 
-#include "command.hpp"
+#include "cli/command.hpp"
 #include "pyhost/json.hpp"
 #include "pyhost/options.hpp"
-#include "result_stream.hpp"
+#include "cli/result_stream.hpp"
 
 namespace pyhost::cli {
 

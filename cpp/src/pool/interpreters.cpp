@@ -1,5 +1,5 @@
 // A worker makes its interpreter on its own thread and works in it as a shared worker does in the first one.
-#include "interpreters.hpp"
+#include "pool/interpreters.hpp"
 
 #include <atomic>
 #include <mutex>
@@ -9,10 +9,10 @@
 #include <thread>
 #include <utility>
 
-#include "alarms.hpp"
-#include "current_run.hpp"
-#include "enter.hpp"
-#include "shared.hpp"
+#include "python/alarms.hpp"
+#include "run/current_run.hpp"
+#include "python/enter.hpp"
+#include "pool/shared.hpp"
 
 namespace pyhost::detail {
 

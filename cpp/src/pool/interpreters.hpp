@@ -4,7 +4,7 @@
 #include <functional>
 #include <memory>
 
-#include "job.hpp"
+#include "pool/job.hpp"
 #include "pyhost/host.hpp"
 
 namespace pyhost::detail {

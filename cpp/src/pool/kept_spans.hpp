@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
-#include "enter.hpp"
-#include "job.hpp"
-#include "spans.hpp"
+#include "python/enter.hpp"
+#include "pool/job.hpp"
+#include "run/spans.hpp"
 
 namespace pyhost::detail {
 

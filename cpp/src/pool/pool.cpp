@@ -14,13 +14,13 @@
 #include <utility>
 #include <vector>
 
-#include "convert.hpp"
-#include "interpreters.hpp"
-#include "offers.hpp"
-#include "pool_data.hpp"
-#include "processes.hpp"
-#include "running.hpp"
-#include "shared.hpp"
+#include "convert/convert.hpp"
+#include "pool/interpreters.hpp"
+#include "host/offers.hpp"
+#include "pool/pool_data.hpp"
+#include "pool/process/processes.hpp"
+#include "run/running.hpp"
+#include "pool/shared.hpp"
 
 namespace pyhost {
 

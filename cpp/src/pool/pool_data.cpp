@@ -1,14 +1,14 @@
 // The life of a pool: its threads begin and end here.
-#include "pool_data.hpp"
+#include "pool/pool_data.hpp"
 
 #include <algorithm>
 #include <string>
 #include <system_error>
 #include <utility>
 
-#include "enter.hpp"
-#include "spans.hpp"
-#include "stopping.hpp"
+#include "python/enter.hpp"
+#include "run/spans.hpp"
+#include "run/stopping.hpp"
 
 namespace pyhost::detail {
 

@@ -13,8 +13,8 @@
 #include <thread>
 #include <vector>
 
-#include "dependents.hpp"
-#include "job.hpp"
+#include "host/dependents.hpp"
+#include "pool/job.hpp"
 #include "pyhost/pool.hpp"
 
 namespace pyhost::detail {

@@ -4,7 +4,7 @@
 #include <thread>
 #include <utility>
 
-#include "job.hpp"
+#include "pool/job.hpp"
 
 namespace pyhost::detail {
 

@@ -13,11 +13,11 @@
 #include <thread>
 #include <utility>
 
-#include "convert.hpp"
-#include "enter.hpp"
-#include "pool_data.hpp"
-#include "running.hpp"
-#include "stopping.hpp"
+#include "convert/convert.hpp"
+#include "python/enter.hpp"
+#include "pool/pool_data.hpp"
+#include "run/running.hpp"
+#include "run/stopping.hpp"
 
 namespace pyhost {
 

@@ -1,17 +1,17 @@
 // A worker keeps the GIL from one run to the next for as long as there are any: with each run two workers
 // would else hand it to and fro, which takes longer than a small run. Python itself makes it give way every 5
 // ms.
-#include "shared.hpp"
+#include "pool/shared.hpp"
 
 #include <chrono>
 #include <mutex>
 #include <new>
 
-#include "current_run.hpp"
-#include "enter.hpp"
-#include "kept_spans.hpp"
-#include "stopping.hpp"
-#include "thrown.hpp"
+#include "run/current_run.hpp"
+#include "python/enter.hpp"
+#include "pool/kept_spans.hpp"
+#include "run/stopping.hpp"
+#include "python/thrown.hpp"
 
 namespace pyhost::detail {
 

@@ -3,9 +3,9 @@
 
 #include <memory>
 
-#include "job.hpp"
+#include "pool/job.hpp"
 #include "pyhost/host.hpp"
-#include "spans.hpp"
+#include "run/spans.hpp"
 
 namespace pyhost::detail {
 

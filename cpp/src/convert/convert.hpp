@@ -1,0 +1,55 @@
+// JSON <-> Python; the only room that knows both. The caller holds the GIL.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "pyhost/json.hpp"
+#include "python/python.hpp"
+
+namespace pyhost::detail {
+
+/// More levels of containers than this are refused, both ways and for text and Json alike.
+inline constexpr int max_depth = 1000;
+
+/// What conversions keep from one to the next: the keys they saw, and memory that is worth keeping. One for
+/// each host; a conversion that finds it in use, by another thread or further up on this one, does without.
+class Conversions {
+ public:
+  Conversions();
+  ~Conversions();
+  Conversions(const Conversions&) = delete;
+  Conversions& operator=(const Conversions&) = delete;
+
+  /// A fresh dict from a JSON object, in which null counts as `{}`. Throws InvalidState with the pointer
+  /// of what has no exact form in Python.
+  py::object to_python(const Json& state);
+
+  /// A fresh dict from JSON text (RFC 8259 in UTF-8), read exactly. Throws InvalidState with line and column.
+  py::object to_python(std::string_view state);
+
+  /// Any value. Throws as the others do.
+  py::object value_to_python(const Json& value);
+
+  /// A Json of its own from a Python value. Throws InvalidResult with the pointer of what has no exact
+  /// form in JSON, or not in Json: an integer beyond 64 bits.
+  Json to_json(PyObject* result);
+
+  /// The same as JSON text in UTF-8 on one line, in which an integer may have any size.
+  std::string to_text(PyObject* result);
+
+  /// Gives up the keys. Without this call they leak.
+  void clear() noexcept;
+
+ private:
+  struct Kept;
+  class Use;
+  std::unique_ptr<Kept> kept_;
+};
+
+/// The state as JSON text, for who cannot be given the Json; null is `{}`. Refuses what to_python() would
+/// refuse, in the same words. Needs no GIL.
+std::string state_text(const Json& state);
+
+}  // namespace pyhost::detail

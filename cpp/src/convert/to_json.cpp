@@ -1,0 +1,267 @@
+// Python -> JSON: one walk and one set of rules, into a Json or into text.
+#include <cmath>
+#include <tuple>
+#include <utility>
+
+#include "convert/convert.hpp"
+#include "python/enter.hpp"
+#include "error/json_place.hpp"
+#include "convert/kept.hpp"
+#include "pyhost/error.hpp"
+#include "convert/text.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+constexpr std::string_view changed = "was changed by another thread while it was read";
+
+// The containers around a value, so that one that holds itself is told from one that is merely deep.
+struct Container {
+  const Container* around;
+  PyObject* object;
+};
+
+[[noreturn]] void refuse(const JsonPlace& place, std::string_view problem, std::string hint = {}) {
+  std::string at = pointer(place);
+  std::string message = in_words("the result", at) + " " + std::string(problem);
+  throw Error({.kind = ErrorKind::InvalidResult,
+               .phase = Phase::Result,
+               .message = std::move(message),
+               .pointer = std::move(at),
+               .hint = std::move(hint)});
+}
+
+[[noreturn]] void refuse_surrogate(const JsonPlace& place, std::string_view what) {
+  refuse(place, std::string(what) + " with a lone surrogate, which is no character");
+}
+
+// A Json fills in place.
+
+void put_null(Json& out) { out = nullptr; }
+void put_bool(Json& out, bool value) { out = value; }
+void put_float(Json& out, double value, const JsonPlace& /*place*/) { out = value; }
+
+void put_str(Json& out, PyObject* str, const JsonPlace& place) {
+  if (!append_utf8(*(out = Json::string_t()).get_ptr<std::string*>(), str))
+    refuse_surrogate(place, "is a str");
+}
+
+void put_int(Json& out, PyObject* object, const JsonPlace& place) {
+  int overflow = 0;
+  const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
+  if (overflow == 0) {
+    out = value;
+    return;
+  }
+  const unsigned long long large = overflow > 0 ? PyLong_AsUnsignedLongLong(object) : 0;
+  if (overflow < 0 || PyErr_Occurred() != nullptr) {
+    PyErr_Clear();
+    refuse(place, "is an integer beyond 64 bits, which Json cannot hold",
+           "run_text() gives integers of any size that Python itself will write");
+  }
+  out = large;
+}
+
+void begin_array(Json& out, Py_ssize_t size) { out = Json::array_t(static_cast<std::size_t>(size)); }
+Json& next_element(Json& out, std::size_t i) { return (*out.get_ptr<Json::array_t*>())[i]; }
+void end_array(Json& /*out*/) {}
+void begin_object(Json& out) { out = Json::object(); }
+Json& next_value(Json& out, PyObject* /*str*/, std::string_view key, bool /*first*/,
+                 const JsonPlace& /*place*/) {
+  auto& object = *out.get_ptr<Json::object_t*>();
+  // Keys often come in order: then nothing has to be searched.
+  if (object.empty() || object.crbegin()->first < key) {
+    return object
+        .emplace_hint(object.end(), std::piecewise_construct, std::forward_as_tuple(key), std::tuple<>())
+        ->second;
+  }
+  return object.try_emplace(std::string(key)).first->second;
+}
+void end_object(Json& /*out*/) {}
+
+// Text grows at its end.
+
+void put_null(Text& out) { out.put("null"); }
+void put_bool(Text& out, bool value) {
+  out.put(value ? std::string_view("true") : std::string_view("false"));
+}
+void put_float(Text& out, double value, const JsonPlace& /*place*/) { out.put(value); }
+
+void put_str(Text& out, PyObject* str, const JsonPlace& place) {
+  if (!out.put_str(str)) refuse_surrogate(place, "is a str");
+}
+
+void put_int(Text& out, PyObject* object, const JsonPlace& place) {
+  int overflow = 0;
+  const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
+  if (overflow == 0) return out.put(value);
+  // int's own repr, past whatever a subclass of int says of itself.
+  const py::object digits = own(PyLong_Type.tp_repr(object));
+  if (!digits) refuse(place, "is an integer that cannot be written: " + one_line(take_exception()));
+  out.put({reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(digits.ptr())),
+           static_cast<std::size_t>(PyUnicode_GET_LENGTH(digits.ptr()))});
+}
+
+void begin_array(Text& out, Py_ssize_t /*size*/) { out.put('['); }
+Text& next_element(Text& out, std::size_t i) {
+  if (i > 0) out.put(',');
+  return out;
+}
+void end_array(Text& out) { out.put(']'); }
+void begin_object(Text& out) { out.put('{'); }
+Text& next_value(Text& out, PyObject* str, std::string_view /*key*/, bool first, const JsonPlace& place) {
+  if (!first) out.put(',');
+  if (!out.put_str(str)) refuse_surrogate(place, "has a key");
+  out.put(':');
+  return out;
+}
+void end_object(Text& out) { out.put('}'); }
+
+// A key as UTF-8, valid while the str lives.
+std::string_view name_of(PyObject* key, const JsonPlace& place) {
+  if (PyUnicode_IS_ASCII(key)) {
+    return {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(key)),
+            static_cast<std::size_t>(PyUnicode_GET_LENGTH(key))};
+  }
+  Py_ssize_t size = 0;
+  const char* data = PyUnicode_AsUTF8AndSize(key, &size);
+  if (data != nullptr) return {data, static_cast<std::size_t>(size)};
+  PyErr_Clear();
+  refuse_surrogate(place, "has a key");
+}
+
+std::string hint_for(std::string_view type) {
+  if (type == "bytes" || type == "bytearray") return "decode it, or encode it as base64";
+  if (type == "set" || type == "frozenset" || type == "generator" || type == "map" || type == "dict_keys" ||
+      type == "dict_values") {
+    return "make it a list";
+  }
+  if (type.starts_with("datetime.")) return "give its isoformat()";
+  if (type.starts_with("numpy.")) return "give its tolist()";
+  if (type == "decimal.Decimal") return "make it a str, or a float";
+  if (type == "coroutine") return "await it";
+  if (type == "pyhost._store.Store") return "give dict(store)";
+  return "a result is made of None, bool, int, float, str, list, tuple and dict";
+}
+
+void check_container(PyObject* object, const JsonPlace& place, const Container* around) {
+  if (place.depth < max_depth) return;
+  for (const Container* at = around; at != nullptr; at = at->around) {
+    if (at->object == object) refuse(place, "holds itself");
+  }
+  refuse(place, "is nested more than " + std::to_string(max_depth) + " levels deep");
+}
+
+// Keeps a container as it is for as long as it is read. With a GIL nothing has to be done: no code of a
+// module's runs during the walk, and the GIL is never let go. Without one other threads wait; but for a
+// nested container the lock of those around it may be lent, so sizes are asked again and values held.
+#ifdef Py_GIL_DISABLED
+class Unchanged {
+ public:
+  explicit Unchanged(PyObject* object) { PyCriticalSection_Begin(&section_, object); }
+  ~Unchanged() { PyCriticalSection_End(&section_); }
+  Unchanged(const Unchanged&) = delete;
+  Unchanged& operator=(const Unchanged&) = delete;
+  static py::object held(PyObject* object) { return share(object); }
+
+ private:
+  PyCriticalSection section_;
+};
+#else
+class Unchanged {
+ public:
+  explicit Unchanged(PyObject* /*object*/) {}
+  static PyObject* held(PyObject* object) { return object; }
+};
+#endif
+
+template <class Out>
+void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* around);
+
+template <class Out>
+void walk_sequence(PyObject* object, Out& out, const JsonPlace& place, const Container* around) {
+  check_container(object, place, around);
+  const Container here{around, object};
+  const Unchanged unchanged(object);
+  const Py_ssize_t size = PySequence_Fast_GET_SIZE(object);
+  begin_array(out, size);
+  for (Py_ssize_t i = 0; i < size; ++i) {
+    if (PySequence_Fast_GET_SIZE(object) != size) refuse(place, changed);
+    const auto index = static_cast<std::size_t>(i);
+    const auto element = Unchanged::held(PySequence_Fast_GET_ITEM(object, i));
+    walk(py::handle(element).ptr(), next_element(out, index), place.in_array(index), &here);
+  }
+  end_array(out);
+}
+
+template <class Out>
+void walk_dict(PyObject* object, Out& out, const JsonPlace& place, const Container* around) {
+  check_container(object, place, around);
+  const Container here{around, object};
+  const Unchanged unchanged(object);
+  const Py_ssize_t size = PyDict_GET_SIZE(object);
+  begin_object(out);
+  PyObject *next_key = nullptr, *next = nullptr;
+  bool first = true;
+  for (Py_ssize_t at = 0; PyDict_Next(object, &at, &next_key, &next) != 0; first = false) {
+    const auto held_key = Unchanged::held(next_key);
+    const auto held_value = Unchanged::held(next);
+    PyObject* key = py::handle(held_key).ptr();
+    if (!PyUnicode_Check(key)) {
+      refuse(place, "has a key that is " + type_of(key) + ", not str", "make the key a str");
+    }
+    const std::string_view name = name_of(key, place);
+    walk(py::handle(held_value).ptr(), next_value(out, key, name, first, place), place.in_object(name),
+         &here);
+    if (PyDict_GET_SIZE(object) != size) refuse(place, changed);
+  }
+  end_object(out);
+}
+
+// Everything is read by its stored value: no method of a module's own runs.
+template <class Out>
+void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* around) {
+  if (PyUnicode_Check(object)) {
+    put_str(out, object, place);
+  } else if (object == Py_None) {
+    put_null(out);
+  } else if (object == Py_True || object == Py_False) {
+    put_bool(out, object == Py_True);
+  } else if (PyLong_Check(object)) {
+    put_int(out, object, place);
+  } else if (PyList_Check(object) || PyTuple_Check(object)) {
+    walk_sequence(object, out, place, around);
+  } else if (PyDict_Check(object)) {
+    walk_dict(object, out, place, around);
+  } else if (PyFloat_Check(object)) {  // last, because this one looks through the bases of what is none
+    const double value = PyFloat_AS_DOUBLE(object);
+    if (!std::isfinite(value))
+      refuse(place, "is NaN or infinite, which JSON does not have", "give None instead");
+    put_float(out, value, place);
+  } else {
+    const std::string type = type_of(object);
+    refuse(place, "is of type " + type + ", which JSON does not have", hint_for(type));
+  }
+}
+
+}  // namespace
+
+Json Conversions::to_json(PyObject* result) {
+  Json json;
+  if (result == Py_None) return json;
+  walk(result, json, {}, nullptr);
+  return json;
+}
+
+std::string Conversions::to_text(PyObject* result) {
+  const Use use(*kept_);
+  Text& text = use->text;
+  text.clear();  // what an error may have left
+  walk(result, text, {}, nullptr);
+  std::string copy(text.view());
+  text.clear();
+  return copy;
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,157 @@
+// Error: its words, in one paragraph and as data.
+#include "pyhost/error.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "error/secrets.hpp"
+#include "error/utf8.hpp"
+
+namespace pyhost {
+
+namespace {
+
+std::string said_of(const PythonException& exception) {
+  return exception.message.empty() ? exception.type : exception.type + ": " + exception.message;
+}
+
+// The last line of the module's own; of an error within the machinery or a library alone, the last of all.
+Frame place_of(const PythonException& exception) {
+  if (exception.frames.empty()) return {};
+  const auto is_own = [](const Frame& frame) { return origin_of(frame) == Origin::Module; };
+  const auto own = std::find_if(exception.frames.rbegin(), exception.frames.rend(), is_own);
+  return own != exception.frames.rend() ? *own : exception.frames.back();
+}
+
+std::string in_parentheses(const Frame& place) {
+  if (place.file.empty()) return {};
+  std::string text = " (" + place.file;
+  if (place.line > 0) text += ":" + std::to_string(place.line);
+  if (!place.function.empty()) text += " in " + place.function;
+  return text + ")";
+}
+
+// What a caller sees who only logs what(): no newline and no NUL would do there.
+std::string paragraph(const Error::Data& data) {
+  std::string text = data.message + in_parentheses(data.place);
+  if (!data.exception.chain.empty()) {
+    const PythonException& earlier = data.exception.chain.front();
+    text += earlier.link == Link::Cause ? "; caused by " : "; raised while handling ";
+    text += said_of(earlier) + in_parentheses(place_of(earlier));
+  }
+  if (!data.hint.empty()) text += "; " + data.hint;
+  text = detail::inert(text);
+  std::ranges::replace(text, '\n', ' ');
+  return text;
+}
+
+Json known(int number) { return number > 0 ? Json(number) : Json(nullptr); }
+
+Json as_json(const Frame& frame) {
+  Json json{{"file", frame.file},
+            {"line", frame.line},
+            {"function", frame.function},
+            {"source", frame.source},
+            {"origin", to_string(origin_of(frame))},
+            {"column", known(frame.column)},
+            {"end_column", known(frame.end_column)},
+            {"repeated", nullptr}};
+  if (frame.repeated_times > 0) {
+    json["repeated"] = {{"frames", frame.repeated_frames}, {"times", frame.repeated_times}};
+  }
+  return json;
+}
+
+Json as_json(const PythonException& exception) {
+  Json frames = Json::array(), chain = Json::array(), members = Json::array();
+  for (const Frame& frame : exception.frames) frames.push_back(as_json(frame));
+  for (const PythonException& earlier : exception.chain) {
+    chain.push_back(as_json(earlier));
+    chain.back()["link"] = to_string(earlier.link);
+  }
+  for (const PythonException& member : exception.members) members.push_back(as_json(member));
+  return {{"type", exception.type},
+          {"message", exception.message},
+          {"import_name", exception.import_name},
+          {"notes", exception.notes},
+          {"frames", std::move(frames)},
+          {"frames_left_out", exception.frames_left_out},
+          {"chain", std::move(chain)},
+          {"chain_left_out", exception.chain_left_out},
+          {"members", std::move(members)},
+          {"members_left_out", exception.members_left_out}};
+}
+
+}  // namespace
+
+std::string_view to_string(ErrorKind kind) noexcept {
+  constexpr std::array<std::string_view, 12> names{
+      "StartupFailed", "InvalidName",   "InvalidState", "ModuleNotFound", "ImportFailed",  "BadContract",
+      "ModuleRaised",  "InvalidResult", "TimedOut",     "Cancelled",      "WorkerCrashed", "HostClosed"};
+  return names[static_cast<std::size_t>(kind)];
+}
+
+std::string_view to_string(Phase phase) noexcept {
+  constexpr std::array<std::string_view, 7> names{"start", "find",   "import", "create",
+                                                  "run",   "result", "close"};
+  return names[static_cast<std::size_t>(phase)];
+}
+
+std::string_view to_string(Origin origin) noexcept {
+  constexpr std::array<std::string_view, 3> names{"module", "library", "machinery"};
+  return names[static_cast<std::size_t>(origin)];
+}
+
+std::string_view to_string(Link link) noexcept {
+  constexpr std::array<std::string_view, 3> names{"none", "cause", "context"};
+  return names[static_cast<std::size_t>(link)];
+}
+
+namespace {
+
+// A file of the Python package pyhost, wherever it is installed.
+bool is_pyhosts_own(std::string_view file) {
+  constexpr std::string_view package = "/python_modules/pyhost";
+  const std::size_t name = file.rfind('/');
+  return name != std::string_view::npos && file.substr(0, name).ends_with(package);
+}
+
+}  // namespace
+
+Origin origin_of(const Frame& frame) noexcept {
+  const std::string_view file = frame.file;
+  if (file.starts_with("<frozen importlib") || file.ends_with("/importlib/__init__.py") ||
+      file == "<pyhost>" || is_pyhosts_own(file)) {
+    return Origin::Machinery;
+  }
+  constexpr std::array<std::string_view, 4> libraries{"/lib/python3", "/lib64/python3", "/site-packages/",
+                                                      "/dist-packages/"};
+  const bool library = file.starts_with("<frozen ") || std::ranges::any_of(libraries, [&](auto part) {
+                         return file.find(part) != std::string_view::npos;
+                       });
+  return library ? Origin::Library : Origin::Module;
+}
+
+Error::Error(Data data) {
+  // What Python says has gone through the same, but not what others put in here, such as the key of a result.
+  for (std::string* each : {&data.message, &data.pointer, &data.hint})
+    *each = detail::without_secrets(std::move(*each));
+  if (data.place.file.empty()) data.place = place_of(data.exception);
+  std::string what = paragraph(data);
+  said_ = std::make_shared<const Said>(Said{std::move(data), std::move(what)});
+}
+
+Json Error::to_json() const {
+  return {{"schema", 1},
+          {"kind", to_string(kind())},
+          {"phase", to_string(phase())},
+          {"module", module()},
+          {"message", message()},
+          {"pointer", pointer()},
+          {"hint", hint()},
+          {"place", place().file.empty() ? Json(nullptr) : as_json(place())},
+          {"exception", exception().type.empty() ? Json(nullptr) : as_json(exception())}};
+}
+
+}  // namespace pyhost

@@ -1,0 +1,48 @@
+// Where a walk through nested JSON is: a chain of keys and indices on the C++ stack, read only if it fails.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "error/secrets.hpp"
+
+namespace pyhost::detail {
+
+struct JsonPlace {
+  const JsonPlace* parent = nullptr;  ///< Null at the top, which has neither key nor index.
+  std::string_view key = {};          ///< In an object.
+  std::size_t index = 0;              ///< In an array, if key.data() is null.
+  int depth = 0;                      ///< Containers around this value.
+
+  JsonPlace in_object(std::string_view name) const { return {this, name, 0, depth + 1}; }
+  JsonPlace in_array(std::size_t at) const { return {this, {}, at, depth + 1}; }
+};
+
+/// The JSON pointer of a place, as RFC 6901 writes it, without secrets; the top is "".
+inline std::string pointer(const JsonPlace& place) {
+  if (place.parent == nullptr) return {};
+  std::string text = pointer(*place.parent) + "/";
+  if (place.key.data() == nullptr) return text + std::to_string(place.index);
+  for (const char c : without_secrets(std::string(place.key))) {
+    if (c == '~') {
+      text += "~0";
+    } else if (c == '/') {
+      text += "~1";
+    } else {
+      text += c;
+    }
+  }
+  return text;
+}
+
+/// "the state at /a/0", or "the state" at the top; a long pointer is cut in its middle.
+inline std::string in_words(std::string_view what, const std::string& pointer) {
+  constexpr std::size_t longest = 200;
+  if (pointer.empty()) return std::string(what);
+  if (pointer.size() <= longest) return std::string(what) + " at " + pointer;
+  return std::string(what) + " at " + pointer.substr(0, longest / 2) + "…" +
+         pointer.substr(pointer.size() - longest / 2);
+}
+
+}  // namespace pyhost::detail

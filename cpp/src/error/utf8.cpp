@@ -1,0 +1,94 @@
+// Characters: decoded, measured and made harmless.
+#include "error/utf8.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+namespace pyhost::detail {
+
+namespace {
+
+struct Range {
+  char32_t first, last;
+};
+
+template <std::size_t N>
+bool in(const std::array<Range, N>& ranges, char32_t code) noexcept {
+  return std::ranges::any_of(ranges, [&](Range r) { return code >= r.first && code <= r.last; });
+}
+
+// C0, DEL and C1; what turns the direction of text; what other programs take for the end of a line.
+constexpr std::array<Range, 9> harmful{{{0x00, 0x08},
+                                        {0x0b, 0x1f},
+                                        {0x7f, 0x9f},
+                                        {0x61c, 0x61c},
+                                        {0x200e, 0x200f},
+                                        {0x2028, 0x202e},
+                                        {0x2066, 0x2069},
+                                        {0xfeff, 0xfeff},
+                                        {0xe0000, 0xe007f}}};
+
+constexpr std::array<Range, 9> wide{{{0x1100, 0x115f},
+                                     {0x2e80, 0x303e},
+                                     {0x3041, 0xa4cf},
+                                     {0xac00, 0xd7a3},
+                                     {0xf900, 0xfaff},
+                                     {0xfe30, 0xfe6f},
+                                     {0xff00, 0xff60},
+                                     {0x1f300, 0x1faff},
+                                     {0x20000, 0x3fffd}}};
+
+constexpr std::array<Range, 5> combining{
+    {{0x300, 0x36f}, {0x200b, 0x200d}, {0x20d0, 0x20ff}, {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}}};
+
+std::string escaped(char32_t code) {
+  std::array<char, 12> text{};
+  const char* const form = code < 0x100 ? "\\x%02x" : code < 0x10000 ? "\\u%04x" : "\\U%08x";
+  std::snprintf(text.data(), text.size(), form, static_cast<unsigned>(code));
+  return text.data();
+}
+
+}  // namespace
+
+Character first_character(std::string_view text) noexcept {
+  constexpr Character broken{0xfffd, 1, false};
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = byte(0);
+  if (first < 0x80) return {first, 1, true};
+  const std::size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < size) return broken;
+  char32_t code = first & (0xffU >> (size + 1));
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0U) != 0x80U) return broken;
+    code = (code << 6U) | (byte(i) & 0x3fU);
+  }
+  const bool overlong = (size == 3 && code < 0x800) || (size == 4 && code < 0x10000);
+  if (overlong || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return broken;
+  return {code, size, true};
+}
+
+int width(char32_t code) noexcept {
+  if (code < 0x300) return 1;
+  if (in(combining, code)) return 0;
+  return in(wide, code) ? 2 : 1;
+}
+
+std::string inert(std::string_view text) {
+  std::string shown;
+  shown.reserve(text.size());
+  while (!text.empty()) {
+    const Character character = first_character(text);
+    if (!character.valid) {
+      shown += escaped(static_cast<unsigned char>(text.front()));
+    } else if (in(harmful, character.code)) {
+      shown += escaped(character.code);
+    } else {
+      shown += text.substr(0, character.size);
+    }
+    text.remove_prefix(character.size);
+  }
+  return shown;
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,128 @@
+// The survey's codes, and its way from Python to plain data.
+#include "host/survey.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "convert/convert.hpp"
+#include "python/enter.hpp"
+#include "error/module_name.hpp"
+
+namespace pyhost {
+
+namespace {
+
+constexpr std::array codes{
+    DiagnosticCode{"syntax-error", Severity::Error, "The file is no Python that this Python can read."},
+    DiagnosticCode{"unreadable", Severity::Error, "The file or folder cannot be read."},
+    DiagnosticCode{"no-create", Severity::Error, "The module has no create(state)."},
+    DiagnosticCode{"create-not-callable", Severity::Error, "create is a value that cannot be called."},
+    DiagnosticCode{"create-arguments", Severity::Error, "create cannot be called with the state alone."},
+    DiagnosticCode{"async-create", Severity::Error, "create is async, so it would return a coroutine."},
+    DiagnosticCode{"no-run", Severity::Error, "What create returns has no run()."},
+    DiagnosticCode{"run-not-callable", Severity::Error, "run is a value that cannot be called."},
+    DiagnosticCode{"run-arguments", Severity::Error, "run cannot be called without arguments."},
+    DiagnosticCode{"import-failed", Severity::Error, "Importing the module raised (with --import)."},
+    DiagnosticCode{"syntax-warning", Severity::Warning, "Python warns about the source."},
+    DiagnosticCode{"hidden", Severity::Warning,
+                   "Another file of this name comes first and is loaded instead."},
+    DiagnosticCode{"bad-name", Severity::Warning, "The file's name can be no module's."},
+    DiagnosticCode{"too-large", Severity::Warning, "Too large or too many to look at."},
+    DiagnosticCode{"no-source", Severity::Note,
+                   "An extension module or a .pyc without source; --import looks."},
+    DiagnosticCode{"create-unseen", Severity::Note,
+                   "The source does not show what create is; --import looks."},
+    DiagnosticCode{"run-unseen", Severity::Note, "The source does not show whether there is a run()."},
+};
+
+Severity severity_of(std::string_view code) {
+  const auto found = std::ranges::find(codes, code, &DiagnosticCode::code);
+  return found != codes.end() ? found->severity : Severity::Error;
+}
+
+}  // namespace
+
+std::string_view to_string(Severity severity) noexcept {
+  constexpr std::array<std::string_view, 3> names{"error", "warning", "note"};
+  return names[static_cast<std::size_t>(severity)];
+}
+
+std::span<const DiagnosticCode> diagnostic_codes() noexcept { return codes; }
+
+Json Diagnostic::to_json() const {
+  return {{"module", module},  {"file", file}, {"line", line},
+          {"column", column},  {"code", code}, {"severity", to_string(severity)},
+          {"message", message}};
+}
+
+const Diagnostic* ModuleInfo::error() const noexcept {
+  const auto found = std::ranges::find(diagnostics, Severity::Error, &Diagnostic::severity);
+  return found != diagnostics.end() ? &*found : nullptr;
+}
+
+Json ModuleInfo::to_json() const {
+  const Diagnostic* const first = error();
+  return {{"name", name},
+          {"file", file},
+          {"doc", doc},
+          {"hidden_by", hidden_by.empty() ? Json(nullptr) : Json(hidden_by)},
+          {"error", first != nullptr ? first->to_json() : Json(nullptr)}};
+}
+
+void check_module_name(std::string_view name) { detail::check_module_name(name); }
+
+namespace detail {
+
+namespace {
+
+Diagnostic diagnostic_from(const Json& json, const std::string& module) {
+  Diagnostic diagnostic{.module = module,
+                        .file = json["file"],
+                        .line = json["line"],
+                        .column = json["column"],
+                        .code = json["code"],
+                        .message = json["message"]};
+  diagnostic.severity = severity_of(diagnostic.code);
+  return diagnostic;
+}
+
+ModuleInfo module_from(const Json& json) {
+  ModuleInfo info{
+      .name = json["name"], .file = json["file"], .doc = json["doc"], .hidden_by = json["hidden_by"]};
+  for (const Json& each : json["diagnostics"]) info.diagnostics.push_back(diagnostic_from(each, info.name));
+  return info;
+}
+
+// Paths as Python reads them, so that a byte that is no text comes through.
+py::object path_list(const std::vector<std::string>& texts) {
+  const py::object list = must(PyList_New(0), "making a list");
+  for (const std::string& each : texts) {
+    const auto size = static_cast<Py_ssize_t>(each.size());
+    const py::object text = must(PyUnicode_DecodeFSDefaultAndSize(each.data(), size), "reading a path");
+    if (PyList_Append(list.ptr(), text.ptr()) != 0) must(nullptr, "making a list");
+  }
+  return list;
+}
+
+}  // namespace
+
+Surveyed survey(const ModulePaths& paths, const std::vector<std::string>& names, Look look) {
+  std::vector<std::string> folders;
+  for (const std::filesystem::path& path : paths) folders.push_back((path / "modules").string());
+  const py::object python = must(PyImport_ImportModule("pyhost._survey"), "importing pyhost's own files");
+  const py::object found =
+      must(PyObject_CallMethod(python.ptr(), "survey", "OOO", path_list(folders).ptr(),
+                               path_list(names).ptr(), look == Look::Import ? Py_True : Py_False),
+           "looking at the modules");
+  const Json json = Conversions().to_json(found.ptr());
+  Surveyed surveyed;
+  surveyed.survey.folders = std::move(folders);
+  for (const Json& each : json["modules"]) surveyed.survey.modules.push_back(module_from(each));
+  for (const Json& each : json["strays"]) surveyed.survey.strays.push_back(diagnostic_from(each, {}));
+  surveyed.missing = json["missing"].get<std::vector<std::string>>();
+  return surveyed;
+}
+
+}  // namespace detail
+
+}  // namespace pyhost

@@ -1,0 +1,19 @@
+// The survey of all modules, which Python does in one call, and how it comes back.
+#pragma once
+
+#include "interpreter/module_path.hpp"
+#include "pyhost/survey.hpp"
+
+namespace pyhost::detail {
+
+/// The survey, and the names among those asked for that are no module's.
+struct Surveyed {
+  Survey survey;
+  std::vector<std::string> missing;
+};
+
+/// Surveys all modules, or those named. Throws StartupFailed if pyhost's own Python files are not there.
+/// The caller holds the GIL.
+Surveyed survey(const ModulePaths& paths, const std::vector<std::string>& names, Look look);
+
+}  // namespace pyhost::detail

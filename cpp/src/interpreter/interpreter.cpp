@@ -1,0 +1,261 @@
+// Start of the one CPython, or its being joined.
+#include "interpreter/interpreter.hpp"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "interpreter/ending.hpp"
+#include "python/enter.hpp"
+#include "interpreter/output.hpp"
+#include "pyhost/error.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::mutex starting;
+std::optional<Environment> running;  // once Python runs; guarded by `starting`
+std::atomic<bool> interrupted = false;
+std::atomic<bool> stand_in_allowed = false;
+
+[[noreturn]] void refuse(std::string message, std::string hint) {
+  throw Error({.kind = ErrorKind::StartupFailed,
+               .phase = Phase::Start,
+               .message = std::move(message),
+               .hint = std::move(hint)});
+}
+
+// What CPython would look for is told, so that every version of it finds the same.
+class Config {
+ public:
+  Config() { PyConfig_InitPythonConfig(&config_); }
+  ~Config() { PyConfig_Clear(&config_); }
+  Config(const Config&) = delete;
+  Config& operator=(const Config&) = delete;
+
+  PyConfig* operator->() { return &config_; }
+  void set(wchar_t*& member, const fs::path& value) {
+    check(PyConfig_SetBytesString(&config_, &member, value.c_str()));
+  }
+  void append(PyWideStringList& list, const fs::path& value) {
+    check(PyWideStringList_Append(&list, value.wstring().c_str()));
+  }
+  void set_argv(const char* program) {
+    std::string word = program;
+    std::array<char*, 1> argv{word.data()};
+    check(PyConfig_SetBytesArgv(&config_, 1, argv.data()));
+  }
+  void start() { check(Py_InitializeFromConfig(&config_)); }
+  static void check(const PyStatus& status) {
+    if (PyStatus_Exception(status) == 0) return;
+    refuse(std::string("Python did not start: ") +
+               (status.err_msg != nullptr ? status.err_msg : "it asked to exit"),
+           "`pyhost doctor` looks at the Python that is there");
+  }
+
+ private:
+  PyConfig config_;
+};
+
+void prepare(const Options& options) {
+  PyPreConfig preconfig;
+  PyPreConfig_InitPythonConfig(&preconfig);
+  preconfig.utf8_mode = 1;
+  preconfig.use_environment = options.use_environment ? 1 : 0;
+  preconfig.parse_argv = 0;
+  preconfig.configure_locale = 0;  // the locale is the application's
+#ifdef PYHOST_SANITIZED
+  preconfig.allocator = PYMEM_ALLOCATOR_MALLOC;  // what pymalloc holds, LeakSanitizer cannot see
+#endif
+  Config::check(Py_PreInitialize(&preconfig));
+}
+
+void initialize(const Options& options, const Environment& environment) {
+  prepare(options);
+  Config config;
+  config->use_environment = options.use_environment ? 1 : 0;
+  config->parse_argv = 0;
+  config->install_signal_handlers = 0;
+#if PY_VERSION_HEX >= 0x030b0000
+  config->safe_path =
+      1;  // here the current directory is not on sys.path anyway; for the children, who take it over
+#endif
+  config.set_argv(program_invocation_name);
+  config.append(config->xoptions, "utf8=1");  // multiprocessing starts its children with the same options
+  config.set(config->home, environment.home);
+  config.set(config->executable, environment.executable);
+  config.set(config->base_executable, find_executable({}, environment.home));
+  config.start();
+}
+
+// In a plug-in that was loaded RTLD_LOCAL, nobody but the plug-in sees the libpython that came with it;
+// extension modules need it in the global scope.
+void make_symbols_global(const fs::path& library) {
+  void* handle = dlopen(library.c_str(), RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL);
+  if (handle != nullptr) dlclose(handle);
+}
+
+// A child that the application forks has none of Python's threads but this one, which does not hold the GIL.
+// One that Python forks (os.fork, multiprocessing) is made whole by Python itself, and may enter.
+void guard_forks() {
+  pthread_atfork(nullptr, nullptr, [] { set_door(Door::Forked); });
+  static PyMethodDef open{"pyhost_enters_child",
+                          [](PyObject*, PyObject*) -> PyObject* {
+                            set_door(Door::Open);
+                            return share(Py_None).release().ptr();
+                          },
+                          METH_NOARGS, nullptr};
+  const py::object function = must(PyCFunction_New(&open, nullptr), "guarding forks");
+  const py::object names = must(Py_BuildValue("{sO}", "after_in_child", function.ptr()), "guarding forks");
+  const py::object os = must(PyImport_ImportModule("os"), "guarding forks");
+  const py::object guard = must(PyObject_GetAttrString(os.ptr(), "register_at_fork"), "guarding forks");
+  must(PyObject_Call(guard.ptr(), py::tuple().ptr(), names.ptr()), "guarding forks");
+}
+
+// As signal.default_int_handler, but it leaves a note for was_interrupted().
+PyObject* interrupt(PyObject* /*self*/, PyObject* /*signal and frame*/) {
+  interrupted = true;
+  PyErr_SetNone(PyExc_KeyboardInterrupt);
+  return nullptr;
+}
+
+// The mere import of `signal` (asyncio does it) makes CPython take SIGINT, even if it was told not to at the
+// start (github.com/python/cpython/issues/111400). It is imported here and now, and SIGINT given back.
+void settle_signals(const Options& options) {
+  const py::object signal = must(PyImport_ImportModule("_signal"), "importing _signal");
+  const py::object current =
+      must(PyObject_CallMethod(signal.ptr(), "getsignal", "i", SIGINT), "reading SIGINT");
+  const py::object taken =
+      must(PyObject_GetAttrString(signal.ptr(), "default_int_handler"), "finding default_int_handler");
+  const bool is_free = PyLong_Check(current.ptr()) && PyLong_AsLong(current.ptr()) == 0;  // SIG_DFL
+  if (current.is(taken) || is_free) {
+    py::object handler = must(PyLong_FromLong(0), "giving SIGINT back");
+    if (options.interruptible) {
+      // In the place of CPython's: asyncio steps aside for what is called default_int_handler only.
+      static PyMethodDef method{"default_int_handler", interrupt, METH_VARARGS, nullptr};
+      handler = must(PyCFunction_New(&method, nullptr), "making a handler of SIGINT");
+      if (PyObject_SetAttrString(signal.ptr(), "default_int_handler", handler.ptr()) != 0) {
+        must(nullptr, "setting default_int_handler");
+      }
+    }
+    must(PyObject_CallMethod(signal.ptr(), "signal", "iO", SIGINT, handler.ptr()), "settling SIGINT");
+  }
+  // As under python3: a broken pipe and a full quota are errors that can be told, not the end of the process.
+  for (const char* name : {"SIGPIPE", "SIGXFSZ"}) {
+    const int number = name[3] == 'P' ? SIGPIPE : SIGXFSZ;
+    struct sigaction action{};
+    if (sigaction(number, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;
+    must(PyObject_CallMethod(signal.ptr(), "signal", "ii", number, 1 /* SIG_IGN */), "ignoring a signal");
+  }
+}
+
+fs::path path_in_sys(const char* name) { return view(share(PySys_GetObject(name)).ptr()); }
+
+// What the look before the start cannot see: whether Python took what it was told, and extension modules will
+// find it.
+void check_itself(const Environment& environment) {
+  if (const fs::path home = path_in_sys("base_prefix"); home != environment.home) {
+    refuse("Python started with " + (home.empty() ? "nothing" : home.string()) + " as its home, not " +
+               environment.home.string(),
+           "`pyhost doctor` looks at the Python that is there");
+  }
+  if (dlsym(RTLD_DEFAULT, "PyModule_Create2") == reinterpret_cast<void*>(&PyModule_Create2)) return;
+  refuse("Python started, but extension modules cannot load: its symbols are not visible in the process",
+         "link the program with -rdynamic if it holds Python itself, or load libpython with RTLD_GLOBAL");
+}
+
+// Where there is no python binary, the program itself becomes one under another name; see python_main.hpp.
+fs::path make_stand_in(const fs::path& home) {
+  std::string folder = (fs::temp_directory_path() / "pyhost-python-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) return {};
+  static std::string made;
+  made = folder;
+  std::error_code failed;
+  const fs::path python = fs::path(folder) / ("python" + built_version());
+  fs::create_symlink(fs::read_symlink("/proc/self/exe", failed), python, failed);
+  fs::create_directory_symlink(home, fs::path(folder) / "home", failed);
+  std::atexit([] {
+    std::error_code ignored;
+    fs::remove_all(made, ignored);
+  });
+  return failed ? fs::path() : python;
+}
+
+Environment start(const Options& options, const ModulePaths& paths) {
+  Environment environment = find_environment(options, paths);
+  if (environment.executable.empty() && stand_in_allowed)
+    environment.executable = make_stand_in(environment.home);
+  make_symbols_global(environment.library);
+  initialize(options, environment);
+  check_itself(environment);
+  settle_signals(options);
+  order_output();
+  guard_forks();
+  set_main_thread();
+  PyEval_SaveThread();
+  end_with_process();
+  return environment;
+}
+
+Environment join() {
+  check_library();
+  const Enter enter;
+  Environment environment = loaded_library();
+  environment.home = path_in_sys("base_prefix");
+  environment.executable = path_in_sys("executable");
+  if (const fs::path prefix = path_in_sys("prefix"); prefix != environment.home) {
+    environment.venv = prefix;
+    environment.venv_source = "the Python that runs already";
+  }
+  guard_forks();
+  end_with_python();
+  return environment;
+}
+
+// What a start could still have brought about, and a host that joins cannot.
+void check_wishes(const Options& options, const Environment& is) {
+  const auto same = [](const fs::path& a, const fs::path& b) {
+    std::error_code failed;
+    return fs::equivalent(a, b, failed);
+  };
+  const std::string hint =
+      "a process has one Python: name it where the first host is opened, or use another process";
+  if (!options.venv.empty() && !same(options.venv, is.venv)) {
+    refuse("Python runs already, " +
+               (is.venv.empty() ? "without a virtual environment" : "in " + is.venv.string()) + ", not in '" +
+               options.venv.string() + "'",
+           hint);
+  }
+  if (!options.home.empty() && !same(options.home, is.home)) {
+    refuse("Python runs already with the home " + is.home.string() + ", not '" + options.home.string() + "'",
+           hint);
+  }
+}
+
+}  // namespace
+
+Environment start_interpreter(const Options& options, const ModulePaths& paths) {
+  const std::lock_guard lock(starting);
+  set_shutdown_timeout(options.shutdown_timeout);
+  if (!running) running = Py_IsInitialized() != 0 ? join() : start(options, paths);
+  check_wishes(options, *running);
+  return *running;
+}
+
+bool was_interrupted() noexcept { return interrupted; }
+
+void allow_stand_in() noexcept { stand_in_allowed = true; }
+
+}  // namespace pyhost::detail

@@ -1,0 +1,44 @@
+// The words for it.
+#include "pool/process/lost_run.hpp"
+
+#include <utility>
+
+#include "run/stopping.hpp"
+
+namespace pyhost::detail {
+
+Error lost_run(const Job& job, const Loss& loss, const std::string& trace) {
+  const std::string module = "module '" + job.module + "' ";
+  PythonException exception = traced_exception(trace);
+  Error::Data data{
+      .kind = loss.killed.value_or(ErrorKind::WorkerCrashed), .phase = Phase::Run, .module = job.module};
+  if (loss.killed) {
+    data.message = module + (*loss.killed == ErrorKind::TimedOut
+                                 ? "was killed at its deadline of " + in_seconds(*job.timeout)
+                                 : "was killed: it went on for " + in_seconds(grace_of_stopped) +
+                                       " after the wish that it stop");
+    data.place = Error({.exception = std::move(exception)}).place();
+    return Error(std::move(data));
+  }
+  if (!loss.broken.empty()) {
+    data.message = module + "broke its worker process: " + loss.broken;
+  } else if (loss.ending.signal != 0) {
+    data.message = module + "crashed its worker process: it was ended by " + to_string(loss.ending);
+    data.signal = loss.ending.signal;
+  } else {
+    data.message = module + "ended its worker process with " + to_string(loss.ending);
+    if (loss.ending.known) data.hint = "a module leaves by an exception, not by os._exit()";
+  }
+  data.exception = std::move(exception);
+  return Error(std::move(data));
+}
+
+Error no_worker(const Ending& ending, const std::string& broken) {
+  return Error({.kind = ErrorKind::StartupFailed,
+                .phase = Phase::Start,
+                .message = "a worker process did not start: " +
+                           (broken.empty() ? "it ended with " + to_string(ending) : broken),
+                .hint = "what it wrote to stderr may say why"});
+}
+
+}  // namespace pyhost::detail

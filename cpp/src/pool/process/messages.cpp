@@ -1,0 +1,149 @@
+// Options, log records and events, to JSON and back.
+#include "pool/process/messages.hpp"
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "error/error_from_json.hpp"
+#include "run/events.hpp"
+#include "host/offers.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::system_clock;
+
+std::int64_t count_of(system_clock::time_point time) {
+  return std::chrono::duration_cast<nanoseconds>(time.time_since_epoch()).count();
+}
+
+system_clock::time_point time_of(const Json& count) {
+  return system_clock::time_point(
+      std::chrono::duration_cast<system_clock::duration>(nanoseconds(count.get<std::int64_t>())));
+}
+
+EventKind kind_of(const Json& number) {
+  const int kind = number.get<int>();
+  if (kind < 0 || kind > static_cast<int>(EventKind::Unloaded))
+    throw Json::other_error::create(501, "there is no such kind of event", &number);
+  return static_cast<EventKind>(kind);
+}
+
+Json json_of(const Error* error) { return error != nullptr ? error->to_json() : Json(nullptr); }
+
+std::optional<Error> error_of(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  return error_from_json(json);
+}
+
+}  // namespace
+
+Json start_message(const Offers& host, const WorkerLimits& limits) {
+  const Options& options = host.options;
+  Json paths = Json::array();
+  for (const auto& path : host.paths) paths.push_back(path.string());
+  const auto absolute = [](const std::filesystem::path& path) {
+    return path.empty() ? std::string() : std::filesystem::absolute(path).string();
+  };
+  return {{"module_paths", paths},
+          {"venv", absolute(host.environment.venv)},
+          {"home", absolute(options.home)},
+          {"use_environment", options.use_environment},
+          {"connections", options.connections},
+          {"store", absolute(options.store)},
+          {"log_level", static_cast<int>(options.log_level)},
+          {"log_queue", options.log_queue},
+          {"shutdown_timeout", options.shutdown_timeout.count()},
+          {"on_output", static_cast<bool>(options.on_output)},
+          {"on_error", static_cast<bool>(options.on_error)},
+          {"on_event", static_cast<bool>(options.on_event)},
+          {"on_log", static_cast<bool>(options.on_log)},
+          {"on_span", static_cast<bool>(options.on_span)},
+          {"memory_limit", limits.memory_limit},
+          {"max_resident", limits.max_resident}};
+}
+
+Options options_from(const Json& start) {
+  Options options;
+  for (const auto& path : start.at("module_paths").get<std::vector<std::string>>())
+    options.module_paths.emplace_back(path);
+  options.venv = start.at("venv").get<std::string>();
+  options.home = start.at("home").get<std::string>();
+  options.use_environment = start.at("use_environment");
+  options.connections = start.at("connections").get<std::map<std::string, std::string>>();
+  options.store = start.at("store").get<std::string>();
+  options.log_level = static_cast<LogLevel>(start.at("log_level").get<int>());
+  options.log_queue = start.at("log_queue");
+  options.shutdown_timeout = milliseconds(start.at("shutdown_timeout").get<std::int64_t>());
+  return options;
+}
+
+WorkerLimits limits_from(const Json& start) {
+  return {.memory_limit = start.at("memory_limit"), .max_resident = start.at("max_resident")};
+}
+
+Json message_of(const LogRecord& record) {
+  return {{"level", static_cast<int>(record.level)},
+          {"number", record.number},
+          {"logger", record.logger},
+          {"message", record.message},
+          {"time", count_of(record.time)},
+          {"file", record.file},
+          {"line", record.line},
+          {"function", record.function},
+          {"fields", record.fields},
+          {"error", json_of(record.error ? &*record.error : nullptr)},
+          {"module", record.module},
+          {"run", record.run},
+          {"dropped", record.dropped}};
+}
+
+LogRecord record_from(const Json& message) {
+  return {.level = static_cast<LogLevel>(message.at("level").get<int>()),
+          .number = message.at("number"),
+          .logger = message.at("logger"),
+          .message = message.at("message"),
+          .time = time_of(message.at("time")),
+          .file = message.at("file"),
+          .line = message.at("line"),
+          .function = message.at("function"),
+          .fields = message.at("fields"),
+          .error = error_of(message.at("error")),
+          .module = message.at("module"),
+          .run = message.at("run"),
+          .dropped = message.at("dropped")};
+}
+
+Json message_of(const Event& event) {
+  return {{"kind", static_cast<int>(event.kind)},
+          {"module", event.module},
+          {"run", event.run},
+          {"start", count_of(event.start)},
+          {"seconds", event.seconds.count()},
+          {"error", json_of(event.error)}};
+}
+
+void tell_event(const Json& message, std::uint64_t worker,
+                const std::function<void(const Event&)>& on_event) {
+  const auto module = message.at("module").get<std::string>();
+  const std::optional<Error> error = error_of(message.at("error"));
+  const Event event{.kind = kind_of(message.at("kind")),
+                    .module = module,
+                    .run = run_of_worker(worker, message.at("run")),
+                    .start = time_of(message.at("start")),
+                    .seconds = std::chrono::duration<double>(message.at("seconds").get<double>()),
+                    .error = error ? &*error : nullptr};
+  tell(on_event, event);
+}
+
+std::uint64_t run_of_worker(std::uint64_t worker, std::uint64_t run) noexcept {
+  constexpr int bits_of_run = 40;
+  return run == 0 ? 0 : worker << bits_of_run | run;
+}
+
+}  // namespace pyhost::detail

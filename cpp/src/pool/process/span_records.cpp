@@ -1,0 +1,85 @@
+// Spans as the bytes that a worker process writes beside each outcome, and back.
+#include "pool/process/span_records.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "pool/process/frames.hpp"
+#include "pool/process/messages.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+using std::chrono::nanoseconds;
+
+std::int64_t count_of(ProcessSpans::Clock::time_point time) {
+  return std::chrono::duration_cast<nanoseconds>(time.time_since_epoch()).count();
+}
+
+ProcessSpans::Clock::time_point time_of(std::int64_t count) {
+  return ProcessSpans::Clock::time_point(
+      std::chrono::duration_cast<ProcessSpans::Clock::duration>(nanoseconds(count)));
+}
+
+}  // namespace
+
+std::vector<SpanRecord> records_of(const std::vector<Span>& spans) {
+  std::vector<SpanRecord> records;
+  records.reserve(spans.size());
+  for (const Span& span : spans) {
+    records.push_back({count_of(span.begin), count_of(span.end), span.run,
+                       static_cast<std::uint32_t>(span.kind), span.failed ? 1U : 0U});
+  }
+  return records;
+}
+
+std::string_view bytes_of(const std::vector<SpanRecord>& records) noexcept {
+  return {reinterpret_cast<const char*>(records.data()), records.size() * sizeof(SpanRecord)};
+}
+
+void ProcessSpans::started(Clock::time_point begun, std::uint64_t ready) const {
+  if (!on_span_) return;
+  const auto end = std::clamp(time_of(static_cast<std::int64_t>(ready)), begun, Clock::now());
+  tell_span(on_span_, {.kind = SpanKind::Start, .begin = begun, .end = end});
+}
+
+void ProcessSpans::sent(const std::string& module, std::size_t runs, Clock::time_point begun) const {
+  tell_span(on_span_,
+            {.kind = SpanKind::Send, .module = module, .begin = begun, .end = Clock::now(), .runs = runs});
+}
+
+void ProcessSpans::made(const Job& job, std::uint64_t process, std::string_view records) const {
+  if (records.size() % sizeof(SpanRecord) != 0) throw BrokenFrame("its spans are garbage");
+  for (; !records.empty(); records.remove_prefix(sizeof(SpanRecord))) {
+    SpanRecord record;
+    std::memcpy(&record, records.data(), sizeof record);
+    if (record.kind > static_cast<std::uint32_t>(SpanKind::Convert) || record.end < record.begin)
+      throw BrokenFrame("its spans are garbage");
+    const auto kind = static_cast<SpanKind>(record.kind);
+    if (kind == SpanKind::Queue) {
+      tell_span(on_span_, job.waited(std::max(job.put_at, time_of(record.end))));
+      continue;
+    }
+    tell_span(on_span_, {.kind = kind,
+                         .module = job.module,
+                         .run = run_of_worker(process, record.run),
+                         .submission = job.number,
+                         .begin = time_of(record.begin),
+                         .end = time_of(record.end),
+                         .failed = record.failed != 0});
+  }
+}
+
+void ProcessSpans::lost(const Job& job, Clock::time_point begun) const {
+  if (!on_span_) return;
+  tell_span(on_span_, job.waited(begun));
+  tell_span(on_span_, {.kind = SpanKind::Run,
+                       .module = job.module,
+                       .submission = job.number,
+                       .begin = begun,
+                       .end = Clock::now(),
+                       .failed = true});
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,35 @@
+// A module made by hand, because one that CPython knows as builtin has to be told of before it starts.
+#include "python/python_side.hpp"
+
+#include <utility>
+
+#include "python/enter.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+// A capsule that shares the owner.
+py::object capsule_of(std::shared_ptr<void> owner) {
+  auto content = std::make_unique<std::shared_ptr<void>>(std::move(owner));
+  const auto destroy = [](PyObject* capsule) {
+    delete static_cast<std::shared_ptr<void>*>(PyCapsule_GetPointer(capsule, nullptr));
+  };
+  py::object capsule = must(PyCapsule_New(content.get(), nullptr, destroy), "making a function");
+  static_cast<void>(content.release());
+  return capsule;
+}
+
+}  // namespace
+
+void put_on_python_side(const char* name, const py::object& value) {
+  const py::object side = share(PyImport_AddModule("_pyhost"));
+  if (!side || PyObject_SetAttrString(side.ptr(), name, value.ptr()) != 0) must(nullptr, "making _pyhost");
+}
+
+void add_to_python_side(PyMethodDef& function, std::shared_ptr<void> owner) {
+  const py::object self = owner ? capsule_of(std::move(owner)) : py::object();
+  put_on_python_side(function.ml_name, must(PyCFunction_New(&function, self.ptr()), "making a function"));
+}
+
+}  // namespace pyhost::detail

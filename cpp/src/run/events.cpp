@@ -1,0 +1,83 @@
+// Makes events of what the watchers see.
+#include "run/events.hpp"
+
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "python/enter.hpp"
+
+namespace pyhost {
+
+std::string_view to_string(EventKind kind) noexcept {
+  constexpr std::array<std::string_view, 8> names{"Found",    "Imported", "Created", "RunStarted",
+                                                  "RunEnded", "Failed",   "Closed",  "Unloaded"};
+  return names[static_cast<std::size_t>(kind)];
+}
+
+namespace detail {
+
+namespace {
+
+std::optional<EventKind> kind_of(Moment moment) {
+  switch (moment) {
+    case Moment::Found:
+      return EventKind::Found;
+    case Moment::Imported:
+      return EventKind::Imported;
+    case Moment::Created:
+      return EventKind::Created;
+    case Moment::RunStarted:
+      return EventKind::RunStarted;
+    case Moment::RunEnded:
+      return EventKind::RunEnded;
+    case Moment::Failed:
+      return EventKind::Failed;
+    case Moment::Closed:
+      return EventKind::Closed;
+    case Moment::Unloaded:
+      return EventKind::Unloaded;
+    case Moment::Ending:
+      break;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Event event_of(EventKind kind, std::string_view module, RunId run,
+               std::chrono::steady_clock::time_point begun, const Error* error) {
+  using std::chrono::system_clock;
+  const auto took = std::chrono::steady_clock::now() - begun;
+  return {.kind = kind,
+          .module = module,
+          .run = run,
+          .start = system_clock::now() - std::chrono::duration_cast<system_clock::duration>(took),
+          .seconds = took,
+          .error = error};
+}
+
+void tell(const std::function<void(const Event&)>& function, const Event& event) noexcept {
+  try {
+    function(event);
+  } catch (...) {
+    // Who watches does no harm to what is watched.
+  }
+}
+
+void tell_events(Watchers& watchers, std::function<void(const Event&)> function) {
+  watchers.add([function = std::move(function)](const Happening& happening) {
+    static thread_local bool in_on_event = false;
+    const std::optional<EventKind> kind = kind_of(happening.moment);
+    if (!kind || in_on_event) return;
+    const Event event = event_of(*kind, happening.module, happening.run, happening.begun, happening.error);
+    const Outside outside;
+    in_on_event = true;
+    tell(function, event);
+    in_on_event = false;
+  });
+}
+
+}  // namespace detail
+
+}  // namespace pyhost

@@ -1,0 +1,54 @@
+// Spans, on their way to who wants them.
+#include "run/spans.hpp"
+
+#include <array>
+#include <utility>
+
+#include "python/enter.hpp"
+
+namespace pyhost {
+
+std::string_view to_string(SpanKind kind) noexcept {
+  constexpr std::array<std::string_view, 7> names{"start",  "queue", "send",   "import",
+                                                  "create", "run",   "convert"};
+  return names[static_cast<std::size_t>(kind)];
+}
+
+namespace detail {
+
+void tell_span(const OnSpan& on_span, Span span) noexcept {
+  static thread_local bool in_on_span = false;
+  if (!on_span || in_on_span) return;
+  span.worker = span_place.worker;
+  if (span.submission == 0 && span.run != 0) span.submission = span_place.submission;
+  in_on_span = true;
+  try {
+    if (span_place.kept != nullptr) {
+      span_place.kept->push_back(std::move(span));
+    } else {
+      const Outside outside;
+      on_span(span);
+    }
+  } catch (...) {
+    // Who watches does no harm to what is watched.
+  }
+  in_on_span = false;
+}
+
+void Timed::end() noexcept {
+  const auto now = Clock::now();
+  try {
+    tell_span(begun_->on_span, {.kind = begun_->kind,
+                                .module = std::string(begun_->module),
+                                .run = begun_->run,
+                                .begin = begun_->at,
+                                .end = now,
+                                .failed = std::uncaught_exceptions() > begun_->exceptions});
+  } catch (const std::bad_alloc&) {
+    // Nor does it want for memory.
+  }
+}
+
+}  // namespace detail
+
+}  // namespace pyhost

@@ -1,0 +1,227 @@
+// Python opens and closes both, in pyhost._connections and pyhost._store; neither is imported before a module
+// uses it.
+#include "services/connections.hpp"
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "run/current_run.hpp"
+#include "python/enter.hpp"
+#include "error/json_place.hpp"
+#include "python/python_side.hpp"
+#include "error/secrets.hpp"
+#include "python/traceback.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+py::object str(const std::string& text) {
+  return must(PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"),
+              "offering connections");
+}
+
+const CurrentRun& outermost_of(const CurrentRun& run) {
+  const CurrentRun* at = &run;
+  while (at->outer() != nullptr) at = at->outer();
+  return *at;
+}
+
+// The number of the run that this thread is in, its module, and the number of the outermost one.
+PyObject* current_run(PyObject* /*self*/, PyObject* /*arguments*/) {
+  const CurrentRun* run = CurrentRun::here();
+  if (run == nullptr) return share(Py_None).release().ptr();
+  const std::string_view module = run->module();
+  PyObject* name = PyUnicode_FromStringAndSize(module.data(), static_cast<Py_ssize_t>(module.size()));
+  if (name == nullptr) return nullptr;
+  return Py_BuildValue("KNK", static_cast<unsigned long long>(run->id()), name,
+                       static_cast<unsigned long long>(outermost_of(*run).id()));
+}
+
+// All of a str, as secrets are kept.
+std::optional<std::string> whole(PyObject* str) {
+  const py::object bytes = own(PyUnicode_AsEncodedString(str, "utf-8", "backslashreplace"));
+  if (!bytes) return std::nullopt;
+  return std::string(PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())));
+}
+
+PyObject* hide_text(PyObject* /*self*/, PyObject* text) {
+  std::optional<std::string> secret = whole(text);
+  if (!secret) return nullptr;
+  hide(*std::move(secret));
+  return share(Py_None).release().ptr();
+}
+
+// The text without those of the list, and without all that are hidden.
+PyObject* text_without(PyObject* /*self*/, PyObject* arguments) {
+  PyObject *text = nullptr, *list = nullptr;
+  if (PyArg_ParseTuple(arguments, "UO!", &text, &PyList_Type, &list) == 0) return nullptr;
+  std::optional<std::string> shown = whole(text);
+  std::vector<std::string> secrets;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); ++i) {
+    std::optional<std::string> secret = whole(PyList_GET_ITEM(list, i));
+    if (!secret) return nullptr;
+    secrets.push_back(*std::move(secret));
+  }
+  if (!shown) return nullptr;
+  const std::string left = without_secrets(without(*std::move(shown), std::move(secrets)));
+  return PyUnicode_DecodeUTF8(left.data(), static_cast<Py_ssize_t>(left.size()), "replace");
+}
+
+// What the conversion gives; what it refuses is a ValueError.
+template <class Convert>
+PyObject* converted(PyObject* self, Convert convert) {
+  try {
+    return convert(*owner_of<Conversions>(self)).release().ptr();
+  } catch (const Error& error) {
+    PyErr_SetString(PyExc_ValueError, error.message().c_str());
+    return nullptr;
+  }
+}
+
+PyObject* read_object(PyObject* self, PyObject* text) {
+  Py_ssize_t size = 0;
+  const char* const utf8 = PyUnicode_AsUTF8AndSize(text, &size);
+  if (utf8 == nullptr) return nullptr;
+  return converted(self, [&](Conversions& conversions) {
+    return conversions.to_python(std::string_view(utf8, static_cast<std::size_t>(size)));
+  });
+}
+
+PyObject* write_object(PyObject* self, PyObject* values) {
+  return converted(self, [&](Conversions& conversions) { return str(conversions.to_text(values)); });
+}
+
+// Null if nobody has imported it.
+py::object if_imported(const char* name) {
+  return share(PyDict_GetItemString(PyImport_GetModuleDict(), name));
+}
+
+[[noreturn]] void throw_not_kept(std::string_view module, const Error& error) {
+  const std::string found = error.message().substr(in_words("the result", error.pointer()).size());
+  throw Error({.kind = error.kind(),
+               .phase = error.phase(),
+               .module = std::string(module),
+               .message = "module '" + std::string(module) +
+                          "': " + in_words("pyhost.store", error.pointer()) + found + "; nothing was stored",
+               .pointer = error.pointer(),
+               .hint = error.hint()});
+}
+
+// What the run left in the store, as text; None if it has not used it.
+py::object left_in_store(const py::object& store, const Happening& happening, Conversions& conversions) {
+  const py::object left =
+      own(PyObject_CallMethod(store.ptr(), "left_by", "K", static_cast<unsigned long long>(happening.run)));
+  if (!left || left.is_none()) return left;
+  try {
+    const std::string text = conversions.to_text(left.ptr());
+    return str(text);
+  } catch (const Error& error) {
+    throw_not_kept(happening.module, error);
+  }
+}
+
+// Whether no other run of this thread goes on.
+bool is_outermost(RunId run) {
+  const CurrentRun* const here = CurrentRun::here();
+  return here == nullptr || outermost_of(*here).id() == run;
+}
+
+void tell_of_start(const Happening& happening) {
+  if (!is_outermost(happening.run)) return;
+  const py::object connections = if_imported("pyhost._connections");
+  if (connections && !own(PyObject_CallMethod(connections.ptr(), "begin_run", "K",
+                                              static_cast<unsigned long long>(happening.run)))) {
+    PyErr_Clear();
+  }
+}
+
+void see_to_connections(const Happening& happening, bool ends_well) {
+  const py::object connections = if_imported("pyhost._connections");
+  if (!connections) return;
+  const py::object ended = own(PyObject_CallMethod(
+      connections.ptr(), "end_run", "KOOO", static_cast<unsigned long long>(happening.run),
+      str(std::string(happening.module)).ptr(), ends_well ? Py_False : Py_True,
+      is_outermost(happening.run) ? Py_True : Py_False));
+  if (!ended) PyErr_Clear();
+}
+
+void see_to_store(const Happening& happening, Conversions& conversions, bool ends_well) {
+  const py::object store = if_imported("pyhost._store");
+  if (!store) return;
+  const py::object text = ends_well ? left_in_store(store, happening, conversions) : share(Py_None);
+  const py::object done =
+      own(text ? PyObject_CallMethod(store.ptr(), "end", "KO", static_cast<unsigned long long>(happening.run),
+                                     text.ptr())
+               : nullptr);
+  if (done) return;
+  const std::string module(happening.module);
+  throw_raised(ErrorKind::ModuleRaised, Phase::Run, module,
+               "module '" + module + "' has run, but its store was not written: ");
+}
+
+void close_all(const char* name) noexcept {
+  const py::object module = if_imported(name);
+  if (module && !own(PyObject_CallMethod(module.ptr(), "close_all", nullptr))) PyErr_Clear();
+}
+
+}  // namespace
+
+void check_store(const std::filesystem::path& store) {
+  if (store.empty()) return;
+  std::error_code failed;
+  const std::filesystem::path folder = std::filesystem::absolute(store).parent_path();
+  const bool is_folder = std::filesystem::is_directory(store, failed);
+  if (!is_folder && std::filesystem::is_directory(folder, failed)) return;
+  throw Error({.kind = ErrorKind::StartupFailed,
+               .phase = Phase::Start,
+               .message = "there can be no store " + store.string() + ", because " +
+                          (is_folder ? "that is a folder" : "there is no folder " + folder.string()),
+               .hint = is_folder ? "name a file in it" : "make the folder, or name another file"});
+}
+
+void offer_connections(const Options& options, Watchers& watchers,
+                       const std::shared_ptr<Conversions>& conversions) {
+  static PyMethodDef function{"current_run", current_run, METH_NOARGS, nullptr};
+  add_to_python_side(function);
+  static PyMethodDef hiding{"hide", hide_text, METH_O, nullptr};
+  add_to_python_side(hiding);
+  static PyMethodDef leaving_out{"without", text_without, METH_VARARGS, nullptr};
+  add_to_python_side(leaving_out);
+  static PyMethodDef reading{"read_object", read_object, METH_O, nullptr};
+  add_to_python_side(reading, conversions);
+  static PyMethodDef writing{"write_object", write_object, METH_O, nullptr};
+  add_to_python_side(writing, conversions);
+  const py::object urls = must(PyDict_New(), "offering connections");
+  for (const auto& [name, url] : options.connections) {
+    if (PyDict_SetItem(urls.ptr(), str(name).ptr(), str(url).ptr()) != 0)
+      must(nullptr, "offering connections");
+  }
+  put_on_python_side("connections", urls);
+  const std::string file = options.store.empty() ? "" : std::filesystem::absolute(options.store).string();
+  put_on_python_side("store_file", str(file));
+  if (file.empty() && options.connections.empty()) return;
+  watchers.add([&kept = *conversions](const Happening& happening) {
+    if (happening.moment == Moment::RunStarted) return tell_of_start(happening);
+    const bool ends_well = happening.moment == Moment::Ending;
+    if (happening.run == 0 || (!ends_well && happening.moment != Moment::Failed)) return;
+    see_to_connections(happening, ends_well);
+    see_to_store(happening, kept, ends_well);
+  });
+}
+
+void close_connections() noexcept {
+  close_all("pyhost._store");
+  close_all("pyhost._connections");
+  for (const char* name : {"connections", "store_file"}) {
+    try {
+      put_on_python_side(name, share(Py_None));
+    } catch (const Error&) {
+      // There is no memory: then modules go on to see what there was.
+    }
+  }
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,130 @@
+// The queue's state is shared with its thread, which may outlive the queue in a sink that does not return.
+#include "services/log_queue.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "python/signals_blocked.hpp"
+
+namespace pyhost::detail {
+
+struct LogQueue::State {
+  State(Sink to, std::size_t most) : sink(std::move(to)), room(most) {}
+
+  Sink sink;
+  std::size_t room;
+  std::mutex mutex = {};
+  std::condition_variable put = {};
+  std::condition_variable given = {};
+  std::deque<LogRecord> records = {};
+  std::uint64_t count_put = 0;
+  std::uint64_t count_given = 0;
+  std::uint64_t dropped = 0;
+  std::uint64_t untold = 0;   ///< Of those: what the next record is to tell,
+  std::uint64_t told = 0;     ///< what records have told,
+  std::uint64_t counted = 0;  ///< and how many there were when somebody asked last.
+  bool closed = false;
+  std::thread thread = {};
+  std::thread::id giver = {};  ///< Also where the thread is left to itself.
+
+  void drop(const LogRecord& record) {
+    ++dropped;
+    untold += 1 + record.dropped;  // before it, here and where it comes from
+  }
+};
+
+LogQueue::LogQueue(Sink sink, std::size_t room, std::chrono::milliseconds patience)
+    : state_(std::make_shared<State>(std::move(sink), room)), patience_(patience) {}
+
+void LogQueue::put(LogRecord record) {
+  if (is_forked()) return;
+  State& state = *state_;
+  {
+    const std::lock_guard lock(state.mutex);
+    if (state.closed || state.records.size() >= state.room) return state.drop(record);
+    record.dropped += std::exchange(state.untold, 0);
+    state.told += record.dropped;
+    state.records.push_back(std::move(record));
+    ++state.count_put;
+    if (!state.thread.joinable()) {
+      const SignalsBlocked blocked;
+      state.thread = std::thread([shared = state_] { give_out(shared); });
+      state.giver = state.thread.get_id();
+    }
+  }
+  state.put.notify_one();
+}
+
+void LogQueue::give_out(const std::shared_ptr<State>& shared) {
+  State& state = *shared;
+  std::unique_lock lock(state.mutex);
+  while (true) {
+    state.put.wait(lock, [&] { return state.closed || !state.records.empty(); });
+    if (state.records.empty()) return;
+    const LogRecord record = std::move(state.records.front());
+    state.records.pop_front();
+    lock.unlock();
+    try {
+      state.sink(record);
+    } catch (...) {
+      // There is nobody to tell: the module went on long ago.
+    }
+    lock.lock();
+    ++state.count_given;
+    state.given.notify_all();
+  }
+}
+
+bool LogQueue::flush(std::chrono::milliseconds patience) {
+  if (is_forked()) return true;
+  std::unique_lock lock(state_->mutex);
+  const std::uint64_t all = state_->count_put;
+  if (state_->giver == std::this_thread::get_id()) return false;
+  return state_->given.wait_for(lock, patience, [&] { return state_->count_given >= all; });
+}
+
+void LogQueue::add_dropped(std::uint64_t count) {
+  const std::lock_guard lock(state_->mutex);
+  state_->dropped += count;
+}
+
+std::uint64_t LogQueue::dropped() {
+  const std::lock_guard lock(state_->mutex);
+  return state_->counted = state_->dropped;
+}
+
+std::uint64_t LogQueue::close() noexcept {
+  if (is_forked()) {
+    static_cast<void>(new std::shared_ptr<State>(state_));  // the thread's share is of no use here, and stays
+    return 0;
+  }
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->closed = true;
+  }
+  state_->put.notify_one();
+  const bool all_given = flush(patience_);
+  std::thread thread;
+  std::deque<LogRecord> left;
+  std::uint64_t unheard_of = 0;
+  {
+    const std::lock_guard lock(state_->mutex);
+    left.swap(state_->records);
+    state_->count_put -= left.size();
+    state_->dropped += left.size();
+    for (const LogRecord& record : left) state_->told -= record.dropped;
+    const std::uint64_t heard_of = std::max(state_->told, state_->counted);
+    unheard_of = state_->dropped - std::min(heard_of, state_->dropped);
+    state_->counted = state_->dropped;
+    thread.swap(state_->thread);
+    if (all_given) state_->giver = {};
+  }
+  if (thread.joinable()) all_given ? thread.join() : thread.detach();
+  return unheard_of;
+}
+
+}  // namespace pyhost::detail

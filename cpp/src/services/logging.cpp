@@ -1,0 +1,182 @@
+// A record of Python's becomes plain data under the GIL; pyhost/_logging.py sees to it that it comes here.
+#include "services/logging.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "python/alarms.hpp"
+#include "run/current_run.hpp"
+#include "python/enter.hpp"
+#include "services/log_queue.hpp"
+#include "interpreter/output.hpp"
+#include "python/python_side.hpp"
+#include "error/secrets.hpp"
+#include "python/traceback.hpp"
+#include "error/utf8.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+constexpr std::size_t longest_text = std::size_t{64} * 1024;  // of a message, and of all fields together
+constexpr std::size_t longest_field = std::size_t{8} * 1024;  // of what is no message
+
+struct Taker {
+  std::shared_ptr<LogQueue> queue;
+  std::shared_ptr<Conversions> conversions;
+};
+
+LogLevel level_of(int number) {
+  for (const LogLevel level : {LogLevel::Critical, LogLevel::Error, LogLevel::Warning, LogLevel::Info}) {
+    if (number >= static_cast<int>(level)) return level;
+  }
+  return LogLevel::Debug;
+}
+
+Json field_of(PyObject* value, Conversions& conversions) {
+  try {
+    return conversions.to_json(value);
+  } catch (const Error&) {
+    const py::object repr = own(PyObject_Repr(value));
+    if (repr) return text_of(repr.ptr(), longest_field);
+    PyErr_Clear();
+    return "<" + type_of(value) + " whose repr fails>";
+  }
+}
+
+// Hides the secrets in it, and says about how many bytes it has.
+std::size_t settle(Json& json) {
+  std::size_t size = 8;
+  if (auto* const text = json.get_ptr<std::string*>()) {
+    *text = without_secrets(std::move(*text));
+    size += text->size();
+  } else if (auto* const object = json.get_ptr<Json::object_t*>()) {
+    Json::object_t settled;
+    for (auto& [key, value] : *object) {
+      size += key.size() + settle(value);
+      settled.emplace(without_secrets(key), std::move(value));
+    }
+    object->swap(settled);
+  } else if (json.is_array()) {
+    for (Json& item : json) size += settle(item);
+  }
+  return size;
+}
+
+// What is too long, as the beginning of its text.
+std::string beginning_of(const Json& json, std::size_t limit) {
+  const auto* const str = json.get_ptr<const std::string*>();
+  const std::string text = str != nullptr ? *str : json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::size_t end = std::min(limit, text.size());
+  while (end > 0 && end < text.size() && !begins_character(text[end])) --end;
+  return text.substr(0, end) + "… (cut, " + std::to_string(text.size()) + " bytes in all)";
+}
+
+Json fields_of(PyObject* extra, Conversions& conversions) {
+  Json fields = Json::object();
+  const py::object items = own(PyDict_Items(extra));  // a repr may change the dict
+  const Py_ssize_t count = items ? PyList_GET_SIZE(items.ptr()) : 0;
+  std::size_t left = longest_text;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    if (left == 0) {
+      fields["…"] = std::to_string(count - i) + " more are left out";
+      break;
+    }
+    PyObject* const item = PyList_GET_ITEM(items.ptr(), i);
+    const std::string name = text_of(PyTuple_GET_ITEM(item, 0), longest_field);
+    Json value = field_of(PyTuple_GET_ITEM(item, 1), conversions);
+    const std::size_t size = name.size() + settle(value);
+    fields[name] = size > left ? Json(beginning_of(value, left)) : std::move(value);
+    left -= std::min(size, left);
+  }
+  return fields;
+}
+
+// A module may put any number there.
+std::chrono::system_clock::time_point time_of(double seconds) {
+  constexpr double end_of_time = 9e9;
+  if (!(seconds >= 0 && seconds < end_of_time)) return std::chrono::system_clock::now();
+  return std::chrono::system_clock::time_point(
+      std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6)));
+}
+
+// As an error of the run that logged it.
+Error error_of(PyObject* exception, const std::string& module) {
+  PythonException described = describe(exception);
+  return Error({.kind = ErrorKind::ModuleRaised,
+                .phase = Phase::Run,
+                .module = module,
+                .message = one_line(described),
+                .exception = std::move(described)});
+}
+
+// number, logger, message, seconds, file, line, function, extra, exception or None
+PyObject* take_record(PyObject* self, PyObject* arguments) {
+  LogRecord record;
+  PyObject *logger = nullptr, *message = nullptr, *file = nullptr, *function = nullptr, *extra = nullptr,
+           *exception = nullptr;
+  double seconds = 0;
+  if (PyArg_ParseTuple(arguments, "iOOdOiOO!O", &record.number, &logger, &message, &seconds, &file,
+                       &record.line, &function, &PyDict_Type, &extra, &exception) == 0) {
+    return nullptr;
+  }
+  try {
+    const auto taker = owner_of<Taker>(self);
+    record.level = level_of(record.number);
+    record.logger = text_of(logger, longest_field);
+    record.message = text_of(message, longest_text);
+    record.time = time_of(seconds);
+    record.file = text_of(file, longest_field);
+    record.function = text_of(function, longest_field);
+    record.module = running_module();
+    if (const CurrentRun* run = CurrentRun::here()) record.run = run->id();
+    record.fields = fields_of(extra, *taker->conversions);
+    if (PyExceptionInstance_Check(exception)) record.error = error_of(exception, record.module);
+    taker->queue->put(std::move(record));
+  } catch (const std::exception& failed) {
+    PyErr_SetString(PyExc_RuntimeError, failed.what());
+    return nullptr;
+  }
+  return share(Py_None).release().ptr();
+}
+
+}  // namespace
+
+Logging::Logging(const Options& options)
+    : queue_(std::make_shared<LogQueue>(options.on_log, options.log_queue, options.shutdown_timeout)),
+      level_(options.log_level) {}
+
+py::object Logging::enter_python(std::shared_ptr<Conversions> conversions) {
+  static PyMethodDef take{"take_log_record", take_record, METH_VARARGS, nullptr};
+  add_to_python_side(take, std::make_shared<Taker>(Taker{queue_, std::move(conversions)}));
+  py::object python = must(PyImport_ImportModule("pyhost._logging"), "importing pyhost's own files");
+  must(PyObject_CallMethod(python.ptr(), "begin", "i", static_cast<int>(level_)), "taking logs");
+  return python;
+}
+
+// A module may have thrown it out of sys.modules, and a new one would know of nothing.
+void Logging::leave_python(const py::object& entered) noexcept {
+  if (!own(PyObject_CallMethod(entered.ptr(), "end", nullptr))) PyErr_Clear();
+}
+
+void Logging::close() noexcept {
+  const Outside outside;
+  const std::uint64_t dropped = queue_->close();
+  if (dropped == 0) return;
+  std::fprintf(stderr, "pyhost: %llu log records were dropped, because on_log did not take them in time\n",
+               static_cast<unsigned long long>(dropped));
+}
+
+void Logging::put(LogRecord record) { queue_->put(std::move(record)); }
+
+void Logging::add_dropped(std::uint64_t count) { queue_->add_dropped(count); }
+
+bool Logging::flush(std::chrono::milliseconds patience) {
+  const Outside outside;
+  return queue_->flush(waitable(patience));
+}
+
+std::uint64_t Logging::dropped() { return queue_->dropped(); }
+
+}  // namespace pyhost::detail

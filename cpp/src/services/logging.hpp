@@ -1,0 +1,50 @@
+// What modules log by Python's `logging`, told to the application.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "convert/convert.hpp"
+#include "pyhost/options.hpp"
+#include "python/python.hpp"
+
+namespace pyhost::detail {
+
+class LogQueue;
+
+/// Takes the records of all loggers, whatever modules do to handlers, from the moment that one imports
+/// `logging`: it is not imported here.
+class Logging {
+ public:
+  explicit Logging(const Options& options);
+
+  ~Logging() { close(); }
+  Logging(const Logging&) = delete;
+  Logging& operator=(const Logging&) = delete;
+
+  /// A record that a module in another process logged.
+  void put(LogRecord record);
+  /// So many more were dropped there.
+  void add_dropped(std::uint64_t count);
+
+  /// Begins with the records of this interpreter, whose conversions are given; what it returns is for
+  /// leave_python(). Throws StartupFailed if pyhost's own Python files are nowhere. The caller holds the GIL.
+  py::object enter_python(std::shared_ptr<Conversions> conversions);
+
+  /// Leaves this interpreter's `logging` as it was. The caller holds the GIL.
+  static void leave_python(const py::object& entered) noexcept;
+
+  /// Gives the application what is left, as long as the shutdown timeout lasts, and takes no more; what was
+  /// dropped without its being told is told on stderr. Without the GIL if the caller had it.
+  void close() noexcept;
+
+  bool flush(std::chrono::milliseconds patience);
+  std::uint64_t dropped();
+
+ private:
+  std::shared_ptr<LogQueue> queue_;
+  LogLevel level_;
+};
+
+}  // namespace pyhost::detail
