@@ -1,5 +1,5 @@
 // Doubles to the shortest decimals and back, held against the standard library's.
-#include "convert/binary.hpp"
+#include "convert/decimal.hpp"
 
 #include <doctest/doctest.h>
 

@@ -481,20 +481,20 @@ TEST_CASE("a worker that cannot work leaves the runs to the others, and the last
     void fail(const Error& error) noexcept override { failed += error.message() == "no room" ? 1 : 0; }
   };
   struct Able : detail::Worker {
-    void work(detail::Queue& queue) override {
+    void work(detail::RunQueue& queue) override {
       for (detail::Jobs jobs; queue.take(jobs, 1); jobs.clear()) jobs.front()->succeed("");
     }
     void cancel() noexcept override {}
   };
   struct Unable : Able {
-    void work(detail::Queue&) override { throw Error({.message = "no room"}); }
+    void work(detail::RunQueue&) override { throw Error({.message = "no room"}); }
   };
   for (const bool all : {false, true}) {
     std::vector<std::unique_ptr<detail::Worker>> workers;
     for (int i = 0; i < 3; ++i) workers.push_back(std::make_unique<Unable>());
     if (!all) workers.push_back(std::make_unique<Able>());
     const auto pool =
-        detail::PoolData::of(std::make_shared<detail::Dependents>(), std::move(workers), {{}, 1h, false});
+        detail::PoolData::of(std::make_shared<detail::ShutdownHooks>(), std::move(workers), {{}, 1h, false});
     for (int i = 0; i < 100; ++i) pool->put(std::make_unique<Counted>(made, failed));
     pool->leave();
   }

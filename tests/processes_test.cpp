@@ -16,7 +16,7 @@
 #include <thread>
 
 #include "error/error_from_json.hpp"
-#include "pool/process/frames.hpp"
+#include "pool/process/wire_frames.hpp"
 #include "support.hpp"
 
 using namespace pyhost;

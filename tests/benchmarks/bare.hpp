@@ -8,8 +8,8 @@
 namespace pyhost::bench {
 
 namespace py = pyhost::detail::py;
-using pyhost::detail::own;
-using pyhost::detail::share;
+using pyhost::detail::borrow;
+using pyhost::detail::steal;
 
 /// Holds the GIL the way that every page on the C API shows.
 class Gil {

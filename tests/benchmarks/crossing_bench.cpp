@@ -18,15 +18,15 @@
 
 #include "bare.hpp"
 #include "convert/convert.hpp"
-#include "python/enter.hpp"
 #include "pyhost/pyhost.hpp"
+#include "python/gil.hpp"
 
 namespace pyhost::bench {
 
 namespace {
 
 namespace fs = std::filesystem;
-using detail::Enter;
+using detail::GilAcquire;
 
 std::string read_file(const fs::path& path) {
   std::ifstream stream(path, std::ios::binary);
@@ -87,7 +87,7 @@ void measure_inside(const std::string& row, const std::string& who, Action actio
 }
 
 PyObject* attribute(const char* module, const char* name) {
-  const py::object imported = own(checked(PyImport_ImportModule(module)));
+  const py::object imported = steal(checked(PyImport_ImportModule(module)));
   return checked(PyObject_GetAttrString(imported.ptr(), name));
 }
 
@@ -256,7 +256,7 @@ int bench(int argc, char** argv) {
     const Gil gil;
     PyObject* path = PySys_GetObject("path");
     for (const std::string& folder : {std::string(PYHOST_BENCH_FOLDER), value_of("--site")}) {
-      PyList_Append(path, own(PyUnicode_FromString(folder.c_str())).ptr());
+      PyList_Append(path, steal(PyUnicode_FromString(folder.c_str())).ptr());
     }
   }
   const std::vector<Text> all = texts(value_of("--data"));

@@ -7,10 +7,10 @@
 #include <string_view>
 
 #include "convert/convert.hpp"
-#include "python/enter.hpp"
+#include "convert/fast_parser.hpp"
+#include "convert/strict_parser.hpp"
 #include "pyhost/pyhost.hpp"
-#include "convert/reader.hpp"
-#include "convert/scanner.hpp"
+#include "python/gil.hpp"
 
 namespace {
 
@@ -33,22 +33,22 @@ auto unless_refused(Action action) -> std::optional<decltype(action())> {
 
 // Types, order of keys and each bit of a float show in it.
 std::string shown(const py::object& object) {
-  const py::object repr = own(PyObject_Repr(object.ptr()));
+  const py::object repr = steal(PyObject_Repr(object.ptr()));
   if (!repr) {
     PyErr_Clear();  // an integer of too many digits, or too many levels
     return {};
   }
-  const py::object bytes = own(PyUnicode_AsEncodedString(repr.ptr(), "utf-8", "strict"));
+  const py::object bytes = steal(PyUnicode_AsEncodedString(repr.ptr(), "utf-8", "strict"));
   return {PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr()))};
 }
 
 void check(std::string_view text) {
-  static Keys keys;
-  static Reader reader;
+  static KeyCache keys;
+  static FastParser reader;
   static Conversions conversions;
-  const py::object fast = reader.read(text, keys);
+  const py::object fast = reader.parse(text, keys);
   if (PyErr_Occurred() != nullptr) stop("the fast reader left an error set", text);
-  const std::optional<py::object> strict = unless_refused([&] { return scan(text); });
+  const std::optional<py::object> strict = unless_refused([&] { return parse_strictly(text); });
   if (fast && !strict) stop("the fast reader takes what the strict one refuses", text);
   if (fast && shown(fast) != shown(*strict)) stop("the readers differ", text);
   const std::optional<py::object> state = unless_refused([&] { return conversions.to_python(text); });
@@ -61,7 +61,7 @@ void check(std::string_view text) {
   const std::optional<std::string> written =
       unless_refused([&] { return conversions.to_text(state->ptr()); });
   if (!written) stop("a state cannot be written", text);
-  if (shown(scan(*written)) != shown(*state)) stop("what is written reads otherwise", text);
+  if (shown(parse_strictly(*written)) != shown(*state)) stop("what is written reads otherwise", text);
   const std::optional<Json> json = unless_refused([&] { return conversions.to_json(state->ptr()); });
   if (!json) return;  // an integer beyond 64 bits
   const py::object equal = conversions.to_python(*json);
@@ -73,7 +73,7 @@ void check(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const auto* host = new Host({.module_paths = {PYHOST_FIXTURES}});
   static_cast<void>(host);
-  const Enter enter;
+  const GilAcquire gil;
   // In memory of its own, so that a read beyond the end is found.
   const std::string text(reinterpret_cast<const char*>(data), size);
   check({data == nullptr ? "" : reinterpret_cast<const char*>(data), size});

@@ -20,8 +20,8 @@
 namespace pyhost {
 
 namespace detail {
-class Dependents;
-struct Offers;
+class ShutdownHooks;
+struct HostInternals;
 class WorkerSide;
 }  // namespace detail
 
@@ -134,9 +134,9 @@ class Host {
  private:
   friend class Pool;
   friend class detail::WorkerSide;
-  detail::Offers offers() const;
+  detail::HostInternals internals() const;
   const Options& options() const noexcept;
-  const std::shared_ptr<detail::Dependents>& dependents() const noexcept;
+  const std::shared_ptr<detail::ShutdownHooks>& shutdown_hooks() const noexcept;
 
   Json run_json(std::string_view name, const Json& state, const RunOptions* options);
   Json run_json_from_text(std::string_view name, std::string_view state, const RunOptions* options);

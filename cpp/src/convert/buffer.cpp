@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <limits>
 
-#include "python/alarms.hpp"
 #include "convert/buffer_data.hpp"
 #include "pyhost/error.hpp"
+#include "python/timers.hpp"
 
 namespace pyhost {
 
@@ -101,7 +101,7 @@ bool Buffer::revoke(std::chrono::milliseconds patience) const {
   if (data_->of_python) return false;
   std::unique_lock lock(data_->mutex);
   data_->revoked = true;
-  return data_->view_ended.wait_for(lock, detail::waitable(patience), [&] { return data_->views == 0; });
+  return data_->view_ended.wait_for(lock, detail::clamp_wait(patience), [&] { return data_->views == 0; });
 }
 
 const void* Buffer::data() const noexcept { return data_ ? data_->data : nullptr; }

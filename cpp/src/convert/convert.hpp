@@ -43,9 +43,9 @@ class Conversions {
   void clear() noexcept;
 
  private:
-  struct Kept;
-  class Use;
-  std::unique_ptr<Kept> kept_;
+  struct Cache;
+  class CacheLock;
+  std::unique_ptr<Cache> kept_;
 };
 
 /// The state as JSON text, for who cannot be given the Json; null is `{}`. Refuses what to_python() would

@@ -2,8 +2,8 @@
 #include <cmath>
 
 #include "convert/convert.hpp"
-#include "convert/refuse_state.hpp"
-#include "python/str.hpp"
+#include "convert/state_errors.hpp"
+#include "python/py_string.hpp"
 
 namespace pyhost::detail {
 

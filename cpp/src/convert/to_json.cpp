@@ -3,12 +3,12 @@
 #include <tuple>
 #include <utility>
 
+#include "convert/conversion_cache.hpp"
 #include "convert/convert.hpp"
-#include "python/enter.hpp"
+#include "convert/json_writer.hpp"
 #include "error/json_place.hpp"
-#include "convert/kept.hpp"
 #include "pyhost/error.hpp"
-#include "convert/text.hpp"
+#include "python/gil.hpp"
 
 namespace pyhost::detail {
 
@@ -80,43 +80,44 @@ Json& next_value(Json& out, PyObject* /*str*/, std::string_view key, bool /*firs
 }
 void end_object(Json& /*out*/) {}
 
-// Text grows at its end.
+// The text grows at its end.
 
-void put_null(Text& out) { out.put("null"); }
-void put_bool(Text& out, bool value) {
+void put_null(JsonWriter& out) { out.put("null"); }
+void put_bool(JsonWriter& out, bool value) {
   out.put(value ? std::string_view("true") : std::string_view("false"));
 }
-void put_float(Text& out, double value, const JsonPlace& /*place*/) { out.put(value); }
+void put_float(JsonWriter& out, double value, const JsonPlace& /*place*/) { out.put(value); }
 
-void put_str(Text& out, PyObject* str, const JsonPlace& place) {
+void put_str(JsonWriter& out, PyObject* str, const JsonPlace& place) {
   if (!out.put_str(str)) refuse_surrogate(place, "is a str");
 }
 
-void put_int(Text& out, PyObject* object, const JsonPlace& place) {
+void put_int(JsonWriter& out, PyObject* object, const JsonPlace& place) {
   int overflow = 0;
   const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
   if (overflow == 0) return out.put(value);
   // int's own repr, past whatever a subclass of int says of itself.
-  const py::object digits = own(PyLong_Type.tp_repr(object));
+  const py::object digits = steal(PyLong_Type.tp_repr(object));
   if (!digits) refuse(place, "is an integer that cannot be written: " + one_line(take_exception()));
   out.put({reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(digits.ptr())),
            static_cast<std::size_t>(PyUnicode_GET_LENGTH(digits.ptr()))});
 }
 
-void begin_array(Text& out, Py_ssize_t /*size*/) { out.put('['); }
-Text& next_element(Text& out, std::size_t i) {
+void begin_array(JsonWriter& out, Py_ssize_t /*size*/) { out.put('['); }
+JsonWriter& next_element(JsonWriter& out, std::size_t i) {
   if (i > 0) out.put(',');
   return out;
 }
-void end_array(Text& out) { out.put(']'); }
-void begin_object(Text& out) { out.put('{'); }
-Text& next_value(Text& out, PyObject* str, std::string_view /*key*/, bool first, const JsonPlace& place) {
+void end_array(JsonWriter& out) { out.put(']'); }
+void begin_object(JsonWriter& out) { out.put('{'); }
+JsonWriter& next_value(JsonWriter& out, PyObject* str, std::string_view /*key*/, bool first,
+                       const JsonPlace& place) {
   if (!first) out.put(',');
   if (!out.put_str(str)) refuse_surrogate(place, "has a key");
   out.put(':');
   return out;
 }
-void end_object(Text& out) { out.put('}'); }
+void end_object(JsonWriter& out) { out.put('}'); }
 
 // A key as UTF-8, valid while the str lives.
 std::string_view name_of(PyObject* key, const JsonPlace& place) {
@@ -163,7 +164,7 @@ class Unchanged {
   ~Unchanged() { PyCriticalSection_End(&section_); }
   Unchanged(const Unchanged&) = delete;
   Unchanged& operator=(const Unchanged&) = delete;
-  static py::object held(PyObject* object) { return share(object); }
+  static py::object held(PyObject* object) { return borrow(object); }
 
  private:
   PyCriticalSection section_;
@@ -255,8 +256,8 @@ Json Conversions::to_json(PyObject* result) {
 }
 
 std::string Conversions::to_text(PyObject* result) {
-  const Use use(*kept_);
-  Text& text = use->text;
+  const CacheLock cache(*kept_);
+  JsonWriter& text = cache->writer;
   text.clear();  // what an error may have left
   walk(result, text, {}, nullptr);
   std::string copy(text.view());

@@ -1,11 +1,11 @@
-// JSON -> Python: a walk through a Json, and the two readers of text.
+// JSON -> Python: a walk through a Json, and the two parser of text.
 #include <cmath>
 
-#include "convert/building.hpp"
+#include "convert/conversion_cache.hpp"
 #include "convert/convert.hpp"
-#include "convert/kept.hpp"
-#include "convert/refuse_state.hpp"
-#include "convert/scanner.hpp"
+#include "convert/object_building.hpp"
+#include "convert/state_errors.hpp"
+#include "convert/strict_parser.hpp"
 
 namespace pyhost::detail {
 
@@ -13,14 +13,14 @@ namespace {
 
 class Walk {
  public:
-  explicit Walk(Keys& keys) : keys_(keys) {}
+  explicit Walk(KeyCache& keys) : keys_(keys) {}
 
   py::object value(const Json& json, const JsonPlace& place) {
     switch (json.type()) {
       case Json::value_t::null:
-        return share(Py_None);
+        return borrow(Py_None);
       case Json::value_t::boolean:
-        return share(*json.get_ptr<const bool*>() ? Py_True : Py_False);
+        return borrow(*json.get_ptr<const bool*>() ? Py_True : Py_False);
       case Json::value_t::number_integer:
         return checked(PyLong_FromLongLong(*json.get_ptr<const Json::number_integer_t*>()), place);
       case Json::value_t::number_unsigned:
@@ -51,7 +51,7 @@ class Walk {
   }
 
   py::object key(std::string_view utf8, const JsonPlace& place) {
-    if (PyObject* seen = keys_.find(utf8); seen != nullptr) return own(seen);
+    if (PyObject* seen = keys_.find(utf8); seen != nullptr) return steal(seen);
     return is_plain_ascii(utf8) ? checked(keys_.add(utf8), place) : string(utf8, place);
   }
 
@@ -77,7 +77,7 @@ class Walk {
     return dict;
   }
 
-  Keys& keys_;
+  KeyCache& keys_;
 };
 
 std::string_view json_name(PyObject* object) {
@@ -96,28 +96,28 @@ py::object Conversions::to_python(const Json& state) {
 }
 
 py::object Conversions::value_to_python(const Json& value) {
-  const Use use(*kept_);
-  const WithoutCollection without_collection;
-  return Walk(use->keys).value(value, {});
+  const CacheLock cache(*kept_);
+  const GcPause without_collection;
+  return Walk(cache->keys).value(value, {});
 }
 
 py::object Conversions::to_python(std::string_view state) {
   {
-    const Use use(*kept_);
-    if (py::object read = use->reader.read(state, use->keys)) return read;
+    const CacheLock cache(*kept_);
+    if (py::object read = cache->parser.parse(state, cache->keys)) return read;
   }
-  py::object object = scan(state);
+  py::object object = parse_strictly(state);
   if (!PyDict_CheckExact(object.ptr())) refuse_non_object(json_name(object.ptr()));
   return object;
 }
 
-Conversions::Conversions() : kept_(std::make_unique<Kept>()) {}
+Conversions::Conversions() : kept_(std::make_unique<Cache>()) {}
 
 Conversions::~Conversions() = default;
 
 void Conversions::clear() noexcept {
-  const Use use(*kept_);
-  use->keys.clear();
+  const CacheLock cache(*kept_);
+  cache->keys.clear();
 }
 
 }  // namespace pyhost::detail

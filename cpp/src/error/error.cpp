@@ -41,7 +41,7 @@ std::string paragraph(const Error::Data& data) {
     text += said_of(earlier) + in_parentheses(place_of(earlier));
   }
   if (!data.hint.empty()) text += "; " + data.hint;
-  text = detail::inert(text);
+  text = detail::terminal_safe(text);
   std::ranges::replace(text, '\n', ' ');
   return text;
 }
@@ -136,7 +136,7 @@ Origin origin_of(const Frame& frame) noexcept {
 Error::Error(Data data) {
   // What Python says has gone through the same, but not what others put in here, such as the key of a result.
   for (std::string* each : {&data.message, &data.pointer, &data.hint})
-    *each = detail::without_secrets(std::move(*each));
+    *each = detail::mask_secrets(std::move(*each));
   if (data.place.file.empty()) data.place = place_of(data.exception);
   std::string what = paragraph(data);
   said_ = std::make_shared<const Said>(Said{std::move(data), std::move(what)});

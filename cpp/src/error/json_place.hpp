@@ -24,7 +24,7 @@ inline std::string pointer(const JsonPlace& place) {
   if (place.parent == nullptr) return {};
   std::string text = pointer(*place.parent) + "/";
   if (place.key.data() == nullptr) return text + std::to_string(place.index);
-  for (const char c : without_secrets(std::string(place.key))) {
+  for (const char c : mask_secrets(std::string(place.key))) {
     if (c == '~') {
       text += "~0";
     } else if (c == '/') {

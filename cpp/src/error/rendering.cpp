@@ -3,8 +3,8 @@
 #include <string>
 #include <string_view>
 
-#include "pyhost/error.hpp"
 #include "error/utf8.hpp"
+#include "pyhost/error.hpp"
 
 namespace pyhost {
 
@@ -83,7 +83,7 @@ class Renderer {
     const std::size_t begin = frame.source.find_first_not_of(" \t\f");
     if (begin == std::string::npos) return;
     const std::string_view text = std::string_view(frame.source).substr(begin);
-    line(indent, dimmed ? coloured("2", detail::inert(text)) : detail::inert(text));
+    line(indent, dimmed ? coloured("2", detail::terminal_safe(text)) : detail::terminal_safe(text));
     const std::string carets =
         under(text, frame.column - static_cast<int>(begin), frame.end_column - static_cast<int>(begin));
     if (!carets.empty()) line(indent, coloured("31", carets));
@@ -98,7 +98,7 @@ class Renderer {
     for (; !text.empty() && column < end; ++column) {
       const detail::Character character = detail::first_character(text);
       // As wide as what stands above: a character that is shown as an escape is wider.
-      const std::string above = detail::inert(text.substr(0, character.size));
+      const std::string above = detail::terminal_safe(text.substr(0, character.size));
       const bool tab = above == "\t";
       const auto wide = above.size() == character.size
                             ? static_cast<std::size_t>(detail::width(character.code))
@@ -137,7 +137,7 @@ class Renderer {
     std::size_t size = cut ? longest_shown : text.size();
     while (cut && !detail::begins_character(text[size])) --size;
     std::string lines;
-    for (const char c : detail::inert(text.substr(0, size))) {
+    for (const char c : detail::terminal_safe(text.substr(0, size))) {
       lines += c;
       if (c == '\n') lines += indent;
     }

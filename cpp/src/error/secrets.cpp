@@ -115,7 +115,7 @@ std::string replaced(std::string text, const std::vector<std::string>& all) {
 
 }  // namespace
 
-void hide(std::string secret) {
+void add_secret(std::string secret) {
   const std::lock_guard lock(secrets().mutex);
   std::vector<std::string>& all = secrets().all;
   if (secret.empty() || std::ranges::find(all, secret) != all.end()) return;
@@ -123,13 +123,13 @@ void hide(std::string secret) {
   secrets().none = false;
 }
 
-void show_secrets() noexcept {
+void clear_secrets() noexcept {
   const std::lock_guard lock(secrets().mutex);
   secrets().all.clear();
   secrets().none = true;
 }
 
-std::string without_secrets(std::string text) {
+std::string mask_secrets(std::string text) {
   if (secrets().none) return text;
   const std::lock_guard lock(secrets().mutex);
   return replaced(std::move(text), secrets().all);
@@ -142,7 +142,7 @@ std::size_t longest_secret() {
   return all.empty() ? 0 : all.front().size() * longest_form;
 }
 
-std::string without(std::string text, std::vector<std::string> secrets) {
+std::string mask(std::string text, std::vector<std::string> secrets) {
   std::ranges::sort(secrets, is_longer);
   return replaced(std::move(text), secrets);
 }

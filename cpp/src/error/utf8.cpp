@@ -74,7 +74,7 @@ int width(char32_t code) noexcept {
   return in(wide, code) ? 2 : 1;
 }
 
-std::string inert(std::string_view text) {
+std::string terminal_safe(std::string_view text) {
   std::string shown;
   shown.reserve(text.size());
   while (!text.empty()) {

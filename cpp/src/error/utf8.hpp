@@ -58,6 +58,6 @@ int width(char32_t code) noexcept;
 
 /// Valid UTF-8 in which control characters, terminal escapes, marks that turn the direction of text and
 /// bytes that are no UTF-8 are shown, not obeyed. Newlines and tabs stay.
-std::string inert(std::string_view text);
+std::string terminal_safe(std::string_view text);
 
 }  // namespace pyhost::detail

@@ -3,17 +3,17 @@
 
 #include <algorithm>
 
-#include "python/enter.hpp"
-#include "interpreter/installation.hpp"
 #include "interpreter/interpreter.hpp"
-#include "interpreter/module_path.hpp"
+#include "interpreter/modules_package.hpp"
+#include "interpreter/python_discovery.hpp"
 #include "pyhost/error.hpp"
+#include "python/gil.hpp"
 
 namespace pyhost {
 
 namespace {
 
-using detail::own;
+using detail::steal;
 using Verdict = Finding::Verdict;
 namespace py = detail::py;
 
@@ -105,11 +105,11 @@ Finding look_at_executable(const Environment& environment) {
 
 // What a Python expression is worth as text. The caller holds the GIL.
 std::string evaluate(const std::string& imports, const std::string& expression) {
-  const py::object names = detail::must(PyDict_New(), "looking around");
-  detail::must(PyRun_String(imports.c_str(), Py_file_input, names.ptr(), names.ptr()), "looking around");
-  const py::object value = detail::must(
+  const py::object names = detail::require(PyDict_New(), "looking around");
+  detail::require(PyRun_String(imports.c_str(), Py_file_input, names.ptr(), names.ptr()), "looking around");
+  const py::object value = detail::require(
       PyRun_String(expression.c_str(), Py_eval_input, names.ptr(), names.ptr()), "looking around");
-  const py::object text = detail::must(PyObject_Str(value.ptr()), "looking around");
+  const py::object text = detail::require(PyObject_Str(value.ptr()), "looking around");
   const char* utf8 = PyUnicode_AsUTF8(text.ptr());
   return utf8 != nullptr ? utf8 : "";
 }
@@ -185,7 +185,7 @@ std::vector<Finding> examine(const Options& options) {
   all.push_back(finding("start", [&](Finding& found) {
     environment = detail::start_interpreter(options, paths);
     found.value = "Python starts, and its extension modules load";
-    const detail::Enter enter;
+    const detail::GilAcquire gil;
     add({{.name = "home", .value = environment.home.string()},
          {.name = "prefix", .value = evaluate("import sys", "sys.prefix")},
          look_at_executable(environment),

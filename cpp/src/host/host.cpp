@@ -12,38 +12,38 @@
 #include <unordered_map>
 #include <utility>
 
-#include "interpreter/baseline.hpp"
-#include "services/connections.hpp"
-#include "run/contract.hpp"
-#include "run/current_run.hpp"
-#include "host/dependents.hpp"
-#include "python/enter.hpp"
-#include "run/events.hpp"
-#include "run/handle_data.hpp"
-#include "python/hint.hpp"
-#include "interpreter/interpreter.hpp"
-#include "run/life_cycle.hpp"
-#include "services/logging.hpp"
 #include "error/module_name.hpp"
-#include "interpreter/module_path.hpp"
-#include "host/offers.hpp"
+#include "error/secrets.hpp"
+#include "host/host_internals.hpp"
+#include "host/shutdown_hooks.hpp"
+#include "host/survey.hpp"
+#include "interpreter/interpreter.hpp"
+#include "interpreter/interpreter_snapshot.hpp"
+#include "interpreter/modules_package.hpp"
 #include "interpreter/output.hpp"
 #include "pyhost/error.hpp"
-#include "error/secrets.hpp"
+#include "python/cpp_exception.hpp"
+#include "python/gil.hpp"
+#include "python/hint.hpp"
+#include "run/cancellation.hpp"
+#include "run/contract.hpp"
+#include "run/current_run.hpp"
+#include "run/events.hpp"
+#include "run/handle_data.hpp"
+#include "run/life_cycle.hpp"
+#include "run/observers.hpp"
+#include "services/connections.hpp"
+#include "services/logging.hpp"
 #include "services/services.hpp"
-#include "run/stopping.hpp"
-#include "host/survey.hpp"
-#include "python/thrown.hpp"
-#include "run/watchers.hpp"
 
 namespace pyhost {
 
 namespace {
 
 using detail::CurrentRun;
-using detail::Enter;
+using detail::GilAcquire;
 using detail::Moment;
-using detail::own;
+using detail::steal;
 namespace py = detail::py;
 
 std::atomic<bool> a_host_is_open = false;
@@ -145,7 +145,7 @@ class Changes {
   // on_load or on_unload itself asks of its module there is nothing to begin, nor for a thread that another
   // one waits for: each of the two would wait for ever.
   std::optional<Begun> begin(PyObject* module, Kind kind) {
-    const detail::Leave leave;
+    const detail::GilRelease leave;
     const std::thread::id here = std::this_thread::get_id();
     std::unique_lock lock(mutex_);
     const auto other = changes_.find(module);
@@ -209,24 +209,24 @@ struct Host::Data {
   std::optional<OnlyHost> only = {};  // none in the other interpreters of a pool
   Options options = {};
   detail::ModulePaths paths = {};
-  std::shared_ptr<detail::HostLife> life = std::make_shared<detail::HostLife>();
+  std::shared_ptr<detail::HostState> host_state = std::make_shared<detail::HostState>();
   std::shared_ptr<detail::Services> services = {};  // these three are shared with those
-  std::shared_ptr<detail::Sink> sink = {};
+  std::shared_ptr<detail::OutputSink> sink = {};
   std::shared_ptr<detail::Logging> logging = {};
-  std::unique_ptr<detail::Namespace> modules = {};
+  std::unique_ptr<detail::ModulesPackage> modules = {};
   Loaded loaded = {};
   Changes changes = {};
   std::unique_ptr<detail::Redirection> redirection = {};
   py::object log_taking = {};  // of this interpreter
   Environment environment = {};
-  std::shared_ptr<detail::Dependents> dependents = std::make_shared<detail::Dependents>();
+  std::shared_ptr<detail::ShutdownHooks> shutdown_hooks = std::make_shared<detail::ShutdownHooks>();
 
   // For rooms that convert by what the modules convert by, and may outlive the host.
-  std::shared_ptr<detail::Conversions> conversions() const { return {life, &life->conversions}; }
+  std::shared_ptr<detail::Conversions> conversions() const { return {host_state, &host_state->conversions}; }
 
   void enter_python();
   void leave_python();
-  void end_dependents();
+  void run_shutdown_hooks();
   std::shared_ptr<detail::ModuleData> import(const std::string& name, const CurrentRun& run);
   bool load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module);
   bool unload(std::string_view name);
@@ -234,18 +234,18 @@ struct Host::Data {
 
 Host::Host(Options given) : data_(std::make_unique<Data>()) {
   data_->only.emplace();
-  given.shutdown_timeout = detail::waitable(given.shutdown_timeout);
+  given.shutdown_timeout = detail::clamp_wait(given.shutdown_timeout);
   const Options& options = data_->options = std::move(given);
   data_->paths = detail::find_module_paths(options.module_paths);
   detail::check_store(options.store);
   data_->environment = detail::start_interpreter(options, data_->paths);
   data_->services = std::make_shared<detail::Services>();
   data_->sink = detail::make_sink(options.on_output);
-  detail::show_secrets();  // of the host before
+  detail::clear_secrets();  // of the host before
   if (options.on_log) data_->logging = std::make_shared<detail::Logging>(options);
-  const Enter enter;
+  const GilAcquire gil;
   data_->enter_python();
-  detail::learn_to_wake();  // also for runs that nobody gives a time, but that somebody may cancel
+  detail::enable_wakeup_signal();  // also for runs that nobody gives a time, but that somebody may cancel
 }
 
 Host::Host(const Data& outer) : data_(std::make_unique<Data>()) {
@@ -255,7 +255,7 @@ Host::Host(const Data& outer) : data_(std::make_unique<Data>()) {
   data_->services = outer.services;
   data_->sink = outer.sink;
   data_->logging = outer.logging;
-  const Enter enter;
+  const GilAcquire gil;
   data_->enter_python();
 }
 
@@ -263,34 +263,34 @@ std::unique_ptr<Host> Host::in_this_interpreter() const { return std::unique_ptr
 
 // All that belongs to an interpreter.
 void Host::Data::enter_python() {
-  life->interpreter = PyInterpreterState_Get();
-  life->on_error = options.on_error;
-  life->shutdown_timeout = options.shutdown_timeout;
-  life->on_stuck = options.on_stuck;
-  life->on_span = options.on_span;
-  if (options.on_event) detail::tell_events(life->watchers, options.on_event);
-  detail::prepare_stopping();
+  host_state->interpreter = PyInterpreterState_Get();
+  host_state->on_error = options.on_error;
+  host_state->shutdown_timeout = options.shutdown_timeout;
+  host_state->on_stuck = options.on_stuck;
+  host_state->on_span = options.on_span;
+  if (options.on_event) detail::forward_events(host_state->observers, options.on_event);
+  detail::prepare_cancellation();
   detail::Services::add_to_python(services, conversions());
-  detail::keep_baseline();
-  detail::offer_connections(options, life->watchers, conversions());
-  modules = std::make_unique<detail::Namespace>(paths);
+  detail::take_interpreter_snapshot();
+  detail::register_connections(options, host_state->observers, conversions());
+  modules = std::make_unique<detail::ModulesPackage>(paths);
   // The streams of another interpreter would be flushed for it by nobody.
   if (options.on_output || !only) redirection = std::make_unique<detail::Redirection>(sink);
   if (logging) log_taking = logging->enter_python(conversions());
 }
 
-void Host::Data::end_dependents() {
-  detail::wait_outside([this] { dependents->end_all(); });
+void Host::Data::run_shutdown_hooks() {
+  detail::wait_without_gil([this] { shutdown_hooks->run_all(); });
 }
 
 Host::~Host() {
   try {
-    data_->end_dependents();
-    const Enter enter;
+    data_->run_shutdown_hooks();
+    const GilAcquire gil;
     data_->leave_python();
   } catch (const Error&) {
     // The process is ending: what could be flushed was flushed by then.
-    data_->life->open = false;
+    data_->host_state->open = false;
     static_cast<void>(data_->modules.release());
     static_cast<void>(data_->redirection.release());
     static_cast<void>(data_->log_taking.release());
@@ -300,28 +300,30 @@ Host::~Host() {
 }
 
 void Host::Data::leave_python() {
-  life->closing = true;
+  host_state->closing = true;
   while (const auto module = loaded.take_last()) detail::unload_module(*module);
-  detail::end_tasks(*life);
+  detail::cancel_leftover_tasks(*host_state);
   redirection.reset();  // which may call the application back for the last time
   if (only) detail::close_sink(*sink);
-  life->open = false;
+  host_state->open = false;
   detail::close_connections();
   if (only) services->close();  // waits for who is in one
-  life->conversions.clear();
+  host_state->conversions.clear();
   modules->remove();
   if (log_taking) detail::Logging::leave_python(std::exchange(log_taking, {}));
   detail::flush_output();
 }
 
-detail::Offers Host::offers() const {
-  return {data_->options,   data_->paths, data_->environment,  *data_->life,
+detail::HostInternals Host::internals() const {
+  return {data_->options,   data_->paths, data_->environment,  *data_->host_state,
           *data_->services, *data_->sink, data_->logging.get()};
 }
 
 const Options& Host::options() const noexcept { return data_->options; }
 
-const std::shared_ptr<detail::Dependents>& Host::dependents() const noexcept { return data_->dependents; }
+const std::shared_ptr<detail::ShutdownHooks>& Host::shutdown_hooks() const noexcept {
+  return data_->shutdown_hooks;
+}
 
 const Environment& Host::environment() const noexcept { return data_->environment; }
 
@@ -378,8 +380,8 @@ std::string missing_module(const PythonException& raised) {
 
   const std::string another = missing_module(raised);
   const std::string hint = another.empty() ? detail::hint_for(raised) : close_names_hint(another, paths);
-  detail::throw_over(
-      detail::thrown_of(taken.ptr()),
+  detail::throw_with_cpp_exception(
+      detail::cpp_exception_of(taken.ptr()),
       Error({.kind = ErrorKind::ImportFailed,
              .phase = Phase::Import,
              .module = name,
@@ -391,22 +393,23 @@ std::string missing_module(const PythonException& raised) {
 }  // namespace
 
 Module Host::load(std::string_view name) {
-  return detail::telling(*data_->life, [&] {
+  return detail::report_errors(*data_->host_state, [&] {
     std::shared_ptr<detail::ModuleData> loaded = data_->loaded.find(name);
     if (!loaded) detail::check_module_name(name);
-    const Enter enter;
-    data_->life->must_be_here(name);
+    const GilAcquire gil;
+    data_->host_state->check_interpreter(name);
     if (loaded && loaded->is_current() && data_->modules->is_intact()) return Module(std::move(loaded));
     const CurrentRun run(name);
-    return Module(detail::telling_failure(data_->life->watchers, name,
-                                          [&] { return data_->import(std::string(name), run); }));
+    return Module(detail::notify_failure_of(data_->host_state->observers, name,
+                                            [&] { return data_->import(std::string(name), run); }));
   });
 }
 
 namespace {
 
 // The parents of a name within packages would be imported if Python were asked.
-bool is_found(const detail::Namespace& modules, const detail::ModulePaths& paths, const std::string& name) {
+bool is_found(const detail::ModulesPackage& modules, const detail::ModulePaths& paths,
+              const std::string& name) {
   if (name.find('.') == std::string::npos) return modules.finds(name);
   const std::vector<std::string> names = detail::list_names(paths, name);
   return std::ranges::find(names, name) != names.end();
@@ -423,24 +426,24 @@ bool is_found(const detail::Namespace& modules, const detail::ModulePaths& paths
 }  // namespace
 
 std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, const CurrentRun& run) {
-  life->must_take_more(name);
-  const detail::Timed timed(life->on_span, SpanKind::Import, name, run.id());
-  const auto begun = life->watchers.begin();
+  host_state->check_not_closing(name);
+  const detail::SpanTimer span_timer(host_state->on_span, SpanKind::Import, name, run.id());
+  const auto begun = host_state->observers.begin();
   if (!modules->has(name)) {
-    detail::restore_baseline();
+    detail::restore_interpreter_snapshot();
     detail::refuse_ambiguous(paths, name);
   }
   modules->restore();
-  if (!life->watchers.empty() && is_found(*modules, paths, name))
-    life->watchers.tell(Moment::Found, name, run.id(), begun);
+  if (!host_state->observers.empty() && is_found(*modules, paths, name))
+    host_state->observers.notify(Moment::Found, name, run.id(), begun);
   for (;;) {
     const py::object module = detail::with_output_flushed(
-        detail::call_inside(run, [&] { return modules->import(name).release().ptr(); }).release().ptr());
-    detail::must_go_on(run, Phase::Import);
+        detail::call_module_code(run, [&] { return modules->import(name).release().ptr(); }).release().ptr());
+    detail::throw_if_cancelled(run, Phase::Import);
     if (!module) throw_not_imported(name, paths);
-    const std::shared_ptr<detail::ModuleData> read = detail::read_module(life, name, module);
+    const std::shared_ptr<detail::ModuleData> read = detail::read_module(host_state, name, module);
     if (!load(run, read)) continue;
-    life->watchers.tell_end(Moment::Imported, name, run, begun, !run.is_part());
+    host_state->observers.notify_end(Moment::Imported, name, run, begun, !run.is_part());
     return read;
   }
 }
@@ -450,7 +453,8 @@ std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, 
 bool Host::Data::load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module) {
   PyObject* const object = module->module.ptr();
   std::optional<Changes::Begun> begun;
-  while (!(begun = changes.begin(object, Changes::Kind::Load))) detail::must_go_on(run, Phase::Import);
+  while (!(begun = changes.begin(object, Changes::Kind::Load)))
+    detail::throw_if_cancelled(run, Phase::Import);
   if (begun == Changes::Begun::WithinUnload) throw_being_unloaded(module->name);
   if (begun == Changes::Begun::Within) {
     if (loaded.has(object)) loaded.put(module);
@@ -463,7 +467,7 @@ bool Host::Data::load(const CurrentRun& run, const std::shared_ptr<detail::Modul
     return true;
   }
   try {
-    detail::load_module(run, *module);
+    detail::call_on_load(run, *module);
   } catch (const Error&) {
     modules->forget(module->name);
     throw;
@@ -473,8 +477,8 @@ bool Host::Data::load(const CurrentRun& run, const std::shared_ptr<detail::Modul
 }
 
 bool Host::unload(std::string_view name) {
-  const Enter enter;
-  data_->life->must_be_here(name);
+  const GilAcquire gil;
+  data_->host_state->check_interpreter(name);
   return data_->unload(name);
 }
 
@@ -496,15 +500,16 @@ bool Host::Data::unload(std::string_view name) {
 
 namespace {
 
-// One Enter and one run around all: those within cost next to nothing.
+// The GIL and one run around all: those within cost next to nothing.
 template <class Action>
-auto as_one_run(const detail::HostLife& host, std::string_view name, const RunOptions* options,
+auto as_one_run(const detail::HostState& host, std::string_view name, const RunOptions* options,
                 Action action) {
-  const Enter once;
-  const CurrentRun whole(name, CurrentRun::Extent::Whole, once.thread_state());
+  const GilAcquire gil;
+  const CurrentRun whole(name, CurrentRun::Extent::Whole, gil.thread_state());
   if (options != nullptr) {
-    detail::telling(
-        host, [&] { detail::telling_failure(host.watchers, name, [&] { detail::heed(options, whole); }); });
+    detail::report_errors(host, [&] {
+      detail::notify_failure_of(host.observers, name, [&] { detail::apply_limits(options, whole); });
+    });
   }
   return action();
 }
@@ -512,51 +517,53 @@ auto as_one_run(const detail::HostLife& host, std::string_view name, const RunOp
 }  // namespace
 
 Json Host::run_json(std::string_view name, const Json& state, const RunOptions* options) {
-  return as_one_run(*data_->life, name, options, [&] { return load(name).create(state).run(); });
+  return as_one_run(*data_->host_state, name, options, [&] { return load(name).create(state).run(); });
 }
 
 Json Host::run_json_from_text(std::string_view name, std::string_view state, const RunOptions* options) {
-  return as_one_run(*data_->life, name, options, [&] { return load(name).create(state).run(); });
+  return as_one_run(*data_->host_state, name, options, [&] { return load(name).create(state).run(); });
 }
 
 std::string Host::run_into_text(std::string_view name, const Json& state, const RunOptions* options) {
-  return as_one_run(*data_->life, name, options, [&] { return load(name).create(state).run_text(); });
+  return as_one_run(*data_->host_state, name, options, [&] { return load(name).create(state).run_text(); });
 }
 
 std::string Host::run_text_from_text(std::string_view name, std::string_view state,
                                      const RunOptions* options) {
-  return as_one_run(*data_->life, name, options, [&] { return load(name).create(state).run_text(); });
+  return as_one_run(*data_->host_state, name, options, [&] { return load(name).create(state).run_text(); });
 }
 
 Stream Host::stream(std::string_view name, const Json& state, const RunOptions& options) {
-  return as_one_run(*data_->life, name, &options, [&] { return load(name).create(state).stream(options); });
+  return as_one_run(*data_->host_state, name, &options,
+                    [&] { return load(name).create(state).stream(options); });
 }
 
 Stream Host::stream_from_text(std::string_view name, std::string_view state, const RunOptions& options) {
-  return as_one_run(*data_->life, name, &options, [&] { return load(name).create(state).stream(options); });
+  return as_one_run(*data_->host_state, name, &options,
+                    [&] { return load(name).create(state).stream(options); });
 }
 
 bool Host::cancel(RunId run) {
-  const Enter enter;
+  const GilAcquire gil;
   const CurrentRun* found = CurrentRun::find(run);
   if (found == nullptr) return false;
-  detail::Stop::of(*found)->ask(ErrorKind::Cancelled);
+  detail::Cancellation::of(*found)->request(ErrorKind::Cancelled);
   return true;
 }
 
 std::size_t Host::cancel_all() {
-  const Enter enter;
+  const GilAcquire gil;
   const std::vector<const CurrentRun*> runs = CurrentRun::outermost();
-  for (const CurrentRun* run : runs) detail::Stop::of(*run)->ask(ErrorKind::Cancelled);
+  for (const CurrentRun* run : runs) detail::Cancellation::of(*run)->request(ErrorKind::Cancelled);
   return runs.size();
 }
 
 Survey Host::survey(const std::vector<std::string>& names, Look look) {
   for (const std::string& name : names) detail::check_module_name(name);
-  const Enter enter;
+  const GilAcquire gil;
   const std::string_view first = names.empty() ? std::string_view() : names.front();
-  data_->life->must_be_here(first);
-  data_->life->must_take_more(first);
+  data_->host_state->check_interpreter(first);
+  data_->host_state->check_not_closing(first);
   data_->modules->restore();
   detail::Surveyed surveyed = detail::survey(data_->paths, names, look);
   detail::flush_output();

@@ -5,8 +5,8 @@
 #include <array>
 
 #include "convert/convert.hpp"
-#include "python/enter.hpp"
 #include "error/module_name.hpp"
+#include "python/gil.hpp"
 
 namespace pyhost {
 
@@ -95,11 +95,11 @@ ModuleInfo module_from(const Json& json) {
 
 // Paths as Python reads them, so that a byte that is no text comes through.
 py::object path_list(const std::vector<std::string>& texts) {
-  const py::object list = must(PyList_New(0), "making a list");
+  const py::object list = require(PyList_New(0), "making a list");
   for (const std::string& each : texts) {
     const auto size = static_cast<Py_ssize_t>(each.size());
-    const py::object text = must(PyUnicode_DecodeFSDefaultAndSize(each.data(), size), "reading a path");
-    if (PyList_Append(list.ptr(), text.ptr()) != 0) must(nullptr, "making a list");
+    const py::object text = require(PyUnicode_DecodeFSDefaultAndSize(each.data(), size), "reading a path");
+    if (PyList_Append(list.ptr(), text.ptr()) != 0) require(nullptr, "making a list");
   }
   return list;
 }
@@ -109,11 +109,11 @@ py::object path_list(const std::vector<std::string>& texts) {
 Surveyed survey(const ModulePaths& paths, const std::vector<std::string>& names, Look look) {
   std::vector<std::string> folders;
   for (const std::filesystem::path& path : paths) folders.push_back((path / "modules").string());
-  const py::object python = must(PyImport_ImportModule("pyhost._survey"), "importing pyhost's own files");
+  const py::object python = require(PyImport_ImportModule("pyhost._survey"), "importing pyhost's own files");
   const py::object found =
-      must(PyObject_CallMethod(python.ptr(), "survey", "OOO", path_list(folders).ptr(),
-                               path_list(names).ptr(), look == Look::Import ? Py_True : Py_False),
-           "looking at the modules");
+      require(PyObject_CallMethod(python.ptr(), "survey", "OOO", path_list(folders).ptr(),
+                                  path_list(names).ptr(), look == Look::Import ? Py_True : Py_False),
+              "looking at the modules");
   const Json json = Conversions().to_json(found.ptr());
   Surveyed surveyed;
   surveyed.survey.folders = std::move(folders);

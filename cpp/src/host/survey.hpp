@@ -1,7 +1,7 @@
 // The survey of all modules, which Python does in one call, and how it comes back.
 #pragma once
 
-#include "interpreter/module_path.hpp"
+#include "interpreter/modules_package.hpp"
 #include "pyhost/survey.hpp"
 
 namespace pyhost::detail {

@@ -14,10 +14,10 @@
 #include <optional>
 #include <string>
 
-#include "interpreter/ending.hpp"
-#include "python/enter.hpp"
 #include "interpreter/output.hpp"
+#include "interpreter/shutdown.hpp"
 #include "pyhost/error.hpp"
+#include "python/gil.hpp"
 
 namespace pyhost::detail {
 
@@ -110,18 +110,18 @@ void make_symbols_global(const fs::path& library) {
 // A child that the application forks has none of Python's threads but this one, which does not hold the GIL.
 // One that Python forks (os.fork, multiprocessing) is made whole by Python itself, and may enter.
 void guard_forks() {
-  pthread_atfork(nullptr, nullptr, [] { set_door(Door::Forked); });
+  pthread_atfork(nullptr, nullptr, [] { set_python_access(PythonAccess::Forked); });
   static PyMethodDef open{"pyhost_enters_child",
                           [](PyObject*, PyObject*) -> PyObject* {
-                            set_door(Door::Open);
-                            return share(Py_None).release().ptr();
+                            set_python_access(PythonAccess::Open);
+                            return borrow(Py_None).release().ptr();
                           },
                           METH_NOARGS, nullptr};
-  const py::object function = must(PyCFunction_New(&open, nullptr), "guarding forks");
-  const py::object names = must(Py_BuildValue("{sO}", "after_in_child", function.ptr()), "guarding forks");
-  const py::object os = must(PyImport_ImportModule("os"), "guarding forks");
-  const py::object guard = must(PyObject_GetAttrString(os.ptr(), "register_at_fork"), "guarding forks");
-  must(PyObject_Call(guard.ptr(), py::tuple().ptr(), names.ptr()), "guarding forks");
+  const py::object function = require(PyCFunction_New(&open, nullptr), "guarding forks");
+  const py::object names = require(Py_BuildValue("{sO}", "after_in_child", function.ptr()), "guarding forks");
+  const py::object os = require(PyImport_ImportModule("os"), "guarding forks");
+  const py::object guard = require(PyObject_GetAttrString(os.ptr(), "register_at_fork"), "guarding forks");
+  require(PyObject_Call(guard.ptr(), py::tuple().ptr(), names.ptr()), "guarding forks");
 }
 
 // As signal.default_int_handler, but it leaves a note for was_interrupted().
@@ -134,34 +134,34 @@ PyObject* interrupt(PyObject* /*self*/, PyObject* /*signal and frame*/) {
 // The mere import of `signal` (asyncio does it) makes CPython take SIGINT, even if it was told not to at the
 // start (github.com/python/cpython/issues/111400). It is imported here and now, and SIGINT given back.
 void settle_signals(const Options& options) {
-  const py::object signal = must(PyImport_ImportModule("_signal"), "importing _signal");
+  const py::object signal = require(PyImport_ImportModule("_signal"), "importing _signal");
   const py::object current =
-      must(PyObject_CallMethod(signal.ptr(), "getsignal", "i", SIGINT), "reading SIGINT");
+      require(PyObject_CallMethod(signal.ptr(), "getsignal", "i", SIGINT), "reading SIGINT");
   const py::object taken =
-      must(PyObject_GetAttrString(signal.ptr(), "default_int_handler"), "finding default_int_handler");
+      require(PyObject_GetAttrString(signal.ptr(), "default_int_handler"), "finding default_int_handler");
   const bool is_free = PyLong_Check(current.ptr()) && PyLong_AsLong(current.ptr()) == 0;  // SIG_DFL
   if (current.is(taken) || is_free) {
-    py::object handler = must(PyLong_FromLong(0), "giving SIGINT back");
+    py::object handler = require(PyLong_FromLong(0), "giving SIGINT back");
     if (options.interruptible) {
       // In the place of CPython's: asyncio steps aside for what is called default_int_handler only.
       static PyMethodDef method{"default_int_handler", interrupt, METH_VARARGS, nullptr};
-      handler = must(PyCFunction_New(&method, nullptr), "making a handler of SIGINT");
+      handler = require(PyCFunction_New(&method, nullptr), "making a handler of SIGINT");
       if (PyObject_SetAttrString(signal.ptr(), "default_int_handler", handler.ptr()) != 0) {
-        must(nullptr, "setting default_int_handler");
+        require(nullptr, "setting default_int_handler");
       }
     }
-    must(PyObject_CallMethod(signal.ptr(), "signal", "iO", SIGINT, handler.ptr()), "settling SIGINT");
+    require(PyObject_CallMethod(signal.ptr(), "signal", "iO", SIGINT, handler.ptr()), "settling SIGINT");
   }
   // As under python3: a broken pipe and a full quota are errors that can be told, not the end of the process.
   for (const char* name : {"SIGPIPE", "SIGXFSZ"}) {
     const int number = name[3] == 'P' ? SIGPIPE : SIGXFSZ;
     struct sigaction action{};
     if (sigaction(number, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;
-    must(PyObject_CallMethod(signal.ptr(), "signal", "ii", number, 1 /* SIG_IGN */), "ignoring a signal");
+    require(PyObject_CallMethod(signal.ptr(), "signal", "ii", number, 1 /* SIG_IGN */), "ignoring a signal");
   }
 }
 
-fs::path path_in_sys(const char* name) { return view(share(PySys_GetObject(name)).ptr()); }
+fs::path path_in_sys(const char* name) { return view(borrow(PySys_GetObject(name)).ptr()); }
 
 // What the look before the start cannot see: whether Python took what it was told, and extension modules will
 // find it.
@@ -205,13 +205,13 @@ Environment start(const Options& options, const ModulePaths& paths) {
   guard_forks();
   set_main_thread();
   PyEval_SaveThread();
-  end_with_process();
+  shut_down_with_process();
   return environment;
 }
 
 Environment join() {
   check_library();
-  const Enter enter;
+  const GilAcquire gil;
   Environment environment = loaded_library();
   environment.home = path_in_sys("base_prefix");
   environment.executable = path_in_sys("executable");
@@ -220,7 +220,7 @@ Environment join() {
     environment.venv_source = "the Python that runs already";
   }
   guard_forks();
-  end_with_python();
+  shut_down_with_python();
   return environment;
 }
 

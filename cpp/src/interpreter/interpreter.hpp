@@ -1,7 +1,7 @@
 // The process's one CPython: how it starts, or is joined where it runs already.
 #pragma once
 
-#include "interpreter/installation.hpp"
+#include "interpreter/python_discovery.hpp"
 #include "pyhost/environment.hpp"
 #include "pyhost/options.hpp"
 

@@ -2,7 +2,7 @@
 #include "interpreter/output.hpp"
 
 #include "interpreter/text_stream.hpp"
-#include "python/enter.hpp"
+#include "python/gil.hpp"
 
 namespace pyhost::detail {
 
@@ -12,7 +12,8 @@ namespace {
 PyObject* write_and_note(PyObject* self, PyTypeObject* writer, PyObject* const* arguments, Py_ssize_t count,
                          PyObject* names) {
   written.store(true, std::memory_order_relaxed);
-  const py::object write = own(PyObject_GetAttrString(reinterpret_cast<PyObject*>(writer->tp_base), "write"));
+  const py::object write =
+      steal(PyObject_GetAttrString(reinterpret_cast<PyObject*>(writer->tp_base), "write"));
   if (!write || count != 1)
     return count == 1 ? nullptr : PyErr_Format(PyExc_TypeError, "write() takes one argument");
   PyObject* both[] = {self, arguments[0]};
@@ -24,27 +25,27 @@ py::object noting_writer(PyObject* raw) {
       {"write", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(write_and_note)),
        METH_METHOD | METH_FASTCALL | METH_KEYWORDS, nullptr},
       {}};
-  return must(
+  return require(
       PyObject_CallOneArg(derive_io_type("BufferedWriter", "pyhost.BufferedWriter", methods).ptr(), raw),
       making_stream);
 }
 
 void replace_stream(const char* name, const char* dunder, const char* errors) {
-  const py::object before = share(PySys_GetObject(name));
+  const py::object before = borrow(PySys_GetObject(name));
   if (!before || before.is_none()) return;  // it was closed when the process began
-  const py::object buffer = must(PyObject_CallMethod(before.ptr(), "detach", nullptr), making_stream);
+  const py::object buffer = require(PyObject_CallMethod(before.ptr(), "detach", nullptr), making_stream);
   const bool buffered = PyObject_HasAttrString(buffer.ptr(), "detach") != 0;
   const py::object raw =
-      buffered ? must(PyObject_CallMethod(buffer.ptr(), "detach", nullptr), making_stream) : buffer;
+      buffered ? require(PyObject_CallMethod(buffer.ptr(), "detach", nullptr), making_stream) : buffer;
   const py::object text = make_text_stream(noting_writer(raw.ptr()).ptr(), errors, true);
   PySys_SetObject(name, text.ptr());
   PySys_SetObject(dunder, text.ptr());
 }
 
 bool flush(const char* name) {
-  const py::object stream = share(PySys_GetObject(name));
+  const py::object stream = borrow(PySys_GetObject(name));
   if (!stream || stream.is_none()) return true;
-  if (own(PyObject_CallMethod(stream.ptr(), "flush", nullptr))) return true;
+  if (steal(PyObject_CallMethod(stream.ptr(), "flush", nullptr))) return true;
   if (PyErr_ExceptionMatches(PyExc_OSError) != 0) return false;
   PyErr_Clear();  // a module closed the stream, or put something else in its place
   return true;

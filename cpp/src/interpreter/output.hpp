@@ -33,7 +33,7 @@ py::object flushed(py::object returned);
 /// What a call into a module returned, with what it printed written out; null with Python's error set if that
 /// fails. Costs a few tests if nothing is held back. The caller holds the GIL.
 inline py::object with_output_flushed(PyObject* returned) {
-  py::object result = own(returned);
+  py::object result = steal(returned);
   if (!written.load(std::memory_order_relaxed) && !holds_line && __fpending(stdout) == 0) [[likely]]
     return result;
   return flushed(std::move(result));

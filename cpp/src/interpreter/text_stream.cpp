@@ -1,7 +1,7 @@
 // Text streams for sys.stdout and sys.stderr.
 #include "interpreter/text_stream.hpp"
 
-#include "python/enter.hpp"
+#include "python/gil.hpp"
 
 namespace pyhost::detail {
 
@@ -9,20 +9,20 @@ py::object derive_io_type(const char* base, const char* name, PyMethodDef* metho
   PyType_Slot slots[] = {{Py_tp_methods, methods}, {0, nullptr}};
   PyType_Spec spec{name, 0, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
   // The types of C: those of the module io have a metaclass, which Python 3.14 does not derive from here.
-  const py::object io = must(PyImport_ImportModule("_io"), making_stream);
+  const py::object io = require(PyImport_ImportModule("_io"), making_stream);
   const py::object bases =
-      must(Py_BuildValue("(N)", PyObject_GetAttrString(io.ptr(), base)), "finding io's types");
-  return must(PyType_FromSpecWithBases(&spec, bases.ptr()), making_stream);
+      require(Py_BuildValue("(N)", PyObject_GetAttrString(io.ptr(), base)), "finding io's types");
+  return require(PyType_FromSpecWithBases(&spec, bases.ptr()), making_stream);
 }
 
 // After create_stdio in CPython's Python/pylifecycle.c.
 py::object make_text_stream(PyObject* binary, const char* errors, bool by_lines) {
-  const py::object io = must(PyImport_ImportModule("io"), making_stream);
-  py::object text = must(PyObject_CallMethod(io.ptr(), "TextIOWrapper", "OsssOO", binary, "utf-8", errors,
-                                             "\n", by_lines ? Py_True : Py_False, Py_True),
-                         making_stream);
-  const py::object mode = must(PyUnicode_FromString("w"), making_stream);
-  if (PyObject_SetAttrString(text.ptr(), "mode", mode.ptr()) != 0) must(nullptr, making_stream);
+  const py::object io = require(PyImport_ImportModule("io"), making_stream);
+  py::object text = require(PyObject_CallMethod(io.ptr(), "TextIOWrapper", "OsssOO", binary, "utf-8", errors,
+                                                "\n", by_lines ? Py_True : Py_False, Py_True),
+                            making_stream);
+  const py::object mode = require(PyUnicode_FromString("w"), making_stream);
+  if (PyObject_SetAttrString(text.ptr(), "mode", mode.ptr()) != 0) require(nullptr, making_stream);
   return text;
 }
 

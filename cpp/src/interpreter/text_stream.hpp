@@ -7,7 +7,7 @@
 
 namespace pyhost::detail {
 
-/// What was being done when a stream could not be made; for must().
+/// What was being done when a stream could not be made; for require().
 inline constexpr std::string_view making_stream = "making a stream";
 
 /// A new type with these methods, derived from a type of Python's module `_io`. Throws StartupFailed. The

@@ -9,10 +9,10 @@
 #include <thread>
 #include <utility>
 
-#include "python/alarms.hpp"
-#include "run/current_run.hpp"
-#include "python/enter.hpp"
 #include "pool/shared.hpp"
+#include "python/gil.hpp"
+#include "python/timers.hpp"
+#include "run/current_run.hpp"
 
 namespace pyhost::detail {
 
@@ -24,14 +24,15 @@ namespace {
 // another one made of them (github.com/python/cpython/issues/136423), unless it is the main one that made it.
 // The caller is in that.
 void settle_datetime() {
-  if (!own(PyImport_ImportModule("_datetime"))) PyErr_Clear();
+  if (!steal(PyImport_ImportModule("_datetime"))) PyErr_Clear();
 }
 
 // Runs this in the interpreter that the caller is in, if a module has imported that other one.
 void run_if_imported(const char* module, const char* code) {
   if (PyDict_GetItemString(PyImport_GetModuleDict(), module) == nullptr) return;
-  const py::object names = own(Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins()));
-  const py::object done = own(names ? PyRun_String(code, Py_file_input, names.ptr(), names.ptr()) : nullptr);
+  const py::object names = steal(Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins()));
+  const py::object done =
+      steal(names ? PyRun_String(code, Py_file_input, names.ptr(), names.ptr()) : nullptr);
   if (!done) PyErr_Clear();
 }
 
@@ -56,11 +57,11 @@ class Interpreter {
     // What C code keeps for all interpreters, it sorts and fills once more for each: posixmodule.c does.
     static std::mutex starting;
     const std::lock_guard one_at_a_time(starting);
-    const Enter enter;
-    before_ = enter.thread_state();
+    const GilAcquire gil;
+    before_ = gil.thread_state();
     settle_datetime();
-    // In C code that keeps this interpreter's GIL, a run is to keep no alarm of another one from ringing.
-    alarms_.emplace();
+    // In C code that keeps this interpreter's GIL, a run is to keep no timer of another one from ringing.
+    timers_.emplace();
     const PyInterpreterConfig config{.use_main_obmalloc = 0,
                                      .allow_fork = 0,
                                      .allow_exec = 0,
@@ -70,7 +71,7 @@ class Interpreter {
                                      .gil = PyInterpreterConfig_OWN_GIL};
     const PyStatus status = Py_NewInterpreterFromConfig(&here_, &config);
     if (PyStatus_Exception(status) == 0) {
-      CurrentRun::this_thread().alarms = &*alarms_;
+      CurrentRun::this_thread().timers = &*timers_;
       return;
     }
     throw Error({.kind = ErrorKind::StartupFailed,
@@ -82,9 +83,9 @@ class Interpreter {
 
   // One in which modules left threads running cannot be ended: it stays, as they do.
   ~Interpreter() {
-    CurrentRun::this_thread().alarms = nullptr;
-    alarms_.reset();
-    if (door != Door::Open) return;
+    CurrentRun::this_thread().timers = nullptr;
+    timers_.reset();
+    if (python_access != PythonAccess::Open) return;
     PyEval_RestoreThread(here_);
     run_if_imported("concurrent.futures.thread", end_executors);
     if (is_alone_in_time()) {
@@ -93,19 +94,19 @@ class Interpreter {
     } else {
       PyEval_SaveThread();
     }
-    use_again(before_);
+    restore_thread_state(before_);
   }
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;
 
-  Alarms& alarms() { return *alarms_; }
+  Timers& timers() { return *timers_; }
 
  private:
   bool is_alone_in_time() const {
     constexpr std::chrono::milliseconds step(5);
     for (auto left = patience_; !is_alone(); left -= step) {
       if (left <= step) return false;
-      const Leave leave;
+      const GilRelease no_gil;
       std::this_thread::sleep_for(step);
     }
     return true;
@@ -117,7 +118,7 @@ class Interpreter {
   }
 
   std::chrono::milliseconds patience_;
-  std::optional<Alarms> alarms_;
+  std::optional<Timers> timers_;
   PyThreadState* before_ = nullptr;
   PyThreadState* here_ = nullptr;
 };
@@ -127,26 +128,26 @@ class InterpreterWorker : public Worker {
   InterpreterWorker(MakeHost make_host, const Options& options)
       : make_host_(std::move(make_host)), options_(options) {}
 
-  void work(Queue& queue) override {
+  void work(RunQueue& queue) override {
     Interpreter interpreter(options_.shutdown_timeout);
     const std::unique_ptr<Host> host = make_host_();
-    set(make_shared_worker(*host, options_.on_span), &interpreter.alarms());
+    set(make_shared_worker(*host, options_.on_span), &interpreter.timers());
     worker_->work(queue);
     set(nullptr, nullptr);
   }
 
-  // Where C code keeps the GIL, this waits for it on the thread of the alarms, and all others go on.
+  // Where C code keeps the GIL, this waits for it on the thread of the timers, and all others go on.
   void cancel() noexcept override {
-    const std::lock_guard lock(asking_);
-    if (alarms_ == nullptr || asked_.exchange(true)) return;
+    const std::lock_guard lock(requesting_);
+    if (timers_ == nullptr || requested_.exchange(true)) return;
     try {
-      alarms_->set(Alarms::Clock::now(), [this] {
-        asked_ = false;
+      timers_->set(Timers::Clock::now(), [this] {
+        requested_ = false;
         cancel_run();
         return std::nullopt;
       });
     } catch (const std::system_error&) {  // no thread to be had
-      asked_ = false;
+      requested_ = false;
       cancel_run();
     }
   }
@@ -157,10 +158,10 @@ class InterpreterWorker : public Worker {
     if (worker_) worker_->cancel();
   }
 
-  void set(std::unique_ptr<Worker> worker, Alarms* alarms) {
+  void set(std::unique_ptr<Worker> worker, Timers* timers) {
     {
-      const std::lock_guard lock(asking_);
-      alarms_ = alarms;
+      const std::lock_guard lock(requesting_);
+      timers_ = timers;
     }
     const std::lock_guard lock(mutex_);
     worker_ = std::move(worker);
@@ -170,9 +171,9 @@ class InterpreterWorker : public Worker {
   const Options& options_;
   std::mutex mutex_;
   std::unique_ptr<Worker> worker_;  // while there is an interpreter
-  std::mutex asking_;
-  Alarms* alarms_ = nullptr;  // the same
-  std::atomic<bool> asked_ = false;
+  std::mutex requesting_;
+  Timers* timers_ = nullptr;  // the same
+  std::atomic<bool> requested_ = false;
 };
 
 #endif

@@ -4,7 +4,7 @@
 #include <functional>
 #include <memory>
 
-#include "pool/job.hpp"
+#include "pool/run_queue.hpp"
 #include "pyhost/host.hpp"
 
 namespace pyhost::detail {

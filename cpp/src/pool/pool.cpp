@@ -15,12 +15,12 @@
 #include <vector>
 
 #include "convert/convert.hpp"
+#include "host/host_internals.hpp"
 #include "pool/interpreters.hpp"
-#include "host/offers.hpp"
 #include "pool/pool_data.hpp"
-#include "pool/process/processes.hpp"
-#include "run/running.hpp"
+#include "pool/process/process_worker.hpp"
 #include "pool/shared.hpp"
+#include "run/module_call.hpp"
 
 namespace pyhost {
 
@@ -67,8 +67,8 @@ void check_limits(const PoolOptions& options) {
   }
 }
 
-std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& make_host, const Offers& offers,
-                                                  const PoolOptions& options) {
+std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& make_host,
+                                                  const HostInternals& offers, const PoolOptions& options) {
   const std::size_t count = options.workers != 0 ? options.workers : usable_cores();
   if (options.isolation == Isolation::Process) return make_process_workers(offers, options, count);
   std::vector<std::unique_ptr<Worker>> workers;
@@ -122,7 +122,7 @@ class Promised : public Job {
 template <class Result, class MakeState>
 std::future<Result> submit(const std::shared_ptr<PoolData>& pool, std::string_view name, MakeState make_state,
                            Submission how) {
-  pool->must_be_open(name);
+  pool->check_open(name);
   auto job = std::make_unique<Promised<Result>>(pool);
   std::future<Result> future = job->future();
   job->module = name;
@@ -142,7 +142,7 @@ template <class Result>
 std::future<Result> submit_json(const std::shared_ptr<PoolData>& pool, std::string_view name,
                                 const Json& state, Submission how) {
   return submit<Result>(
-      pool, name, [&] { return convert_for(std::string(name), [&] { return state_text(state); }); },
+      pool, name, [&] { return convert_for_module(std::string(name), [&] { return state_text(state); }); },
       std::move(how));
 }
 
@@ -167,7 +167,7 @@ Pool::Pool(Host& host, PoolOptions options) {
   detail::check_limits(options);
   const auto make_host = [&host] { return host.in_this_interpreter(); };
   data_ = detail::PoolData::of(
-      host.dependents(), detail::make_workers(host, make_host, host.offers(), options),
+      host.shutdown_hooks(), detail::make_workers(host, make_host, host.internals(), options),
       {options.timeout, host.options().shutdown_timeout, static_cast<bool>(host.options().on_span)});
 }
 

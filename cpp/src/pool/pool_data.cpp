@@ -6,9 +6,9 @@
 #include <system_error>
 #include <utility>
 
-#include "python/enter.hpp"
+#include "python/gil.hpp"
+#include "run/cancellation.hpp"
 #include "run/spans.hpp"
-#include "run/stopping.hpp"
 
 namespace pyhost::detail {
 
@@ -18,14 +18,14 @@ std::atomic<std::uint64_t> last_worker = 0;  // of all pools
 
 }  // namespace
 
-std::shared_ptr<PoolData> PoolData::of(std::shared_ptr<Dependents> host,
+std::shared_ptr<PoolData> PoolData::of(std::shared_ptr<ShutdownHooks> host,
                                        std::vector<std::unique_ptr<Worker>> workers, Times times) {
   const auto pool = std::make_shared<PoolData>(std::move(host), std::move(workers), times);
   pool->id_ = pool->host_->add([pool] { pool->end_with_host(); });
   return pool;
 }
 
-PoolData::PoolData(std::shared_ptr<Dependents> host, std::vector<std::unique_ptr<Worker>> workers,
+PoolData::PoolData(std::shared_ptr<ShutdownHooks> host, std::vector<std::unique_ptr<Worker>> workers,
                    Times times)
     : host_(std::move(host)), workers_(std::move(workers)), times_(times) {
   working_ = workers_.size();
@@ -48,13 +48,13 @@ PoolData::PoolData(std::shared_ptr<Dependents> host, std::vector<std::unique_ptr
 PoolData::~PoolData() { join(); }
 
 void PoolData::leave() {
-  wait_outside([this] { host_->remove(id_); });
+  wait_without_gil([this] { host_->remove(id_); });
   close(times_.patience);
 }
 
 void PoolData::put(std::unique_ptr<Job> job) {
   if (!job->timeout) job->timeout = times_.timeout;
-  if (job->timeout) job->timeout = waitable(*job->timeout);
+  if (job->timeout) job->timeout = clamp_wait(*job->timeout);
   if (times_.are_told) job->put_at = std::chrono::steady_clock::now();
   queue_.put(std::move(job));
 }
@@ -93,12 +93,12 @@ void PoolData::join() {
   const std::lock_guard lock(joining_);
   for (std::thread& thread : threads_) {
     if (!thread.joinable()) continue;
-    door == Door::Forked ? thread.detach() : thread.join();
+    python_access == PythonAccess::Forked ? thread.detach() : thread.join();
   }
 }
 
-void PoolData::must_be_open(std::string_view module) const {
-  if (door == Door::Forked) turn_away();
+void PoolData::check_open(std::string_view module) const {
+  if (python_access == PythonAccess::Forked) throw_no_access();
   if (!closed_) return;
   const std::string whose = host_closed_ ? "the host of this pool is closed" : "the pool is closed";
   throw Error({.kind = ErrorKind::HostClosed,
@@ -120,12 +120,11 @@ void PoolData::cancel() {
 
 bool PoolData::close(std::chrono::milliseconds patience) {
   closed_ = true;
-  if (door == Door::Forked) return false;
+  if (python_access == PythonAccess::Forked) return false;
   queue_.close();
-  return wait_outside([&] {
+  return wait_without_gil([&] {
     std::unique_lock lock(mutex_);
-    const bool in_time =
-        done_.wait_for(lock, std::min(patience, longest_time), [this] { return working_ == 0; });
+    const bool in_time = done_.wait_for(lock, std::min(patience, max_wait), [this] { return working_ == 0; });
     lock.unlock();
     if (!in_time) cancel();
     join();

@@ -13,8 +13,8 @@
 #include <thread>
 #include <vector>
 
-#include "host/dependents.hpp"
-#include "pool/job.hpp"
+#include "host/shutdown_hooks.hpp"
+#include "pool/run_queue.hpp"
 #include "pyhost/pool.hpp"
 
 namespace pyhost::detail {
@@ -28,15 +28,15 @@ class PoolData {
   };
 
   /// Begins a thread for each worker, and ends with the host if that comes first.
-  static std::shared_ptr<PoolData> of(std::shared_ptr<Dependents> host,
+  static std::shared_ptr<PoolData> of(std::shared_ptr<ShutdownHooks> host,
                                       std::vector<std::unique_ptr<Worker>> workers, Times times);
-  PoolData(std::shared_ptr<Dependents> host, std::vector<std::unique_ptr<Worker>> workers, Times times);
+  PoolData(std::shared_ptr<ShutdownHooks> host, std::vector<std::unique_ptr<Worker>> workers, Times times);
   ~PoolData();
   PoolData(const PoolData&) = delete;
   PoolData& operator=(const PoolData&) = delete;
 
   /// Throws HostClosed once it is closed.
-  void must_be_open(std::string_view module) const;
+  void check_open(std::string_view module) const;
 
   void put(std::unique_ptr<Job> job);
 
@@ -65,11 +65,11 @@ class PoolData {
   void fail_what_comes(const Error& why);
   void join();
 
-  std::shared_ptr<Dependents> host_;
-  Dependents::Id id_ = 0;
+  std::shared_ptr<ShutdownHooks> host_;
+  ShutdownHooks::Id id_ = 0;
   std::vector<std::unique_ptr<Worker>> workers_;
   Times times_;
-  Queue queue_;
+  RunQueue queue_;
   std::atomic<bool> closed_ = false;
   std::atomic<bool> host_closed_ = false;
   std::mutex mutex_;

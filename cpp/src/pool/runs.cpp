@@ -14,10 +14,10 @@
 #include <utility>
 
 #include "convert/convert.hpp"
-#include "python/enter.hpp"
 #include "pool/pool_data.hpp"
-#include "run/running.hpp"
-#include "run/stopping.hpp"
+#include "python/gil.hpp"
+#include "run/cancellation.hpp"
+#include "run/module_call.hpp"
 
 namespace pyhost {
 
@@ -52,7 +52,7 @@ struct Runs::Data {
   template <class Wait>
   static void wait(std::unique_lock<std::mutex>& lock, Wait until) {
     lock.unlock();
-    detail::wait_outside([&] {
+    detail::wait_without_gil([&] {
       lock.lock();
       until();
       lock.unlock();
@@ -82,7 +82,7 @@ std::size_t Runs::Data::begin_next(std::size_t bytes_of_state) {
   constexpr std::chrono::milliseconds until_asked_again(
       100);  // whether it has closed, which wakes nobody here
   std::unique_lock lock(mutex);
-  for (pool->must_be_open(module); !has_room(); pool->must_be_open(module)) {
+  for (pool->check_open(module); !has_room(); pool->check_open(module)) {
     wait(lock, [&] { room.wait_for(lock, until_asked_again, [this] { return has_room(); }); });
   }
   ++under_way;
@@ -205,8 +205,9 @@ Runs::~Runs() {
 }
 
 void Runs::put(const Json& state) {
-  pyhost::put(data_,
-              [&] { return detail::convert_for(data_->module, [&] { return detail::state_text(state); }); });
+  pyhost::put(data_, [&] {
+    return detail::convert_for_module(data_->module, [&] { return detail::state_text(state); });
+  });
 }
 
 void Runs::put_text(std::string_view state) {
@@ -242,12 +243,12 @@ std::optional<Outcome> Runs::next_within(std::chrono::milliseconds patience) {
   const auto there = [this] { return data_->is_ready() || data_->is_over(); };
   if (patience > Data::patience_for_some) data_->wait_for_some(lock);
   if (!there())
-    data_->wait(lock, [&] { data_->ready.wait_for(lock, std::min(patience, detail::longest_time), there); });
+    data_->wait(lock, [&] { data_->ready.wait_for(lock, std::min(patience, detail::max_wait), there); });
   return data_->take();
 }
 
 Runs Pool::runs(std::string_view name, MapOptions options) {
-  data_->must_be_open(name);
+  data_->check_open(name);
   constexpr std::size_t for_each_worker = 256;
   if (options.ahead == 0) options.ahead = for_each_worker * workers();
   return Runs(std::make_shared<Runs::Data>(data_, name, options));

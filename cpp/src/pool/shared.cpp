@@ -7,11 +7,11 @@
 #include <mutex>
 #include <new>
 
+#include "pool/span_buffer.hpp"
+#include "python/cpp_exception.hpp"
+#include "python/gil.hpp"
+#include "run/cancellation.hpp"
 #include "run/current_run.hpp"
-#include "python/enter.hpp"
-#include "pool/kept_spans.hpp"
-#include "run/stopping.hpp"
-#include "python/thrown.hpp"
 
 namespace pyhost::detail {
 
@@ -23,10 +23,10 @@ class SharedWorker : public Worker {
  public:
   SharedWorker(Host& host, const OnSpan& on_span) : host_(host), on_span_(on_span) {}
 
-  void work(Queue& queue) override {
+  void work(RunQueue& queue) override {
     queue_ = &queue;
     set_thread(&CurrentRun::this_thread());
-    const OnlyErrors only_errors;
+    const ThrowErrorsOnly errors_only;
     KeptSpans spans(on_span_);
     Jobs jobs;
     while (queue.take(jobs, 1)) {
@@ -38,15 +38,15 @@ class SharedWorker : public Worker {
 
   void cancel() noexcept override {
     try {
-      const Outside outside;
+      const GilReleaseIfHeld no_gil;
       PyInterpreterState* const where = interpreter();
       if (where == nullptr) return;
-      const EnterInterpreter enter(where);
+      const InterpreterGilAcquire gil(where);
       const std::lock_guard lock(mutex_);
       const CurrentRun* run = thread_ != nullptr ? thread_->innermost : nullptr;
       if (run == nullptr || job_ == nullptr || !queue_->is_cancelled(*job_)) return;
       while (run->outer() != nullptr) run = run->outer();
-      Stop::of(*run)->ask(ErrorKind::Cancelled);
+      Cancellation::of(*run)->request(ErrorKind::Cancelled);
     } catch (const Error&) {
       // The process is ending.
     }
@@ -55,7 +55,7 @@ class SharedWorker : public Worker {
  private:
   void make_all(Jobs& jobs, KeptSpans& spans) {
     try {
-      const Enter enter;
+      const GilAcquire gil;
       do {
         job_ = jobs.front().get();
         make(*jobs.front(), spans);
@@ -115,7 +115,7 @@ class SharedWorker : public Worker {
   const OnSpan& on_span_;
   std::mutex mutex_;
   CurrentRun::Thread* thread_ = nullptr;  // of work()
-  Queue* queue_ = nullptr;                // the same
+  RunQueue* queue_ = nullptr;             // the same
   const Job* job_ = nullptr;              // that is under way; guarded by the GIL
 };
 

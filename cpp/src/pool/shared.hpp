@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "pool/job.hpp"
+#include "pool/run_queue.hpp"
 #include "pyhost/host.hpp"
 #include "run/spans.hpp"
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "python/alarms.hpp"
+#include "python/timers.hpp"
 
 namespace pyhost::detail {
 
@@ -24,7 +24,7 @@ class Deadline {
 
  private:
   struct Watch;
-  static std::optional<Alarms::Clock::time_point> interrupt(Watch& watch) noexcept;
+  static std::optional<Timers::Clock::time_point> interrupt(Watch& watch) noexcept;
   std::shared_ptr<Watch> watch_;
 };
 

@@ -73,14 +73,14 @@ PyObject* attribute(PyObject* exception, const char* name) {
 py::object members_of(PyObject* exception) {
 #if PY_VERSION_HEX >= 0x030b0000
   if (PyObject_TypeCheck(exception, reinterpret_cast<PyTypeObject*>(PyExc_BaseExceptionGroup)) != 0) {
-    return share(reinterpret_cast<PyBaseExceptionGroupObject*>(exception)->excs);
+    return borrow(reinterpret_cast<PyBaseExceptionGroupObject*>(exception)->excs);
   }
 #endif
   for (const char* name : {"_exceptions", "exceptions"}) {
     PyObject* held = attribute(exception, name);
     if (held == nullptr || (!PyTuple_Check(held) && !PyList_Check(held))) continue;
     const Py_ssize_t size = PySequence_Fast_GET_SIZE(held);
-    if (size > 0 && PyExceptionInstance_Check(PySequence_Fast_GET_ITEM(held, 0)) != 0) return share(held);
+    if (size > 0 && PyExceptionInstance_Check(PySequence_Fast_GET_ITEM(held, 0)) != 0) return borrow(held);
   }
   return {};
 }
@@ -92,10 +92,10 @@ struct Earlier {
 
 // What Python would show before it.
 Earlier earlier_of(PyObject* exception) {
-  py::object cause = own(PyException_GetCause(exception));
+  py::object cause = steal(PyException_GetCause(exception));
   if (cause) return {std::move(cause), Link::Cause};
   if (fields(exception)->suppress_context != 0) return {};
-  return {own(PyException_GetContext(exception)), Link::Context};
+  return {steal(PyException_GetContext(exception)), Link::Context};
 }
 
 // Reads one exception and all that hangs on it.
@@ -116,11 +116,11 @@ class Describer {
  private:
   PythonException one(PyObject* exception, std::size_t message_limit, int depth) {
     ++read_;
-    seen_.emplace(exception, share(exception));
+    seen_.emplace(exception, borrow(exception));
     PythonException described;
     described.type = type_of(exception);
     described.message = message_of(exception, message_limit);
-    const py::object traceback = own(PyException_GetTraceback(exception));
+    const py::object traceback = steal(PyException_GetTraceback(exception));
     read_traceback(traceback.ptr(), &sources_, described);
     read_notes(exception, described);
     if (PyErr_GivenExceptionMatches(exception, PyExc_SyntaxError) != 0) {
@@ -138,7 +138,7 @@ class Describer {
       if (!deadline_) deadline_.emplace(patience);
       if (deadline_->passed()) return "(no message: another one's __str__ had taken all the time)";
     }
-    const py::object str = own(PyObject_Str(exception));
+    const py::object str = steal(PyObject_Str(exception));
     if (str) return text_of(str.ptr(), limit);
     const py::object raised = take_raised();
     if (deadline_ && deadline_->passed()) return "(no message: its __str__ did not return in time)";
@@ -165,7 +165,7 @@ class Describer {
     for (Py_ssize_t i = 0; i < size && i < PySequence_Fast_GET_SIZE(members.ptr()); ++i) {
       if (described.members.size() == most_members || depth == deepest_group || read_ >= most_exceptions)
         break;
-      const py::object member = share(PySequence_Fast_GET_ITEM(members.ptr(), i));
+      const py::object member = borrow(PySequence_Fast_GET_ITEM(members.ptr(), i));
       if (PyExceptionInstance_Check(member.ptr()) == 0 || seen_.contains(member.ptr())) continue;
       described.members.push_back(whole(member.ptr(), longest_inner_message, depth + 1));
     }
@@ -227,16 +227,16 @@ class Describer {
 
 py::object take_raised() {
 #if PY_VERSION_HEX >= 0x030c0000
-  return own(PyErr_GetRaisedException());
+  return steal(PyErr_GetRaisedException());
 #else
   PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
   PyErr_Fetch(&type, &value, &traceback);
   PyErr_NormalizeException(&type, &value, &traceback);
-  const py::object owners[] = {own(type), own(traceback)};
+  const py::object owners[] = {steal(type), steal(traceback)};
   if (traceback != nullptr && PyExceptionInstance_Check(value) != 0) {
     PyException_SetTraceback(value, traceback);
   }
-  return own(value);
+  return steal(value);
 #endif
 }
 
@@ -254,7 +254,7 @@ PythonException take_exception() { return describe(take_raised().ptr()); }
 
 std::vector<Frame> frames_of(PyObject* exception) {
   PythonException read;
-  read_traceback(own(PyException_GetTraceback(exception)).ptr(), nullptr, read);
+  read_traceback(steal(PyException_GetTraceback(exception)).ptr(), nullptr, read);
   return read.frames;
 }
 
@@ -278,11 +278,11 @@ void throw_raised(ErrorKind kind, Phase phase, std::string_view module, std::str
                .exception = std::move(exception)});
 }
 
-py::object must(PyObject* object, std::string_view doing) {
+py::object require(PyObject* object, std::string_view doing) {
   if (object == nullptr) {
     throw_raised(ErrorKind::StartupFailed, Phase::Start, {}, std::string(doing) + " failed: ");
   }
-  return own(object);
+  return steal(object);
 }
 
 }  // namespace pyhost::detail

@@ -38,6 +38,6 @@ std::string one_line(const PythonException& exception);
                                std::string_view happened, PythonException exception);
 
 /// The object if it is not null; else throws StartupFailed with what Python has set.
-py::object must(PyObject* object, std::string_view doing);
+py::object require(PyObject* object, std::string_view doing);
 
 }  // namespace pyhost::detail

@@ -79,7 +79,7 @@ std::string sys_text(const char* name) { return text_of(PySys_GetObject(name), 4
 
 bool is_of_standard_library(const std::string& name) {
   PyObject* const names = PySys_GetObject("stdlib_module_names");  // from Python 3.10 on
-  const py::object key = own(PyUnicode_FromString(name.c_str()));
+  const py::object key = steal(PyUnicode_FromString(name.c_str()));
   const int there =
       names != nullptr && PyFrozenSet_Check(names) && key ? PySet_Contains(names, key.ptr()) : 0;
   PyErr_Clear();

@@ -11,10 +11,10 @@ namespace pyhost::detail {
 namespace py = pybind11;
 
 /// Takes over a new reference as the C API returns it; null stays null, with Python's error set.
-inline py::object own(PyObject* object) { return py::reinterpret_steal<py::object>(object); }
+inline py::object steal(PyObject* object) { return py::reinterpret_steal<py::object>(object); }
 
 /// Shares a borrowed reference.
-inline py::object share(PyObject* object) { return py::reinterpret_borrow<py::object>(object); }
+inline py::object borrow(PyObject* object) { return py::reinterpret_borrow<py::object>(object); }
 
 /// The text of a str, valid while it lives; empty for what is no str or null. Clears Python's error if it
 /// fails.

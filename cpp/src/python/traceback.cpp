@@ -37,7 +37,7 @@ std::vector<Step> steps_of(PyObject* traceback) {
   std::vector<Step> steps;
   if (traceback == nullptr || !PyTraceBack_Check(traceback)) return steps;
   for (auto* at = reinterpret_cast<PyTracebackObject*>(traceback); at != nullptr; at = at->tb_next) {
-    py::object code = own(reinterpret_cast<PyObject*>(PyFrame_GetCode(at->tb_frame)));
+    py::object code = steal(reinterpret_cast<PyObject*>(PyFrame_GetCode(at->tb_frame)));
     // From Python 3.12 on it is worked out when it is asked for.
     const int line = at->tb_lineno > 0 ? at->tb_lineno : PyCode_Addr2Line(as_code(code), at->tb_lasti);
     steps.push_back({std::move(code), at->tb_lasti, line});
@@ -73,7 +73,7 @@ std::vector<Listed> folded(const std::vector<Step>& steps) {
 }
 
 std::string attribute(const py::object& code, const char* name) {
-  const py::object value = own(PyObject_GetAttrString(code.ptr(), name));
+  const py::object value = steal(PyObject_GetAttrString(code.ptr(), name));
   if (!value) PyErr_Clear();
   return text_of(value.ptr(), 1024);
 }
@@ -116,16 +116,16 @@ std::string text_of(PyObject* str, std::size_t limit) {
   const std::size_t more = longest_secret();
   const bool is_cut = length > limit + more;
   const py::object head =
-      is_cut ? own(PyUnicode_Substring(str, 0, static_cast<Py_ssize_t>(limit + more))) : share(str);
+      is_cut ? steal(PyUnicode_Substring(str, 0, static_cast<Py_ssize_t>(limit + more))) : borrow(str);
   const py::object bytes =
-      head ? own(PyUnicode_AsEncodedString(head.ptr(), "utf-8", "backslashreplace")) : py::object();
+      head ? steal(PyUnicode_AsEncodedString(head.ptr(), "utf-8", "backslashreplace")) : py::object();
   if (!bytes) {
     PyErr_Clear();
     return {};
   }
   std::string text(PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())));
   if (more > 0) {
-    text = without_secrets(std::move(text));
+    text = mask_secrets(std::move(text));
     const std::size_t left = characters_in(text);
     cut_after(text, std::min(limit, is_cut ? left - std::min(left, more) : left));
   }

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "error/source_lines.hpp"
 #include "pyhost/error.hpp"
 #include "python/python.hpp"
-#include "error/source.hpp"
 
 namespace pyhost::detail {
 

@@ -1,10 +1,10 @@
 // Why a call into a module failed, told from what Python has set.
 #include "run/contract.hpp"
 
+#include "error/source_lines.hpp"
 #include "interpreter/output.hpp"
-#include "error/source.hpp"
-#include "run/stopping.hpp"
-#include "python/thrown.hpp"
+#include "python/cpp_exception.hpp"
+#include "run/cancellation.hpp"
 
 namespace pyhost::detail {
 
@@ -14,11 +14,11 @@ constexpr const char* contract_hint = "a module exports create(state), and what 
 
 // Where an object was defined; a file at least, if it is a module.
 Frame place_of(PyObject* object) {
-  const py::object inspect = own(PyImport_ImportModule("inspect"));
+  const py::object inspect = steal(PyImport_ImportModule("inspect"));
   const py::object file =
-      inspect ? own(PyObject_CallMethod(inspect.ptr(), "getsourcefile", "O", object)) : py::object();
+      inspect ? steal(PyObject_CallMethod(inspect.ptr(), "getsourcefile", "O", object)) : py::object();
   const py::object lines =
-      file ? own(PyObject_CallMethod(inspect.ptr(), "getsourcelines", "O", object)) : py::object();
+      file ? steal(PyObject_CallMethod(inspect.ptr(), "getsourcelines", "O", object)) : py::object();
   Frame frame;
   frame.file = view(file.ptr());
   if (lines && PyTuple_Check(lines.ptr()) && PyTuple_GET_SIZE(lines.ptr()) == 2) {
@@ -57,11 +57,11 @@ bool says_attribute_is_missing(PyObject* raised) {
 // Whether the signature of a callable that raised a TypeError takes other arguments than it was given.
 bool takes_other_arguments(PyObject* raised, PyObject* callable, PyObject* arguments) {
   if (!is_a(raised, PyExc_TypeError) || !frames_of(raised).empty()) return false;
-  const py::object inspect = own(PyImport_ImportModule("inspect"));
+  const py::object inspect = steal(PyImport_ImportModule("inspect"));
   const py::object signature =
-      inspect ? own(PyObject_CallMethod(inspect.ptr(), "signature", "O", callable)) : py::object();
-  const py::object bind = signature ? own(PyObject_GetAttrString(signature.ptr(), "bind")) : py::object();
-  const bool misfit = bind && !own(PyObject_CallObject(bind.ptr(), arguments));
+      inspect ? steal(PyObject_CallMethod(inspect.ptr(), "signature", "O", callable)) : py::object();
+  const py::object bind = signature ? steal(PyObject_GetAttrString(signature.ptr(), "bind")) : py::object();
+  const bool misfit = bind && !steal(PyObject_CallObject(bind.ptr(), arguments));
   PyErr_Clear();
   return misfit;
 }
@@ -70,14 +70,14 @@ bool takes_other_arguments(PyObject* raised, PyObject* callable, PyObject* argum
 // can neither replace nor swallow the error; it leaves the exception's traceback as it was. It is a part of
 // the run, and can be stopped as such.
 std::string call_on_error(const ModuleData& module, PyObject* raised) {
-  const py::object on_error = own(PyObject_GetAttrString(module.module.ptr(), "on_error"));
+  const py::object on_error = steal(PyObject_GetAttrString(module.module.ptr(), "on_error"));
   if (!on_error || raised == nullptr) {
     PyErr_Clear();
     return {};
   }
-  const py::object traceback = own(PyException_GetTraceback(raised));
-  const py::object done =
-      call_inside(CurrentRun::this_thread(), [&] { return PyObject_CallOneArg(on_error.ptr(), raised); });
+  const py::object traceback = steal(PyException_GetTraceback(raised));
+  const py::object done = call_module_code(CurrentRun::this_thread(),
+                                           [&] { return PyObject_CallOneArg(on_error.ptr(), raised); });
   std::string note;
   if (!done) {
     const py::object failure = take_raised();
@@ -93,13 +93,13 @@ std::string call_on_error(const ModuleData& module, PyObject* raised) {
   std::string note = call_on_error(module, raised.ptr());
   PythonException exception = describe(raised.ptr());
   if (!note.empty()) exception.notes.push_back(std::move(note));
-  throw_raised_over(ErrorKind::ModuleRaised, phase, module.name, "module '" + module.name + "' raised ",
-                    raised.ptr(), std::move(exception));
+  throw_raised_with_cpp_exception(ErrorKind::ModuleRaised, phase, module.name,
+                                  "module '" + module.name + "' raised ", raised.ptr(), std::move(exception));
 }
 
 [[noreturn]] void throw_from_call(Phase phase, const ModuleData& module, const py::object& raised,
                                   PyObject* callable, std::size_t arguments, const char* wanted) {
-  const py::object stand_ins = own(arguments == 1 ? PyTuple_Pack(1, Py_None) : PyTuple_New(0));
+  const py::object stand_ins = steal(arguments == 1 ? PyTuple_Pack(1, Py_None) : PyTuple_New(0));
   if (takes_other_arguments(raised.ptr(), callable, stand_ins.ptr())) {
     break_contract(phase, module.name,
                    std::string(wanted) + " cannot be called: " + describe(raised.ptr()).message, callable);
@@ -109,8 +109,9 @@ std::string call_on_error(const ModuleData& module, PyObject* raised) {
 
 }  // namespace
 
-std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostLife> host, std::string name, py::object module) {
-  py::object create = own(PyObject_GetAttrString(module.ptr(), "create"));
+std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostState> host, std::string name,
+                                        py::object module) {
+  py::object create = steal(PyObject_GetAttrString(module.ptr(), "create"));
   if (!create) {
     const py::object raised = take_raised();
     if (!says_attribute_is_missing(raised.ptr())) {
@@ -140,12 +141,12 @@ void throw_from_run(const ModuleData& module, PyObject* object) {
   const bool perhaps_missing = says_attribute_is_missing(raised.ptr());
   py::object run;
   if (perhaps_missing || (is_a(raised.ptr(), PyExc_TypeError) && frames_of(raised.ptr()).empty())) {
-    run = own(PyObject_GetAttr(object, module.run_name.ptr()));
+    run = steal(PyObject_GetAttr(object, module.run_name.ptr()));
     PyErr_Clear();
   }
   if (!run && perhaps_missing) {
     if (PyCoro_CheckExact(object)) {
-      if (!own(PyObject_CallMethod(object, "close", nullptr))) PyErr_Clear();  // or Python warns of it
+      if (!steal(PyObject_CallMethod(object, "close", nullptr))) PyErr_Clear();  // or Python warns of it
       break_contract(Phase::Run, name, "its create is async, and returned a coroutine", module.create.ptr());
     }
     const std::string what = object == Py_None ? "None" : "an object of type " + type_of(object);

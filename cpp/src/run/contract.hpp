@@ -4,13 +4,13 @@
 #include <memory>
 #include <string>
 
-#include "run/handle_data.hpp"
 #include "python/python.hpp"
+#include "run/handle_data.hpp"
 
 namespace pyhost::detail {
 
 /// `modules.<name>` as imported, with its `create` found. Throws BadContract. The caller holds the GIL.
-std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostLife> host, std::string name, py::object module);
+std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostState> host, std::string name, py::object module);
 
 /// Throws what Python has set as ModuleRaised, after the module's on_error has seen it. The caller holds the
 /// GIL.

@@ -75,11 +75,11 @@ std::string running_module() {
   if (const CurrentRun* run = CurrentRun::here()) return std::string(run->module());
   std::string found;
   const auto back_of = [](PyFrameObject* frame) {
-    return own(reinterpret_cast<PyObject*>(PyFrame_GetBack(frame)));
+    return steal(reinterpret_cast<PyObject*>(PyFrame_GetBack(frame)));
   };
-  for (py::object frame = own(reinterpret_cast<PyObject*>(PyThreadState_GetFrame(PyThreadState_Get())));
+  for (py::object frame = steal(reinterpret_cast<PyObject*>(PyThreadState_GetFrame(PyThreadState_Get())));
        frame; frame = back_of(reinterpret_cast<PyFrameObject*>(frame.ptr()))) {
-    const py::object globals = own(PyObject_GetAttrString(frame.ptr(), "f_globals"));
+    const py::object globals = steal(PyObject_GetAttrString(frame.ptr(), "f_globals"));
     PyObject* name = globals ? PyDict_GetItemString(globals.ptr(), "__name__") : nullptr;
     constexpr std::string_view package = "modules.";
     if (view(name).starts_with(package)) found = view(name).substr(package.size());

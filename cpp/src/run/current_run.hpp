@@ -15,7 +15,7 @@
 
 namespace pyhost::detail {
 
-class Stop;
+class Cancellation;
 
 /// That this thread is in a module's code, on behalf of C++, for as long as it lives: in an import, a create
 /// or a run. They nest as calls do: C++ -> Python -> C++ -> Python. Made and destroyed with the GIL, so that
@@ -58,8 +58,10 @@ class CurrentRun {
   bool is_part() const noexcept { return outer_ != nullptr && outer_->id_ == id_; }
 
   /// How it is stopped; null as long as nobody wants to. The caller holds the GIL.
-  const std::shared_ptr<Stop>& stop() const noexcept { return stop_; }
-  void set_stop(std::shared_ptr<Stop> stop) const noexcept { stop_ = std::move(stop); }
+  const std::shared_ptr<Cancellation>& cancellation() const noexcept { return cancellation_; }
+  void set_cancellation(std::shared_ptr<Cancellation> stop) const noexcept {
+    cancellation_ = std::move(stop);
+  }
 
   /// A thread, as all of its runs see it; guarded by the GIL.
   struct Thread;
@@ -75,7 +77,7 @@ class CurrentRun {
   static constexpr RunId block = 1024;
   static RunId next_block_of_ids();
   static Thread* make_thread();
-  void end_stop() const;
+  void end_cancellation() const;
 
   // Without the test at each use that a destructor costs.
   static inline constinit thread_local Thread* this_threads = nullptr;
@@ -85,7 +87,7 @@ class CurrentRun {
   std::string_view module_;
   RunId id_;
   Extent extent_;
-  mutable std::shared_ptr<Stop> stop_;
+  mutable std::shared_ptr<Cancellation> cancellation_;
 };
 
 struct CurrentRun::Thread {
@@ -95,7 +97,7 @@ struct CurrentRun::Thread {
   pthread_t handle = pthread_self();
   unsigned long identity = PyThread_get_thread_ident();
   PyInterpreterState* interpreter = nullptr;  ///< Whose GIL guards it,
-  class Alarms* alarms = nullptr;             ///< and which may wait for that; null for Alarms::inside().
+  class Timers* timers = nullptr;             ///< and which may wait for that; null for Timers::with_gil().
   bool inside = false;   ///< Whether it is in a module's code, or C++ code has been called from there.
   bool raised = false;   ///< Whether a stop has been raised there,
   bool arrived = false;  ///< and whether it has arrived.
@@ -130,8 +132,8 @@ inline CurrentRun::CurrentRun(std::string_view module, RunId id) : CurrentRun(mo
 
 inline CurrentRun::~CurrentRun() {
   thread_.innermost = outer_;
-  if (stop_) [[unlikely]]
-    end_stop();
+  if (cancellation_) [[unlikely]]
+    end_cancellation();
 }
 
 /// The module that this thread runs; on a thread of a module's own, the one whose function is the outermost.

@@ -1,11 +1,11 @@
-// Makes events of what the watchers see.
+// Makes events of what the observers see.
 #include "run/events.hpp"
 
 #include <array>
 #include <optional>
 #include <utility>
 
-#include "python/enter.hpp"
+#include "python/gil.hpp"
 
 namespace pyhost {
 
@@ -65,13 +65,13 @@ void tell(const std::function<void(const Event&)>& function, const Event& event)
   }
 }
 
-void tell_events(Watchers& watchers, std::function<void(const Event&)> function) {
-  watchers.add([function = std::move(function)](const Happening& happening) {
+void forward_events(Observers& observers, std::function<void(const Event&)> function) {
+  observers.add([function = std::move(function)](const Happening& happening) {
     static thread_local bool in_on_event = false;
     const std::optional<EventKind> kind = kind_of(happening.moment);
     if (!kind || in_on_event) return;
     const Event event = event_of(*kind, happening.module, happening.run, happening.begun, happening.error);
-    const Outside outside;
+    const GilReleaseIfHeld no_gil;
     in_on_event = true;
     tell(function, event);
     in_on_event = false;

@@ -6,12 +6,12 @@
 #include <string_view>
 
 #include "pyhost/event.hpp"
-#include "run/watchers.hpp"
+#include "run/observers.hpp"
 
 namespace pyhost::detail {
 
-/// Has the function called with what the watchers see, without the GIL.
-void tell_events(Watchers& watchers, std::function<void(const Event&)> function);
+/// Has the function called with what the observers see, without the GIL.
+void forward_events(Observers& observers, std::function<void(const Event&)> function);
 
 /// Of what has just come to its end, and began then.
 Event event_of(EventKind kind, std::string_view module, RunId run,

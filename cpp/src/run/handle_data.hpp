@@ -11,64 +11,64 @@
 #include <string_view>
 
 #include "convert/convert.hpp"
-#include "run/current_run.hpp"
-#include "python/enter.hpp"
+#include "python/cpp_exception.hpp"
+#include "python/gil.hpp"
 #include "python/python.hpp"
+#include "run/current_run.hpp"
+#include "run/observers.hpp"
 #include "run/spans.hpp"
-#include "python/thrown.hpp"
-#include "run/watchers.hpp"
 
 namespace pyhost::detail {
 
 /// Outlives the host in every handle that the host gave out, and tells them whether it is open.
 struct InstanceData;
 
-struct HostLife {
+struct HostState {
   PyInterpreterState* interpreter = nullptr;  ///< That the host is in.
   std::atomic<bool> open = true;
   std::atomic<bool> closing = false;  ///< Nothing more is loaded.
   Conversions conversions = {};
   std::function<void(const Error&)> on_error = {};
-  Watchers watchers = {};
+  Observers observers = {};
   OnSpan on_span = {};
   std::chrono::milliseconds shutdown_timeout = {};
   std::function<void(const Error&)> on_stuck = {};
 
   /// Those that have something to close, by their number, which grows. Guarded by the GIL.
-  std::map<std::uint64_t, std::weak_ptr<InstanceData>> to_close = {};
-  std::uint64_t last_to_close = 0;
+  std::map<std::uint64_t, std::weak_ptr<InstanceData>> closables = {};
+  std::uint64_t last_closable = 0;
 
-  /// Throws HostClosed once the host is closed, and as must_be_here() does.
-  void must_be_open(std::string_view module) const {
+  /// Throws HostClosed once the host is closed, and as check_interpreter() does.
+  void check_open(std::string_view module) const {
     if (!open) throw_closed(module);
-    must_be_here(module);
+    check_interpreter(module);
   }
 
   /// Throws HostClosed on a thread of another interpreter, whose GIL guards nothing of this host's. The
   /// caller holds that.
-  void must_be_here(std::string_view module) const {
-    if (!is_here()) throw_elsewhere(module);
+  void check_interpreter(std::string_view module) const {
+    if (!is_this_interpreter()) throw_wrong_interpreter(module);
   }
-  bool is_here() const { return CurrentRun::this_thread().interpreter == interpreter; }
+  bool is_this_interpreter() const { return CurrentRun::this_thread().interpreter == interpreter; }
 
   /// Tells on_error of an error that came out of a module, without the GIL.
   void tell(const Error& error) const noexcept;
 
   /// Throws HostClosed once the host is being closed.
-  void must_take_more(std::string_view module) const {
+  void check_not_closing(std::string_view module) const {
     if (closing) throw_closed(module);
   }
 
  private:
   [[noreturn]] static void throw_closed(std::string_view module);
-  [[noreturn]] static void throw_elsewhere(std::string_view module);
+  [[noreturn]] static void throw_wrong_interpreter(std::string_view module);
 };
 
 [[noreturn]] void throw_moved_from();
 
 /// What is behind a handle. Throws HostClosed for one that has been moved from.
 template <class Data>
-Data& behind(const std::shared_ptr<Data>& handle) {
+Data& require_handle(const std::shared_ptr<Data>& handle) {
   if (handle == nullptr) [[unlikely]]
     throw_moved_from();
   return *handle;
@@ -77,12 +77,12 @@ Data& behind(const std::shared_ptr<Data>& handle) {
 /// Does the action; an error of it is told to the host's on_error before it goes on to the caller, or the
 /// C++ exception that is its reason.
 template <class Action>
-auto telling(const HostLife& host, Action action) {
+auto report_errors(const HostState& host, Action action) {
   try {
     return action();
   } catch (const Error& error) {
     host.tell(error);
-    throw_reason_of(error, CurrentRun::is_outermost_here());
+    rethrow_cpp_exception_of(error, CurrentRun::is_outermost_here());
     throw;
   }
 }
@@ -91,7 +91,7 @@ auto telling(const HostLife& host, Action action) {
 enum class Closing { Nothing, Close, Exit, AsyncExit };
 
 struct ModuleData {
-  std::shared_ptr<HostLife> host;
+  std::shared_ptr<HostState> host;
   std::string name;
   py::object module;
   py::object create;
@@ -105,7 +105,7 @@ struct ModuleData {
   py::object known_type = {};
   Closing known_closing = Closing::Nothing;
 
-  ModuleData(std::shared_ptr<HostLife> life, std::string module_name, py::object imported,
+  ModuleData(std::shared_ptr<HostState> host_state, std::string module_name, py::object imported,
              py::object factory);
   ~ModuleData() { release(host->interpreter, module, create, full_name, create_name, run_name, known_type); }
 
@@ -114,8 +114,8 @@ struct ModuleData {
   bool is_in_sys_modules() const;
 
   /// Throws HostClosed once the host is closed or the module unloaded.
-  void must_be_loaded() const {
-    host->must_be_open(name);
+  void check_loaded() const {
+    host->check_open(name);
     if (unloaded) throw_unloaded();
   }
 
@@ -131,27 +131,27 @@ struct InstanceData {
   py::object object;  ///< Null once it is closed.
   py::object state;
   Closing closing = Closing::Nothing;
-  std::uint64_t number = 0;  ///< In HostLife::to_close.
+  std::uint64_t number = 0;  ///< In HostState::closables.
   py::object raised = {};    ///< What its last run raised, for its __exit__.
 
   InstanceData(std::shared_ptr<ModuleData> of, py::object created, py::object given)
       : module(std::move(of)), object(std::move(created)), state(std::move(given)) {}
   ~InstanceData() {
     if (closing != Closing::Nothing) [[unlikely]]
-      give_up_last();
+      close_last();
     release(module->host->interpreter, object, state, raised);
   }
   InstanceData(const InstanceData&) = delete;
   InstanceData& operator=(const InstanceData&) = delete;
 
   /// Throws HostClosed if it cannot be run any more.
-  void must_be_open() const {
-    module->must_be_loaded();
+  void check_open() const {
+    module->check_loaded();
     if (!object) throw_closed();
   }
 
  private:
-  void give_up_last() noexcept;
+  void close_last() noexcept;
   [[noreturn]] void throw_closed() const;
 };
 

@@ -10,16 +10,16 @@ namespace pyhost::detail {
 
 /// Calls the module's on_load(), if it has one. Throws ImportFailed with what it raises. The caller holds the
 /// GIL.
-void load_module(const CurrentRun& run, const ModuleData& module);
+void call_on_load(const CurrentRun& run, const ModuleData& module);
 
 /// Closes what instances of the module are still open, the last created first, and calls its on_unload().
-/// What these raise is told to on_error and the watchers; each has the shutdown timeout. Handles are of no
+/// What these raise is told to on_error and the observers; each has the shutdown timeout. Handles are of no
 /// use then. The caller holds the GIL.
 void unload_module(ModuleData& module) noexcept;
 
 /// Ends the tasks that modules left in their event loops, and the loops; in the shutdown timeout, and what is
 /// raised is told as in unload_module(). The caller holds the GIL.
-void end_tasks(const HostLife& host) noexcept;
+void cancel_leftover_tasks(const HostState& host) noexcept;
 
 /// The same for an object of a type that was not seen last, or that has something to be told.
 void enter_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance);
@@ -35,29 +35,29 @@ inline void open_instance(const CurrentRun& run, const std::shared_ptr<InstanceD
 }
 
 /// The same for an instance that has something to close.
-void close_what_is_open(InstanceData& instance, const CurrentRun* of);
+void close_and_report(InstanceData& instance, const CurrentRun* of);
 
 /// Gives the object up: calls its close() or __exit__, if it has one, as a part of the run `of` if there is
 /// one. Does nothing the second time. Throws ModuleRaised, TimedOut. The caller holds the GIL.
 inline void close_instance(InstanceData& instance, const CurrentRun* of) {
   if (instance.closing != Closing::Nothing) [[unlikely]]
-    return close_what_is_open(instance, of);
+    return close_and_report(instance, of);
   instance.object = instance.state = py::object();
 }
 
-/// The same where there is nobody to throw to: what goes wrong is told to on_error and the watchers. Takes
+/// The same where there is nobody to throw to: what goes wrong is told to on_error and the observers. Takes
 /// the GIL.
-void give_up(InstanceData& instance, const CurrentRun* of) noexcept;
+void close_quietly(InstanceData& instance, const CurrentRun* of) noexcept;
 
 /// Gives the instance, if there is one, up at the end of a run that failed.
-class GivesUp {
+class CloseOnFailure {
  public:
-  GivesUp(const CurrentRun& run, InstanceData* instance) : run_(run), instance_(instance) {}
-  ~GivesUp() {
-    if (instance_ != nullptr && instance_->closing != Closing::Nothing) give_up(*instance_, &run_);
+  CloseOnFailure(const CurrentRun& run, InstanceData* instance) : run_(run), instance_(instance) {}
+  ~CloseOnFailure() {
+    if (instance_ != nullptr && instance_->closing != Closing::Nothing) close_quietly(*instance_, &run_);
   }
-  GivesUp(const GivesUp&) = delete;
-  GivesUp& operator=(const GivesUp&) = delete;
+  CloseOnFailure(const CloseOnFailure&) = delete;
+  CloseOnFailure& operator=(const CloseOnFailure&) = delete;
 
  private:
   const CurrentRun& run_;

@@ -1,17 +1,17 @@
 // Module and Instance: create, run and close.
 #include "pyhost/module.hpp"
 
-#include "convert/buffers.hpp"
+#include "convert/buffer_protocol.hpp"
 #include "convert/convert.hpp"
+#include "pyhost/error.hpp"
+#include "run/cancellation.hpp"
 #include "run/current_run.hpp"
 #include "run/handle_data.hpp"
 #include "run/life_cycle.hpp"
-#include "pyhost/error.hpp"
-#include "run/running.hpp"
+#include "run/module_call.hpp"
+#include "run/observers.hpp"
+#include "run/recycling_allocator.hpp"
 #include "run/spans.hpp"
-#include "run/spare.hpp"
-#include "run/stopping.hpp"
-#include "run/watchers.hpp"
 
 namespace pyhost {
 
@@ -48,22 +48,22 @@ py::object to_dict(Conversions& conversions, const WithBuffers<State>& both) {
 
 template <class State>
 std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>& module, const State& state) {
-  const Enter enter;
-  module->must_be_loaded();
-  HostLife& host = *module->host;
-  const CurrentRun run(module->name, enter.thread_state());
-  const Timed timed(host.on_span, SpanKind::Create, module->name, run.id());
-  const auto begun = host.watchers.begin();
-  return telling_failure(host.watchers, module->name, [&] {
-    py::object dict = convert_for(module->name, [&] {
-      const Timed converting(host.on_span, SpanKind::Convert, module->name, run.id());
+  const GilAcquire gil;
+  module->check_loaded();
+  HostState& host = *module->host;
+  const CurrentRun run(module->name, gil.thread_state());
+  const SpanTimer span_timer(host.on_span, SpanKind::Create, module->name, run.id());
+  const auto begun = host.observers.begin();
+  return notify_failure_of(host.observers, module->name, [&] {
+    py::object dict = convert_for_module(module->name, [&] {
+      const SpanTimer converting(host.on_span, SpanKind::Convert, module->name, run.id());
       return to_dict(host.conversions, state);
     });
     py::object object = call_create(run, *module, dict);
-    const auto created = std::allocate_shared<InstanceData>(SpareAllocator<InstanceData>(), module,
+    const auto created = std::allocate_shared<InstanceData>(RecyclingAllocator<InstanceData>(), module,
                                                             std::move(object), std::move(dict));
     open_instance(run, created);
-    host.watchers.tell_end(Moment::Created, module->name, run, begun, !run.is_part());
+    host.observers.notify_end(Moment::Created, module->name, run, begun, !run.is_part());
     return created;
   });
 }
@@ -71,34 +71,34 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
 // A run is the last part of a whole, so its end is the whole's. What it gives up is closed before that, as
 // at the end of a with-statement.
 template <class Convert>
-auto run_inside(const Enter& enter, InstanceData& instance, Convert convert, const RunOptions* options,
+auto run_inside(const GilAcquire& gil, InstanceData& instance, Convert convert, const RunOptions* options,
                 bool gives_up) {
-  instance.must_be_open();
+  instance.check_open();
   const ModuleData& module = *instance.module;
-  HostLife& host = *module.host;
-  const CurrentRun run(module.name, enter.thread_state());
-  const Timed timed(host.on_span, SpanKind::Run, module.name, run.id());
-  const auto begun = host.watchers.begin();
-  return telling_failure(host.watchers, module.name, [&] {
-    heed(options, run);
-    host.watchers.tell(Moment::RunStarted, module.name, run.id(), begun);
-    const GivesUp closing(run, gives_up ? &instance : nullptr);
+  HostState& host = *module.host;
+  const CurrentRun run(module.name, gil.thread_state());
+  const SpanTimer span_timer(host.on_span, SpanKind::Run, module.name, run.id());
+  const auto begun = host.observers.begin();
+  return notify_failure_of(host.observers, module.name, [&] {
+    apply_limits(options, run);
+    host.observers.notify(Moment::RunStarted, module.name, run.id(), begun);
+    const CloseOnFailure closing(run, gives_up ? &instance : nullptr);
     const py::object returned = result_of_run(run, instance);
-    auto result = convert_for(module.name, [&] {
-      const Timed converting(host.on_span, SpanKind::Convert, module.name, run.id());
+    auto result = convert_for_module(module.name, [&] {
+      const SpanTimer converting(host.on_span, SpanKind::Convert, module.name, run.id());
       return convert(host.conversions, returned.ptr());
     });
     if (gives_up) close_instance(instance, &run);
-    host.watchers.tell_end(Moment::RunEnded, module.name, run, begun, true);
+    host.observers.notify_end(Moment::RunEnded, module.name, run, begun, true);
     return result;
   });
 }
 
 template <class Convert>
 auto run_instance(InstanceData& instance, Convert convert, const RunOptions* options) {
-  return telling(*instance.module->host, [&] {
-    const Enter enter;
-    return run_inside(enter, instance, convert, options, false);
+  return report_errors(*instance.module->host, [&] {
+    const GilAcquire gil;
+    return run_inside(gil, instance, convert, options, false);
   });
 }
 
@@ -106,9 +106,9 @@ auto run_instance(InstanceData& instance, Convert convert, const RunOptions* opt
 template <class Convert>
 auto run_temporary(std::shared_ptr<InstanceData>&& data, Convert convert, const RunOptions* options) {
   const std::shared_ptr<InstanceData> mine = std::move(data);
-  return telling(*behind(mine).module->host, [&] {
-    const Enter enter;
-    auto result = run_inside(enter, *mine, convert, options, mine.use_count() == 1);
+  return report_errors(*require_handle(mine).module->host, [&] {
+    const GilAcquire gil;
+    auto result = run_inside(gil, *mine, convert, options, mine.use_count() == 1);
     if (mine.use_count() == 1) mine->object = mine->state = py::object();
     return result;
   });
@@ -116,8 +116,8 @@ auto run_temporary(std::shared_ptr<InstanceData>&& data, Convert convert, const 
 
 template <class Convert>
 auto state_of(const InstanceData& instance, Convert convert) {
-  const Enter enter;
-  instance.must_be_open();
+  const GilAcquire gil;
+  instance.check_open();
   try {
     return convert(instance.module->host->conversions, instance.state.ptr());
   } catch (const Error& error) {
@@ -141,35 +141,35 @@ const std::string& Module::name() const noexcept {
 }
 
 Instance Module::create(const Json& state) const {
-  return Instance(
-      detail::telling(*detail::behind(data_).host, [&] { return detail::create_instance(data_, state); }));
+  return Instance(detail::report_errors(*detail::require_handle(data_).host,
+                                        [&] { return detail::create_instance(data_, state); }));
 }
 
 Instance Module::create_from_text(std::string_view state) const {
-  return Instance(
-      detail::telling(*detail::behind(data_).host, [&] { return detail::create_instance(data_, state); }));
+  return Instance(detail::report_errors(*detail::require_handle(data_).host,
+                                        [&] { return detail::create_instance(data_, state); }));
 }
 
 Instance Module::create(const Json& state, const Buffers& buffers) const {
-  return Instance(detail::telling(*detail::behind(data_).host, [&] {
+  return Instance(detail::report_errors(*detail::require_handle(data_).host, [&] {
     return detail::create_instance(data_, detail::WithBuffers<Json>{state, buffers});
   }));
 }
 
 Instance Module::create_from_text(std::string_view state, const Buffers& buffers) const {
-  return Instance(detail::telling(*detail::behind(data_).host, [&] {
+  return Instance(detail::report_errors(*detail::require_handle(data_).host, [&] {
     return detail::create_instance(data_, detail::WithBuffers<std::string_view>{state, buffers});
   }));
 }
 
 Json Instance::run() const& {
-  return detail::run_instance(detail::behind(data_), detail::into_json, nullptr);
+  return detail::run_instance(detail::require_handle(data_), detail::into_json, nullptr);
 }
 
 Json Instance::run() && { return detail::run_temporary(std::move(data_), detail::into_json, nullptr); }
 
 Json Instance::run(const RunOptions& options) const& {
-  return detail::run_instance(detail::behind(data_), detail::into_json, &options);
+  return detail::run_instance(detail::require_handle(data_), detail::into_json, &options);
 }
 
 Json Instance::run(const RunOptions& options) && {
@@ -177,7 +177,7 @@ Json Instance::run(const RunOptions& options) && {
 }
 
 std::string Instance::run_text() const& {
-  return detail::run_instance(detail::behind(data_), detail::into_text, nullptr);
+  return detail::run_instance(detail::require_handle(data_), detail::into_text, nullptr);
 }
 
 std::string Instance::run_text() && {
@@ -185,33 +185,33 @@ std::string Instance::run_text() && {
 }
 
 std::string Instance::run_text(const RunOptions& options) const& {
-  return detail::run_instance(detail::behind(data_), detail::into_text, &options);
+  return detail::run_instance(detail::require_handle(data_), detail::into_text, &options);
 }
 
 std::string Instance::run_text(const RunOptions& options) && {
   return detail::run_temporary(std::move(data_), detail::into_text, &options);
 }
 
-Json Instance::state() const { return detail::state_of(detail::behind(data_), detail::into_json); }
+Json Instance::state() const { return detail::state_of(detail::require_handle(data_), detail::into_json); }
 
 std::string Instance::state_text() const {
-  return detail::state_of(detail::behind(data_), detail::into_text);
+  return detail::state_of(detail::require_handle(data_), detail::into_text);
 }
 
 void Instance::close() {
-  detail::telling(*detail::behind(data_).module->host, [&] {
-    const detail::Enter enter;
-    data_->must_be_open();
+  detail::report_errors(*detail::require_handle(data_).module->host, [&] {
+    const detail::GilAcquire gil;
+    data_->check_open();
     detail::close_instance(*data_, nullptr);
   });
 }
 
 Buffer Instance::run_buffer() const {
-  return detail::run_instance(detail::behind(data_), detail::into_buffer, nullptr);
+  return detail::run_instance(detail::require_handle(data_), detail::into_buffer, nullptr);
 }
 
 Buffer Instance::run_buffer(const RunOptions& options) const {
-  return detail::run_instance(detail::behind(data_), detail::into_buffer, &options);
+  return detail::run_instance(detail::require_handle(data_), detail::into_buffer, &options);
 }
 
 }  // namespace pyhost

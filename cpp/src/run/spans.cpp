@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-#include "python/enter.hpp"
+#include "python/gil.hpp"
 
 namespace pyhost {
 
@@ -16,7 +16,7 @@ std::string_view to_string(SpanKind kind) noexcept {
 
 namespace detail {
 
-void tell_span(const OnSpan& on_span, Span span) noexcept {
+void notify_span(const OnSpan& on_span, Span span) noexcept {
   static thread_local bool in_on_span = false;
   if (!on_span || in_on_span) return;
   span.worker = span_place.worker;
@@ -26,7 +26,7 @@ void tell_span(const OnSpan& on_span, Span span) noexcept {
     if (span_place.kept != nullptr) {
       span_place.kept->push_back(std::move(span));
     } else {
-      const Outside outside;
+      const GilReleaseIfHeld no_gil;
       on_span(span);
     }
   } catch (...) {
@@ -35,15 +35,15 @@ void tell_span(const OnSpan& on_span, Span span) noexcept {
   in_on_span = false;
 }
 
-void Timed::end() noexcept {
+void SpanTimer::end() noexcept {
   const auto now = Clock::now();
   try {
-    tell_span(begun_->on_span, {.kind = begun_->kind,
-                                .module = std::string(begun_->module),
-                                .run = begun_->run,
-                                .begin = begun_->at,
-                                .end = now,
-                                .failed = std::uncaught_exceptions() > begun_->exceptions});
+    notify_span(begun_->on_span, {.kind = begun_->kind,
+                                  .module = std::string(begun_->module),
+                                  .run = begun_->run,
+                                  .begin = begun_->at,
+                                  .end = now,
+                                  .failed = std::uncaught_exceptions() > begun_->exceptions});
   } catch (const std::bad_alloc&) {
     // Nor does it want for memory.
   }

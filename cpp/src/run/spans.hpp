@@ -26,24 +26,24 @@ inline constinit thread_local SpanPlace span_place = {};
 
 /// Tells of it as one of this thread's. Does no harm: what the function throws is dropped, and spans of what
 /// it runs itself are not told. Lets the GIL go if this thread holds it.
-void tell_span(const OnSpan& on_span, Span span) noexcept;
+void notify_span(const OnSpan& on_span, Span span) noexcept;
 
 /// What this thread is in, from its making to its end: told if there is a function.
-class Timed {
+class SpanTimer {
  public:
   using Clock = std::chrono::steady_clock;
 
   /// Function and name have to outlive it.
-  Timed(const OnSpan& on_span, SpanKind kind, std::string_view module, RunId run) {
+  SpanTimer(const OnSpan& on_span, SpanKind kind, std::string_view module, RunId run) {
     if (on_span) [[unlikely]]
       begun_.emplace(Begun{on_span, kind, module, run, std::uncaught_exceptions(), Clock::now()});
   }
-  ~Timed() {
+  ~SpanTimer() {
     if (begun_) [[unlikely]]
       end();
   }
-  Timed(const Timed&) = delete;
-  Timed& operator=(const Timed&) = delete;
+  SpanTimer(const SpanTimer&) = delete;
+  SpanTimer& operator=(const SpanTimer&) = delete;
 
  private:
   struct Begun {

@@ -3,33 +3,33 @@
 
 #include <utility>
 
-#include "run/contract.hpp"
 #include "convert/convert.hpp"
-#include "run/handle_data.hpp"
-#include "run/life_cycle.hpp"
 #include "interpreter/output.hpp"
 #include "pyhost/module.hpp"
-#include "run/running.hpp"
+#include "run/cancellation.hpp"
+#include "run/contract.hpp"
+#include "run/handle_data.hpp"
+#include "run/life_cycle.hpp"
+#include "run/module_call.hpp"
 #include "run/spans.hpp"
-#include "run/stopping.hpp"
 
 namespace pyhost {
 
 using detail::Conversions;
 using detail::CurrentRun;
-using detail::Enter;
-using detail::Giving;
+using detail::GilAcquire;
 using detail::Moment;
+using detail::ResultForm;
 namespace py = detail::py;
 
 struct Stream::Data {
   std::shared_ptr<detail::InstanceData> instance;
   RunOptions options;
-  detail::Stop::Clock::time_point begun = detail::Stop::Clock::now();
-  detail::Stop::Clock::time_point timed_from = begun;
+  detail::Cancellation::Clock::time_point begun = detail::Cancellation::Clock::now();
+  detail::Cancellation::Clock::time_point timed_from = begun;
   RunId run = 0;
   py::object items = {};  // the generator, or the one result; null at the end
-  Giving giving = Giving::Result;
+  ResultForm form = ResultForm::Result;
 
   Data(std::shared_ptr<detail::InstanceData> of, const RunOptions& how)
       : instance(std::move(of)), options(how) {}
@@ -37,26 +37,26 @@ struct Stream::Data {
   Data(const Data&) = delete;
   Data& operator=(const Data&) = delete;
 
-  const detail::HostLife& host() const { return *instance->module->host; }
+  const detail::HostState& host() const { return *instance->module->host; }
   const std::string& module() const { return instance->module->name; }
 
   // Does a step of the run; after one that fails there are no more.
   template <class Action>
   auto step(Action action) {
-    return telling(host(), [&] {
-      const Enter enter;
+    return report_errors(host(), [&] {
+      const GilAcquire gil;
       // Nobody is to be told any more, or nobody here.
-      if (!host().open || !host().is_here()) instance->must_be_open();
+      if (!host().open || !host().is_this_interpreter()) instance->check_open();
       const CurrentRun here = run == 0 ? CurrentRun(module()) : CurrentRun(module(), run);
       run = here.id();
-      return telling_failure(host().watchers, module(), [&] {
+      return notify_failure_of(host().observers, module(), [&] {
         try {
-          instance->must_be_open();
-          if (!here.is_part()) heed(&options, here, timed_from);  // else the whole heeds them
+          instance->check_open();
+          if (!here.is_part()) apply_limits(&options, here, timed_from);  // else the whole heeds them
           return action(here);
         } catch (...) {
           drop_items(here);
-          if (instance.use_count() == 1) give_up(*instance, &here);
+          if (instance.use_count() == 1) close_quietly(*instance, &here);
           tell_span_of_run(true);
           throw;
         }
@@ -67,9 +67,9 @@ struct Stream::Data {
   // A generator ends before the object that it is of. What it raises then comes second.
   void drop_items(const CurrentRun& here) noexcept {
     const py::object dropped = std::move(items);
-    if (!dropped || (giving != Giving::Items && giving != Giving::AsyncItems)) return;
+    if (!dropped || (form != ResultForm::Items && form != ResultForm::AsyncItems)) return;
     const py::error_scope kept;
-    if (close_items(here, dropped.ptr(), giving)) return;
+    if (close_items(here, dropped.ptr(), form)) return;
     try {
       detail::throw_module_raised(Phase::Close, *instance->module);
     } catch (const Error& error) {
@@ -79,15 +79,15 @@ struct Stream::Data {
 
   void begin() {
     step([&](const CurrentRun& here) {
-      if (here.is_part() && here.outer()->stop()) timed_from = here.outer()->stop()->begun();
-      host().watchers.tell(Moment::RunStarted, module(), run, begun);
+      if (here.is_part() && here.outer()->cancellation()) timed_from = here.outer()->cancellation()->begun();
+      host().observers.notify(Moment::RunStarted, module(), run, begun);
       items = detail::call_run(here, *instance);
-      giving = detail::giving_of(items.ptr());
-      if (giving == Giving::AsyncItems) items = detail::in_one_task(items.ptr());
+      form = detail::result_form_of(items.ptr());
+      if (form == ResultForm::AsyncItems) items = detail::in_one_task(items.ptr());
       if (!items) detail::throw_module_raised(Phase::Run, *instance->module);
-      if (giving != Giving::Awaitable) return;
+      if (form != ResultForm::Awaitable) return;
       items = detail::awaited(here, *instance, items.ptr());
-      giving = Giving::Result;
+      form = ResultForm::Result;
     });
   }
 
@@ -95,18 +95,18 @@ struct Stream::Data {
   void end(const CurrentRun& here) {
     items = py::object();
     if (instance.use_count() == 1) close_instance(*instance, &here);
-    host().watchers.tell_end(Moment::RunEnded, module(), here, begun, true);
+    host().observers.notify_end(Moment::RunEnded, module(), here, begun, true);
     tell_span_of_run(false);
   }
 
   void tell_span_of_run(bool failed) const {
     if (!host().on_span) return;
-    detail::tell_span(host().on_span, {.kind = SpanKind::Run,
-                                       .module = module(),
-                                       .run = run,
-                                       .begin = begun,
-                                       .end = detail::Stop::Clock::now(),
-                                       .failed = failed});
+    detail::notify_span(host().on_span, {.kind = SpanKind::Run,
+                                         .module = module(),
+                                         .run = run,
+                                         .begin = begun,
+                                         .end = detail::Cancellation::Clock::now(),
+                                         .failed = failed});
   }
 
   template <class Convert>
@@ -114,11 +114,11 @@ struct Stream::Data {
     using Item = std::optional<decltype((std::declval<Conversions&>().*convert)(nullptr))>;
     if (!items) return Item();
     return step([&](const CurrentRun& here) -> Item {
-      const bool only_one = giving == Giving::Result;
+      const bool only_one = form == ResultForm::Result;
       const py::object item = only_one ? items : next_of(here);
       if (!item) return end(here), std::nullopt;
-      Item converted(std::in_place, detail::convert_for(module(), [&] {
-                       const detail::Timed converting(host().on_span, SpanKind::Convert, module(), run);
+      Item converted(std::in_place, detail::convert_for_module(module(), [&] {
+                       const detail::SpanTimer converting(host().on_span, SpanKind::Convert, module(), run);
                        return (instance->module->host->conversions.*convert)(item.ptr());
                      }));
       if (only_one) end(here);
@@ -128,7 +128,7 @@ struct Stream::Data {
 
   py::object next_of(const CurrentRun& here) {
     const auto failed = [] { return PyErr_Occurred() != nullptr; };
-    py::object item = detail::finished(here, *instance, detail::next_item(here, items.ptr(), giving));
+    py::object item = detail::finish_call(here, *instance, detail::next_item(here, items.ptr(), form));
     if (!item && failed()) detail::throw_module_raised(Phase::Run, *instance->module);
     return item;
   }
@@ -137,8 +137,8 @@ struct Stream::Data {
     if (!items) return;
     step([&](const CurrentRun& here) {
       const py::object closed = std::move(items);
-      const bool ok = giving == Giving::Result || close_items(here, closed.ptr(), giving);
-      detail::must_go_on(here, Phase::Close);
+      const bool ok = form == ResultForm::Result || close_items(here, closed.ptr(), form);
+      detail::throw_if_cancelled(here, Phase::Close);
       if (!ok) detail::throw_module_raised(Phase::Close, *instance->module);
       detail::flush_output();
       end(here);
@@ -163,7 +163,7 @@ Stream::~Stream() {
   }
 }
 
-bool Stream::yields() const noexcept { return data_ && data_->giving != Giving::Result; }
+bool Stream::yields() const noexcept { return data_ && data_->form != ResultForm::Result; }
 
 std::optional<Json> Stream::next() { return data_ ? data_->next(&Conversions::to_json) : std::nullopt; }
 
@@ -176,7 +176,7 @@ void Stream::close() {
 }
 
 Stream Instance::stream(const RunOptions& options) const {
-  static_cast<void>(detail::behind(data_));
+  static_cast<void>(detail::require_handle(data_));
   auto data = std::make_unique<Stream::Data>(data_, options);
   data->begin();
   return Stream(std::move(data));

@@ -7,20 +7,20 @@
 #include <utility>
 #include <vector>
 
-#include "run/current_run.hpp"
-#include "python/enter.hpp"
 #include "error/json_place.hpp"
-#include "python/python_side.hpp"
 #include "error/secrets.hpp"
+#include "python/gil.hpp"
+#include "python/native_module.hpp"
 #include "python/traceback.hpp"
+#include "run/current_run.hpp"
 
 namespace pyhost::detail {
 
 namespace {
 
 py::object str(const std::string& text) {
-  return must(PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"),
-              "offering connections");
+  return require(PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"),
+                 "offering connections");
 }
 
 const CurrentRun& outermost_of(const CurrentRun& run) {
@@ -32,7 +32,7 @@ const CurrentRun& outermost_of(const CurrentRun& run) {
 // The number of the run that this thread is in, its module, and the number of the outermost one.
 PyObject* current_run(PyObject* /*self*/, PyObject* /*arguments*/) {
   const CurrentRun* run = CurrentRun::here();
-  if (run == nullptr) return share(Py_None).release().ptr();
+  if (run == nullptr) return borrow(Py_None).release().ptr();
   const std::string_view module = run->module();
   PyObject* name = PyUnicode_FromStringAndSize(module.data(), static_cast<Py_ssize_t>(module.size()));
   if (name == nullptr) return nullptr;
@@ -42,7 +42,7 @@ PyObject* current_run(PyObject* /*self*/, PyObject* /*arguments*/) {
 
 // All of a str, as secrets are kept.
 std::optional<std::string> whole(PyObject* str) {
-  const py::object bytes = own(PyUnicode_AsEncodedString(str, "utf-8", "backslashreplace"));
+  const py::object bytes = steal(PyUnicode_AsEncodedString(str, "utf-8", "backslashreplace"));
   if (!bytes) return std::nullopt;
   return std::string(PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())));
 }
@@ -50,8 +50,8 @@ std::optional<std::string> whole(PyObject* str) {
 PyObject* hide_text(PyObject* /*self*/, PyObject* text) {
   std::optional<std::string> secret = whole(text);
   if (!secret) return nullptr;
-  hide(*std::move(secret));
-  return share(Py_None).release().ptr();
+  add_secret(*std::move(secret));
+  return borrow(Py_None).release().ptr();
 }
 
 // The text without those of the list, and without all that are hidden.
@@ -66,7 +66,7 @@ PyObject* text_without(PyObject* /*self*/, PyObject* arguments) {
     secrets.push_back(*std::move(secret));
   }
   if (!shown) return nullptr;
-  const std::string left = without_secrets(without(*std::move(shown), std::move(secrets)));
+  const std::string left = mask_secrets(mask(*std::move(shown), std::move(secrets)));
   return PyUnicode_DecodeUTF8(left.data(), static_cast<Py_ssize_t>(left.size()), "replace");
 }
 
@@ -96,7 +96,7 @@ PyObject* write_object(PyObject* self, PyObject* values) {
 
 // Null if nobody has imported it.
 py::object if_imported(const char* name) {
-  return share(PyDict_GetItemString(PyImport_GetModuleDict(), name));
+  return borrow(PyDict_GetItemString(PyImport_GetModuleDict(), name));
 }
 
 [[noreturn]] void throw_not_kept(std::string_view module, const Error& error) {
@@ -113,7 +113,7 @@ py::object if_imported(const char* name) {
 // What the run left in the store, as text; None if it has not used it.
 py::object left_in_store(const py::object& store, const Happening& happening, Conversions& conversions) {
   const py::object left =
-      own(PyObject_CallMethod(store.ptr(), "left_by", "K", static_cast<unsigned long long>(happening.run)));
+      steal(PyObject_CallMethod(store.ptr(), "left_by", "K", static_cast<unsigned long long>(happening.run)));
   if (!left || left.is_none()) return left;
   try {
     const std::string text = conversions.to_text(left.ptr());
@@ -132,8 +132,8 @@ bool is_outermost(RunId run) {
 void tell_of_start(const Happening& happening) {
   if (!is_outermost(happening.run)) return;
   const py::object connections = if_imported("pyhost._connections");
-  if (connections && !own(PyObject_CallMethod(connections.ptr(), "begin_run", "K",
-                                              static_cast<unsigned long long>(happening.run)))) {
+  if (connections && !steal(PyObject_CallMethod(connections.ptr(), "begin_run", "K",
+                                                static_cast<unsigned long long>(happening.run)))) {
     PyErr_Clear();
   }
 }
@@ -141,7 +141,7 @@ void tell_of_start(const Happening& happening) {
 void see_to_connections(const Happening& happening, bool ends_well) {
   const py::object connections = if_imported("pyhost._connections");
   if (!connections) return;
-  const py::object ended = own(PyObject_CallMethod(
+  const py::object ended = steal(PyObject_CallMethod(
       connections.ptr(), "end_run", "KOOO", static_cast<unsigned long long>(happening.run),
       str(std::string(happening.module)).ptr(), ends_well ? Py_False : Py_True,
       is_outermost(happening.run) ? Py_True : Py_False));
@@ -151,11 +151,11 @@ void see_to_connections(const Happening& happening, bool ends_well) {
 void see_to_store(const Happening& happening, Conversions& conversions, bool ends_well) {
   const py::object store = if_imported("pyhost._store");
   if (!store) return;
-  const py::object text = ends_well ? left_in_store(store, happening, conversions) : share(Py_None);
+  const py::object text = ends_well ? left_in_store(store, happening, conversions) : borrow(Py_None);
   const py::object done =
-      own(text ? PyObject_CallMethod(store.ptr(), "end", "KO", static_cast<unsigned long long>(happening.run),
-                                     text.ptr())
-               : nullptr);
+      steal(text ? PyObject_CallMethod(store.ptr(), "end", "KO",
+                                       static_cast<unsigned long long>(happening.run), text.ptr())
+                 : nullptr);
   if (done) return;
   const std::string module(happening.module);
   throw_raised(ErrorKind::ModuleRaised, Phase::Run, module,
@@ -164,7 +164,7 @@ void see_to_store(const Happening& happening, Conversions& conversions, bool end
 
 void close_all(const char* name) noexcept {
   const py::object module = if_imported(name);
-  if (module && !own(PyObject_CallMethod(module.ptr(), "close_all", nullptr))) PyErr_Clear();
+  if (module && !steal(PyObject_CallMethod(module.ptr(), "close_all", nullptr))) PyErr_Clear();
 }
 
 }  // namespace
@@ -182,28 +182,28 @@ void check_store(const std::filesystem::path& store) {
                .hint = is_folder ? "name a file in it" : "make the folder, or name another file"});
 }
 
-void offer_connections(const Options& options, Watchers& watchers,
-                       const std::shared_ptr<Conversions>& conversions) {
+void register_connections(const Options& options, Observers& observers,
+                          const std::shared_ptr<Conversions>& conversions) {
   static PyMethodDef function{"current_run", current_run, METH_NOARGS, nullptr};
-  add_to_python_side(function);
+  add_native_function(function);
   static PyMethodDef hiding{"hide", hide_text, METH_O, nullptr};
-  add_to_python_side(hiding);
+  add_native_function(hiding);
   static PyMethodDef leaving_out{"without", text_without, METH_VARARGS, nullptr};
-  add_to_python_side(leaving_out);
+  add_native_function(leaving_out);
   static PyMethodDef reading{"read_object", read_object, METH_O, nullptr};
-  add_to_python_side(reading, conversions);
+  add_native_function(reading, conversions);
   static PyMethodDef writing{"write_object", write_object, METH_O, nullptr};
-  add_to_python_side(writing, conversions);
-  const py::object urls = must(PyDict_New(), "offering connections");
+  add_native_function(writing, conversions);
+  const py::object urls = require(PyDict_New(), "offering connections");
   for (const auto& [name, url] : options.connections) {
     if (PyDict_SetItem(urls.ptr(), str(name).ptr(), str(url).ptr()) != 0)
-      must(nullptr, "offering connections");
+      require(nullptr, "offering connections");
   }
-  put_on_python_side("connections", urls);
+  set_native_attribute("connections", urls);
   const std::string file = options.store.empty() ? "" : std::filesystem::absolute(options.store).string();
-  put_on_python_side("store_file", str(file));
+  set_native_attribute("store_file", str(file));
   if (file.empty() && options.connections.empty()) return;
-  watchers.add([&kept = *conversions](const Happening& happening) {
+  observers.add([&kept = *conversions](const Happening& happening) {
     if (happening.moment == Moment::RunStarted) return tell_of_start(happening);
     const bool ends_well = happening.moment == Moment::Ending;
     if (happening.run == 0 || (!ends_well && happening.moment != Moment::Failed)) return;
@@ -217,7 +217,7 @@ void close_connections() noexcept {
   close_all("pyhost._connections");
   for (const char* name : {"connections", "store_file"}) {
     try {
-      put_on_python_side(name, share(Py_None));
+      set_native_attribute(name, borrow(Py_None));
     } catch (const Error&) {
       // There is no memory: then modules go on to see what there was.
     }

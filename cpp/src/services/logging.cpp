@@ -5,15 +5,15 @@
 #include <cstdio>
 #include <utility>
 
-#include "python/alarms.hpp"
-#include "run/current_run.hpp"
-#include "python/enter.hpp"
-#include "services/log_queue.hpp"
-#include "interpreter/output.hpp"
-#include "python/python_side.hpp"
 #include "error/secrets.hpp"
-#include "python/traceback.hpp"
 #include "error/utf8.hpp"
+#include "interpreter/output.hpp"
+#include "python/gil.hpp"
+#include "python/native_module.hpp"
+#include "python/timers.hpp"
+#include "python/traceback.hpp"
+#include "run/current_run.hpp"
+#include "services/log_queue.hpp"
 
 namespace pyhost::detail {
 
@@ -38,7 +38,7 @@ Json field_of(PyObject* value, Conversions& conversions) {
   try {
     return conversions.to_json(value);
   } catch (const Error&) {
-    const py::object repr = own(PyObject_Repr(value));
+    const py::object repr = steal(PyObject_Repr(value));
     if (repr) return text_of(repr.ptr(), longest_field);
     PyErr_Clear();
     return "<" + type_of(value) + " whose repr fails>";
@@ -49,13 +49,13 @@ Json field_of(PyObject* value, Conversions& conversions) {
 std::size_t settle(Json& json) {
   std::size_t size = 8;
   if (auto* const text = json.get_ptr<std::string*>()) {
-    *text = without_secrets(std::move(*text));
+    *text = mask_secrets(std::move(*text));
     size += text->size();
   } else if (auto* const object = json.get_ptr<Json::object_t*>()) {
     Json::object_t settled;
     for (auto& [key, value] : *object) {
       size += key.size() + settle(value);
-      settled.emplace(without_secrets(key), std::move(value));
+      settled.emplace(mask_secrets(key), std::move(value));
     }
     object->swap(settled);
   } else if (json.is_array()) {
@@ -75,7 +75,7 @@ std::string beginning_of(const Json& json, std::size_t limit) {
 
 Json fields_of(PyObject* extra, Conversions& conversions) {
   Json fields = Json::object();
-  const py::object items = own(PyDict_Items(extra));  // a repr may change the dict
+  const py::object items = steal(PyDict_Items(extra));  // a repr may change the dict
   const Py_ssize_t count = items ? PyList_GET_SIZE(items.ptr()) : 0;
   std::size_t left = longest_text;
   for (Py_ssize_t i = 0; i < count; ++i) {
@@ -138,7 +138,7 @@ PyObject* take_record(PyObject* self, PyObject* arguments) {
     PyErr_SetString(PyExc_RuntimeError, failed.what());
     return nullptr;
   }
-  return share(Py_None).release().ptr();
+  return borrow(Py_None).release().ptr();
 }
 
 }  // namespace
@@ -149,19 +149,19 @@ Logging::Logging(const Options& options)
 
 py::object Logging::enter_python(std::shared_ptr<Conversions> conversions) {
   static PyMethodDef take{"take_log_record", take_record, METH_VARARGS, nullptr};
-  add_to_python_side(take, std::make_shared<Taker>(Taker{queue_, std::move(conversions)}));
-  py::object python = must(PyImport_ImportModule("pyhost._logging"), "importing pyhost's own files");
-  must(PyObject_CallMethod(python.ptr(), "begin", "i", static_cast<int>(level_)), "taking logs");
+  add_native_function(take, std::make_shared<Taker>(Taker{queue_, std::move(conversions)}));
+  py::object python = require(PyImport_ImportModule("pyhost._logging"), "importing pyhost's own files");
+  require(PyObject_CallMethod(python.ptr(), "begin", "i", static_cast<int>(level_)), "taking logs");
   return python;
 }
 
 // A module may have thrown it out of sys.modules, and a new one would know of nothing.
 void Logging::leave_python(const py::object& entered) noexcept {
-  if (!own(PyObject_CallMethod(entered.ptr(), "end", nullptr))) PyErr_Clear();
+  if (!steal(PyObject_CallMethod(entered.ptr(), "end", nullptr))) PyErr_Clear();
 }
 
 void Logging::close() noexcept {
-  const Outside outside;
+  const GilReleaseIfHeld no_gil;
   const std::uint64_t dropped = queue_->close();
   if (dropped == 0) return;
   std::fprintf(stderr, "pyhost: %llu log records were dropped, because on_log did not take them in time\n",
@@ -173,8 +173,8 @@ void Logging::put(LogRecord record) { queue_->put(std::move(record)); }
 void Logging::add_dropped(std::uint64_t count) { queue_->add_dropped(count); }
 
 bool Logging::flush(std::chrono::milliseconds patience) {
-  const Outside outside;
-  return queue_->flush(waitable(patience));
+  const GilReleaseIfHeld no_gil;
+  return queue_->flush(clamp_wait(patience));
 }
 
 std::uint64_t Logging::dropped() { return queue_->dropped(); }

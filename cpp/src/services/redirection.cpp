@@ -11,14 +11,14 @@
 
 #include "interpreter/output.hpp"
 #include "interpreter/text_stream.hpp"
-#include "python/enter.hpp"
+#include "python/gil.hpp"
 #include "run/current_run.hpp"
 
 namespace pyhost::detail {
 
 using StreamName = Output::Stream;
 
-struct Sink {
+struct OutputSink {
   std::function<void(const Output&)> function;
   std::recursive_mutex calling;  ///< Held during a call, which may run a module that writes again.
 
@@ -32,19 +32,19 @@ struct Sink {
 
 namespace {
 
-using SharedSink = std::shared_ptr<Sink>;
+using SharedSink = std::shared_ptr<OutputSink>;
 
 SharedSink sink_of(PyObject* capsule) {
   return *static_cast<SharedSink*>(PyCapsule_GetPointer(capsule, nullptr));
 }
 
 // The same for who holds the GIL. False, with Python's error set, if it throws.
-bool give(Sink& sink, StreamName stream, const Sink::Held& said) {
+bool deliver(OutputSink& sink, StreamName stream, const OutputSink::Held& said) {
   std::string failure;
   {
-    const Leave leave;
+    const GilRelease no_gil;
     try {
-      give(sink, {said.module, stream, said.text});
+      deliver(sink, {said.module, stream, said.text});
       return true;
     } catch (const std::exception& thrown) {
       failure = std::string("on_output threw: ") + thrown.what();
@@ -57,24 +57,25 @@ bool give(Sink& sink, StreamName stream, const Sink::Held& said) {
 }
 
 // What this thread's text comes to with more at its end, up to the end of its last whole line.
-Sink::Held take_lines(Sink& sink, StreamName stream, std::string_view more, const std::string& module) {
+OutputSink::Held take_lines(OutputSink& sink, StreamName stream, std::string_view more,
+                            const std::string& module) {
   const std::lock_guard lock(sink.holding);
   const auto at = sink.held.try_emplace({std::this_thread::get_id(), stream}).first;
-  Sink::Held& held = at->second;
+  OutputSink::Held& held = at->second;
   if (held.text.empty()) held.module = module;
   held.text += more;
   const std::size_t whole = held.text.rfind('\n') + 1;
-  Sink::Held lines{held.module, held.text.substr(0, whole)};
+  OutputSink::Held lines{held.module, held.text.substr(0, whole)};
   held.text.erase(0, whole);
   holds_line = !held.text.empty();
   if (!holds_line) sink.held.erase(at);
   return lines;
 }
 
-Sink::Held take_all(Sink& sink, StreamName stream) {
+OutputSink::Held take_all(OutputSink& sink, StreamName stream) {
   const std::lock_guard lock(sink.holding);
   const auto node = sink.held.extract({std::this_thread::get_id(), stream});
-  return node.empty() ? Sink::Held() : node.mapped();
+  return node.empty() ? OutputSink::Held() : node.mapped();
 }
 
 // write() and flush() of a raw stream that ends in a sink; `self` is a capsule that shares it.
@@ -84,19 +85,19 @@ PyObject* write_to_sink(PyObject* self, PyObject* bytes) {
   if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) != 0) return nullptr;
   const SharedSink sink = sink_of(self);
   const auto size = static_cast<std::size_t>(view.len);
-  const Sink::Held lines =
+  const OutputSink::Held lines =
       take_lines(*sink, stream, {static_cast<const char*>(view.buf), size}, running_module());
   PyBuffer_Release(&view);
-  if (!lines.text.empty() && !give(*sink, stream, lines)) return nullptr;
+  if (!lines.text.empty() && !deliver(*sink, stream, lines)) return nullptr;
   return PyLong_FromSize_t(size);
 }
 
 template <StreamName stream>
 PyObject* flush_sink(PyObject* self, PyObject* /*arguments*/) {
   const SharedSink sink = sink_of(self);
-  const Sink::Held rest = take_all(*sink, stream);
-  if (!rest.text.empty() && !give(*sink, stream, rest)) return nullptr;
-  return share(Py_None).release().ptr();
+  const OutputSink::Held rest = take_all(*sink, stream);
+  if (!rest.text.empty() && !deliver(*sink, stream, rest)) return nullptr;
+  return borrow(Py_None).release().ptr();
 }
 
 template <StreamName stream>
@@ -104,32 +105,33 @@ py::object sink_stream(const SharedSink& sink, const char* errors) {
   static PyMethodDef functions[] = {{"write", write_to_sink<stream>, METH_O, nullptr},
                                     {"flush", flush_sink<stream>, METH_NOARGS, nullptr}};
   static PyMethodDef methods[] = {
-      {"writable", [](PyObject*, PyObject*) { return share(Py_True).release().ptr(); }, METH_NOARGS, nullptr},
+      {"writable", [](PyObject*, PyObject*) { return borrow(Py_True).release().ptr(); }, METH_NOARGS,
+       nullptr},
       {}};
   const py::object type = derive_io_type("_RawIOBase", "pyhost.RawOutput", methods);
-  const py::object raw = must(PyObject_CallNoArgs(type.ptr()), making_stream);
+  const py::object raw = require(PyObject_CallNoArgs(type.ptr()), making_stream);
   const auto destroy = [](PyObject* capsule) {
     delete static_cast<SharedSink*>(PyCapsule_GetPointer(capsule, nullptr));
   };
   auto shared = std::make_unique<SharedSink>(sink);
-  const py::object capsule = must(PyCapsule_New(shared.get(), nullptr, destroy), making_stream);
+  const py::object capsule = require(PyCapsule_New(shared.get(), nullptr, destroy), making_stream);
   static_cast<void>(shared.release());
   for (PyMethodDef& each : functions) {
-    const py::object function = must(PyCFunction_New(&each, capsule.ptr()), making_stream);
-    if (PyObject_SetAttrString(raw.ptr(), each.ml_name, function.ptr()) != 0) must(nullptr, making_stream);
+    const py::object function = require(PyCFunction_New(&each, capsule.ptr()), making_stream);
+    if (PyObject_SetAttrString(raw.ptr(), each.ml_name, function.ptr()) != 0) require(nullptr, making_stream);
   }
   return make_text_stream(raw.ptr(), errors, false);  // the sink itself holds lines together
 }
 
 }  // namespace
 
-std::shared_ptr<Sink> make_sink(std::function<void(const Output&)> function) {
-  auto sink = std::make_shared<Sink>();
+std::shared_ptr<OutputSink> make_sink(std::function<void(const Output&)> function) {
+  auto sink = std::make_shared<OutputSink>();
   sink->function = std::move(function);
   return sink;
 }
 
-void give(Sink& sink, const Output& output) {
+void deliver(OutputSink& sink, const Output& output) {
   const std::lock_guard lock(sink.calling);
   if (sink.function) return sink.function(output);
   // Also if the host is closed, and a thread of a module's still writes.
@@ -137,17 +139,17 @@ void give(Sink& sink, const Output& output) {
   static_cast<void>(!write(fd, output.text.data(), output.text.size()));
 }
 
-void close_sink(Sink& sink) {
-  const Outside outside;
+void close_sink(OutputSink& sink) {
+  const GilReleaseIfHeld no_gil;
   const std::lock_guard lock(sink.calling);
   sink.function = nullptr;
 }
 
-Redirection::Redirection(std::shared_ptr<Sink> sink) : sink_(std::move(sink)) {
+Redirection::Redirection(std::shared_ptr<OutputSink> sink) : sink_(std::move(sink)) {
   const py::object out = sink_stream<StreamName::Stdout>(sink_, "surrogateescape");
   const py::object err = sink_stream<StreamName::Stderr>(sink_, "backslashreplace");
   for (Stream* stream : {&stdout_, &stderr_}) {
-    stream->before = share(PySys_GetObject(stream->name));
+    stream->before = borrow(PySys_GetObject(stream->name));
     PySys_SetObject(stream->name, (stream == &stdout_ ? out : err).ptr());
   }
 }

@@ -9,12 +9,12 @@
 #include <utility>
 #include <vector>
 
-#include "python/enter.hpp"
 #include "error/module_name.hpp"
 #include "pyhost/error.hpp"
-#include "python/python_side.hpp"
-#include "python/str.hpp"
-#include "python/thrown.hpp"
+#include "python/cpp_exception.hpp"
+#include "python/gil.hpp"
+#include "python/native_module.hpp"
+#include "python/py_string.hpp"
 
 namespace pyhost::detail {
 
@@ -68,8 +68,8 @@ struct Refused {};
 }
 
 py::object error_type(const char* name) {
-  const py::object errors = own(PyImport_ImportModule("pyhost.errors"));
-  py::object type = errors ? own(PyObject_GetAttrString(errors.ptr(), name)) : py::object();
+  const py::object errors = steal(PyImport_ImportModule("pyhost.errors"));
+  py::object type = errors ? steal(PyObject_GetAttrString(errors.ptr(), name)) : py::object();
   if (!type) throw Refused();
   return type;
 }
@@ -80,10 +80,10 @@ PyObject* raise(const char* type, std::string_view service, std::string_view of_
   const auto text = [](std::string_view utf8) {
     return PyUnicode_DecodeUTF8(utf8.data(), static_cast<Py_ssize_t>(utf8.size()), "replace");
   };
-  const py::object of_kind = kind.empty() ? share(Py_None) : own(text(kind));
-  const py::object error = own(PyObject_CallFunction(error_type(type).ptr(), "NNNO", text(service),
-                                                     text(of_type), text(message), of_kind.ptr()));
-  if (!error || (thrown && !keep_thrown(error.ptr(), std::move(thrown)))) return nullptr;
+  const py::object of_kind = kind.empty() ? borrow(Py_None) : steal(text(kind));
+  const py::object error = steal(PyObject_CallFunction(error_type(type).ptr(), "NNNO", text(service),
+                                                       text(of_type), text(message), of_kind.ptr()));
+  if (!error || (thrown && !attach_cpp_exception(error.ptr(), std::move(thrown)))) return nullptr;
   PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error.ptr())), error.ptr());
   return nullptr;
 }
@@ -91,7 +91,7 @@ PyObject* raise(const char* type, std::string_view service, std::string_view of_
 // Called while an exception is handled.
 PyObject* raise_handled(std::string_view service) {
   const std::exception_ptr thrown = std::current_exception();
-  const std::string type = type_of_handled();
+  const std::string type = current_exception_type();
   try {
     try {
       throw;
@@ -205,13 +205,13 @@ class Services::Asked {
   }
 
   PyObject* names() {
-    py::object list = own(PyList_New(0));
+    py::object list = steal(PyList_New(0));
     const std::vector<std::string> all =
         services_->elsewhere_
             ? ask_elsewhere("", {{"names", true}}).at("names").get<std::vector<std::string>>()
             : services_->names();
     for (const std::string& each : all) {
-      const py::object name = own(PyUnicode_FromString(each.c_str()));
+      const py::object name = steal(PyUnicode_FromString(each.c_str()));
       if (!name || PyList_Append(list.ptr(), name.ptr()) != 0) return nullptr;
     }
     return list.release().ptr();
@@ -246,7 +246,7 @@ class Services::Asked {
   Json ask_elsewhere(const std::string& name, const Json& question) {
     Json said;
     {
-      const Leave leave;
+      const GilRelease no_gil;
       said = services_->elsewhere_(question);
     }
     if (said.contains("missing")) refuse_missing(name, said.at("missing").get<std::string>());
@@ -264,7 +264,7 @@ class Services::Asked {
     if (services_->elsewhere_)
       return ask_elsewhere(name, {{"call", name}, {"arguments", arguments}}).at("answer");
     std::shared_ptr<Provided> provided = find(name, 1);
-    const Leave leave;  // also while the last call of a service that was withdrawn gives it up
+    const GilRelease no_gil;  // also while the last call of a service that was withdrawn gives it up
     const Call call(*services_, std::move(provided));
     return call(arguments);
   }
@@ -319,7 +319,7 @@ void Services::close() noexcept {
 // service himself does not wait: it might be for himself, or for one that waits for him. A call may need the
 // GIL to come to its end.
 void Services::give_up(const std::shared_ptr<Provided>& provided) noexcept {
-  const Outside outside;
+  const GilReleaseIfHeld no_gil;
   std::unique_lock lock(mutex_);
   if (Call::levels() == 0) call_ended_.wait(lock, [&] { return provided->calls == 0; });
   const bool is_unused = provided->calls == 0;
@@ -371,11 +371,11 @@ Json Services::answer(const Json& question) {
   try {
     return {{"answer", call(question.at("arguments"))}};
   } catch (const Error& error) {
-    return raised(type_of_handled(), error.message(), to_string(error.kind()));
+    return raised(current_exception_type(), error.message(), to_string(error.kind()));
   } catch (const std::exception& error) {
-    return raised(type_of_handled(), error.what(), {});
+    return raised(current_exception_type(), error.what(), {});
   } catch (...) {
-    return raised(type_of_handled(), {}, {});
+    return raised(current_exception_type(), {}, {});
   }
 }
 
@@ -443,7 +443,7 @@ void Services::add_to_python(const std::shared_ptr<Services>& services,
                            },
                            METH_NOARGS, nullptr};
   const auto from_here = std::make_shared<Door>(Door{services, conversions});
-  for (PyMethodDef* each : {&call, &doc, &names}) add_to_python_side(*each, from_here);
+  for (PyMethodDef* each : {&call, &doc, &names}) add_native_function(*each, from_here);
 }
 
 }  // namespace pyhost::detail

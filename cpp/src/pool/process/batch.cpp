@@ -38,7 +38,7 @@ void Batch::send(ProcessLink& link) const {
   link.put(text.append(frame_end));
 }
 
-void Batch::tell(Page& page, std::size_t finished) {
+void Batch::tell(SharedPage& page, std::size_t finished) {
   if (finished > slot(page).claimed() || finished > jobs.size()) refuse_memory();
   while (told < finished) {
     if (const auto at = large.find(told); at != large.end()) {
@@ -53,7 +53,7 @@ void Batch::tell(Page& page, std::size_t finished) {
   }
 }
 
-void Batch::tell_record(const Page& page) {
+void Batch::tell_record(const SharedPage& page) {
   const auto& area = page.areas[number % 2];
   Record record{};
   if (read + sizeof record > area.size()) refuse_memory();

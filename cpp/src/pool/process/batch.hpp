@@ -12,10 +12,10 @@
 #include <string_view>
 #include <vector>
 
-#include "pool/process/frames.hpp"
-#include "pool/job.hpp"
-#include "pool/process/page.hpp"
 #include "pool/process/process_link.hpp"
+#include "pool/process/shared_memory.hpp"
+#include "pool/process/wire_frames.hpp"
+#include "pool/run_queue.hpp"
 
 namespace pyhost::detail {
 
@@ -38,17 +38,17 @@ struct Batch {
   /// Gets the SpanRecords of each run before its outcome is given; empty if nobody wants them.
   std::function<void(const Job&, std::string_view)> on_spans = {};
 
-  Slot& slot(Page& page) const noexcept { return page.slots[number % 2]; }
+  BatchSlot& slot(SharedPage& page) const noexcept { return page.slots[number % 2]; }
 
   /// Puts it on its way. Its states have to live until the link has sent them.
   void send(ProcessLink& link) const;
 
   /// Gives the runs before `finished` their outcomes. Throws BrokenFrame, and Json's exceptions, for what no
   /// worker of ours writes.
-  void tell(Page& page, std::size_t finished);
+  void tell(SharedPage& page, std::size_t finished);
 
  private:
-  void tell_record(const Page& page);
+  void tell_record(const SharedPage& page);
   void outcome(bool failed, std::string content, std::chrono::duration<double> took);
 };
 

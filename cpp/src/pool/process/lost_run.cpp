@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "run/stopping.hpp"
+#include "run/cancellation.hpp"
 
 namespace pyhost::detail {
 
@@ -22,22 +22,22 @@ Error lost_run(const Job& job, const Loss& loss, const std::string& trace) {
   }
   if (!loss.broken.empty()) {
     data.message = module + "broke its worker process: " + loss.broken;
-  } else if (loss.ending.signal != 0) {
-    data.message = module + "crashed its worker process: it was ended by " + to_string(loss.ending);
-    data.signal = loss.ending.signal;
+  } else if (loss.exit_status.signal != 0) {
+    data.message = module + "crashed its worker process: it was ended by " + to_string(loss.exit_status);
+    data.signal = loss.exit_status.signal;
   } else {
-    data.message = module + "ended its worker process with " + to_string(loss.ending);
-    if (loss.ending.known) data.hint = "a module leaves by an exception, not by os._exit()";
+    data.message = module + "ended its worker process with " + to_string(loss.exit_status);
+    if (loss.exit_status.known) data.hint = "a module leaves by an exception, not by os._exit()";
   }
   data.exception = std::move(exception);
   return Error(std::move(data));
 }
 
-Error no_worker(const Ending& ending, const std::string& broken) {
+Error no_worker(const ExitStatus& exit_status, const std::string& broken) {
   return Error({.kind = ErrorKind::StartupFailed,
                 .phase = Phase::Start,
                 .message = "a worker process did not start: " +
-                           (broken.empty() ? "it ended with " + to_string(ending) : broken),
+                           (broken.empty() ? "it ended with " + to_string(exit_status) : broken),
                 .hint = "what it wrote to stderr may say why"});
 }
 

@@ -5,9 +5,9 @@
 #include <optional>
 #include <string>
 
-#include "pool/job.hpp"
-#include "pyhost/error.hpp"
 #include "pool/process/worker_process.hpp"
+#include "pool/run_queue.hpp"
+#include "pyhost/error.hpp"
 
 namespace pyhost::detail {
 
@@ -16,7 +16,7 @@ inline constexpr std::chrono::seconds grace_of_stopped(1);
 
 /// How a worker process came to its end.
 struct Loss {
-  const Ending& ending;
+  const ExitStatus& exit_status;
   const std::string& broken;        ///< What it broke; empty if it just ended.
   std::optional<ErrorKind> killed;  ///< Why it was killed; nothing if it was not.
 };
@@ -25,6 +25,6 @@ struct Loss {
 Error lost_run(const Job& job, const Loss& loss, const std::string& trace);
 
 /// StartupFailed.
-Error no_worker(const Ending& ending, const std::string& broken);
+Error no_worker(const ExitStatus& exit_status, const std::string& broken);
 
 }  // namespace pyhost::detail

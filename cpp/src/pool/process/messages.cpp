@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "error/error_from_json.hpp"
+#include "host/host_internals.hpp"
 #include "run/events.hpp"
-#include "host/offers.hpp"
 
 namespace pyhost::detail {
 
@@ -43,7 +43,7 @@ std::optional<Error> error_of(const Json& json) {
 
 }  // namespace
 
-Json start_message(const Offers& host, const WorkerLimits& limits) {
+Json start_message(const HostInternals& host, const WorkerLimits& limits) {
   const Options& options = host.options;
   Json paths = Json::array();
   for (const auto& path : host.paths) paths.push_back(path.string());

@@ -8,7 +8,7 @@
 
 namespace pyhost::detail {
 
-struct Offers;
+struct HostInternals;
 
 /// How a worker is to be, besides what its host is like.
 struct WorkerLimits {
@@ -17,7 +17,7 @@ struct WorkerLimits {
 };
 
 /// The options of a worker's host and its limits; of callbacks, whether they are wanted.
-Json start_message(const Offers& host, const WorkerLimits& limits);
+Json start_message(const HostInternals& host, const WorkerLimits& limits);
 Options options_from(const Json& start);
 WorkerLimits limits_from(const Json& start);
 

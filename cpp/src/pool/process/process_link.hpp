@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "pool/process/descriptor.hpp"
-#include "pool/process/frames.hpp"
+#include "pool/process/wire_frames.hpp"
 #include "pool/process/worker_process.hpp"
 
 namespace pyhost::detail {

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "pool/process/frames.hpp"
 #include "pool/process/messages.hpp"
+#include "pool/process/wire_frames.hpp"
 
 namespace pyhost::detail {
 
@@ -41,12 +41,12 @@ std::string_view bytes_of(const std::vector<SpanRecord>& records) noexcept {
 void ProcessSpans::started(Clock::time_point begun, std::uint64_t ready) const {
   if (!on_span_) return;
   const auto end = std::clamp(time_of(static_cast<std::int64_t>(ready)), begun, Clock::now());
-  tell_span(on_span_, {.kind = SpanKind::Start, .begin = begun, .end = end});
+  notify_span(on_span_, {.kind = SpanKind::Start, .begin = begun, .end = end});
 }
 
 void ProcessSpans::sent(const std::string& module, std::size_t runs, Clock::time_point begun) const {
-  tell_span(on_span_,
-            {.kind = SpanKind::Send, .module = module, .begin = begun, .end = Clock::now(), .runs = runs});
+  notify_span(on_span_,
+              {.kind = SpanKind::Send, .module = module, .begin = begun, .end = Clock::now(), .runs = runs});
 }
 
 void ProcessSpans::made(const Job& job, std::uint64_t process, std::string_view records) const {
@@ -58,28 +58,28 @@ void ProcessSpans::made(const Job& job, std::uint64_t process, std::string_view 
       throw BrokenFrame("its spans are garbage");
     const auto kind = static_cast<SpanKind>(record.kind);
     if (kind == SpanKind::Queue) {
-      tell_span(on_span_, job.waited(std::max(job.put_at, time_of(record.end))));
+      notify_span(on_span_, job.waited(std::max(job.put_at, time_of(record.end))));
       continue;
     }
-    tell_span(on_span_, {.kind = kind,
-                         .module = job.module,
-                         .run = run_of_worker(process, record.run),
-                         .submission = job.number,
-                         .begin = time_of(record.begin),
-                         .end = time_of(record.end),
-                         .failed = record.failed != 0});
+    notify_span(on_span_, {.kind = kind,
+                           .module = job.module,
+                           .run = run_of_worker(process, record.run),
+                           .submission = job.number,
+                           .begin = time_of(record.begin),
+                           .end = time_of(record.end),
+                           .failed = record.failed != 0});
   }
 }
 
 void ProcessSpans::lost(const Job& job, Clock::time_point begun) const {
   if (!on_span_) return;
-  tell_span(on_span_, job.waited(begun));
-  tell_span(on_span_, {.kind = SpanKind::Run,
-                       .module = job.module,
-                       .submission = job.number,
-                       .begin = begun,
-                       .end = Clock::now(),
-                       .failed = true});
+  notify_span(on_span_, job.waited(begun));
+  notify_span(on_span_, {.kind = SpanKind::Run,
+                         .module = job.module,
+                         .submission = job.number,
+                         .begin = begun,
+                         .end = Clock::now(),
+                         .failed = true});
 }
 
 }  // namespace pyhost::detail

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pool/job.hpp"
+#include "pool/run_queue.hpp"
 #include "run/spans.hpp"
 
 namespace pyhost::detail {

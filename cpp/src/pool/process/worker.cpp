@@ -30,19 +30,19 @@
 #include <thread>
 #include <utility>
 
-#include "python/enter.hpp"
 #include "error/error_from_json.hpp"
-#include "pool/process/frames.hpp"
+#include "host/host_internals.hpp"
 #include "pool/process/messages.hpp"
-#include "host/offers.hpp"
-#include "pool/process/page.hpp"
+#include "pool/process/shared_memory.hpp"
+#include "pool/process/span_records.hpp"
+#include "pool/process/wire_frames.hpp"
+#include "pool/process/worker_process.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/worker_main.hpp"
-#include "pool/process/span_records.hpp"
+#include "python/cpp_exception.hpp"
+#include "python/gil.hpp"
+#include "run/cancellation.hpp"
 #include "run/spans.hpp"
-#include "run/stopping.hpp"
-#include "python/thrown.hpp"
-#include "pool/process/worker_process.hpp"
 
 namespace pyhost {
 
@@ -217,11 +217,11 @@ void end_when_pool_does(const Place& place) {
   if (getppid() != place.pool) end_with_pool();
 }
 
-Page* map_page(int memory) {
-  void* const at = mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+SharedPage* map_page(int memory) {
+  void* const at = mmap(nullptr, sizeof(SharedPage), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
   close(memory);
   if (at == MAP_FAILED) _exit(EXIT_FAILURE);
-  return static_cast<Page*>(at);
+  return static_cast<SharedPage*>(at);
 }
 
 // So many bytes are mapped, or resident.
@@ -277,7 +277,7 @@ class WorkerSide {
       return EXIT_FAILURE;
     }
     channel_.send(FrameKind::Ready, static_cast<std::uint64_t>(now_in_nanoseconds()), std::string_view());
-    const OnlyErrors only_errors;
+    const ThrowErrorsOnly errors_only;
     while (true) {
       const WireFrame order = channel_.next_order();
       if (order.kind == FrameKind::End) break;
@@ -294,15 +294,16 @@ class WorkerSide {
     logs_ = static_cast<bool>(options.on_log);
     limits_ = limits_from(message);
     host_.emplace(std::move(options));
-    const Offers offers = host_->offers();
+    const HostInternals offers = host_->internals();
     offers.services.answer_elsewhere([this](const Json& question) { return channel_.ask(question); });
     {
-      const Enter enter;
-      learn_to_wake();  // the pool stops runs, which have no options here that would see to it
-      const py::object python = must(PyImport_ImportModule("pyhost._worker"), "importing pyhost's own files");
-      must(PyObject_CallMethod(python.ptr(), "begin", "ii", place_.descriptor(Inherited::Trace),
-                               tell_place_signal()),
-           "preparing for crashes");
+      const GilAcquire gil;
+      enable_wakeup_signal();  // the pool stops runs, which have no options here that would see to it
+      const py::object python =
+          require(PyImport_ImportModule("pyhost._worker"), "importing pyhost's own files");
+      require(PyObject_CallMethod(python.ptr(), "begin", "ii", place_.descriptor(Inherited::Trace),
+                                  stack_dump_signal()),
+              "preparing for crashes");
     }
     pthread_atfork(nullptr, nullptr, [] { forked = true; });
     if (limits_.memory_limit > 0) limit_memory(limits_.memory_limit);
@@ -342,12 +343,12 @@ class WorkerSide {
   void make_batch(const WireFrame& frame) {
     const std::uint64_t batch = frame.number >> 32;
     const auto count = static_cast<std::uint32_t>(frame.number);
-    Slot& slot = page_.slots[batch % 2];
+    BatchSlot& slot = page_.slots[batch % 2];
     std::string_view rest = frame.content;
     std::size_t used = 0;
     std::int64_t now = now_in_nanoseconds();
     last_module_.clear();
-    for (std::uint32_t i = 0; i < count && !spent_; ++i) {
+    for (std::uint32_t i = 0; i < count && !retiring_; ++i) {
       RunItem item;
       std::memcpy(&item, rest.data(), sizeof item);
       const std::string_view module = rest.substr(sizeof item, item.module_size);
@@ -368,11 +369,11 @@ class WorkerSide {
       put(batch, i, outcome, ended - now, used);
       slot.finished.store(i + 1, std::memory_order_release);
       now = ended;
-      if (limits_.max_resident > 0 && bytes_of_statm(1) > limits_.max_resident) spent_ = true;
+      if (limits_.max_resident > 0 && bytes_of_statm(1) > limits_.max_resident) retiring_ = true;
     }
     current_.store(0, std::memory_order_relaxed);
     if (logs_) flush_logs();
-    channel_.send(FrameKind::Done, batch, std::string_view(spent_ ? "spent" : ""));
+    channel_.send(FrameKind::Done, batch, std::string_view(retiring_ ? "spent" : ""));
   }
 
   void flush_logs() {
@@ -389,7 +390,7 @@ class WorkerSide {
 
   // A large state comes alone, or last, and its frame has begun with all but the state itself.
   void refuse_large(std::uint64_t batch, std::uint32_t index, const std::string& module, std::uint64_t size,
-                    Slot& slot, std::size_t& used) {
+                    BatchSlot& slot, std::size_t& used) {
     if (!slot.claim(index, now_in_nanoseconds())) return;
     const Outcome outcome =
         outcome_of(Error({.kind = ErrorKind::InvalidState,
@@ -449,12 +450,12 @@ class WorkerSide {
   bool is_spoiled() {
     const int free = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (free >= 0) close(free);
-    spent_ = free < 0 || refuses_imports();
-    return spent_;
+    retiring_ = free < 0 || refuses_imports();
+    return retiring_;
   }
 
   static bool refuses_imports() {
-    const Enter enter;
+    const GilAcquire gil;
     const bool refused = PySys_Audit("import", "sOOOO", "modules", Py_None, Py_None, Py_None, Py_None) != 0 ||
                          PySys_Audit("open", "sss", "", "r", "") != 0 ||
                          PySys_Audit("compile", "OO", Py_None, Py_None) != 0;
@@ -492,7 +493,7 @@ class WorkerSide {
     const auto is_current = [&] { return wanted != 0 && wanted == current_.load(std::memory_order_acquire); };
     if (!is_current()) return;
     try {
-      const Enter enter;
+      const GilAcquire gil;
       if (is_current()) host_->cancel_all();
     } catch (const Error&) {
       // The worker is ending.
@@ -500,13 +501,13 @@ class WorkerSide {
   }
 
   Channel channel_;
-  Page& page_;
+  SharedPage& page_;
   Place place_;
   std::optional<Host> host_;
   WorkerLimits limits_;
   bool logs_ = false;
   std::uint64_t dropped_logs_ = 0;
-  bool spent_ = false;
+  bool retiring_ = false;
   std::string last_module_;
   std::vector<Span> spans_;  // of the run that is under way, if the pool wants them
   std::atomic<std::uint64_t> current_ = 0;

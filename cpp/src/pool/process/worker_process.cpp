@@ -20,7 +20,7 @@
 #include <thread>
 #include <type_traits>
 
-#include "error/source.hpp"
+#include "error/source_lines.hpp"
 
 extern char** environ;
 
@@ -39,7 +39,7 @@ using namespace std::chrono_literals;
                .hint = error == EMFILE ? "have fewer workers, or allow more open files (ulimit -n)" : ""});
 }
 
-int must(int result, const char* doing) {
+int require(int result, const char* doing) {
   if (result < 0) refuse(doing, errno);
   return result;
 }
@@ -84,14 +84,14 @@ int first_descriptor() {
 
 std::string worker_version() {
   constexpr int language = 2;  // grows with each change of what the two say to each other
-  return PYHOST_VERSION "-" + std::to_string(language) + "-" + std::to_string(sizeof(Page));
+  return PYHOST_VERSION "-" + std::to_string(language) + "-" + std::to_string(sizeof(SharedPage));
 }
 
-int tell_place_signal() noexcept { return SIGRTMAX - 3; }
+int stack_dump_signal() noexcept { return SIGRTMAX - 3; }
 
 int pool_ended_signal() noexcept { return SIGRTMAX - 4; }
 
-std::string to_string(const Ending& ending) {
+std::string to_string(const ExitStatus& ending) {
   if (!ending.known) return "an unknown status";
   if (ending.signal == 0) return "status " + std::to_string(ending.status);
   const char* name = sigabbrev_np(ending.signal);
@@ -104,17 +104,17 @@ WorkerProcess::WorkerProcess(const fs::path& program) {
   // Theirs are put out of the way of the numbers that they are to have in the worker.
   const int free = first + inherited_count;
   std::array<int, 2> channel{}, bell{};
-  must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel.data()), "making a channel");
+  require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel.data()), "making a channel");
   channel_ = Descriptor(channel[0]);
   Descriptor their_channel(channel[1]);
-  must(pipe2(bell.data(), O_CLOEXEC), "making a pipe");
+  require(pipe2(bell.data(), O_CLOEXEC), "making a pipe");
   Descriptor their_bell(bell[0]);
   bell_ = Descriptor(bell[1]);
-  Descriptor memory(must(memfd_create("pyhost-worker", MFD_CLOEXEC), "making shared memory"));
-  trace_ = Descriptor(must(memfd_create("pyhost-trace", MFD_CLOEXEC), "making shared memory"));
+  Descriptor memory(require(memfd_create("pyhost-worker", MFD_CLOEXEC), "making shared memory"));
+  trace_ = Descriptor(require(memfd_create("pyhost-trace", MFD_CLOEXEC), "making shared memory"));
   map_memory(memory.get());
-  must(fcntl(channel_.get(), F_SETFL, O_NONBLOCK), "making a channel");
-  must(fcntl(bell_.get(), F_SETFL, O_NONBLOCK), "making a pipe");
+  require(fcntl(channel_.get(), F_SETFL, O_NONBLOCK), "making a channel");
+  require(fcntl(bell_.get(), F_SETFL, O_NONBLOCK), "making a pipe");
 
   Actions actions;
   Attributes attributes;
@@ -127,7 +127,7 @@ WorkerProcess::WorkerProcess(const fs::path& program) {
     int from = theirs[static_cast<std::size_t>(i)];
     if (from >= first && from < free) {
       moved[static_cast<std::size_t>(i)] =
-          Descriptor(must(fcntl(from, F_DUPFD_CLOEXEC, free), "duplicating a descriptor"));
+          Descriptor(require(fcntl(from, F_DUPFD_CLOEXEC, free), "duplicating a descriptor"));
       from = moved[static_cast<std::size_t>(i)].get();
     }
     posix_spawn_file_actions_adddup2(&actions.raw, from, first + i);
@@ -138,7 +138,7 @@ WorkerProcess::WorkerProcess(const fs::path& program) {
   pid_t id = -1;
   const int failed = posix_spawn(&id, program.c_str(), &actions.raw, &attributes.raw, argv.data(), environ);
   if (failed != 0) {
-    munmap(page_, sizeof(Page));
+    munmap(page_, sizeof(SharedPage));
     refuse("starting " + program.string(), failed);
   }
   id_ = id;
@@ -146,25 +146,25 @@ WorkerProcess::WorkerProcess(const fs::path& program) {
 }
 
 void WorkerProcess::map_memory(int memory) {
-  must(ftruncate(memory, sizeof(Page)), "making shared memory");
-  void* const at = mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+  require(ftruncate(memory, sizeof(SharedPage)), "making shared memory");
+  void* const at = mmap(nullptr, sizeof(SharedPage), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
   if (at == MAP_FAILED) refuse("mapping shared memory", errno);
-  page_ = static_cast<Page*>(at);  // all zero, which is what it is to begin with
+  page_ = static_cast<SharedPage*>(at);  // all zero, which is what it is to begin with
 }
 
 WorkerProcess::~WorkerProcess() {
   kill();
-  munmap(page_, sizeof(Page));
+  munmap(page_, sizeof(SharedPage));
 }
 
 void WorkerProcess::ring() noexcept { static_cast<void>(!write(bell_.get(), "c", 1)); }
 
-void WorkerProcess::ask_place() noexcept {
+void WorkerProcess::request_stack_dump() noexcept {
   const auto size = [this] {
     struct stat status{};
     return fstat(trace_.get(), &status) == 0 ? status.st_size : 0;
   };
-  if (ending_ || ::kill(id_, tell_place_signal()) != 0) return;
+  if (ending_ || ::kill(id_, stack_dump_signal()) != 0) return;
   off_t before = 0;
   for (int looks = 0; looks < 25; ++looks) {
     std::this_thread::sleep_for(1ms);
@@ -175,7 +175,7 @@ void WorkerProcess::ask_place() noexcept {
 }
 
 // Takes its status. What it left in its group goes first: as long as it is not buried, the group is its own.
-bool WorkerProcess::bury(bool block) noexcept {
+bool WorkerProcess::reap(bool block) noexcept {
   if (ending_) return true;
   siginfo_t seen{};
   const int flags = WEXITED | WNOWAIT | (block ? 0 : WNOHANG);
@@ -186,32 +186,32 @@ bool WorkerProcess::bury(bool block) noexcept {
   if (failed == 0 && seen.si_pid == 0) return false;
   if (failed != 0) {  // SIGCHLD is ignored, or somebody waits for all children
     ::kill(-id_, SIGKILL);
-    ending_ = Ending{};
+    ending_ = ExitStatus{};
     return true;
   }
   ::kill(-id_, SIGKILL);
   int status = 0;
   while (waitpid(id_, &status, 0) < 0 && errno == EINTR) {
   }
-  ending_ =
-      Ending{true, WIFSIGNALED(status) ? WTERMSIG(status) : 0, WIFEXITED(status) ? WEXITSTATUS(status) : 0};
+  ending_ = ExitStatus{true, WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+                       WIFEXITED(status) ? WEXITSTATUS(status) : 0};
   return true;
 }
 
-Ending WorkerProcess::kill() noexcept {
-  if (!bury(false)) {
+ExitStatus WorkerProcess::kill() noexcept {
+  if (!reap(false)) {
     ::kill(-id_, SIGKILL);
     ::kill(id_, SIGKILL);  // also where it has left its group
-    bury(true);
+    reap(true);
   }
   return *ending_;
 }
 
-bool WorkerProcess::has_ended() noexcept { return bury(false); }
+bool WorkerProcess::has_ended() noexcept { return reap(false); }
 
 bool WorkerProcess::ends_within(std::chrono::milliseconds patience) noexcept {
   const auto until = std::chrono::steady_clock::now() + patience;
-  while (!bury(false)) {
+  while (!reap(false)) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
     if (left <= 0ms) return false;

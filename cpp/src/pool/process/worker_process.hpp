@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "pool/process/descriptor.hpp"
-#include "pool/process/page.hpp"
+#include "pool/process/shared_memory.hpp"
 #include "pyhost/error.hpp"
 
 namespace pyhost::detail {
@@ -28,18 +28,18 @@ inline constexpr const char* worker_word = "--worker-of-a-pool";
 std::string worker_version();
 
 /// The signal by which a worker tells where its threads are, and the one by which it hears of its pool's end.
-int tell_place_signal() noexcept;
+int stack_dump_signal() noexcept;
 int pool_ended_signal() noexcept;
 
 /// How a process ended.
-struct Ending {
+struct ExitStatus {
   bool known = false;  ///< Somebody else may have taken its status.
   int signal = 0;      ///< 0 if it left by itself,
   int status = 0;      ///< with this.
 };
 
 /// "signal 11 (SIGSEGV)" or "status 3".
-std::string to_string(const Ending& ending);
+std::string to_string(const ExitStatus& ending);
 
 /// A pair of page and process. Made, used and destroyed by one thread: the worker dies with it.
 class WorkerProcess {
@@ -55,17 +55,17 @@ class WorkerProcess {
   int channel() const noexcept { return channel_.get(); }
   /// Readable once it has ended; -1 where the system has none.
   int ended_descriptor() const noexcept { return ended_.get(); }
-  Page& page() noexcept { return *page_; }
+  SharedPage& page() noexcept { return *page_; }
   pid_t id() const noexcept { return id_; }
 
   /// Has the run that is in page().cancelled stopped.
   void ring() noexcept;
 
   /// Has it write where its threads are, and waits a little for that.
-  void ask_place() noexcept;
+  void request_stack_dump() noexcept;
 
   /// Kills it and its group, and gives how it ended.
-  Ending kill() noexcept;
+  ExitStatus kill() noexcept;
 
   /// Whether it ends by itself in this time.
   bool ends_within(std::chrono::milliseconds patience) noexcept;
@@ -77,12 +77,12 @@ class WorkerProcess {
 
  private:
   void map_memory(int memory);
-  bool bury(bool block) noexcept;
+  bool reap(bool block) noexcept;
 
   Descriptor channel_, bell_, trace_, ended_;
-  Page* page_ = nullptr;
+  SharedPage* page_ = nullptr;
   pid_t id_ = -1;
-  std::optional<Ending> ending_;
+  std::optional<ExitStatus> ending_;
 };
 
 /// The frames that faulthandler wrote of the thread that crashed, or else of the main thread, outermost

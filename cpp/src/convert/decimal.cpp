@@ -1,0 +1,178 @@
+// Both ways multiply by a power of ten, of which the upper 128 bits are enough.
+#include "convert/decimal.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+
+namespace pyhost::detail {
+
+namespace {
+
+__extension__ using Wide = unsigned __int128;
+
+constexpr int lowest_power = -342;  // below it all rounds to zero, even with 19 digits in front
+constexpr int highest_power = 324;  // the smallest double takes it
+constexpr int fraction_bits = 52;
+constexpr std::uint64_t hidden_bit = std::uint64_t{1} << fraction_bits;
+constexpr int largest_exponent = 0x7ff;
+
+constexpr int floor_log2_of_power_of_10(int e) { return (e * 1741647) >> 19; }
+constexpr int floor_log10_of_power_of_2(int e) { return (e * 1262611) >> 22; }
+constexpr int floor_log10_of_three_quarters(int e) { return (e * 1262611 - 524031) >> 22; }  // of 3/4 x 2^e
+
+// A natural number large enough for any power of ten there is here, in words from the lowest.
+class Large {
+ public:
+  void set_bit(int bit) {
+    words_[static_cast<std::size_t>(bit / 32)] |= 1U << static_cast<unsigned>(bit % 32);
+  }
+  void times_ten() {
+    std::uint64_t carry = 0;
+    for (std::uint32_t& word : words_) {
+      carry += std::uint64_t{word} * 10;
+      word = static_cast<std::uint32_t>(carry);
+      carry >>= 32U;
+    }
+  }
+  // Floors of floors are the floor of the whole, so that no error adds up.
+  void by_ten() {
+    std::uint64_t rest = 0;
+    for (auto word = words_.rbegin(); word != words_.rend(); ++word) {
+      rest = rest << 32U | *word;
+      *word = static_cast<std::uint32_t>(rest / 10);
+      rest %= 10;
+    }
+  }
+  /// The upper 128 bits, and whether there is anything below them.
+  Wide top(bool& more) const {
+    std::size_t highest = words_.size() - 1;
+    while (words_[highest] == 0) --highest;
+    const int zeros = std::countl_zero(words_[highest]);
+    Wide bits = 0;
+    for (std::size_t i = 0; i < 4; ++i) bits = bits << 32U | (i <= highest ? words_[highest - i] : 0);
+    const std::uint32_t next = highest >= 4 ? words_[highest - 4] : 0;
+    if (zeros > 0) bits = bits << static_cast<unsigned>(zeros) | next >> static_cast<unsigned>(32 - zeros);
+    more = (next << static_cast<unsigned>(zeros)) != 0;
+    for (std::size_t i = 0; i + 4 < highest; ++i) more = more || words_[i] != 0;
+    return bits;
+  }
+
+ private:
+  std::array<std::uint32_t, 48> words_{};
+};
+
+// The upper 128 bits of each power of ten, rounded up.
+struct Powers {
+  std::array<Wide, highest_power - lowest_power + 1> of_ten{};
+
+  Powers() {
+    bool more = false;
+    Large power;
+    power.set_bit(0);
+    for (int k = 0; k <= highest_power; ++k, power.times_ten()) {
+      const Wide bits = power.top(more);
+      at(k) = bits + (more ? 1 : 0);
+    }
+    Large inverse;
+    inverse.set_bit(48 * 32 - 1);
+    for (int k = -1; k >= lowest_power; --k) {
+      inverse.by_ten();
+      at(k) = inverse.top(more) + 1;  // never exact
+    }
+  }
+  const Wide& at(int k) const { return of_ten[static_cast<std::size_t>(k - lowest_power)]; }
+  Wide& at(int k) { return of_ten[static_cast<std::size_t>(k - lowest_power)]; }
+};
+
+const Powers& powers() {
+  static const Powers made;
+  return made;
+}
+
+// The product's upper 64 bits, with the lowest of them set if anything is lost below.
+std::uint64_t rounded_to_odd(Wide g, std::uint64_t factor) {
+  const Wide low = Wide{static_cast<std::uint64_t>(g)} * factor;
+  const Wide high =
+      Wide{static_cast<std::uint64_t>(g >> 64U)} * factor + static_cast<std::uint64_t>(low >> 64U);
+  return static_cast<std::uint64_t>(high >> 64U) | (static_cast<std::uint64_t>(high) > 1 ? 1U : 0U);
+}
+
+}  // namespace
+
+// Raffaello Giulietti, "The Schubfach way to render doubles" (2020): three products of 64 with 128 bits say
+// where the number and the two ends of what rounds to it lie on a decimal scale, whose unit is chosen so that
+// at most two multiples of ten of it are in between. The letters are those of the paper.
+Decimal shortest_decimal(double number) {
+  const auto bits = std::bit_cast<std::uint64_t>(number);
+  const std::uint64_t fraction = bits & (hidden_bit - 1);
+  const auto biased = static_cast<int>(bits >> fraction_bits & 0x7ffU);
+  const std::uint64_t c = biased == 0 ? fraction : fraction | hidden_bit;
+  const int q = std::max(biased, 1) - 1075;
+
+  if (q <= 0 && q >= -fraction_bits) {  // a whole number stands for itself
+    const auto shift = static_cast<unsigned>(-q);
+    if ((c >> shift) << shift == c) return {c >> shift, 0};
+  }
+  const bool closer_below = fraction == 0 && biased > 1;  // at a power of two
+  const int k = closer_below ? floor_log10_of_three_quarters(q) : floor_log10_of_power_of_2(q);
+  const auto h = static_cast<unsigned>(q + floor_log2_of_power_of_10(-k) + 1);
+  const Wide g = powers().at(-k);
+  const std::uint64_t odd = c & 1U;
+  const std::uint64_t lower = rounded_to_odd(g, (4 * c - (closer_below ? 1 : 2)) << h) + odd;
+  const std::uint64_t middle = rounded_to_odd(g, 4 * c << h);
+  const std::uint64_t upper = rounded_to_odd(g, (4 * c + 2) << h) - odd;
+
+  const std::uint64_t s = middle / 4;
+  if (s >= 10) {
+    const std::uint64_t tenth = s / 10;
+    const bool below_fits = lower <= 40 * tenth;
+    const bool above_fits = 40 * tenth + 40 <= upper;
+    if (below_fits != above_fits) return {tenth + (above_fits ? 1 : 0), k + 1};
+  }
+  const bool below_fits = lower <= 4 * s;
+  const bool above_fits = 4 * s + 4 <= upper;
+  if (below_fits != above_fits) return {s + (above_fits ? 1 : 0), k};
+  const std::uint64_t half = 4 * s + 2;
+  return {s + (middle > half || (middle == half && (s & 1U) != 0) ? 1 : 0), k};
+}
+
+// Daniel Lemire, "Number parsing at a gigabyte per second" (2021), after an idea of Michael Eisel's.
+double closest_double(Decimal number) {
+  constexpr double cannot_tell = -1;
+  // From 5^28 on a power below one has more than 128 bits, and is the paper's only if it is cut, not rounded.
+  constexpr int last_rounded_up = -27;
+  constexpr int last_exact = 55;
+  // Below it the result may have fewer bits, or be zero; above it, be infinite.
+  if (number.digits == 0 || number.exponent < -307 || number.exponent > 288) return cannot_tell;
+  const auto q = static_cast<int>(number.exponent);
+  const bool exact = q >= 0 && q <= last_exact;
+  const Wide power = powers().at(q) - (exact || (q < 0 && q >= last_rounded_up) ? 0 : 1);
+  const int zeros = std::countl_zero(number.digits);
+  const std::uint64_t w = number.digits << static_cast<unsigned>(zeros);
+
+  Wide product = Wide{w} * static_cast<std::uint64_t>(power >> 64U);
+  if ((static_cast<std::uint64_t>(product >> 64U) & 0x1ffU) == 0x1ffU) {  // what is below might carry into it
+    product += Wide{w} * static_cast<std::uint64_t>(power) >> 64U;
+    const bool uncertain = q < last_rounded_up || q > last_exact;
+    if (uncertain && static_cast<std::uint64_t>(product) == ~std::uint64_t{0}) return cannot_tell;
+  }
+  const auto high = static_cast<std::uint64_t>(product >> 64U);
+  const auto low = static_cast<std::uint64_t>(product);
+  const auto top = static_cast<unsigned>(high >> 63U);
+  const unsigned shift = top + 64 - fraction_bits - 3;
+  std::uint64_t mantissa = high >> shift;  // one bit more than it will have
+  const int exponent = floor_log2_of_power_of_10(q) + 63 + static_cast<int>(top) - zeros + 1023;
+  // Half-way between two doubles, where that can be: to the even one.
+  if (low <= 1 && q >= -4 && q <= 23 && (mantissa & 3U) == 1 && mantissa << shift == high)
+    mantissa &= ~std::uint64_t{1};
+  mantissa = (mantissa + (mantissa & 1U)) >> 1U;
+  const bool carried = mantissa == hidden_bit << 1U;
+  const int biased = exponent + (carried ? 1 : 0);
+  if (biased <= 0 || biased >= largest_exponent) return cannot_tell;
+  const std::uint64_t fraction = carried ? 0 : mantissa & (hidden_bit - 1);
+  return std::bit_cast<double>(static_cast<std::uint64_t>(biased) << fraction_bits | fraction);
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,43 @@
+// What all ways of building Python objects have in common.
+#pragma once
+
+#include "python/python.hpp"
+
+// Exported by CPython up to 3.13, but not declared everywhere.
+#if PY_VERSION_HEX < 0x030E0000
+extern "C" PyAPI_FUNC(PyObject*) _PyDict_NewPresized(Py_ssize_t minused);
+#endif
+
+namespace pyhost::detail {
+
+/// A dict with room for as many.
+inline PyObject* new_dict([[maybe_unused]] std::size_t size) {
+#if PY_VERSION_HEX < 0x030E0000
+  constexpr std::size_t room_of_any = 5;
+  if (size > room_of_any) return _PyDict_NewPresized(static_cast<Py_ssize_t>(size));
+#endif
+  return PyDict_New();
+}
+
+/// Keeps garbage collection off while it lives. A collection may run code of a module's, and finds nothing in
+/// objects that are still being built.
+class GcPause {
+ public:
+  // Where there is no GIL, the switch would be other threads' too.
+#if PY_VERSION_HEX >= 0x030A0000 && !defined(Py_GIL_DISABLED)
+  GcPause() : was_on_(PyGC_Disable() != 0) {}
+  ~GcPause() {
+    if (was_on_) PyGC_Enable();
+  }
+#else
+  GcPause() = default;
+  ~GcPause() { static_cast<void>(was_on_); }
+#endif
+  GcPause(const GcPause&) = delete;
+  GcPause& operator=(const GcPause&) = delete;
+
+ private:
+  bool was_on_ = false;
+};
+
+}  // namespace pyhost::detail

@@ -1,0 +1,103 @@
+// The baseline lies in the interpreter's own dict, so that each interpreter has its own.
+#include "interpreter/interpreter_snapshot.hpp"
+
+#include <array>
+
+#include "python/gil.hpp"
+#include "python/python.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+constexpr const char* key = "pyhost.baseline";
+constexpr std::array<const char*, 3> lists{"meta_path", "path_hooks", "path"};
+
+py::object kept(const char* name) {
+  PyObject* const dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
+  PyObject* const baseline = dict != nullptr ? PyDict_GetItemString(dict, key) : nullptr;
+  return borrow(baseline != nullptr ? PyDict_GetItemString(baseline, name) : nullptr);
+}
+
+// Gone, or not callable where it was.
+bool is_unusable(PyObject* now, PyObject* before) {
+  return now == nullptr || (PyCallable_Check(before) != 0 && PyCallable_Check(now) == 0);
+}
+
+void restore_dict(PyObject* dict, const py::object& before) {
+  if (dict == nullptr || !before) return;
+  PyObject *name = nullptr, *value = nullptr;
+  for (Py_ssize_t at = 0; PyDict_Next(before.ptr(), &at, &name, &value) != 0;) {
+    if (is_unusable(PyDict_GetItem(dict, name), value)) PyDict_SetItem(dict, name, value);
+  }
+}
+
+void restore_modules() {
+  const py::object dict = kept("modules dict");
+  if (dict && PySys_GetObject("modules") != dict.ptr()) PySys_SetObject("modules", dict.ptr());
+  restore_dict(dict.ptr(), kept("modules"));
+}
+
+bool holds(PyObject* list, PyObject* wanted) {
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); ++i) {
+    PyObject* item = PyList_GET_ITEM(list, i);
+    if (item == wanted) return true;
+    // By value, but only what compares without code of a module's.
+    if (PyUnicode_CheckExact(item) && PyUnicode_CheckExact(wanted) && PyUnicode_Compare(item, wanted) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void restore_list(const char* name) {
+  const py::object before = kept(name);
+  if (!before) return;
+  py::object now = borrow(PySys_GetObject(name));
+  if (!now || !PyList_Check(now.ptr())) {
+    now = steal(PyList_New(0));
+    if (!now || PySys_SetObject(name, now.ptr()) != 0) return;
+  }
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(before.ptr()); ++i) {
+    PyObject* item = PyList_GET_ITEM(before.ptr(), i);
+    if (!holds(now.ptr(), item)) PyList_Append(now.ptr(), item);
+  }
+}
+
+void keep(const py::object& baseline, const char* name, py::object value) {
+  if (!value || PyDict_SetItemString(baseline.ptr(), name, value.ptr()) != 0) {
+    require(nullptr, "keeping what imports need");
+  }
+}
+
+}  // namespace
+
+void take_interpreter_snapshot() {
+  if (kept("modules")) return restore_interpreter_snapshot();
+  const py::object baseline = require(PyDict_New(), "keeping what imports need");
+  PyObject* const modules = PyImport_GetModuleDict();
+  keep(baseline, "modules dict", borrow(modules));
+  keep(baseline, "modules", steal(PyDict_Copy(modules)));
+  keep(baseline, "builtins", steal(PyDict_Copy(PyEval_GetBuiltins())));
+  keep(baseline, "recursion limit", steal(PyLong_FromLong(Py_GetRecursionLimit())));
+  for (const char* name : lists) {
+    PyObject* const list = PySys_GetObject(name);
+    keep(baseline, name, steal(list != nullptr ? PySequence_List(list) : PyList_New(0)));
+  }
+  PyObject* const dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
+  if (dict == nullptr || PyDict_SetItemString(dict, key, baseline.ptr()) != 0) {
+    require(nullptr, "keeping what imports need");
+  }
+}
+
+void restore_interpreter_snapshot() noexcept {
+  restore_dict(PyEval_GetBuiltins(), kept("builtins"));
+  restore_modules();
+  for (const char* name : lists) restore_list(name);
+  const py::object limit = kept("recursion limit");
+  const int before = limit ? static_cast<int>(PyLong_AsLong(limit.ptr())) : 0;
+  if (Py_GetRecursionLimit() < before) Py_SetRecursionLimit(before);
+  PyErr_Clear();
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,296 @@
+// Module paths: which folders, and the package that spans them.
+#include "interpreter/modules_package.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "pyhost/error.hpp"
+#include "python/gil.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// Stands in front of a module path on sys.path, where it names no folder and so is passed over by every
+// import. sys.path is what multiprocessing hands to its children, with spawn and forkserver alike.
+constexpr std::string_view mark = "pyhost-module-path:";
+
+[[noreturn]] void refuse(const fs::path& path, std::string_view problem, std::string hint) {
+  throw Error({.kind = ErrorKind::StartupFailed,
+               .phase = Phase::Start,
+               .message = "module path '" + path.string() + "' " + std::string(problem),
+               .hint = std::move(hint)});
+}
+
+fs::path checked(const fs::path& path) {
+  const std::string hint = "a module path is a folder that holds a folder 'modules'";
+  std::error_code failed;
+  const fs::file_status status = fs::status(path, failed);
+  if (!fs::exists(status)) refuse(path, "does not exist", hint);
+  if (!fs::is_directory(status)) refuse(path, "is not a folder", hint);
+  if (!fs::is_directory(path / "modules", failed)) {
+    if (fs::canonical(path).filename() == "modules")
+      refuse(path, "holds no folder 'modules'", "give its parent folder");
+    refuse(path, "holds no folder 'modules'", hint);
+  }
+  return fs::canonical(path);
+}
+
+// "a.b.c" is looked up in modules/a/b of every path.
+fs::path folder_of(const fs::path& path, std::string_view name) {
+  fs::path folder = path / "modules";
+  for (std::size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.')) {
+    folder /= name.substr(0, dot);
+    name.remove_prefix(dot + 1);
+  }
+  return folder;
+}
+
+py::object text(std::string_view utf8) {
+  return require(PyUnicode_DecodeFSDefaultAndSize(utf8.data(), static_cast<Py_ssize_t>(utf8.size())),
+                 "reading a path");
+}
+
+py::object sys_object(const char* name) {
+  py::object object = borrow(PySys_GetObject(name));
+  if (!object) {
+    throw Error({.kind = ErrorKind::StartupFailed,
+                 .phase = Phase::Find,
+                 .message = std::string("sys.") + name + " is gone: a module deleted it"});
+  }
+  return object;
+}
+
+// After the standard library, so that nothing of ours can stand in for it, and before site-packages, so
+// that no package `modules` there can stand in for ours.
+void put_on_sys_path(const fs::path& folder) {
+  const py::object path = sys_object("path");
+  const py::object entry = text(folder.string());
+  const int there = PySequence_Contains(path.ptr(), entry.ptr());
+  if (there < 0) require(nullptr, "reading sys.path");
+  if (there == 1) return;
+  Py_ssize_t at = 0;
+  for (; at < PyList_Size(path.ptr()); ++at) {
+    const std::string_view other = view(PyList_GET_ITEM(path.ptr(), at));
+    if (other.ends_with("/site-packages") || other.ends_with("/dist-packages")) break;
+  }
+  if (PyList_Insert(path.ptr(), at, entry.ptr()) != 0) require(nullptr, "extending sys.path");
+}
+
+void put_marks_on_sys_path(const ModulePaths& paths) {
+  const py::object path = sys_object("path");
+  for (const fs::path& each : paths) {
+    const py::object entry = text(std::string(mark) + each.string());
+    if (PyList_Append(path.ptr(), entry.ptr()) != 0) require(nullptr, "extending sys.path");
+  }
+}
+
+}  // namespace
+
+ModulePaths find_module_paths(const ModulePaths& given) {
+  ModulePaths found;
+  if (!given.empty()) {
+    std::ranges::transform(given, std::back_inserter(found), checked);
+    return found;
+  }
+  for (const fs::path& path : {fs::path("python_modules"), fs::path("."), python_modules()}) {
+    std::error_code failed;
+    if (path.empty() || !fs::is_directory(path / "modules", failed)) continue;
+    fs::path absolute = fs::canonical(path);
+    if (std::ranges::find(found, absolute) == found.end()) found.push_back(std::move(absolute));
+  }
+  return found;
+}
+
+void refuse_ambiguous(const ModulePaths& paths, std::string_view name) {
+  for (std::size_t dot = name.find('.');; dot = name.find('.', dot + 1)) {
+    const std::string_view asked = name.substr(0, dot);
+    for (const fs::path& path : paths) {
+      std::error_code failed;
+      const fs::path package = folder_of(path, asked) / asked.substr(asked.rfind('.') + 1);
+      const fs::path file = package.string() + ".py";
+      const bool is_package = fs::is_regular_file(package / "__init__.py", failed);
+      const bool is_file = fs::is_regular_file(file, failed);
+      if (is_package && is_file) {
+        throw Error({.kind = ErrorKind::ImportFailed,
+                     .phase = Phase::Find,
+                     .module = std::string(name),
+                     .message = "module '" + std::string(asked) + "' is there twice: " + file.string() +
+                                " and " + (package / "__init__.py").string(),
+                     .hint = "remove one of them"});
+      }
+      if (is_package || is_file) break;
+    }
+    if (dot == std::string_view::npos) return;
+  }
+}
+
+std::vector<std::string> list_names(const ModulePaths& paths, std::string_view like) {
+  const std::size_t dot = like.rfind('.');
+  const std::string parents(dot == std::string_view::npos ? "" : like.substr(0, dot + 1));
+  std::set<std::string> names;
+  for (const fs::path& path : paths) {
+    std::error_code failed;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder_of(path, like), failed)) {
+      const fs::path& file = entry.path();
+      const bool package = fs::is_regular_file(file / "__init__.py", failed);
+      if ((package || file.extension() == ".py") && file.filename() != "__init__.py") {
+        names.insert(parents + file.stem().string());
+      }
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+ModulesPackage::ModulesPackage(const ModulePaths& paths) {
+  name_ = require(PyUnicode_InternFromString("modules"), "making a str");
+  path_name_ = require(PyUnicode_InternFromString("__path__"), "making a str");
+  path_ = require(PyList_New(0), "making modules.__path__");
+  for (const fs::path& path : paths) {
+    const py::object folder = text((path / "modules").string());
+    if (PyList_Append(path_.ptr(), folder.ptr()) != 0) require(nullptr, "making modules.__path__");
+  }
+  // The core of importlib, which Python has in it. All of importlib and importlib.util would be another
+  // millisecond at each start.
+  importlib_ = require(PyImport_ImportModule("_frozen_importlib"), "importing importlib");
+  const py::object make_spec =
+      require(PyObject_GetAttrString(importlib_.ptr(), "ModuleSpec"), "finding ModuleSpec");
+  const py::object spec =
+      require(PyObject_CallFunction(make_spec.ptr(), "sO", "modules", Py_None), "making a ModuleSpec");
+  if (PyObject_SetAttrString(spec.ptr(), "submodule_search_locations", path_.ptr()) != 0) {
+    require(nullptr, "setting modules.__path__");
+  }
+  package_ = require(PyObject_CallMethod(importlib_.ptr(), "module_from_spec", "O", spec.ptr()),
+                     "making the package modules");
+
+  if (const fs::path own_files = python_modules(); !own_files.empty()) put_on_sys_path(own_files);
+  put_marks_on_sys_path(paths);
+  restore();
+}
+
+void ModulesPackage::restore() {
+  const py::object modules = sys_object("modules");
+  if (PyObject_SetAttrString(package_.ptr(), "__path__", path_.ptr()) != 0 ||
+      PyDict_SetItemString(modules.ptr(), "modules", package_.ptr()) != 0) {
+    require(nullptr, "putting modules into sys.modules");
+  }
+}
+
+bool ModulesPackage::is_intact() const noexcept {
+  PyObject* names = PyModule_GetDict(package_.ptr());
+  const bool intact = PyDict_GetItemWithError(PyImport_GetModuleDict(), name_.ptr()) == package_.ptr() &&
+                      PyDict_GetItemWithError(names, path_name_.ptr()) == path_.ptr();
+  PyErr_Clear();
+  return intact;
+}
+
+namespace {
+
+// The name that a ModuleNotFoundError which Python has set says is missing. Leaves it set.
+std::string missing_name() {
+  if (PyErr_ExceptionMatches(PyExc_ModuleNotFoundError) == 0) return {};
+  py::error_scope raised;
+  PyErr_NormalizeException(&raised.type, &raised.value, &raised.trace);
+  const py::object name = steal(PyObject_GetAttrString(raised.value, "name"));
+  return std::string(view(name.ptr()));
+}
+
+}  // namespace
+
+bool ModulesPackage::has(std::string_view name) const noexcept {
+  PyObject* const modules = PySys_GetObject("modules");
+  const std::string full = "modules." + std::string(name);
+  PyObject* const module =
+      modules != nullptr && PyDict_Check(modules) ? PyDict_GetItemString(modules, full.c_str()) : nullptr;
+  if (module == nullptr || !PyModule_Check(module)) return module != nullptr;
+  PyObject* const spec = PyDict_GetItemString(PyModule_GetDict(module), "__spec__");
+  return spec != nullptr && spec != Py_None;
+}
+
+bool ModulesPackage::finds(std::string_view name) const noexcept {
+  const std::string full = "modules." + std::string(name);
+  const py::object util = steal(PyImport_ImportModule("importlib.util"));
+  const py::object spec =
+      util ? steal(PyObject_CallMethod(util.ptr(), "find_spec", "s", full.c_str())) : py::object();
+  PyErr_Clear();
+  return spec && !spec.is_none();
+}
+
+py::object ModulesPackage::import(std::string_view name) {
+  const std::string full = "modules." + std::string(name);
+  const py::object modules = sys_object("modules");
+  py::object by_hand;
+  if (!has(name)) {
+    by_hand = borrow(PyDict_GetItemString(modules.ptr(), full.c_str()));
+    if (by_hand) PyDict_DelItemString(modules.ptr(), full.c_str());
+  }
+  const auto import_module = [&] {  // what importlib.import_module calls
+    return steal(PyObject_CallMethod(importlib_.ptr(), "_gcd_import", "s", full.c_str()));
+  };
+  py::object module = import_module();
+  if (module || missing_name() != full) return module;
+  PyErr_Clear();
+  // A file wins over what was put there by hand; where there is no file, that is the module.
+  if (by_hand && PyDict_SetItemString(modules.ptr(), full.c_str(), by_hand.ptr()) == 0) return by_hand;
+  // Perhaps the file was written after its folder was last listed, and within the clock's resolution.
+  const py::object importlib = steal(PyImport_ImportModule("importlib"));
+  if (!importlib || !steal(PyObject_CallMethod(importlib.ptr(), "invalidate_caches", nullptr))) return {};
+  return import_module();
+}
+
+namespace {
+
+void remove_from_sys_modules(std::string_view full) noexcept {
+  const py::object modules = borrow(PySys_GetObject("modules"));
+  const py::object names = modules ? steal(PyDict_Keys(modules.ptr())) : py::object();
+  for (Py_ssize_t i = names ? PyList_GET_SIZE(names.ptr()) : 0; i-- > 0;) {
+    PyObject* name = PyList_GET_ITEM(names.ptr(), i);
+    const std::string_view text = view(name);
+    if (text.starts_with(full) && (text.size() == full.size() || text[full.size()] == '.')) {
+      PyDict_DelItem(modules.ptr(), name);
+    }
+    PyErr_Clear();
+  }
+}
+
+// Python holds a source that was edited within the same second, to the same length, for the one that it has
+// compiled.
+void drop_bytecode(const py::object& module) {
+  const auto file = [&](const char* attribute) {
+    const py::object name = steal(module ? PyObject_GetAttrString(module.ptr(), attribute) : nullptr);
+    return std::string(view(name.ptr()));
+  };
+  const std::string source = file("__file__"), compiled = file("__cached__");
+  PyErr_Clear();
+  std::error_code failed;
+  if (source.ends_with(".py") && compiled.ends_with(".pyc")) fs::remove(compiled, failed);
+}
+
+}  // namespace
+
+void ModulesPackage::forget(std::string_view name) noexcept {
+  const std::string full = "modules." + std::string(name);
+  const std::size_t dot = full.rfind('.');
+  drop_bytecode(borrow(PyDict_GetItemString(PyImport_GetModuleDict(), full.c_str())));
+  remove_from_sys_modules(full);
+  const py::object parent =
+      borrow(PyDict_GetItemString(PyImport_GetModuleDict(), full.substr(0, dot).c_str()));
+  if (parent) PyObject_DelAttrString(parent.ptr(), full.c_str() + dot + 1);
+  PyErr_Clear();
+}
+
+void ModulesPackage::remove() noexcept {
+  remove_from_sys_modules("modules");
+  const py::object path = borrow(PySys_GetObject("path"));
+  for (Py_ssize_t i = path && PyList_Check(path.ptr()) ? PyList_GET_SIZE(path.ptr()) : 0; i-- > 0;) {
+    const py::object entry =
+        borrow(PyList_GetItem(path.ptr(), i));  // checked: code of a module's may run below
+    if (view(entry.ptr()).starts_with(mark)) PySequence_DelItem(path.ptr(), i);
+    PyErr_Clear();
+  }
+  package_ = path_ = importlib_ = name_ = path_name_ = py::object();
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,244 @@
+// What Py_FinalizeEx does for a module's author, without its teardown: that would pull the interpreter from
+// under threads that still run, and under handles that still live.
+#include "interpreter/shutdown.hpp"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include "interpreter/output.hpp"
+#include "python/gil.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+std::atomic<std::chrono::milliseconds> shutdown_timeout{5s};
+
+// How long the report about what hangs may take before the process is ended without one.
+constexpr auto report_timeout = 1s;
+
+// The steps of the end, in their order; each is taken once, by the thread that ends or by the one that
+// watches.
+enum class Step { Threads, AtExit, Output, Done };
+
+std::atomic<Step> at = Step::Threads;
+
+// A call where there is nobody left to tell of a failure but stderr. What no module imported has nothing to
+// end.
+void call_at_end(const char* module, const char* function) {
+  const py::object name = steal(PyUnicode_FromString(module));
+  const py::object imported = name ? steal(PyImport_GetModule(name.ptr())) : py::object();
+  if (!imported) return PyErr_Clear();
+  const py::object done = steal(PyObject_CallMethod(imported.ptr(), function, nullptr));
+  if (!done) PyErr_WriteUnraisable(nullptr);
+}
+
+// Up to Python 3.12 `threading` waits for the thread that started Python too, if another one ends the
+// process. That is the application's, and may be gone without Python's knowing.
+void leave_main_thread_out() {
+  PyObject* const threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
+  const auto attribute = [](PyObject* object, const char* name) {
+    return steal(object != nullptr ? PyObject_GetAttrString(object, name) : nullptr);
+  };
+  const py::object main = attribute(threading, "_main_thread");
+  const py::object identity = attribute(main.ptr(), "ident");
+  if (identity && PyLong_AsUnsignedLong(identity.ptr()) != PyThread_get_thread_ident()) {
+    const py::object locks = attribute(threading, "_shutdown_locks");
+    const py::object lock = attribute(main.ptr(), "_tstate_lock");
+    if (locks && lock) steal(PyObject_CallMethod(locks.ptr(), "discard", "O", lock.ptr()));
+  }
+  PyErr_Clear();
+}
+
+// Files that a module left open: without a teardown nobody else writes out what they hold back.
+void flush_open_files() {
+  const py::object io = steal(PyImport_ImportModule("_io"));
+  const py::object gc = steal(PyImport_ImportModule("gc"));
+  const py::object base = io ? steal(PyObject_GetAttrString(io.ptr(), "_IOBase")) : py::object();
+  const py::object objects = gc ? steal(PyObject_CallMethod(gc.ptr(), "get_objects", nullptr)) : py::object();
+  for (Py_ssize_t i = base && objects ? PyList_Size(objects.ptr()) : 0; i-- > 0;) {
+    PyObject* object = PyList_GET_ITEM(objects.ptr(), i);
+    if (PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject*>(base.ptr())) == 0) continue;
+    const py::object flushed = steal(PyObject_CallMethod(object, "flush", nullptr));
+    if (!flushed) PyErr_Clear();  // closed, detached, or its disk is full
+  }
+  PyErr_Clear();
+}
+
+// The steps from this one on.
+void take_steps(Step first) {
+  if (first <= Step::Threads) {
+    leave_main_thread_out();
+    call_at_end("threading", "_shutdown");
+  }
+  if (first <= Step::AtExit) {
+    at = Step::AtExit;
+    call_at_end("atexit", "_run_exitfuncs");
+  }
+  at = Step::Output;
+  flush_output();
+  flush_open_files();
+  at = Step::Done;
+}
+
+std::string text_of_attribute(PyObject* object, const char* name) {
+  const py::object value = steal(PyObject_GetAttrString(object, name));
+  const std::string text(view(value.ptr()));
+  PyErr_Clear();
+  return text.empty() ? "?" : text;
+}
+
+// "modules/x.py:7 in work", where the thread with this identity is.
+std::string place_of(PyObject* frames, PyObject* identity) {
+  PyObject* frame = frames != nullptr && identity != nullptr ? PyDict_GetItem(frames, identity) : nullptr;
+  const py::object code = frame != nullptr ? steal(PyObject_GetAttrString(frame, "f_code")) : py::object();
+  if (!code) return PyErr_Clear(), "";
+  const int line = PyFrame_GetLineNumber(reinterpret_cast<PyFrameObject*>(frame));
+  return " at " + text_of_attribute(code.ptr(), "co_filename") + ":" + std::to_string(line) + " in " +
+         text_of_attribute(code.ptr(), "co_name");
+}
+
+bool is_true(PyObject* object, const char* attribute) {
+  const py::object value = steal(PyObject_GetAttrString(object, attribute));
+  const bool truth = value && PyObject_IsTrue(value.ptr()) == 1;
+  PyErr_Clear();
+  return truth;
+}
+
+std::string hanging_threads(PyObject* threading, PyObject* frames, PyObject* main) {
+  std::string lines;
+  const py::object threads = steal(PyObject_CallMethod(threading, "enumerate", nullptr));
+  for (Py_ssize_t i = 0; threads && i < PyList_Size(threads.ptr()); ++i) {
+    PyObject* thread = PyList_GET_ITEM(threads.ptr(), i);
+    if (thread == main || is_true(thread, "daemon")) continue;
+    const py::object identity = steal(PyObject_GetAttrString(thread, "ident"));
+    lines += "\n  thread '" + text_of_attribute(thread, "name") + "' still runs" +
+             place_of(frames, identity.ptr());
+  }
+  PyErr_Clear();
+  return lines;
+}
+
+// What hangs, in lines; the caller holds the GIL.
+std::string what_hangs(Step step) {
+  const py::object threading = steal(PyImport_ImportModule("threading"));
+  const py::object sys = steal(PyImport_ImportModule("sys"));
+  const py::object frames =
+      sys ? steal(PyObject_CallMethod(sys.ptr(), "_current_frames", nullptr)) : py::object();
+  const py::object main =
+      threading ? steal(PyObject_CallMethod(threading.ptr(), "main_thread", nullptr)) : py::object();
+  PyErr_Clear();
+  if (!main || !frames) return {};
+  std::string lines;
+  if (step == Step::Threads) lines = hanging_threads(threading.ptr(), frames.ptr(), main.ptr());
+  if (lines.empty()) {
+    const py::object identity = steal(PyObject_GetAttrString(main.ptr(), "ident"));
+    const std::string place = place_of(frames.ptr(), identity.ptr());
+    if (!place.empty()) lines = "\n  an atexit handler still runs" + place;
+  }
+  PyErr_Clear();
+  return lines;
+}
+
+// Cuts the end short if it outlasts its time: tells what hangs, takes the steps that are left, and leaves
+// with the exit code that the process has earned.
+class Watch {
+ public:
+  explicit Watch(int status) {
+    try {
+      thread_ = std::thread([this, status] { watch(status); });
+    } catch (const std::system_error&) {
+      // Where there is no room for a thread, the end takes the time that it takes.
+    }
+  }
+  ~Watch() {
+    {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+    }
+    changed_.notify_one();
+    const GilRelease no_gil;  // so that a report which has begun can be finished
+    if (thread_.joinable()) thread_.join();
+  }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+ private:
+  void watch(int status) {
+    std::unique_lock lock(mutex_);
+    const std::chrono::milliseconds patience = shutdown_timeout;
+    if (changed_.wait_for(lock, patience, [this] { return ended_; })) return;
+    const double seconds = std::chrono::duration<double>(patience).count();
+    std::thread([this, status, seconds] {
+      std::this_thread::sleep_for(report_timeout);
+      if (!reported_) report(seconds, "\n  C code of a module does not return");
+      _exit(status);
+    }).detach();
+    const GilAcquire gil = GilAcquire::at_shutdown();
+    const Step step = at;
+    report(seconds, what_hangs(step));
+    flush_output();  // first: the handlers that are left may hang as well
+    take_steps(step == Step::Threads ? Step::AtExit : Step::Output);
+    std::fflush(nullptr);
+    _exit(status);
+  }
+
+  void report(double seconds, const std::string& what) {
+    reported_ = true;
+    std::fprintf(stderr, "pyhost: the end of the process was cut short after %g s:%s\n", seconds,
+                 what.c_str());
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool ended_ = false;
+  std::atomic<bool> reported_ = false;
+  std::thread thread_;  // the last member: it uses the others
+};
+
+void end(int status) {
+  try {
+    const GilAcquire gil;
+    set_python_access(PythonAccess::Ended);
+    const Watch watch(status);
+    take_steps(Step::Threads);
+  } catch (const Error&) {
+    // The door was shut before: there is nothing left to end.
+  }
+}
+
+}  // namespace
+
+void shut_down_with_process() {
+#ifdef __GLIBC__
+  on_exit([](int status, void*) { end(status); }, nullptr);
+#else
+  std::atexit([] { end(EXIT_FAILURE); });  // the status is not known here, and matters only if the end hangs
+#endif
+}
+
+void shut_down_with_python() {
+  static PyMethodDef leave{"pyhost_leaves",
+                           [](PyObject*, PyObject*) -> PyObject* {
+                             set_python_access(PythonAccess::Ended);
+                             return borrow(Py_None).release().ptr();
+                           },
+                           METH_NOARGS, nullptr};
+  const py::object function = require(PyCFunction_New(&leave, nullptr), "seeing to the end");
+  const py::object atexit = require(PyImport_ImportModule("atexit"), "seeing to the end");
+  require(PyObject_CallMethod(atexit.ptr(), "register", "O", function.ptr()), "seeing to the end");
+}
+
+void set_shutdown_timeout(std::chrono::milliseconds timeout) noexcept { shutdown_timeout = timeout; }
+
+}  // namespace pyhost::detail

@@ -1,0 +1,61 @@
+// The memory that a pool shares with one of its worker processes: how far the runs are, and small results.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace pyhost::detail {
+
+/// Of one batch of runs. The worker claims each run before it begins it, and the pool may revoke what is not
+/// yet claimed: so of each run both know whether it was begun, whatever becomes of the other.
+struct BatchSlot {
+  static constexpr std::uint32_t revoked = 1U << 31;
+
+  std::atomic<std::uint32_t> begun;     ///< How many were claimed; with `revoked` no more can be.
+  std::atomic<std::uint32_t> finished;  ///< Of how many the outcome is there.
+  std::atomic<std::int64_t>
+      begun_at;  ///< When the last one was claimed, by the steady clock, in nanoseconds.
+
+  /// Claims the run; false if it is revoked.
+  bool claim(std::uint32_t index, std::int64_t now) noexcept {
+    begun_at.store(now, std::memory_order_relaxed);
+    return begun.compare_exchange_strong(index, index + 1, std::memory_order_acq_rel);
+  }
+
+  /// Gives how many had been claimed.
+  std::uint32_t revoke() noexcept { return begun.fetch_or(revoked, std::memory_order_acq_rel) & ~revoked; }
+
+  std::uint32_t claimed() const noexcept { return begun.load(std::memory_order_acquire) & ~revoked; }
+
+  void clear() noexcept {
+    finished.store(0, std::memory_order_relaxed);
+    begun.store(0, std::memory_order_release);
+  }
+};
+
+/// An outcome in an area: this, then its text, then nothing up to a multiple of eight, then its SpanRecords.
+struct Record {
+  std::uint32_t index;
+  std::uint16_t failed;
+  std::uint16_t spans;        ///< How many; none if nobody wants them.
+  std::uint64_t nanoseconds;  ///< How long the run took.
+  std::uint64_t size;
+
+  static constexpr std::size_t padded(std::size_t size) noexcept { return (size + 7) & ~std::size_t{7}; }
+};
+
+/// Two batches are on their way at most: batch n is in slot n % 2, its small outcomes in the area beside it.
+struct SharedPage {
+  static constexpr std::size_t area_size = std::size_t{128} * 1024;
+
+  std::array<BatchSlot, 2> slots;
+  std::atomic<std::uint64_t> cancelled;  ///< The run that is to stop, as place_in_batch() has it, and one.
+  alignas(4096) std::array<std::array<char, area_size>, 2> areas;
+};
+
+static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&
+              std::atomic<std::uint64_t>::is_always_lock_free);
+
+}  // namespace pyhost::detail

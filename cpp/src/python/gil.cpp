@@ -1,0 +1,133 @@
+// The GIL, for as long as the process is not ending.
+#include "python/gil.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+bool python_runs() {
+#if PY_VERSION_HEX >= 0x030D0000
+  const bool ends = Py_IsFinalizing() != 0;
+#else
+  const bool ends = _Py_IsFinalizing() != 0;
+#endif
+  return Py_IsInitialized() != 0 && !ends;
+}
+
+unsigned long main_thread = 0;  // the one that started Python, if that was pyhost
+
+// Up to Python 3.12 `threading` takes the thread that imports it first for the main one, and the end would
+// not wait for what modules start from others. To import it at each start would take a quarter of the start;
+// so it is done for the first other thread that enters, and what it then takes for the main thread is put
+// right.
+void settle_threading() {
+#if PY_VERSION_HEX < 0x030D0000
+  if (main_thread == 0 || main_thread == PyThread_get_thread_ident()) return;
+  if (PyDict_GetItemString(PyImport_GetModuleDict(), "threading") != nullptr) return;
+  const py::object names =
+      steal(Py_BuildValue("{sOsk}", "__builtins__", PyEval_GetBuiltins(), "ident", main_thread));
+  const py::object done = steal(names ? PyRun_String("import threading, _thread, posix\n"
+                                                     "main = threading._main_thread\n"
+                                                     "del threading._active[main._ident]\n"
+                                                     "threading._shutdown_locks.discard(main._tstate_lock)\n"
+                                                     "main._ident, main._native_id = ident, posix.getpid()\n"
+                                                     "main._tstate_lock = _thread.allocate_lock()\n"
+                                                     "main._tstate_lock.acquire()\n"
+                                                     "threading._active[ident] = main\n",
+                                                     Py_file_input, names.ptr(), names.ptr())
+                                      : nullptr);
+  if (!done) PyErr_Clear();
+#endif
+}
+
+// The thread state of a C++ thread, kept until the thread ends: else one would be made and thrown away at
+// each call. It is PyGILState_Ensure's own, with one entry that is never left, so that pybind11 and every
+// other user of that function find the same. Threads that have one anyway (the one that started Python, and
+// those of Python's own) are left as they are.
+class LastingThreadState {
+ public:
+  LastingThreadState() = default;
+  LastingThreadState(const LastingThreadState&) = delete;
+  LastingThreadState& operator=(const LastingThreadState&) = delete;
+
+  PyThreadState* make() {
+    PyGILState_Ensure();
+    settle_threading();
+    made_ = PyEval_SaveThread();
+    return made_;
+  }
+
+  ~LastingThreadState() {
+    if (made_ == nullptr || python_access != PythonAccess::Open || !python_runs() ||
+        PyGILState_GetThisThreadState() != made_)
+      return;
+    PyGILState_Ensure();
+    PyGILState_Release(PyGILState_LOCKED);    // this destructor's entry
+    PyGILState_Release(PyGILState_UNLOCKED);  // the one that was kept: it ends the thread state
+  }
+
+ private:
+  PyThreadState* made_ = nullptr;
+};
+
+thread_local LastingThreadState kept;
+
+}  // namespace
+
+void throw_no_access() {
+  if (python_access == PythonAccess::Forked) {
+    throw Error({.kind = ErrorKind::HostClosed,
+                 .phase = Phase::Close,
+                 .message = "this process was forked from one that runs Python, and cannot run it itself",
+                 .hint = "call exec in the child, or open the host after the fork"});
+  }
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .message = "the process is ending: Python takes no more calls"});
+}
+
+InterpreterGilAcquire::InterpreterGilAcquire(PyInterpreterState* interpreter) {
+  if (interpreter == PyInterpreterState_Main()) {
+    main_.emplace();
+    return;
+  }
+  if (python_access != PythonAccess::Open) throw_no_access();
+  before_ = PyGILState_GetThisThreadState();
+  made_ = PyThreadState_New(interpreter);
+  PyEval_RestoreThread(made_);
+}
+
+InterpreterGilAcquire::~InterpreterGilAcquire() {
+  if (made_ == nullptr) return;
+  PyThreadState_Clear(made_);
+  PyThreadState_DeleteCurrent();
+  if (before_ != nullptr) restore_thread_state(before_);
+}
+
+void restore_thread_state(PyThreadState* before) {
+  PyEval_RestoreThread(before);
+  PyEval_SaveThread();
+}
+
+PyThreadState* make_thread_state() { return kept.make(); }
+
+void set_main_thread() noexcept { main_thread = PyThread_get_thread_ident(); }
+
+void set_python_access(PythonAccess to) noexcept { python_access = to; }
+
+void drop_async_exception(PyThreadState* here) noexcept {
+  if (here->async_exc == nullptr) return;
+  const py::error_scope kept;
+  const py::object names = steal(Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins()));
+  bool interrupted = false;
+  constexpr int most = 3;  // the handlers of signals come first, and may raise
+  for (int i = 0; i < most && here->async_exc != nullptr; ++i) {
+    if (names) steal(PyRun_String("0", Py_eval_input, names.ptr(), names.ptr()));
+    interrupted |= here->async_exc != nullptr && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) != 0;
+    PyErr_Clear();
+  }
+  if (here->async_exc != nullptr) PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), nullptr);
+  if (interrupted) PyErr_SetInterrupt();  // a Ctrl-C is not to be lost with it
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,36 @@
+// A module made by hand, because one that CPython knows as builtin has to be told of before it starts.
+#include "python/native_module.hpp"
+
+#include <utility>
+
+#include "python/gil.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+// A capsule that shares the owner.
+py::object capsule_of(std::shared_ptr<void> owner) {
+  auto content = std::make_unique<std::shared_ptr<void>>(std::move(owner));
+  const auto destroy = [](PyObject* capsule) {
+    delete static_cast<std::shared_ptr<void>*>(PyCapsule_GetPointer(capsule, nullptr));
+  };
+  py::object capsule = require(PyCapsule_New(content.get(), nullptr, destroy), "making a function");
+  static_cast<void>(content.release());
+  return capsule;
+}
+
+}  // namespace
+
+void set_native_attribute(const char* name, const py::object& value) {
+  const py::object side = borrow(PyImport_AddModule("_pyhost"));
+  if (!side || PyObject_SetAttrString(side.ptr(), name, value.ptr()) != 0) require(nullptr, "making _pyhost");
+}
+
+void add_native_function(PyMethodDef& function, std::shared_ptr<void> owner) {
+  const py::object self = owner ? capsule_of(std::move(owner)) : py::object();
+  set_native_attribute(function.ml_name,
+                       require(PyCFunction_New(&function, self.ptr()), "making a function"));
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,243 @@
+// The event loops, one for each thread that awaits something. What asyncio asks of its users is written in
+// Python, as asyncio's own Runner is.
+#include "run/async_call.hpp"
+
+#include <utility>
+
+#include "python/gil.hpp"
+#include "run/cancellation.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+constexpr const char* source = R"(
+import asyncio, functools, threading, weakref
+
+_here = threading.local()
+_loops = weakref.WeakSet()
+
+def _new_loop():
+    loop = asyncio.new_event_loop()
+    _loops.add(loop)
+    return loop
+
+def _loop():
+    if getattr(_here, "loop", None) is None or _here.loop.is_closed():
+        _here.loop = _new_loop()
+    return _here.loop
+
+# From within what a loop of this thread runs, that one is not to see the other.
+class _Apart:
+    swap = getattr(asyncio.tasks, "_swap_current_task", lambda loop, task: None)
+
+    def __enter__(self):
+        self.around = asyncio._get_running_loop()
+        if self.around is not None:
+            self.task = asyncio.current_task()
+            _Apart.swap(self.around, None)
+            asyncio._set_running_loop(None)
+        return self
+
+    def __exit__(self, *raised):
+        if self.around is not None:
+            asyncio._set_running_loop(self.around)
+            _Apart.swap(self.around, self.task)
+
+    def loop(self):
+        return _loop() if self.around is None else _new_loop()
+
+    def done_with(self, loop):
+        if self.around is not None:
+            _close(loop)
+
+async def _awaited(awaitable):
+    return await awaitable
+
+def run(awaitable, waiting):
+    coroutine = awaitable if asyncio.iscoroutine(awaitable) else _awaited(awaitable)
+    with _Apart() as apart:
+        try:
+            loop = apart.loop()
+            task = loop.create_task(coroutine)
+        except BaseException:
+            coroutine.close()
+            raise
+        try:
+            return _finish(loop, task, task, waiting)
+        finally:
+            apart.done_with(loop)
+
+# Runs until the future is done, which the task sees to.
+def _finish(loop, future, task, waiting, leave=lambda: None):
+    try:
+        waiting(functools.partial(loop.call_soon_threadsafe, task.cancel))
+        return loop.run_until_complete(future)
+    except BaseException:
+        leave()
+        _cancel(loop, [task])
+        if future.done() and not future.cancelled():
+            future.exception()  # or asyncio would tell that nobody has asked for it
+        raise
+
+def _cancel(loop, tasks):
+    tasks = [task for task in tasks if not task.done()]
+    for task in tasks:
+        task.cancel()
+    if tasks and not loop.is_running():
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+def _close(loop):
+    try:
+        _cancel(loop, asyncio.all_tasks(loop))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+
+async def _collect(items):
+    return [item async for item in items]
+
+def collect(items, waiting):
+    return run(_collect(items), waiting)
+
+# What an async generator yields, taken by one task from the first item to the last: what it has set around
+# a yield (variables of its context, time limits, groups of tasks) is still there after it. The loop is that of
+# the thread that takes the first one, where what the module has opened for it is at home.
+class Items:
+    def __init__(self, items):
+        self.items = items
+        self.task = None
+        self.ending = False
+
+    async def _take(self):
+        wanted = True
+        while wanted:
+            wanted, given = await self.asked
+            self.asked = self.loop.create_future()
+            try:
+                if wanted:
+                    given.set_result((await self.items.__anext__(),))
+                    wanted = not self.ending
+                if not wanted:
+                    await self.items.aclose()
+                    if not given.done():
+                        given.set_result(None)
+            except StopAsyncIteration:
+                return given.set_result(None)
+            except BaseException as error:
+                return None if given.done() else given.set_exception(error)
+
+    def _leave(self):
+        self.ending = True
+
+    def _ask(self, wanted, waiting):
+        with _Apart() as apart:
+            if self.task is None:
+                self.loop = apart.loop()
+                self.asked = self.loop.create_future()
+                self.task = self.loop.create_task(self._take())
+                self.apart = apart
+            if self.loop.is_running():
+                raise RuntimeError(
+                    "an async stream goes on in the event loop of the thread that took its first item, and that "
+                    "one is in an async run now"
+                )
+            given = self.loop.create_future()
+            self.asked.set_result((wanted, given))
+            try:
+                return _finish(self.loop, given, self.task, waiting, self._leave)
+            finally:
+                if self.task.done():
+                    self.apart.done_with(self.loop)
+
+def next_of(items, waiting):
+    return items._ask(True, waiting)
+
+def close(items, waiting):
+    if items.task is None or not items.task.done():
+        items._ask(False, waiting)
+
+# A loop that is not done in time is stopped.
+def close_loops(none, waiting):
+    failed = None
+    for loop in list(_loops):
+        if loop.is_running() or loop.is_closed():
+            continue
+        try:
+            waiting(functools.partial(loop.call_soon_threadsafe, loop.stop))
+            _close(loop)
+        except BaseException as error:
+            failed = failed or error
+    waiting(None)
+    if failed is not None:
+        raise failed
+)";
+
+constexpr const char* async_module_name = "_pyhost.awaiting";
+
+// A module of its own, made by the first that needs it: asyncio is a large import.
+py::object async_module() {
+  PyObject* modules = PyImport_GetModuleDict();
+  if (PyObject* made = PyDict_GetItemString(modules, async_module_name)) return borrow(made);
+  py::object module = steal(PyModule_New(async_module_name));
+  const py::object code = steal(Py_CompileString(source, "<pyhost>", Py_file_input));
+  if (!module || !code) return {};
+  PyObject* names = PyModule_GetDict(module.ptr());
+  if (PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) != 0) return {};
+  if (!steal(PyEval_EvalCode(code.ptr(), names, names))) return {};
+  if (PyDict_SetItemString(modules, async_module_name, module.ptr()) != 0) return {};
+  return module;
+}
+
+// Notes what would cancel the task that this thread waits for, for a stop to call.
+PyObject* note_waiting(PyObject* /*self*/, PyObject* cancel) {
+  CurrentRun::this_thread().cancel_task = cancel == Py_None ? py::object() : borrow(cancel);
+  return borrow(Py_None).release().ptr();
+}
+
+// Calls a function of the room with the object, and with what notes how this thread's task is cancelled.
+py::object run_function(const CurrentRun& run, const char* name, PyObject* object) {
+  static PyMethodDef waiting{"waiting", note_waiting, METH_O, nullptr};
+  const py::object from = async_module();
+  const py::object note = from ? steal(PyCFunction_New(&waiting, nullptr)) : py::object();
+  if (!note) return {};
+  py::object before = run.thread().cancel_task;
+  py::object result =
+      call_module_code(run, [&] { return PyObject_CallMethod(from.ptr(), name, "OO", object, note.ptr()); });
+  run.thread().cancel_task = std::move(before);
+  return result;
+}
+
+}  // namespace
+
+py::object await(const CurrentRun& run, PyObject* awaitable) { return run_function(run, "run", awaitable); }
+
+py::object collect(const CurrentRun& run, PyObject* items, ResultForm form) {
+  if (form == ResultForm::AsyncItems) return run_function(run, "collect", items);
+  return call_module_code(run, [&] { return PySequence_List(items); });
+}
+
+py::object in_one_task(PyObject* items) {
+  const py::object from = async_module();
+  return from ? steal(PyObject_CallMethod(from.ptr(), "Items", "O", items)) : py::object();
+}
+
+py::object next_item(const CurrentRun& run, PyObject* items, ResultForm form) {
+  if (form == ResultForm::Items) return call_module_code(run, [&] { return PyIter_Next(items); });
+  const py::object one = run_function(run, "next_of", items);
+  return one && PyTuple_Check(one.ptr()) ? borrow(PyTuple_GET_ITEM(one.ptr(), 0)) : py::object();
+}
+
+bool close_items(const CurrentRun& run, PyObject* items, ResultForm form) {
+  if (form == ResultForm::AsyncItems) return static_cast<bool>(run_function(run, "close", items));
+  return static_cast<bool>(
+      call_module_code(run, [&] { return PyObject_CallMethod(items, "close", nullptr); }));
+}
+
+bool has_loops() { return PyDict_GetItemString(PyImport_GetModuleDict(), async_module_name) != nullptr; }
+
+bool close_loops(const CurrentRun& run) {
+  return static_cast<bool>(run_function(run, "close_loops", Py_None));
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,99 @@
+// What is behind the handles: whether they can still be used, and whom a host tells of errors.
+#include "run/handle_data.hpp"
+#include "run/life_cycle.hpp"
+
+namespace pyhost::detail {
+
+void HostState::throw_closed(std::string_view module) {
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .module = std::string(module),
+               .message = "module '" + std::string(module) + "' belongs to a host that is closed",
+               .hint = "keep the Host for as long as its modules are used, or load the module again"});
+}
+
+void HostState::throw_wrong_interpreter(std::string_view module) {
+  throw Error(
+      {.kind = ErrorKind::HostClosed,
+       .phase = Phase::Run,
+       .module = std::string(module),
+       .message = "module '" + std::string(module) +
+                  "' cannot be used from here: its host is in another interpreter than this worker of "
+                  "a pool",
+       .hint = "submit it to a pool of its own, or use Isolation::Process"});
+}
+
+void HostState::tell(const Error& error) const noexcept {
+  static thread_local bool in_on_error = false;
+  const bool of_a_module =
+      error.kind() == ErrorKind::ImportFailed || error.kind() == ErrorKind::BadContract ||
+      error.kind() == ErrorKind::ModuleRaised || error.kind() == ErrorKind::InvalidResult ||
+      error.kind() == ErrorKind::TimedOut || error.kind() == ErrorKind::WorkerCrashed;
+  if (!on_error || !of_a_module || in_on_error) return;
+  in_on_error = true;
+  try {
+    const GilReleaseIfHeld no_gil;
+    on_error(error);
+  } catch (...) {
+    // The caller is to get the error that was told, not that of the telling.
+  }
+  in_on_error = false;
+}
+
+void throw_moved_from() {
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .message = "this handle has been moved from, or was used up by `std::move(instance).run()`",
+               .hint = "use the one that it was moved to"});
+}
+
+void ModuleData::throw_unloaded() const {
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .module = name,
+               .message = "module '" + name + "' has been unloaded",
+               .hint = "load it again"});
+}
+
+void InstanceData::throw_closed() const {
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .module = module->name,
+               .message = "this instance of module '" + module->name + "' has been closed",
+               .hint = "create another one"});
+}
+
+namespace {
+
+py::object interned(const std::string& name) {
+  return require(PyUnicode_InternFromString(name.c_str()), "making a str");
+}
+
+}  // namespace
+
+ModuleData::ModuleData(std::shared_ptr<HostState> host_state, std::string module_name, py::object imported,
+                       py::object factory)
+    : host(std::move(host_state)),
+      name(std::move(module_name)),
+      module(std::move(imported)),
+      create(std::move(factory)),
+      full_name(interned("modules." + name)),
+      create_name(interned("create")),
+      run_name(interned("run")) {}
+
+bool ModuleData::is_in_sys_modules() const {
+  const bool is_there = PyDict_GetItemWithError(PyImport_GetModuleDict(), full_name.ptr()) == module.ptr();
+  PyErr_Clear();
+  return is_there;
+}
+
+bool ModuleData::is_current() const {
+  const bool current =
+      is_in_sys_modules() && steal(PyObject_GetAttr(module.ptr(), create_name.ptr())).is(create);
+  PyErr_Clear();
+  return current;
+}
+
+void InstanceData::close_last() noexcept { close_quietly(*this, nullptr); }
+
+}  // namespace pyhost::detail

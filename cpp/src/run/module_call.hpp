@@ -1,0 +1,91 @@
+// A call of create or run, from the dict that goes in to what comes of the object that is returned.
+#pragma once
+
+#include <string>
+
+#include "interpreter/output.hpp"
+#include "pyhost/error.hpp"
+#include "python/python.hpp"
+#include "run/async_call.hpp"
+#include "run/cancellation.hpp"
+#include "run/contract.hpp"
+#include "run/current_run.hpp"
+#include "run/handle_data.hpp"
+
+namespace pyhost::detail {
+
+/// Throws the error again, said of the module.
+[[noreturn]] void rethrow_for_module(const std::string& module, const Error& error);
+
+/// What the room of conversion refuses, said of the module that it was for.
+template <class Conversion>
+auto convert_for_module(const std::string& module, Conversion convert) {
+  try {
+    return convert();
+  } catch (const Error& error) {
+    rethrow_for_module(module, error);
+  }
+}
+
+/// What `create` returns for this dict, awaited by nobody. Throws BadContract, ModuleRaised, TimedOut. The
+/// caller holds the GIL.
+inline py::object call_create(const CurrentRun& run, const ModuleData& module, const py::object& state) {
+  // With room before the argument, where a bound method puts its object without an array of its own.
+  PyObject* const arguments[] = {nullptr, state.ptr()};
+  py::object object = with_output_flushed(call_module_code(run,
+                                                           [&] {
+                                                             return PyObject_Vectorcall(
+                                                                 module.create.ptr(), arguments + 1,
+                                                                 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
+                                                           })
+                                              .release()
+                                              .ptr());
+  throw_if_cancelled(run, Phase::Create);
+  if (!object) throw_from_create(module);
+  return object;
+}
+
+/// What Python has set, which stays set; null if nothing is.
+py::object current_exception();
+
+/// What a call into the module's code returned, with what it printed written out. Throws TimedOut, Cancelled.
+inline py::object finish_call(const CurrentRun& run, InstanceData& instance, py::object returned) {
+  py::object result = with_output_flushed(returned.release().ptr());
+  if (instance.closing >= Closing::Exit) [[unlikely]]
+    instance.raised = result ? py::object() : current_exception();
+  throw_if_cancelled(run, Phase::Run);
+  return result;
+}
+
+/// What `run` returns, which may be async or yield. Throws BadContract, ModuleRaised, TimedOut. The caller
+/// holds the GIL.
+inline py::object call_run(const CurrentRun& run, InstanceData& instance) {
+  const py::object object = instance.object;  // another thread may close the instance meanwhile,
+  if (!object) [[unlikely]]
+    instance.check_open();  // or who watches has just done so
+  // Looked up at each call, as Python itself would: a `run` that is put on an instance later is found.
+  py::object returned =
+      finish_call(run, instance, call_module_code(run, [&] {
+                    return PyObject_CallMethodNoArgs(object.ptr(), instance.module->run_name.ptr());
+                  }));
+  if (!returned) throw_from_run(*instance.module, object.ptr());
+  return returned;
+}
+
+/// What an async `run` returned, awaited.
+py::object awaited(const CurrentRun& run, InstanceData& instance, PyObject* coroutine);
+
+/// The result of a `run` that gives it in another way than by returning it.
+py::object collected_result(const CurrentRun& run, InstanceData& instance, PyObject* returned,
+                            ResultForm form);
+
+/// The result of a whole run: what is async is awaited, what yields is collected in a list.
+inline py::object result_of_run(const CurrentRun& run, InstanceData& instance) {
+  py::object returned = call_run(run, instance);
+  const ResultForm form = result_form_of(returned.ptr());
+  if (form != ResultForm::Result) [[unlikely]]
+    return collected_result(run, instance, returned.ptr(), form);
+  return returned;
+}
+
+}  // namespace pyhost::detail

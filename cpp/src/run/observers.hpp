@@ -1,0 +1,82 @@
+// What happens to the modules of a host and to their runs, for the rooms that want to know.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "pyhost/error.hpp"
+#include "run/current_run.hpp"
+
+namespace pyhost::detail {
+
+/// Ending is told once for a run, by its outermost call, when all has gone well so far and nothing else
+/// is left to do. Failed tells of the step that the error names as its phase.
+enum class Moment { Found, Imported, Created, RunStarted, Ending, RunEnded, Failed, Closed, Unloaded };
+
+/// Valid during the call that tells of it.
+struct Happening {
+  Moment moment;
+  std::string_view module;
+  RunId run;                                    ///< 0 if it is in none.
+  std::chrono::steady_clock::time_point begun;  ///< When that which is over began.
+  const Error* error = nullptr;                 ///< Of Failed.
+};
+
+/// Those who want to know, in the order in which they came. They are called on the thread of the run, with
+/// the GIL, and with no Python error set.
+class Observers {
+ public:
+  using Observer = std::function<void(const Happening&)>;
+
+  /// Only while the host is being opened: later on they are read without a lock.
+  void add(Observer observer) { observers_.push_back(std::move(observer)); }
+
+  bool empty() const noexcept { return observers_.empty(); }
+
+  /// When something begins that is told of when it is over; costs nothing if nobody wants to know.
+  std::chrono::steady_clock::time_point begin() const noexcept {
+    if (empty()) [[likely]]
+      return {};
+    return std::chrono::steady_clock::now();
+  }
+
+  /// Tells of what happened. An Error that an observer throws at Ending goes on to the caller: it is the
+  /// run's. All else that they throw is dropped.
+  void notify(Moment moment, std::string_view module, RunId run, std::chrono::steady_clock::time_point begun,
+              const Error* error = nullptr) const {
+    if (!empty()) [[unlikely]]
+      notify_each({moment, module, run, begun, error});
+  }
+
+  /// Tells that a step of a run is over, and of Ending before it if no other step of the run comes after it.
+  void notify_end(Moment moment, std::string_view module, const CurrentRun& run,
+                  std::chrono::steady_clock::time_point begun, bool is_last) const {
+    if (empty()) [[likely]]
+      return;
+    if (is_last) notify_each({Moment::Ending, module, run.id(), begun});
+    notify_each({moment, module, run.id(), begun});
+  }
+
+ private:
+  void notify_each(const Happening& happening) const;
+  std::vector<Observer> observers_;
+};
+
+/// Does the action, which may throw an Error: then the observers are told of it as Failed. The caller holds
+/// the GIL.
+template <class Action>
+auto notify_failure_of(const Observers& observers, std::string_view module, Action action) {
+  const auto begun = observers.begin();
+  try {
+    return action();
+  } catch (const Error& error) {
+    const CurrentRun* run = CurrentRun::here();
+    observers.notify(Moment::Failed, module, run != nullptr ? run->id() : 0, begun, &error);
+    throw;
+  }
+}
+
+}  // namespace pyhost::detail
