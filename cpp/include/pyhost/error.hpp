@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pyhost/json.hpp"
+#include "pyhost/json_fwd.hpp"
 
 namespace pyhost {
 

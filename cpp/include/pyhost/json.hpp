@@ -1,17 +1,6 @@
-// The value type of states and results, and what counts as JSON text.
+// The value type of states and results, complete.
 #pragma once
 
-#include <concepts>
 #include <nlohmann/json.hpp>
-#include <string_view>
 
-namespace pyhost {
-
-/// A JSON value. Its objects are sorted by key; JSON text keeps the order in which Python has it.
-using Json = nlohmann::json;
-
-/// What is read as JSON text. A state is always an object, so a string given as state is its text.
-template <class T>
-concept JsonText = std::convertible_to<const T&, std::string_view> && !std::same_as<T, Json>;
-
-}  // namespace pyhost
+#include "pyhost/json_fwd.hpp"  // IWYU pragma: export

@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "pyhost/error.hpp"
-#include "pyhost/json.hpp"
+#include "pyhost/json_fwd.hpp"
 
 namespace pyhost {
 

@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "pyhost/json.hpp"
+#include "pyhost/json_fwd.hpp"
 
 namespace pyhost {
 

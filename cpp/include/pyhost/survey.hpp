@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pyhost/json.hpp"
+#include "pyhost/json_fwd.hpp"
 
 namespace pyhost {
 

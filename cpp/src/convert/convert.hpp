@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "pyhost/json.hpp"
+#include "pyhost/json_fwd.hpp"
 #include "python/python.hpp"
 
 namespace pyhost::detail {

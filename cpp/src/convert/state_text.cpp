@@ -3,6 +3,8 @@
 
 #include "convert/convert.hpp"
 #include "convert/state_errors.hpp"
+#include "error/json_text.hpp"
+#include "pyhost/json.hpp"
 #include "python/py_string.hpp"
 
 namespace pyhost::detail {
@@ -54,7 +56,7 @@ std::string state_text(const Json& state) {
   if (state.is_null()) return "{}";
   must_be_object(state);
   check(state, {});
-  return state.dump();
+  return json_text(state);
 }
 
 }  // namespace pyhost::detail

@@ -8,6 +8,7 @@
 #include "convert/json_writer.hpp"
 #include "error/json_place.hpp"
 #include "pyhost/error.hpp"
+#include "pyhost/json.hpp"
 #include "python/gil.hpp"
 
 namespace pyhost::detail {

@@ -6,6 +6,7 @@
 #include "convert/object_building.hpp"
 #include "convert/state_errors.hpp"
 #include "convert/strict_parser.hpp"
+#include "pyhost/json.hpp"
 
 namespace pyhost::detail {
 

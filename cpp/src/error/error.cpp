@@ -7,6 +7,7 @@
 
 #include "error/secrets.hpp"
 #include "error/utf8.hpp"
+#include "pyhost/json.hpp"
 
 namespace pyhost {
 

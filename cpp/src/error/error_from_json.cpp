@@ -1,6 +1,8 @@
 // Reads what Error::to_json() wrote.
 #include "error/error_from_json.hpp"
 
+#include "pyhost/json.hpp"
+
 #include <string>
 #include <string_view>
 #include <utility>

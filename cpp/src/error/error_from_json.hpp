@@ -2,7 +2,7 @@
 #pragma once
 
 #include "pyhost/error.hpp"
-#include "pyhost/json.hpp"
+#include "pyhost/json_fwd.hpp"
 
 namespace pyhost::detail {
 

@@ -6,6 +6,7 @@
 
 #include "convert/convert.hpp"
 #include "error/module_name.hpp"
+#include "pyhost/json.hpp"
 #include "python/gil.hpp"
 
 namespace pyhost {

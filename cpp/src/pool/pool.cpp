@@ -15,11 +15,13 @@
 #include <vector>
 
 #include "convert/convert.hpp"
+#include "error/json_text.hpp"
 #include "host/host_internals.hpp"
 #include "pool/interpreters.hpp"
 #include "pool/pool_data.hpp"
 #include "pool/process/process_worker.hpp"
 #include "pool/shared.hpp"
+#include "pyhost/json.hpp"
 #include "run/module_call.hpp"
 
 namespace pyhost {
@@ -93,7 +95,7 @@ class Promised : public Job {
   void succeed(std::string result) noexcept override {
     if constexpr (std::same_as<Result, Json>) {
       try {
-        promise_.set_value(Json::parse(result));
+        promise_.set_value(detail::parse_json(result));
       } catch (...) {
         promise_.set_exception(std::current_exception());
       }
@@ -106,7 +108,7 @@ class Promised : public Job {
     if constexpr (std::same_as<Result, Json>) {
       promise_.set_value(std::move(result));
     } else {
-      promise_.set_value(result.dump());
+      promise_.set_value(detail::json_text(result));
     }
   }
 

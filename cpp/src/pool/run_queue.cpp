@@ -1,12 +1,17 @@
 // The queue of a pool, and what is said of a job that never left it.
+#include "pool/run_queue.hpp"
+
 #include <algorithm>
 #include <iterator>
 #include <thread>
 #include <utility>
 
-#include "pool/run_queue.hpp"
+#include "error/json_text.hpp"
+#include "pyhost/json.hpp"
 
 namespace pyhost::detail {
+
+void Job::succeed_as_json(Json result) noexcept { succeed(json_text(result)); }
 
 bool RunQueue::should_wake() {
   if (waiting_.empty() || asleep_ <= waking_) return false;

@@ -30,7 +30,7 @@ class Job {
   virtual void fail(const Error& error) noexcept = 0;
 
   /// For a level at which the result is a Json anyway.
-  virtual void succeed_as_json(Json result) noexcept { succeed(result.dump()); }
+  virtual void succeed_as_json(Json result) noexcept;
 
   /// Its time in the pool, if it is begun at `end`; only of one that has a `put_at`.
   Span waited(std::chrono::steady_clock::time_point end) const {

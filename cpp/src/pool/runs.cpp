@@ -14,7 +14,9 @@
 #include <utility>
 
 #include "convert/convert.hpp"
+#include "error/json_text.hpp"
 #include "pool/pool_data.hpp"
+#include "pyhost/json.hpp"
 #include "python/gil.hpp"
 #include "run/cancellation.hpp"
 #include "run/module_call.hpp"
@@ -268,7 +270,7 @@ std::string_view large_integer(std::string_view text) {
     const std::size_t end = std::min(text.find_first_not_of(of_numbers, i), text.size());
     const std::string_view number = text.substr(i, end - i);
     const bool integer = number.find_first_of(".eE") == std::string_view::npos;
-    if (integer && number.size() > 18 && Json::parse(number).is_number_float()) return number;
+    if (integer && number.size() > 18 && detail::parse_json(number).is_number_float()) return number;
     i = end - 1;
   }
   return {};
@@ -279,7 +281,7 @@ std::string_view large_integer(std::string_view text) {
 Json Outcome::json() const {
   if (error) throw Error(*error);
   const std::string_view large = large_integer(*text);
-  if (large.empty()) return Json::parse(*text);
+  if (large.empty()) return detail::parse_json(*text);
   throw Error({.kind = ErrorKind::InvalidResult,
                .phase = Phase::Result,
                .message = "the result of state " + std::to_string(index) + " holds the integer " +

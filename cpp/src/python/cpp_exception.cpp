@@ -15,7 +15,7 @@ namespace pyhost::detail {
 namespace {
 
 constexpr const char* capsule_name = "pyhost.thrown";
-constexpr const char* attribute = "_thrown";
+constexpr const char* attribute_name = "_thrown";
 
 struct Thrown {
   std::exception_ptr exception;
@@ -43,16 +43,16 @@ bool attach_cpp_exception(PyObject* exception, std::exception_ptr thrown) {
       steal(PyCapsule_New(content.get(), capsule_name, [](PyObject* dying) { delete content_of(dying); }));
   if (!capsule) return false;
   static_cast<void>(content.release());
-  return PyObject_SetAttrString(exception, attribute, capsule.ptr()) == 0;
+  return PyObject_SetAttrString(exception, attribute_name, capsule.ptr()) == 0;
 }
 
 std::exception_ptr cpp_exception_of(PyObject* exception) {
   if (exception == nullptr || PyExceptionInstance_Check(exception) == 0) return nullptr;
   PyObject* const dict = reinterpret_cast<PyBaseExceptionObject*>(exception)->dict;
   PyObject* const capsule =
-      dict != nullptr && PyDict_Check(dict) ? PyDict_GetItemString(dict, attribute) : nullptr;
+      dict != nullptr && PyDict_Check(dict) ? PyDict_GetItemString(dict, attribute_name) : nullptr;
   if (capsule == nullptr || PyCapsule_IsValid(capsule, capsule_name) == 0) return nullptr;
-  // A copy of the attribute in another exception says nothing about that one.
+  // A copy of the attribute_name in another exception says nothing about that one.
   const Thrown* const content = content_of(capsule);
   return content->stands_for_it == exception ? content->exception : nullptr;
 }

@@ -72,7 +72,7 @@ std::vector<Listed> folded(const std::vector<Step>& steps) {
   return listed;
 }
 
-std::string attribute(const py::object& code, const char* name) {
+std::string code_attribute(const py::object& code, const char* name) {
   const py::object value = steal(PyObject_GetAttrString(code.ptr(), name));
   if (!value) PyErr_Clear();
   return text_of(value.ptr(), 1024);
@@ -139,9 +139,9 @@ void read_traceback(PyObject* traceback, SourceFiles* sources, PythonException& 
   into.frames_left_out += take_both_ends(listed.size(), frames_at_each_end, [&](std::size_t i) {
     const Step& step = steps[listed[i].step];
     Frame frame;
-    frame.file = attribute(step.code, "co_filename");
+    frame.file = code_attribute(step.code, "co_filename");
     frame.line = std::max(step.line, 0);
-    frame.function = attribute(step.code, "co_name");
+    frame.function = code_attribute(step.code, "co_name");
     frame.repeated_frames = listed[i].repeated_frames;
     frame.repeated_times = listed[i].repeated_times;
     if (sources != nullptr) {

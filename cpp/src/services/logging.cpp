@@ -5,9 +5,11 @@
 #include <cstdio>
 #include <utility>
 
+#include "error/json_text.hpp"
 #include "error/secrets.hpp"
 #include "error/utf8.hpp"
 #include "interpreter/output.hpp"
+#include "pyhost/json.hpp"
 #include "python/gil.hpp"
 #include "python/native_module.hpp"
 #include "python/timers.hpp"
@@ -67,7 +69,7 @@ std::size_t settle(Json& json) {
 // What is too long, as the beginning of its text.
 std::string beginning_of(const Json& json, std::size_t limit) {
   const auto* const str = json.get_ptr<const std::string*>();
-  const std::string text = str != nullptr ? *str : json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string text = str != nullptr ? *str : json_text_with_replacements(json);
   std::size_t end = std::min(limit, text.size());
   while (end > 0 && end < text.size() && !begins_character(text[end])) --end;
   return text.substr(0, end) + "… (cut, " + std::to_string(text.size()) + " bytes in all)";

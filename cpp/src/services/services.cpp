@@ -9,8 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "error/json_text.hpp"
 #include "error/module_name.hpp"
 #include "pyhost/error.hpp"
+#include "pyhost/json.hpp"
 #include "python/cpp_exception.hpp"
 #include "python/gil.hpp"
 #include "python/native_module.hpp"
@@ -390,7 +392,7 @@ std::string Services::stubs() const {
     std::string doc;
     if (!provided->doc.empty()) {
       // A JSON string is a Python string, whatever is in it.
-      doc = "\n    " + Json(provided->doc).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n   ";
+      doc = "\n    " + json_text_with_replacements(provided->doc) + "\n   ";
     }
     text += "\n@_overload\ndef " + name + "(arguments: _dict[_str, _Any], /) -> _Any:" + doc + " ...\n";
     text += "@_overload\ndef " + name + "(**arguments: _Any) -> _Any: ...\n";

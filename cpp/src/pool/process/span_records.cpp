@@ -17,7 +17,7 @@ std::int64_t count_of(ProcessSpans::Clock::time_point time) {
   return std::chrono::duration_cast<nanoseconds>(time.time_since_epoch()).count();
 }
 
-ProcessSpans::Clock::time_point time_of(std::int64_t count) {
+ProcessSpans::Clock::time_point time_point_of(std::int64_t count) {
   return ProcessSpans::Clock::time_point(
       std::chrono::duration_cast<ProcessSpans::Clock::duration>(nanoseconds(count)));
 }
@@ -40,7 +40,7 @@ std::string_view bytes_of(const std::vector<SpanRecord>& records) noexcept {
 
 void ProcessSpans::started(Clock::time_point begun, std::uint64_t ready) const {
   if (!on_span_) return;
-  const auto end = std::clamp(time_of(static_cast<std::int64_t>(ready)), begun, Clock::now());
+  const auto end = std::clamp(time_point_of(static_cast<std::int64_t>(ready)), begun, Clock::now());
   notify_span(on_span_, {.kind = SpanKind::Start, .begin = begun, .end = end});
 }
 
@@ -58,15 +58,15 @@ void ProcessSpans::made(const Job& job, std::uint64_t process, std::string_view 
       throw BrokenFrame("its spans are garbage");
     const auto kind = static_cast<SpanKind>(record.kind);
     if (kind == SpanKind::Queue) {
-      notify_span(on_span_, job.waited(std::max(job.put_at, time_of(record.end))));
+      notify_span(on_span_, job.waited(std::max(job.put_at, time_point_of(record.end))));
       continue;
     }
     notify_span(on_span_, {.kind = kind,
                            .module = job.module,
                            .run = run_of_worker(process, record.run),
                            .submission = job.number,
-                           .begin = time_of(record.begin),
-                           .end = time_of(record.end),
+                           .begin = time_point_of(record.begin),
+                           .end = time_point_of(record.end),
                            .failed = record.failed != 0});
   }
 }
