@@ -5,9 +5,9 @@
 #include <iostream>
 
 #include "cli/command.hpp"
-#include "pyhost/pyhost.hpp"
 #include "cli/result_stream.hpp"
 #include "cli/terminal.hpp"
+#include "pyhost/pyhost.hpp"
 
 namespace pyhost::cli {
 

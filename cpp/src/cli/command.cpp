@@ -3,53 +3,21 @@
 
 #include <unistd.h>
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <csignal>
-#include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <sstream>
 
 #include "cli/configuration.hpp"
+#include "cli/errors.hpp"
 #include "cli/terminal.hpp"
+#include "cli/units.hpp"
 
 namespace pyhost::cli {
 
-std::optional<std::chrono::milliseconds> duration(const std::string& text) {
-  const std::size_t end = text.find_last_of("0123456789.");
-  const std::string unit = end == std::string::npos ? text : text.substr(end + 1);
-  const double factor = unit == "ms"                  ? 1
-                        : unit == "s" || unit.empty() ? 1000
-                        : unit == "m"                 ? 60'000
-                        : unit == "h"                 ? 3'600'000
-                                                      : 0;
-  std::size_t read = 0;
-  double number = 0;
-  try {
-    number = std::stod(text, &read);
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
-  constexpr double longest = 1e12;  // 30 years
-  if (factor == 0 || read + unit.size() != text.size() || !(number >= 0 && number * factor <= longest)) {
-    return std::nullopt;
-  }
-  return std::chrono::milliseconds(std::llround(number * factor));
-}
-
 namespace {
-
-// "512M" and the like; without a unit it is bytes.
-std::optional<std::size_t> size_of(const std::string& text) {
-  std::size_t number = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::string unit(end, text.data() + text.size());
-  const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
-  if (failed != std::errc() || shift < 0 || number == 0 || number > (SIZE_MAX >> shift)) return std::nullopt;
-  return number << shift;
-}
 
 // Atexit functions run in the reverse of their order here.
 volatile std::sig_atomic_t last_signal = 0;
@@ -92,15 +60,15 @@ int exit_code_of(const std::string& command, const std::function<int()>& work) {
   } catch (const Error& error) {
     std::cerr << "error: " << error.rendered();
     return exit_code(error.kind());
-  } catch (const BadFile& wrong) {
+  } catch (const ConfigurationError& wrong) {
     std::cerr << "error: " << wrong.what()
               << "\nhint: there may be module_paths, venv, store, log.level, log.format, connections.NAME, "
                  "modules.NAME.state and modules.NAME.timeout\n";
     return usage;
-  } catch (const Usage& wrong) {
+  } catch (const UsageError& wrong) {
     std::cerr << "error: " << wrong.what() << "\nhint: see `pyhost " << command << " -h`\n";
     return usage;
-  } catch (const NotWritten& failed) {
+  } catch (const OutputError& failed) {
     std::cerr << "error: " << failed.what() << "\n";
     return not_written;
   }
@@ -196,15 +164,15 @@ bool CloseErrors::print(const Error* told, bool verbose) {
 
 std::optional<std::chrono::milliseconds> timeout_of(const std::string& module, const std::string& given) {
   if (given.empty()) return configuration().of(module).timeout;
-  const std::optional<std::chrono::milliseconds> timeout = duration(given);
+  const std::optional<std::chrono::milliseconds> timeout = parse_duration(given);
   if (timeout) return timeout;
-  throw Usage("--timeout takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");
+  throw UsageError("--timeout takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");
 }
 
 std::size_t memory_limit_of(const std::string& given) {
   if (given.empty()) return 0;
-  if (const auto limit = size_of(given)) return *limit;
-  throw Usage("--memory-limit takes a size like 512M or 2G, and got '" + given + "'");
+  if (const auto limit = parse_size(given)) return *limit;
+  throw UsageError("--memory-limit takes a size like 512M or 2G, and got '" + given + "'");
 }
 
 void prepare_end_by_signal() { std::atexit(end_by_last_signal); }

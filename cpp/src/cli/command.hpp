@@ -8,7 +8,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -40,22 +39,7 @@ enum ExitCode : int {
 /// The exit code that an error of this kind has.
 ExitCode exit_code(ErrorKind kind) noexcept;
 
-/// A mistake of the caller's that no Error has a kind for.
-struct Usage : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
 struct Configuration;
-
-/// A mistake in the project's file.
-struct BadFile : Usage {
-  using Usage::Usage;
-};
-
-/// What the command made is there, but it could not be put where it was wanted.
-struct NotWritten : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 /// What a command's work gives; of a failure, its exit code once stderr has been told.
 int exit_code_of(const std::string& command, const std::function<int()>& work);
@@ -108,13 +92,10 @@ class CloseErrors {
   std::vector<Error> errors_;
 };
 
-/// How long a run of the module may take: what --timeout says, else the project's file. Throws Usage.
+/// How long a run of the module may take: what --timeout says, else the project's file. Throws UsageError.
 std::optional<std::chrono::milliseconds> timeout_of(const std::string& module, const std::string& given);
 
-/// "30s" and the like; without a unit it is seconds.
-std::optional<std::chrono::milliseconds> duration(const std::string& text);
-
-/// In bytes what --memory-limit says; 0 if it says nothing. Throws Usage.
+/// In bytes what --memory-limit says; 0 if it says nothing. Throws UsageError.
 std::size_t memory_limit_of(const std::string& given);
 
 /// After Ctrl-C the process ends by that signal, as python3 does, so that a shell script around it stops too;

@@ -13,7 +13,8 @@
 #include <system_error>
 #include <utility>
 
-#include "cli/command.hpp"
+#include "cli/errors.hpp"
+#include "cli/units.hpp"
 #include "pyhost/json.hpp"
 
 namespace pyhost::cli {
@@ -107,7 +108,7 @@ class Reading {
   }
 
   [[noreturn]] void refuse(const toml::node& at, const std::string& what) const {
-    throw BadFile(place(at) + what);
+    throw ConfigurationError(place(at) + what);
   }
 
   [[noreturn]] void refuse(const Entry& entry, const std::string& what) const {
@@ -211,7 +212,7 @@ class Reading {
   // A number is seconds, as it is for --timeout.
   std::chrono::milliseconds time(const Entry& entry) const {
     const std::string given = entry.node.is_number() ? json(entry.node).dump() : text(entry);
-    const std::optional<std::chrono::milliseconds> found = duration(given);
+    const std::optional<std::chrono::milliseconds> found = parse_duration(given);
     if (found) return *found;
     refuse(entry.node, entry.key + " takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");
   }
@@ -244,18 +245,19 @@ Configuration read_nearest() {
     for (const char* name : {"pyhost.toml", "pyproject.toml"}) {
       const fs::path file = folder / name;
       if (fs::is_symlink(file, failed) && !fs::exists(file, failed))
-        throw BadFile(file.string() + ": it is a link to a file that is not there");
+        throw ConfigurationError(file.string() + ": it is a link to a file that is not there");
       if (!fs::is_regular_file(file, failed)) continue;
       if (!std::ifstream(file))
-        throw BadFile(file.string() + ": it cannot be read: " + std::generic_category().message(errno));
+        throw ConfigurationError(file.string() +
+                                 ": it cannot be read: " + std::generic_category().message(errno));
       try {
         const toml::table table = toml::parse_file(file.string());
         Reading reading(file);
         if (name == std::string_view("pyhost.toml")) return reading.of(table);
         if (const toml::table* ours = reading.in_pyproject(table)) return reading.of(*ours);
       } catch (const toml::parse_error& wrong) {
-        throw BadFile(file.string() + ":" + std::to_string(wrong.source().begin.line) + ": " +
-                      std::string(wrong.description()));
+        throw ConfigurationError(file.string() + ":" + std::to_string(wrong.source().begin.line) + ": " +
+                                 std::string(wrong.description()));
       }
     }
     if (folder == folder.root_path()) break;

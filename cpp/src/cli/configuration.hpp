@@ -31,7 +31,7 @@ struct Configuration {
 };
 
 /// Of the file that is nearest, in the current folder or above it; read once. A pyproject.toml without
-/// [tool.pyhost] is none. Throws BadFile, with the file and the line.
+/// [tool.pyhost] is none. Throws ConfigurationError, with the file and the line.
 const Configuration& configuration();
 
 }  // namespace pyhost::cli

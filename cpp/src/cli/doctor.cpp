@@ -8,6 +8,7 @@
 
 #include "cli/command.hpp"
 #include "cli/configuration.hpp"
+#include "cli/errors.hpp"
 #include "pyhost/pyhost.hpp"
 
 namespace pyhost::cli {
@@ -70,7 +71,7 @@ Options options_with(std::vector<Finding>& findings, const HostArguments& argume
     found.value = file.file.empty() ? "none" : file.file.string();
     findings.push_back(found);
     return options_from(arguments, file);
-  } catch (const BadFile& wrong) {
+  } catch (const ConfigurationError& wrong) {
     found.value = "not used";
     found.verdict = Verdict::Fault;
     found.problem = wrong.what();

@@ -10,9 +10,9 @@
 
 #include "cli/command.hpp"
 #include "cli/configuration.hpp"
+#include "cli/terminal.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/log.hpp"
-#include "cli/terminal.hpp"
 
 namespace pyhost::cli {
 

@@ -21,15 +21,16 @@
 #include <vector>
 
 #include "cli/command.hpp"
+#include "cli/errors.hpp"
 #include "cli/parameters.hpp"
 #include "cli/progress.hpp"
-#include "pyhost/pyhost.hpp"
 #include "cli/result_stream.hpp"
 #include "cli/results.hpp"
 #include "cli/shard.hpp"
 #include "cli/signals.hpp"
 #include "cli/states.hpp"
 #include "cli/trace.hpp"
+#include "pyhost/pyhost.hpp"
 
 namespace pyhost::cli {
 
@@ -247,7 +248,7 @@ class Mapping {
     if (not_written_) return;
     try {
       output_.write(lines);
-    } catch (const NotWritten&) {
+    } catch (const OutputError&) {
       not_written_ = std::current_exception();
       stop(Stopping::AtOnce);
     }
@@ -355,21 +356,22 @@ void keep_states(const States& states, const Arguments& arguments) {
   for (const auto& [option, file] :
        {std::pair("-o", arguments.output), std::pair("--trace", arguments.trace)}) {
     if (!file.empty() && states.are_in(file))
-      throw Usage(std::string(option) + " names the file of the states, '" + file + "': it would be lost");
+      throw UsageError(std::string(option) + " names the file of the states, '" + file +
+                       "': it would be lost");
   }
   if (arguments.output.empty() && states.are_in(STDOUT_FILENO))
-    throw Usage("stdout is the file of the states: write the results to another one");
+    throw UsageError("stdout is the file of the states: write the results to another one");
 }
 
 int map(const Arguments& arguments) {
   if (arguments.resume && arguments.output.empty())
-    throw Usage("--resume goes on from the file that -o names");
+    throw UsageError("--resume goes on from the file that -o names");
   MapOptions how{.ordered = arguments.ordered, .retries = arguments.retries};
   how.timeout = timeout_of(arguments.name, arguments.timeout);
   PoolOptions size{.workers = arguments.workers, .isolation = levels.at(arguments.isolation)};
   size.memory_limit = memory_limit_of(arguments.memory_limit);
   if (size.memory_limit != 0 && size.isolation != Isolation::Process)
-    throw Usage("--memory-limit is for --isolation process");
+    throw UsageError("--memory-limit is for --isolation process");
   shard_from(arguments.shard);
   members_of(arguments.parameters);
   States states(arguments.states);

@@ -9,9 +9,10 @@
 #include <iostream>
 
 #include "cli/command.hpp"
-#include "pyhost/pyhost.hpp"
+#include "cli/errors.hpp"
 #include "cli/result_stream.hpp"
 #include "cli/terminal.hpp"
+#include "pyhost/pyhost.hpp"
 
 namespace pyhost::cli {
 
@@ -81,7 +82,7 @@ bool is_there(const fs::path& file) {
 
 void refuse_to_overwrite(const fs::path& file) {
   if (is_there(file)) {
-    throw Usage(inert(from_here(file.string())) + " is there already, and nothing is overwritten");
+    throw UsageError(inert(from_here(file.string())) + " is there already, and nothing is overwritten");
   }
 }
 
@@ -114,7 +115,7 @@ class NewFile {
 
  private:
   [[noreturn]] void fail() const {
-    throw NotWritten(inert(from_here(path_.string())) + " could not be written: " + std::strerror(errno));
+    throw OutputError(inert(from_here(path_.string())) + " could not be written: " + std::strerror(errno));
   }
 
   fs::path path_;
@@ -130,7 +131,8 @@ fs::path module_path(const Arguments& arguments) {
         .lexically_normal();
   }
   const fs::path& path = options.module_paths.front();
-  if (!fs::is_directory(path, failed)) throw Usage("module path '" + inert(path.string()) + "' is no folder");
+  if (!fs::is_directory(path, failed))
+    throw UsageError("module path '" + inert(path.string()) + "' is no folder");
   return fs::absolute(path).lexically_normal();
 }
 

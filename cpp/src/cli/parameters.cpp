@@ -3,7 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/command.hpp"
+#include "cli/errors.hpp"
 #include "pyhost/json.hpp"
 
 namespace pyhost::cli {
@@ -34,13 +34,13 @@ std::string members_of(const std::vector<std::string>& parameters) {
   for (const std::string& parameter : parameters) {
     const std::size_t equals = parameter.find('=');
     if (equals == std::string::npos || equals == 0) {
-      throw Usage("-p takes key=value, and got '" + parameter + "'");
+      throw UsageError("-p takes key=value, and got '" + parameter + "'");
     }
     try {
       members += (members.empty() ? "" : ",") + Json(parameter.substr(0, equals)).dump() + ":" +
                  value_text(parameter.substr(equals + 1));
     } catch (const Json::exception&) {
-      throw Usage("a parameter is not valid UTF-8");
+      throw UsageError("a parameter is not valid UTF-8");
     }
   }
   return members;

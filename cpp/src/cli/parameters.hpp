@@ -13,7 +13,7 @@ namespace pyhost::cli {
 /// Adds -p/--param, which adds to what `state` says.
 void add_parameters(CLI::App& command, std::vector<std::string>& parameters, const std::string& state);
 
-/// Their JSON text without the braces. Throws Usage for what is no key=value.
+/// Their JSON text without the braces. Throws UsageError for what is no key=value.
 std::string members_of(const std::vector<std::string>& parameters);
 
 /// Members are added to the text of the state, not to a Json made of it, so that the rest of the text stays

@@ -10,19 +10,20 @@
 #include <filesystem>
 
 #include "cli/command.hpp"
+#include "cli/errors.hpp"
 
 namespace pyhost::cli {
 
 ResultStream::ResultStream(std::string file, bool takes_stdout, bool appends)
     : file_(std::move(file)), begun_(appends) {
   if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
-    throw NotWritten("stdout is closed: what the module prints would be lost; to lose it, use >/dev/null");
+    throw OutputError("stdout is closed: what the module prints would be lost; to lose it, use >/dev/null");
   }
   if (!file_.empty()) check_writable(file_, "-o");
   if (!takes_stdout) return;
   stdout_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   if (stdout_ < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
-    throw NotWritten(std::string("cannot write to stdout: ") + std::strerror(errno));
+    throw OutputError(std::string("cannot write to stdout: ") + std::strerror(errno));
   }
 }
 
@@ -45,8 +46,8 @@ void ResultStream::write_line(std::string text) {
 }
 
 void ResultStream::fail() const {
-  throw NotWritten("the result could not be written to " + (file_.empty() ? "stdout" : "'" + file_ + "'") +
-                   ": " + std::strerror(errno));
+  throw OutputError("the result could not be written to " + (file_.empty() ? "stdout" : "'" + file_ + "'") +
+                    ": " + std::strerror(errno));
 }
 
 // Before the run: a result that took an hour should not be lost for a typo in a folder's name.
@@ -55,9 +56,9 @@ void check_writable(const std::string& file, const std::string& option) {
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   const bool there = access(file.c_str(), F_OK) == 0;
   if (std::filesystem::is_directory(path))
-    throw Usage(option + " takes a file, and '" + file + "' is a folder");
+    throw UsageError(option + " takes a file, and '" + file + "' is a folder");
   if (access(there ? file.c_str() : folder.c_str(), W_OK) != 0) {
-    throw Usage("cannot write to '" + file + "': " + std::strerror(errno));
+    throw UsageError("cannot write to '" + file + "': " + std::strerror(errno));
   }
 }
 

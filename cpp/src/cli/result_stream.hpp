@@ -10,7 +10,7 @@
 namespace pyhost::cli {
 
 /// Takes stdout over if `takes_stdout`: what a module prints then goes to stderr, also if C code or a child
-/// process prints it. Throws Usage for a file that cannot be written, before there is anything to write.
+/// process prints it. Throws UsageError for a file that cannot be written, before there is anything to write.
 class ResultStream {
  public:
   /// What the file has already stays if `appends`.
@@ -22,7 +22,7 @@ class ResultStream {
   /// The descriptor of stdout as it was.
   int descriptor() const noexcept { return stdout_; }
 
-  /// Writes it at once, after what was written before. Throws NotWritten.
+  /// Writes it at once, after what was written before. Throws OutputError.
   void write(std::string_view text);
   void write_line(std::string text);
 
@@ -34,7 +34,7 @@ class ResultStream {
   bool begun_;
 };
 
-/// Throws Usage if the file that an option names cannot be written, as far as is known before it is.
+/// Throws UsageError if the file that an option names cannot be written, as far as is known before it is.
 void check_writable(const std::string& file, const std::string& option);
 
 /// Writes all of the text. False if that failed, with errno.

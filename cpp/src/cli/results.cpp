@@ -13,7 +13,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "cli/command.hpp"
+#include "cli/errors.hpp"
 #include "cli/result_stream.hpp"
 
 namespace pyhost::cli {
@@ -53,9 +53,9 @@ bool could_begin_a_line(const std::string& text) {
 }
 
 [[noreturn]] void refuse(const std::string& line, const std::string& place) {
-  throw Usage(place + (!line.empty() && could_begin_a_line(line)
-                           ? ": this line is damaged: delete it, and its state is run again"
-                           : ": this is no line of `pyhost map`, so --resume does not touch the file"));
+  throw UsageError(place + (!line.empty() && could_begin_a_line(line)
+                                ? ": this line is damaged: delete it, and its state is run again"
+                                : ": this is no line of `pyhost map`, so --resume does not touch the file"));
 }
 
 }  // namespace
@@ -77,7 +77,7 @@ Results::Results(const std::string& file) {
   std::ranges::stable_sort(lines_, {}, &Line::index);
   std::error_code failed;
   if (std::filesystem::is_regular_file(file, failed)) std::filesystem::resize_file(file, whole, failed);
-  if (failed) throw Usage("cannot go on with '" + file + "': " + failed.message());
+  if (failed) throw UsageError("cannot go on with '" + file + "': " + failed.message());
 }
 
 void Results::read_line(const std::string& line, const std::string& place) {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "pyhost/runs.hpp"
 #include "cli/states.hpp"
+#include "pyhost/runs.hpp"
 
 namespace pyhost::cli {
 
@@ -31,7 +31,7 @@ class Results {
   Results() = default;
 
   /// Reads what an earlier call has written; there may be no file yet. A last line that is half-written is
-  /// cut off the file. Throws Usage if it holds something else.
+  /// cut off the file. Throws UsageError if it holds something else.
   explicit Results(const std::string& file);
 
   /// Whether there is a result of this very state, and of the module whose name is in the hash.

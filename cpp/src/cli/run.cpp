@@ -21,11 +21,12 @@
 
 #include "cli/command.hpp"
 #include "cli/configuration.hpp"
+#include "cli/errors.hpp"
 #include "cli/parameters.hpp"
-#include "pyhost/pyhost.hpp"
 #include "cli/result_stream.hpp"
 #include "cli/signals.hpp"
 #include "cli/trace.hpp"
+#include "pyhost/pyhost.hpp"
 
 namespace pyhost::cli {
 
@@ -69,7 +70,7 @@ std::string state_text(const std::string& given) {
   errno = 0;
   std::ifstream stream(file, std::ios::binary);
   if (folder || !stream) {
-    throw Usage("cannot read the state from '" + file + "': " + std::strerror(folder ? EISDIR : errno));
+    throw UsageError("cannot read the state from '" + file + "': " + std::strerror(folder ? EISDIR : errno));
   }
   std::error_code unknown;  // as of a pipe or a device
   const std::uintmax_t size = std::filesystem::file_size(file, unknown);
@@ -154,7 +155,7 @@ std::string result_in_process(Host& host, const Arguments& arguments, const std:
 int run(const Arguments& arguments) {
   const bool in_process = arguments.isolation == "process";
   if (!arguments.memory_limit.empty() && !in_process)
-    throw Usage("--memory-limit is for --isolation process");
+    throw UsageError("--memory-limit is for --isolation process");
   const std::size_t memory_limit = memory_limit_of(arguments.memory_limit);
   const std::string state =
       with_members(state_text(given_state(arguments)), members_of(arguments.parameters));

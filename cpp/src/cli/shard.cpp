@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-#include "cli/command.hpp"
+#include "cli/errors.hpp"
 
 namespace pyhost::cli {
 
@@ -24,13 +24,13 @@ bool is_set(const char* variable) { return std::getenv(variable) != nullptr; }
 
 std::size_t variable(const char* name, const char* missing) {
   const char* text = std::getenv(name);
-  if (text == nullptr) throw Usage("--shard auto: " + std::string(missing));
+  if (text == nullptr) throw UsageError("--shard auto: " + std::string(missing));
   if (const auto value = number(text)) return *value;
-  throw Usage("--shard auto: " + std::string(name) + " is no number: '" + text + "'");
+  throw UsageError("--shard auto: " + std::string(name) + " is no number: '" + text + "'");
 }
 
 Shard checked(std::size_t at, std::size_t of, const std::string& from) {
-  if (of == 0 || at >= of) throw Usage(from + " is no part of " + std::to_string(of));
+  if (of == 0 || at >= of) throw UsageError(from + " is no part of " + std::to_string(of));
   return {at, of};
 }
 
@@ -41,9 +41,9 @@ Shard of_slurm() {
   const std::size_t count = variable("SLURM_ARRAY_TASK_COUNT", missing);
   const std::size_t step = is_set("SLURM_ARRAY_TASK_STEP") ? variable("SLURM_ARRAY_TASK_STEP", "") : 1;
   if (step == 0 || id < first || (id - first) % step != 0 || (id - first) / step >= count) {
-    throw Usage("--shard auto takes a Slurm array without gaps, as in --array=0-9, and this is task " +
-                std::to_string(id) + " of " + std::to_string(count) + " from " + std::to_string(first) +
-                " on");
+    throw UsageError("--shard auto takes a Slurm array without gaps, as in --array=0-9, and this is task " +
+                     std::to_string(id) + " of " + std::to_string(count) + " from " + std::to_string(first) +
+                     " on");
   }
   return {(id - first) / step, count};
 }
@@ -64,7 +64,7 @@ Shard shard_from(const std::string& text) {
   if (text == "auto") {
     if (is_set("SLURM_ARRAY_TASK_ID")) return of_slurm();
     if (is_set("JOB_COMPLETION_INDEX")) return of_kubernetes();
-    throw Usage(
+    throw UsageError(
         "--shard auto: this is neither a task of a Slurm array (SLURM_ARRAY_TASK_ID) nor a pod of a "
         "Kubernetes indexed job (JOB_COMPLETION_INDEX)");
   }
@@ -73,7 +73,7 @@ Shard shard_from(const std::string& text) {
   const auto of =
       slash == std::string::npos ? std::nullopt : number(std::string_view(text).substr(slash + 1));
   if (!which || !of || *which == 0) {
-    throw Usage("--shard takes i/n, as in 1/4 for the first of four, or auto, and got '" + text + "'");
+    throw UsageError("--shard takes i/n, as in 1/4 for the first of four, or auto, and got '" + text + "'");
   }
   return checked(*which - 1, *of, "--shard " + text);
 }

@@ -14,7 +14,7 @@ struct Shard {
 };
 
 /// From "2/4", the second of four; "auto" reads what Slurm's job arrays and Kubernetes' indexed jobs set.
-/// Throws Usage.
+/// Throws UsageError.
 Shard shard_from(const std::string& text);
 
 }  // namespace pyhost::cli

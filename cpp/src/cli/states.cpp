@@ -13,7 +13,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "cli/command.hpp"
+#include "cli/errors.hpp"
 
 namespace pyhost::cli {
 
@@ -44,7 +44,7 @@ States::States(const std::string& file)
   struct stat about{};
   if (descriptor_ >= 0 && fstat(descriptor_, &about) == 0 && S_ISDIR(about.st_mode)) errno = EISDIR;
   if (descriptor_ < 0 || S_ISDIR(about.st_mode)) {
-    throw Usage("cannot read the states from '" + file_ + "': " + std::strerror(errno));
+    throw UsageError("cannot read the states from '" + file_ + "': " + std::strerror(errno));
   }
   if (!S_ISREG(about.st_mode)) return;
   size_ = static_cast<std::uint64_t>(about.st_size);
@@ -78,7 +78,7 @@ std::optional<double> States::part_read() const noexcept {
 }
 
 void States::refuse(const std::string& problem) const {
-  throw Usage(file_ + ":" + std::to_string(line_) + ": " + problem);
+  throw UsageError(file_ + ":" + std::to_string(line_) + ": " + problem);
 }
 
 // False at the end, or when stopped.
@@ -93,7 +93,7 @@ bool States::fill() {
   buffer_.resize(before + at_once);
   ssize_t got = 0;
   while ((got = read(descriptor_, buffer_.data() + before, at_once)) < 0 && errno == EINTR) continue;
-  if (got < 0) throw Usage("cannot read the states from '" + file_ + "': " + std::strerror(errno));
+  if (got < 0) throw UsageError("cannot read the states from '" + file_ + "': " + std::strerror(errno));
   buffer_.resize(before + static_cast<std::size_t>(got));
   return got > 0;
 }

@@ -25,7 +25,7 @@ std::uint64_t hash_of(std::string_view module, std::string_view text) noexcept;
 /// Reads no more at once than it has to. One thread reads; any may ask where it is, and stop it.
 class States {
  public:
-  /// `-` is stdin. Throws Usage for a file that cannot be read.
+  /// `-` is stdin. Throws UsageError for a file that cannot be read.
   explicit States(const std::string& file);
   ~States();
   States(const States&) = delete;
@@ -36,8 +36,8 @@ class States {
   bool are_in(const std::string& file) const;
   bool are_in(int descriptor) const noexcept;
 
-  /// The next state; nothing at the end, or once it was stopped. Throws Usage with the line if what is read
-  /// is neither lines nor an array that ends.
+  /// The next state; nothing at the end, or once it was stopped. Throws UsageError with the line if what is
+  /// read is neither lines nor an array that ends.
   std::optional<StateText> next();
 
   /// Ends a next() that waits for input, and all later ones. Also for signal handlers.

@@ -13,10 +13,10 @@
 #include <system_error>
 #include <utility>
 
-#include "cli/command.hpp"
+#include "cli/errors.hpp"
+#include "cli/result_stream.hpp"
 #include "pyhost/json.hpp"
 #include "pyhost/options.hpp"
-#include "cli/result_stream.hpp"
 
 namespace pyhost::cli {
 
@@ -69,7 +69,7 @@ Trace::Trace(std::string file, const std::string& title, Writing how) : file_(st
   if (file_.empty()) return;
   check_writable(file_, "--trace");
   descriptor_ = open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) throw Usage("cannot write to '" + file_ + "': " + std::strerror(errno));
+  if (descriptor_ < 0) throw UsageError("cannot write to '" + file_ + "': " + std::strerror(errno));
   moves_ = lseek(descriptor_, 0, SEEK_SET) == 0;
   text_ = "[";
   add_line("{\"name\":\"process_name\",\"ph\":\"M\"," +
@@ -150,7 +150,7 @@ void Trace::end() {
   const std::lock_guard lock(mutex_);
   write();
   if (failed_ != 0)
-    throw NotWritten("the trace could not be written to '" + file_ + "': " + std::strerror(failed_));
+    throw OutputError("the trace could not be written to '" + file_ + "': " + std::strerror(failed_));
 }
 
 void keep_results(const std::string& output, const std::string& trace) {
@@ -161,7 +161,8 @@ void keep_results(const std::string& output, const std::string& trace) {
   const bool same = there ? fs::is_regular_file(output, failed) && fs::equivalent(output, trace, failed)
                           : fs::weakly_canonical(fs::absolute(output, failed), failed) ==
                                 fs::weakly_canonical(fs::absolute(trace, failed), failed);
-  if (same) throw Usage("-o and --trace name the same file, '" + output + "': the results would be lost");
+  if (same)
+    throw UsageError("-o and --trace name the same file, '" + output + "': the results would be lost");
 }
 
 void add_trace_argument(CLI::App& command, std::string& file) {

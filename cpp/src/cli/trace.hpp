@@ -28,7 +28,7 @@ class Trace {
   enum class Writing { AtOnce, Together };
 
   /// Begins the file; without a name there is none, and nothing is done at all. `title` names what is traced.
-  /// Throws Usage for a file that cannot be written.
+  /// Throws UsageError for a file that cannot be written.
   Trace(std::string file, const std::string& title, Writing how);
   ~Trace();
   Trace(const Trace&) = delete;
@@ -42,7 +42,7 @@ class Trace {
   /// From the making of this until now, the host was opened.
   void add_start();
 
-  /// Writes what is left. Throws NotWritten if that could not be written, or something before.
+  /// Writes what is left. Throws OutputError if that could not be written, or something before.
   void end();
 
  private:
@@ -65,7 +65,7 @@ class Trace {
   bool first_ = true;
 };
 
-/// Throws Usage if the trace would be written over the results that -o names.
+/// Throws UsageError if the trace would be written over the results that -o names.
 void keep_results(const std::string& output, const std::string& trace);
 
 /// Adds --trace.
