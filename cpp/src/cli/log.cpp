@@ -1,15 +1,18 @@
 // Log records on stderr, for people or as one JSON document a line.
-#include <spdlog/logger.h>
-#include <spdlog/sinks/ansicolor_sink.h>
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 
+#include <array>
+#include <chrono>
 #include <cstdint>
+#include <cstdio>
+#include <ctime>
 #include <iostream>
-#include <memory>
 #include <utility>
 
 #include "cli/command.hpp"
 #include "cli/configuration.hpp"
+#include "cli/result_stream.hpp"
 #include "cli/terminal.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/log.hpp"
@@ -22,21 +25,34 @@ const std::vector<std::pair<std::string, LogLevel>> levels{
     {"debug", LogLevel::Debug}, {"info", LogLevel::Info},         {"warning", LogLevel::Warning},
     {"error", LogLevel::Error}, {"critical", LogLevel::Critical}, {"off", LogLevel::Off}};
 
-spdlog::level::level_enum spdlog_level(LogLevel level) {
+const char* colour_of(LogLevel level) {
   switch (level) {
     case LogLevel::Debug:
-      return spdlog::level::debug;
+      return "\x1b[36m";
     case LogLevel::Info:
-      return spdlog::level::info;
+      return "\x1b[32m";
     case LogLevel::Warning:
-      return spdlog::level::warn;
+      return "\x1b[33m\x1b[1m";
     case LogLevel::Error:
-      return spdlog::level::err;
+      return "\x1b[31m\x1b[1m";
     case LogLevel::Critical:
     case LogLevel::Off:
       break;
   }
-  return spdlog::level::critical;
+  return "\x1b[1m\x1b[41m";
+}
+
+// "09:30:00.123", in local time
+std::string clock_time(std::chrono::system_clock::time_point time) {
+  const auto since_epoch = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch());
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
+  const std::time_t whole = seconds.count();
+  std::tm local{};
+  localtime_r(&whole, &local);
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%02d:%02d:%02d.%03d", local.tm_hour, local.tm_min, local.tm_sec,
+                static_cast<int>((since_epoch - seconds).count()));
+  return text.data();
 }
 
 std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
@@ -50,6 +66,12 @@ std::string line_of(const LogRecord& record) {
   if (!record.error) return line;
   line += "\n" + record.error->rendered();
   return line.substr(0, line.find_last_not_of('\n') + 1);
+}
+
+std::string text_line(const LogRecord& record, bool colour) {
+  const std::string level(record.level >= LogLevel::Off ? "critical" : to_string(record.level));
+  return clock_time(record.time) + " " + (colour ? colour_of(record.level) + level + "\x1b[m" : level) + " " +
+         line_of(record) + "\n";
 }
 
 }  // namespace
@@ -80,15 +102,11 @@ void set_log(Options& options, const LogArguments& given) {
     if (name == arguments.level) options.log_level = level;
   }
   const bool json = arguments.format == "json";
-  const bool colour = !json && colour_wanted(STDERR_FILENO);
-  const auto sink = std::make_shared<spdlog::sinks::ansicolor_stderr_sink_mt>(
-      colour ? spdlog::color_mode::always : spdlog::color_mode::never);
-  const auto logger = std::make_shared<spdlog::logger>("pyhost", sink);
-  logger->set_level(spdlog::level::trace);
-  logger->set_pattern(json ? "%v" : "%H:%M:%S.%e %^%l%$ %v");
-  options.on_log = [logger, json](const LogRecord& record) {
-    logger->log(record.time, spdlog::source_loc(), spdlog_level(record.level),
-                json ? dumped(record.to_json()) : line_of(record));
+  const bool colour = colour_wanted(STDERR_FILENO);
+  // One write for each record, so that lines of several processes do not mix. A record that cannot be written
+  // is dropped.
+  options.on_log = [json, colour](const LogRecord& record) {
+    write_all(STDERR_FILENO, json ? dumped(record.to_json()) + "\n" : text_line(record, colour));
   };
 }
 
