@@ -1,4 +1,5 @@
-// Reads what toml++ has parsed, key by key; a key that is not known is refused, with the nearest one that is.
+// The only file that includes toml++, which takes long to compile. An unknown key is refused, with the
+// nearest known key as a hint.
 #include "cli/configuration.hpp"
 
 #include <toml++/toml.h>
@@ -9,10 +10,12 @@
 #include <fstream>
 #include <functional>
 #include <numeric>
+#include <span>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
+#include "cli/arguments.hpp"
 #include "cli/errors.hpp"
 #include "cli/units.hpp"
 #include "pyhost/json.hpp"
@@ -23,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// How many characters have to be changed, put in or taken out (Levenshtein).
+// Returns the edit distance (Levenshtein).
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -40,10 +43,11 @@ std::size_t distance(std::string_view a, std::string_view b) {
 
 constexpr std::string_view modules = "modules.";
 
-// A path as it will be when it is opened; with a variable that is not set it is not opened.
+// Returns the path with its variables replaced, as it will be opened. A path with a variable that is not set
+// is never opened.
 std::string with_variables(std::string path) {
   for (std::size_t at = 0; (at = path.find("${", at)) != std::string::npos;) {
-    if (at > 0 && path[at - 1] == '$') {  // $${ is no variable, but a ${
+    if (at > 0 && path[at - 1] == '$') {  // $${ stands for ${ and is not a variable
       path.erase(at - 1, 1), ++at;
       continue;
     }
@@ -57,13 +61,13 @@ std::string with_variables(std::string path) {
   return path;
 }
 
-// A path in which there are no variables, so that it is the same once they are put in.
+// Escapes the path, so that with_variables() returns it unchanged.
 std::string without_variables(std::string path) {
   for (std::size_t at = 0; (at = path.find("${", at)) != std::string::npos; at += 3) path.insert(at, 1, '$');
   return path;
 }
 
-// As it is written in the file: the entries of a table are known by their names only.
+// Returns the entries of a table in the order of the file. toml++ has them sorted by name.
 std::vector<std::pair<std::string, const toml::node*>> in_order(const toml::table& table) {
   std::vector<std::pair<std::string, const toml::node*>> all;
   for (const auto& [key, node] : table) all.emplace_back(key.str(), &node);
@@ -75,11 +79,11 @@ std::vector<std::pair<std::string, const toml::node*>> in_order(const toml::tabl
   return all;
 }
 
-class Reading {
+class ConfigurationReader {
  public:
-  explicit Reading(fs::path file) { read_.file = std::move(file); }
+  explicit ConfigurationReader(fs::path file) { read_.file = std::move(file); }
 
-  Configuration of(const toml::table& table) {
+  Configuration read(const toml::table& table) {
     each(table, "",
          {{"module_paths", [&](const Entry& entry) { read_.module_paths = paths(entry); }},
           {"venv", [&](const Entry& entry) { read_.venv = path(entry); }},
@@ -90,7 +94,7 @@ class Reading {
     return std::move(read_);
   }
 
-  // The table that a pyproject.toml has for us; null if it has none.
+  // Returns [tool.pyhost], or null if there is none.
   const toml::table* in_pyproject(const toml::table& table) const {
     const toml::node* ours = table["tool"]["pyhost"].node();
     return ours != nullptr ? &table_of({"tool.pyhost", *ours}) : nullptr;
@@ -147,11 +151,11 @@ class Reading {
     return entry.node.as_string()->get();
   }
 
-  std::string one_of(const Entry& entry, const std::vector<std::string>& words) const {
+  std::string one_of(const Entry& entry, std::span<const char* const> words) const {
     std::string word = text(entry);
-    if (std::ranges::find(words, word) != words.end()) return word;
+    if (std::ranges::find(words, std::string_view(word)) != words.end()) return word;
     std::string all;
-    for (const std::string& each : words) all += (all.empty() ? "" : ", ") + each;
+    for (const char* each : words) all.append(all.empty() ? "" : ", ").append(each);
     refuse(entry.node, entry.key + " '" + word + "' is none of " + all);
   }
 
@@ -174,11 +178,8 @@ class Reading {
 
   void read_log(const toml::table& table) {
     each(table, "log.",
-         {{"level",
-           [&](const Entry& entry) {
-             read_.log_level = one_of(entry, {"debug", "info", "warning", "error", "critical", "off"});
-           }},
-          {"format", [&](const Entry& entry) { read_.log_format = one_of(entry, {"text", "json"}); }}});
+         {{"level", [&](const Entry& entry) { read_.log_level = one_of(entry, log_levels); }},
+          {"format", [&](const Entry& entry) { read_.log_format = one_of(entry, log_formats); }}});
   }
 
   void read_connections(const toml::table& table) {
@@ -188,7 +189,7 @@ class Reading {
       const std::size_t scheme = url.find(before_file);
       if (url.starts_with("sqlite") && scheme != std::string::npos && scheme == url.find(':')) {
         const std::string file = url.substr(scheme + before_file.size());
-        // As it is written, since Python puts the variables in.
+        // The URL keeps its variables, because Python replaces them.
         const bool is_file = !file.empty() && !file.ends_with(":memory:");
         if (is_file && fs::path(with_variables(file)).is_relative()) {
           const fs::path folder = without_variables(read_.file.parent_path().string());
@@ -209,7 +210,7 @@ class Reading {
     }
   }
 
-  // A number is seconds, as it is for --timeout.
+  // A number is in seconds, as for --timeout.
   std::chrono::milliseconds time(const Entry& entry) const {
     const std::string given = entry.node.is_number() ? json(entry.node).dump() : text(entry);
     const std::optional<std::chrono::milliseconds> found = parse_duration(given);
@@ -252,9 +253,9 @@ Configuration read_nearest() {
                                  ": it cannot be read: " + std::generic_category().message(errno));
       try {
         const toml::table table = toml::parse_file(file.string());
-        Reading reading(file);
-        if (name == std::string_view("pyhost.toml")) return reading.of(table);
-        if (const toml::table* ours = reading.in_pyproject(table)) return reading.of(*ours);
+        ConfigurationReader reader(file);
+        if (name == std::string_view("pyhost.toml")) return reader.read(table);
+        if (const toml::table* ours = reader.in_pyproject(table)) return reader.read(*ours);
       } catch (const toml::parse_error& wrong) {
         throw ConfigurationError(file.string() + ":" + std::to_string(wrong.source().begin.line) + ": " +
                                  std::string(wrong.description()));

@@ -1,4 +1,4 @@
-// The file of a project: pyhost.toml, or [tool.pyhost] in pyproject.toml.
+// The project file: pyhost.toml, or [tool.pyhost] in pyproject.toml.
 #pragma once
 
 #include <chrono>
@@ -10,11 +10,11 @@
 
 namespace pyhost::cli {
 
-/// What the file says. Relative paths in it are meant from its folder, and are absolute here.
+/// The content of the project file. Paths in the file are relative to its folder, and absolute here.
 struct Configuration {
-  /// What a module gets where nothing else says it.
+  /// The defaults of a module.
   struct Module {
-    std::string state;  ///< JSON text; empty if there is none.
+    std::string state;  ///< JSON text, or empty.
     std::optional<std::chrono::milliseconds> timeout;
   };
   std::filesystem::path file;  ///< Empty if there is none.
@@ -26,12 +26,12 @@ struct Configuration {
   std::map<std::string, std::string> connections;
   std::map<std::string, Module> modules;
 
-  /// What it says of a module; nothing, if it says nothing.
+  /// Returns the defaults of a module, which are empty if the file does not name it.
   const Module& of(const std::string& module) const;
 };
 
-/// Of the file that is nearest, in the current folder or above it; read once. A pyproject.toml without
-/// [tool.pyhost] is none. Throws ConfigurationError, with the file and the line.
+/// Returns the nearest project file, in the current folder or above. It is read once. A pyproject.toml
+/// without [tool.pyhost] does not count. Throws: ConfigurationError.
 const Configuration& configuration();
 
 }  // namespace pyhost::cli

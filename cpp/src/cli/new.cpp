@@ -1,29 +1,33 @@
-// pyhost new NAME: a module to start from and its test, which pass as they stand.
+// pyhost new NAME: writes a module to start from and its test. The test passes as it is.
 #include <fcntl.h>
 #include <unistd.h>
-#include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <iostream>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
 
-#include "cli/command.hpp"
+#include "cli/arguments.hpp"
+#include "cli/commands.hpp"
 #include "cli/errors.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/files.hpp"
+#include "cli/host_options.hpp"
 #include "cli/result_stream.hpp"
 #include "cli/terminal.hpp"
-#include "pyhost/pyhost.hpp"
+#include "pyhost/host.hpp"
 
 namespace pyhost::cli {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Arguments {
-  std::string name;
-  HostArguments host;
-};
 
 constexpr std::string_view module_template =
     R"("""Greets whom the state names. Say here in one line what the module does.
@@ -82,11 +86,13 @@ bool is_there(const fs::path& file) {
 
 void refuse_to_overwrite(const fs::path& file) {
   if (is_there(file)) {
-    throw UsageError(inert(from_here(file.string())) + " is there already, and nothing is overwritten");
+    throw UsageError(terminal_safe(display_path(file.string())) +
+                     " is there already, and nothing is overwritten");
   }
 }
 
-// A file that was not there before. Taken away again unless it is kept, so that a half is never left.
+// Creates a file. Its destructor removes the file again unless keep() was called, so that no incomplete file
+// is left.
 class NewFile {
  public:
   explicit NewFile(fs::path path) : path_(std::move(path)) {
@@ -110,21 +116,22 @@ class NewFile {
   std::string keep() {
     if (close(descriptor_) != 0) fail();
     descriptor_ = -1;
-    return inert(from_here(path_.string()));
+    return terminal_safe(display_path(path_.string()));
   }
 
  private:
   [[noreturn]] void fail() const {
-    throw OutputError(inert(from_here(path_.string())) + " could not be written: " + std::strerror(errno));
+    throw OutputError(terminal_safe(display_path(path_.string())) +
+                      " could not be written: " + std::strerror(errno));
   }
 
   fs::path path_;
   int descriptor_ = -1;
 };
 
-// The folder that holds `modules`, or will.
-fs::path module_path(const Arguments& arguments) {
-  const Options options = options_from(arguments.host);
+// Returns the folder that holds `modules`, or will hold it.
+fs::path module_path(const NewArguments& arguments) {
+  const Options options = host_options({.module_paths = arguments.module_paths});
   std::error_code failed;
   if (options.module_paths.empty()) {
     return fs::absolute(fs::is_directory("python_modules", failed) ? "python_modules" : ".")
@@ -132,7 +139,7 @@ fs::path module_path(const Arguments& arguments) {
   }
   const fs::path& path = options.module_paths.front();
   if (!fs::is_directory(path, failed))
-    throw UsageError("module path '" + inert(path.string()) + "' is no folder");
+    throw UsageError("module path '" + terminal_safe(path.string()) + "' is no folder");
   return fs::absolute(path).lexically_normal();
 }
 
@@ -146,8 +153,8 @@ std::vector<std::string> parts_of(const std::string& name) {
   return parts;
 }
 
-// What is new here: the packages around the module, the module, its test; the module's file is the last but
-// one. A file and a package of one name hide each other, so neither is made beside the other.
+// Returns the files to create: __init__.py of new packages, the module (last but one), and its test (last).
+// Refuses a package beside a file of the same name and the reverse, because one would hide the other.
 std::vector<fs::path> files_of(const fs::path& path, const std::string& name) {
   std::vector<fs::path> files;
   fs::path folder = path / "modules";
@@ -166,7 +173,7 @@ std::vector<fs::path> files_of(const fs::path& path, const std::string& name) {
   return files;
 }
 
-// As a shell reads it back.
+// Quotes a word for the shell.
 std::string quoted(std::string text) {
   constexpr std::string_view odd = " \t\n\"'\\$`&|;<>()*?[]#~!{}";
   if (text.find_first_of(odd) == std::string::npos) return text;
@@ -176,7 +183,8 @@ std::string quoted(std::string text) {
   return "'" + text + "'";
 }
 
-// In a virtual environment that pyhost was installed in, pytest knows the fixture; elsewhere it is told.
+// If pyhost is installed in a virtual environment, pytest finds the fixture there. Otherwise the command
+// names it.
 std::string pytest_command() {
   const fs::path python_modules = Host::python_modules();
   std::error_code failed;
@@ -185,7 +193,9 @@ std::string pytest_command() {
   return "PYTHONPATH=" + quoted(python_modules.string()) + " python3 -m pytest -p pyhost.pytest_fixtures";
 }
 
-int make(const Arguments& arguments) {
+}  // namespace
+
+int new_module(const NewArguments& arguments) {
   check_module_name(arguments.name);
   ResultStream output({}, false);
   std::vector<std::unique_ptr<NewFile>> files;
@@ -194,41 +204,18 @@ int make(const Arguments& arguments) {
   }
   files[files.size() - 2]->write(filled_in(module_template, arguments.name));
   files.back()->write(filled_in(test_template, arguments.name));
-  std::string said;
+  std::string message;
   std::string test;
   for (const std::unique_ptr<NewFile>& file : files) {
     test = file->keep();
-    said += "wrote " + test + "\n";
+    message += "wrote " + test + "\n";
   }
   const std::string where =
-      arguments.host.module_paths.empty() ? "" : " -m " + inert(quoted(arguments.host.module_paths.front()));
-  said += "\nNow try:\n  pyhost run " + arguments.name + where + " -p who=Ada\n  pyhost check " +
-          arguments.name + where + "\n  " + pytest_command() + " " + quoted(test) + "\n";
-  output.write(said);
+      arguments.module_paths.empty() ? "" : " -m " + terminal_safe(quoted(arguments.module_paths.front()));
+  message += "\nNow try:\n  pyhost run " + arguments.name + where + " -p who=Ada\n  pyhost check " +
+             arguments.name + where + "\n  " + pytest_command() + " " + quoted(test) + "\n";
+  output.write(message);
   return ok;
-}
-
-constexpr const char* examples =
-    "Writes a module to start from, and its test.\n\n"
-    "Examples:\n"
-    "  pyhost new shout\n"
-    "  pyhost new reports.daily\n"
-    "  pyhost new shout -m scripts\n";
-
-}  // namespace
-
-void add_new(CLI::App& program, int& code) {
-  CLI::App* command = program.add_subcommand("new", examples);
-  const auto arguments = std::make_shared<Arguments>();
-  command->add_option("NAME", arguments->name, "The module's name, as in modules/NAME.py; dots make packages")
-      ->required();
-  add_module_paths(*command, arguments->host);
-  command->footer(
-      "It writes DIR/modules/NAME.py and DIR/tests/test_NAME.py, where DIR is the first module path that is\n"
-      "given, else ./python_modules if that is there, else the current folder. Nothing is overwritten.\n\n"
-      "Exit codes: 0 ok; 2 usage, a bad name, or a file that is there already; 74 a file could not be "
-      "written.");
-  command->callback([arguments, &code] { code = exit_code_of("new", [&] { return make(*arguments); }); });
 }
 
 }  // namespace pyhost::cli

@@ -1,7 +1,5 @@
-// Reads parameters, and writes them into states.
+// Parses parameters and adds them to states.
 #include "cli/parameters.hpp"
-
-#include <CLI/CLI.hpp>
 
 #include "cli/errors.hpp"
 #include "pyhost/json.hpp"
@@ -10,13 +8,13 @@ namespace pyhost::cli {
 
 namespace {
 
-// A parameter's value is JSON if it can be read as such, else a string.
+// Returns the value if it is JSON, otherwise the value as a JSON string.
 std::string value_text(const std::string& value) {
   try {
     const Json readable = Json::parse(value);
     return value;
   } catch (const Json::out_of_range&) {
-    return value;  // a number that Json cannot hold: the text can
+    return value;  // a number that is too large for Json, but not for JSON text
   } catch (const Json::parse_error&) {
     return Json(value).dump();
   }
@@ -24,12 +22,7 @@ std::string value_text(const std::string& value) {
 
 }  // namespace
 
-void add_parameters(CLI::App& command, std::vector<std::string>& parameters, const std::string& state) {
-  command.add_option("-p,--param", parameters, "key=value added to " + state + "; JSON, else a string")
-      ->allow_extra_args(false);
-}
-
-std::string members_of(const std::vector<std::string>& parameters) {
+std::string json_members(const std::vector<std::string>& parameters) {
   std::string members;
   for (const std::string& parameter : parameters) {
     const std::size_t equals = parameter.find('=');
@@ -46,7 +39,7 @@ std::string members_of(const std::vector<std::string>& parameters) {
   return members;
 }
 
-std::string with_members(std::string state, const std::string& members) {
+std::string add_members(std::string state, const std::string& members) {
   if (members.empty()) return state;
   const std::size_t end = state.find_last_not_of(" \t\r\n");
   if (end == std::string::npos || state[end] != '}') return state;

@@ -1,4 +1,4 @@
-// The bar takes one line that is written over each time, and is never wider than the terminal.
+// The bar is one line that is overwritten each time. It is never wider than the terminal.
 #include "cli/progress.hpp"
 
 #include <unistd.h>
@@ -58,7 +58,7 @@ std::string counted(std::size_t count, const std::string& what) {
 }
 
 Progress::Progress(bool quiet)
-    : quiet_(quiet), terminal_(draws(STDERR_FILENO)), colour_(colour_wanted(STDERR_FILENO)) {
+    : quiet_(quiet), terminal_(draws(STDERR_FILENO)), colour_(use_colour(STDERR_FILENO)) {
   begin();
 }
 
@@ -70,7 +70,7 @@ void Progress::begin() {
 
 double Progress::seconds() const { return std::chrono::duration<double>(Clock::now() - begun_).count(); }
 
-std::string Progress::text(const Progressed& now, bool coloured) const {
+std::string Progress::text(const ProgressState& now, bool coloured) const {
   const double passed = seconds();
   std::string text = grouped(now.done) + " done";
   if (now.failed > 0) {
@@ -78,23 +78,23 @@ std::string Progress::text(const Progressed& now, bool coloured) const {
         ", " + (coloured ? red : std::string()) + grouped(now.failed) + " failed" + (coloured ? plain : "");
   }
   text += ", " + rate(static_cast<double>(now.done) / std::max(passed, 1e-3));
-  if (now.part && *now.part > 0) {
-    text += ", " + clock(passed / *now.part - passed) + " left";
+  if (now.fraction && *now.fraction > 0) {
+    text += ", " + clock(passed / *now.fraction - passed) + " left";
   }
   return text;
 }
 
-std::string Progress::bar(const Progressed& now, bool coloured) const {
+std::string Progress::bar(const ProgressState& now, bool coloured) const {
   constexpr std::size_t longest = 30;
-  if (!now.part) return text(now, coloured);
-  const auto full = static_cast<std::size_t>(std::lround(*now.part * longest));
+  if (!now.fraction) return text(now, coloured);
+  const auto full = static_cast<std::size_t>(std::lround(*now.fraction * longest));
   std::array<char, 16> percent{};
-  std::snprintf(percent.data(), percent.size(), "] %3.0f%% ", *now.part * 100);
+  std::snprintf(percent.data(), percent.size(), "] %3.0f%% ", *now.fraction * 100);
   return "[" + std::string(full, '#') + std::string(longest - full, ' ') + percent.data() +
          text(now, coloured);
 }
 
-void Progress::show(const Progressed& now) {
+void Progress::show(const ProgressState& now) {
   const std::lock_guard lock(mutex_);
   if (quiet_ || Clock::now() < next_) return;
   next_ = Clock::now() + (terminal_ ? 100ms : 5s);
@@ -103,8 +103,8 @@ void Progress::show(const Progressed& now) {
     return;
   }
   const std::size_t width = terminal_width(STDERR_FILENO).value_or(80);
-  const bool fits = columns_of(bar(now, false)) < width;
-  const std::string line = fits ? bar(now, colour_) : cut_end(text(now, false), width - 1);
+  const bool fits = column_count(bar(now, false)) < width;
+  const std::string line = fits ? bar(now, colour_) : truncate_end(text(now, false), width - 1);
   std::fprintf(stderr, "\r\x1b[K%s", line.c_str());
   std::fflush(stderr);
   shown_ = true;
@@ -115,7 +115,7 @@ void Progress::erase() {
   erase_locked();
 }
 
-void Progress::say(const std::string& line) {
+void Progress::print_line(const std::string& line) {
   const std::lock_guard lock(mutex_);
   erase_locked();
   std::fprintf(stderr, "%s\n", line.c_str());

@@ -1,5 +1,4 @@
-// How far a long command has come, on stderr: a bar on a terminal, else a line from time to time. Any thread
-// may call it.
+// The progress of a long command on stderr: a bar on a terminal, otherwise a line from time to time.
 #pragma once
 
 #include <chrono>
@@ -10,39 +9,40 @@
 
 namespace pyhost::cli {
 
-/// What is told of how far it has come.
-struct Progressed {
-  std::size_t done = 0;  ///< The failed ones too.
+struct ProgressState {
+  std::size_t done = 0;  ///< Including the failed ones.
   std::size_t failed = 0;
-  std::optional<double> part = {};  ///< Of all, from 0 to 1; nothing if nobody knows how many there are.
+  std::optional<double> fraction = {};  ///< Of all, from 0 to 1, or nothing if their number is unknown.
 };
 
+/// Thread: any.
 class Progress {
  public:
-  /// Tells nothing at all if `quiet`.
+  /// Shows no progress if `quiet`.
   explicit Progress(bool quiet);
   ~Progress() { erase(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// Counts the time from now on, not from its making.
+  /// Restarts the clock.
   void begin();
 
-  /// Shows it, unless it has just been shown.
-  void show(const Progressed& now);
+  /// Shows the progress, unless it was shown a moment ago.
+  void show(const ProgressState& now);
 
-  /// Takes the bar away, so that something else can be written.
+  /// Removes the bar, so that something else can be printed.
   void erase();
 
-  /// Writes that in the place of the bar.
-  void say(const std::string& line);
+  /// Prints a line in place of the bar, also if `quiet`.
+  void print_line(const std::string& line);
 
+  /// Returns the seconds since begin().
   double seconds() const;
 
  private:
   void erase_locked();
-  std::string text(const Progressed& now, bool coloured) const;
-  std::string bar(const Progressed& now, bool coloured) const;
+  std::string text(const ProgressState& now, bool coloured) const;
+  std::string bar(const ProgressState& now, bool coloured) const;
 
   using Clock = std::chrono::steady_clock;
   bool quiet_;
@@ -54,7 +54,7 @@ class Progress {
   Clock::time_point next_;
 };
 
-/// "3 states", "1 state", "12,345 states".
+/// Returns "3 states", "1 state" or "12,345 states".
 std::string counted(std::size_t count, const std::string& what);
 
 }  // namespace pyhost::cli

@@ -1,4 +1,4 @@
-// A line begins with what is needed to go on, so that no result has to be read for it.
+// A line begins with what --resume needs, so that it does not have to parse the results.
 #include "cli/results.hpp"
 
 #include <unistd.h>
@@ -14,9 +14,11 @@
 #include <system_error>
 
 #include "cli/errors.hpp"
-#include "cli/result_stream.hpp"
+#include "cli/json_text.hpp"
 
 namespace pyhost::cli {
+
+namespace {
 
 std::string status_of(const Outcome& outcome) {
   if (outcome.ok()) return "ok";
@@ -32,20 +34,6 @@ std::string status_of(const Outcome& outcome) {
   }
 }
 
-std::string line_of(const StateMark& state, const Outcome& outcome) {
-  std::array<char, 17> hash{};
-  std::snprintf(hash.data(), hash.size(), "%016llx", static_cast<unsigned long long>(state.hash));
-  std::string line = "{\"index\":" + std::to_string(state.index) + ",\"status\":\"" + status_of(outcome) +
-                     "\",\"hash\":\"" + hash.data() + "\",\"seconds\":" + seconds_text(outcome.seconds);
-  if (outcome.ok()) return line + ",\"result\":" + *outcome.text + "}\n";
-  if (outcome.error->kind() == ErrorKind::InvalidState) line += ",\"line\":" + std::to_string(state.line);
-  return line +
-         ",\"error\":" + outcome.error->to_json().dump(-1, ' ', false, Json::error_handler_t::replace) +
-         "}\n";
-}
-
-namespace {
-
 constexpr std::string_view beginning = "{\"index\":";
 
 bool could_begin_a_line(const std::string& text) {
@@ -60,14 +48,24 @@ bool could_begin_a_line(const std::string& text) {
 
 }  // namespace
 
-Results::Results(const std::string& file) {
+std::string result_line(const StateId& state, const Outcome& outcome) {
+  std::array<char, 17> hash{};
+  std::snprintf(hash.data(), hash.size(), "%016llx", static_cast<unsigned long long>(state.hash));
+  std::string line = "{\"index\":" + std::to_string(state.index) + ",\"status\":\"" + status_of(outcome) +
+                     "\",\"hash\":\"" + hash.data() + "\",\"seconds\":" + seconds_text(outcome.seconds);
+  if (outcome.ok()) return line + ",\"result\":" + *outcome.text + "}\n";
+  if (outcome.error->kind() == ErrorKind::InvalidState) line += ",\"line\":" + std::to_string(state.line);
+  return line + ",\"error\":" + error_json(*outcome.error) + "}\n";
+}
+
+EarlierResults::EarlierResults(const std::string& file) {
   std::ifstream stream(file, std::ios::binary);
   if (!stream) return;
   std::uintmax_t whole = 0;
   std::size_t number = 0;
   for (std::string line; std::getline(stream, line);) {
     const std::string place = file + ":" + std::to_string(++number);
-    if (stream.eof()) {  // without its newline: it is not whole
+    if (stream.eof()) {  // no newline: the line is incomplete
       if (!could_begin_a_line(line)) refuse(line, place);
       break;
     }
@@ -80,7 +78,7 @@ Results::Results(const std::string& file) {
   if (failed) throw UsageError("cannot go on with '" + file + "': " + failed.message());
 }
 
-void Results::read_line(const std::string& line, const std::string& place) {
+void EarlierResults::read_line(const std::string& line, const std::string& place) {
   constexpr std::size_t most = 1'000'000'000'000;
   std::size_t index = most;
   std::array<char, 17> status{};
@@ -93,11 +91,11 @@ void Results::read_line(const std::string& line, const std::string& place) {
   lines_.push_back({index, std::strcmp(status.data(), "ok") == 0 ? hash : 0});
 }
 
-bool Results::has(std::size_t index, std::uint64_t hash) const {
-  const auto after = std::ranges::upper_bound(lines_, index, {}, &Line::index);
+bool EarlierResults::contains(const StateId& state) const {
+  const auto after = std::ranges::upper_bound(lines_, state.index, {}, &Line::index);
   if (after == lines_.begin()) return false;
   const Line& last = *std::prev(after);
-  return last.index == index && last.hash == hash && hash != 0;
+  return last.index == state.index && last.hash == state.hash && state.hash != 0;
 }
 
 }  // namespace pyhost::cli

@@ -1,4 +1,4 @@
-// The lines that `pyhost map` writes, one for each state, and what is read of them to go on later.
+// The result lines of `pyhost map`, one for each state, and how --resume reads them.
 #pragma once
 
 #include <cstddef>
@@ -11,40 +11,38 @@
 
 namespace pyhost::cli {
 
-/// What is kept of a state until its outcome is there.
-struct StateMark {
+/// Identifies a state until its outcome arrives.
+struct StateId {
   std::size_t index = 0;
   std::size_t line = 0;
   std::uint64_t hash = 0;
 };
 
-/// "ok", "failed", "invalid" for a state that is none, "timed_out" or "crashed".
-std::string status_of(const Outcome& outcome);
+/// Returns {"index":0,"status":"ok","hash":"…","seconds":0.01,"result":…} and a newline. The status is "ok",
+/// "failed", "invalid", "timed_out" or "crashed". Unless it is "ok", there is an "error" instead of a
+/// "result". If it is "invalid", there is also the "line".
+std::string result_line(const StateId& state, const Outcome& outcome);
 
-/// {"index":0,"status":"ok","hash":"…","seconds":0.01,"result":…}, or with "error", and "line" if the state
-/// is none; ends with a newline.
-std::string line_of(const StateMark& state, const Outcome& outcome);
-
-/// Which states have a result already.
-class Results {
+/// The states that already have a result, from an earlier call.
+class EarlierResults {
  public:
-  Results() = default;
+  EarlierResults() = default;
 
-  /// Reads what an earlier call has written; there may be no file yet. A last line that is half-written is
-  /// cut off the file. Throws UsageError if it holds something else.
-  explicit Results(const std::string& file);
+  /// Reads the file of the earlier call, if it exists, and cuts off a last line that is incomplete. Throws:
+  /// UsageError if the file contains anything else.
+  explicit EarlierResults(const std::string& file);
 
-  /// Whether there is a result of this very state, and of the module whose name is in the hash.
-  bool has(std::size_t index, std::uint64_t hash) const;
+  /// Returns whether there is a result with this index and hash, that is, of the same module and state.
+  bool contains(const StateId& state) const;
 
  private:
   void read_line(const std::string& line, const std::string& place);
 
   struct Line {
     std::size_t index;
-    std::uint64_t hash;  // 0 if there is no result
+    std::uint64_t hash;  // 0 if the status is not "ok"
   };
-  std::vector<Line> lines_;  // by index; of several with one index the last one counts
+  std::vector<Line> lines_;  // sorted by index; if several have the same index, the last one wins
 };
 
 }  // namespace pyhost::cli

@@ -1,4 +1,4 @@
-// Slurm says all that is needed; Kubernetes says which one of the indices this is, but not how many there
+// Parses shards. Slurm sets all variables that are needed. Kubernetes sets the index, but not how many there
 // are.
 #include "cli/shard.hpp"
 
@@ -59,7 +59,7 @@ Shard of_kubernetes() {
 
 }  // namespace
 
-Shard shard_from(const std::string& text) {
+Shard parse_shard(const std::string& text) {
   if (text.empty()) return {};
   if (text == "auto") {
     if (is_set("SLURM_ARRAY_TASK_ID")) return of_slurm();

@@ -1,4 +1,4 @@
-// One part of many: which states this machine makes, if several share the work.
+// Which part of the states this machine runs, if several machines share the work.
 #pragma once
 
 #include <cstddef>
@@ -6,15 +6,15 @@
 
 namespace pyhost::cli {
 
-/// Every `of`-th state, from the one with index `number` on.
+/// Every `of`-th state, starting with index `number`.
 struct Shard {
   std::size_t number = 0;
   std::size_t of = 1;
-  bool has(std::size_t index) const noexcept { return index % of == number; }
+  bool contains(std::size_t index) const noexcept { return index % of == number; }
 };
 
-/// From "2/4", the second of four; "auto" reads what Slurm's job arrays and Kubernetes' indexed jobs set.
-/// Throws UsageError.
-Shard shard_from(const std::string& text);
+/// Parses "2/4", the second of four parts, or "auto", which reads the variables of Slurm's job arrays and
+/// Kubernetes' indexed jobs. An empty text means all states. Throws: UsageError.
+Shard parse_shard(const std::string& text);
 
 }  // namespace pyhost::cli

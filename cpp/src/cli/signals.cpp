@@ -1,5 +1,5 @@
-// The handler counts and wakes a thread, which may do all that a handler may not. Should that thread wait,
-// too, as for a terminal that is held, an alarm ends the process.
+// The handler counts and wakes a thread, which may do everything that a handler must not do. If that thread
+// blocks as well, for example on a stopped terminal, an alarm ends the process.
 #include "cli/signals.hpp"
 
 #include <poll.h>
@@ -11,6 +11,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <cstdlib>
 #include <optional>
 #include <utility>
 
@@ -20,16 +21,16 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// More than a run has that was told to stop.
+// More time than a cancelled run needs to end.
 constexpr std::chrono::seconds patience(2);
 constexpr unsigned until_alarm = 4;  // seconds
 
-std::atomic<int> seen = 0;
+std::atomic<int> count_seen = 0;
 std::atomic<int> last_seen = 0;
-std::atomic<int> most = 0;
+std::atomic<int> max_count = 0;
 std::atomic<int> wake = -1;  // an eventfd
 
-// Also called in a handler.
+// Must be safe in a signal handler.
 [[noreturn]] void end_process() {
   std::signal(last_seen, SIG_DFL);
   kill(getpid(), last_seen);
@@ -38,10 +39,10 @@ std::atomic<int> wake = -1;  // an eventfd
 
 void end_by_alarm(int) { end_process(); }
 
-void take(int signal) {
+void handle(int signal) {
   const int before = errno;
   last_seen = signal;
-  if (++seen >= most) {
+  if (++count_seen >= max_count) {
     std::signal(signal, SIG_DFL);
     std::signal(SIGALRM, end_by_alarm);
     alarm(until_alarm);
@@ -50,37 +51,45 @@ void take(int signal) {
   errno = before;
 }
 
+volatile std::sig_atomic_t end_signal = 0;
+
+void end_by_last_signal() {
+  if (end_signal == 0) return;
+  std::signal(end_signal, SIG_DFL);
+  std::raise(end_signal);
+}
+
 }  // namespace
 
-Signals::Signals(SignalsTaken how) : how_(std::move(how)) {
-  seen = 0;
-  most = how_.most;
+Signals::Signals(SignalOptions options) : options_(std::move(options)) {
+  count_seen = 0;
+  max_count = options_.max_count;
   wake = eventfd(0, EFD_CLOEXEC);
   watching_ = std::thread([this] { watch(); });
-  for (const int signal : how_.which) {
-    if (std::signal(signal, take) == SIG_IGN) {
+  for (const int signal : options_.signals) {
+    if (std::signal(signal, handle) == SIG_IGN) {
       std::signal(signal, SIG_IGN);
     } else {
-      taken_.push_back(signal);
+      handled_.push_back(signal);
     }
   }
 }
 
 Signals::~Signals() {
-  for (const int signal : taken_) std::signal(signal, SIG_DFL);
-  if (seen >= most) alarm(0);
+  for (const int signal : handled_) std::signal(signal, SIG_DFL);
+  if (count_seen >= max_count) alarm(0);
   ended_ = true;
   eventfd_write(wake, 1);
   watching_.join();
   close(wake.exchange(-1));
 }
 
-int Signals::count() const noexcept { return seen; }
+int Signals::count() const noexcept { return count_seen; }
 
 int Signals::last() const noexcept { return last_seen; }
 
 void Signals::watch() {
-  int heeded = 0;
+  int notified = 0;
   std::optional<Clock::time_point> until;
   while (true) {
     pollfd woken{wake, POLLIN, 0};
@@ -90,15 +99,20 @@ void Signals::watch() {
     eventfd_t value = 0;
     if (woken.revents != 0) eventfd_read(wake, &value);
     if (ended_) return;
-    while (heeded < std::min(seen.load(), how_.most)) {
-      ++heeded;
-      if (how_.heed) how_.heed(heeded);
+    while (notified < std::min(count_seen.load(), options_.max_count)) {
+      ++notified;
+      if (options_.on_signal) options_.on_signal(notified);
     }
-    if (heeded == how_.most && !until) until = Clock::now() + patience;
+    if (notified == options_.max_count && !until) until = Clock::now() + patience;
     if (!until || Clock::now() < *until) continue;
-    if (how_.last_words) how_.last_words();
+    if (options_.before_exit) options_.before_exit();
     end_process();
   }
 }
+
+// Atexit functions run in the reverse order of their registration, so this one runs after Python's end.
+void prepare_end_by_signal() { std::atexit(end_by_last_signal); }
+
+void end_by_signal(int signal) { end_signal = signal; }
 
 }  // namespace pyhost::cli

@@ -1,5 +1,5 @@
-// Splits input into states without understanding more of JSON than strings and brackets, so that each keeps
-// its text.
+// Splits the input into states. It knows only the strings and brackets of JSON, so that each state keeps its
+// text.
 #include "cli/states.hpp"
 
 #include <fcntl.h>
@@ -29,7 +29,7 @@ std::string trimmed(std::string text) {
 
 }  // namespace
 
-std::uint64_t hash_of(std::string_view module, std::string_view text) noexcept {
+std::uint64_t state_hash(std::string_view module, std::string_view text) noexcept {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const std::string_view part : {module, std::string_view("\n"), text}) {
     for (const char c : part) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
@@ -72,7 +72,7 @@ void States::stop() noexcept {
   [[maybe_unused]] const ssize_t written = write(stopped_, &one, sizeof one);
 }
 
-std::optional<double> States::part_read() const noexcept {
+std::optional<double> States::fraction_read() const noexcept {
   if (size_ == 0) return std::nullopt;
   return std::min(1.0, static_cast<double>(read_) / static_cast<double>(size_));
 }
@@ -81,7 +81,7 @@ void States::refuse(const std::string& problem) const {
   throw UsageError(file_ + ":" + std::to_string(line_) + ": " + problem);
 }
 
-// False at the end, or when stopped.
+// Returns false at the end of the input and after stop().
 bool States::fill() {
   constexpr std::size_t at_once = 65536;
   buffer_.erase(0, at_);
@@ -111,7 +111,7 @@ void States::skip_space() {
 }
 
 void States::begin() {
-  constexpr std::string_view mark = "\xef\xbb\xbf";  // of UTF-8, as some editors write it
+  constexpr std::string_view mark = "\xef\xbb\xbf";  // the byte order mark that some editors write
   while (buffer_.size() < mark.size() && fill()) continue;
   if (std::string_view(buffer_).starts_with(mark)) at_ += mark.size();
   skip_space();
@@ -149,14 +149,15 @@ std::string States::read_line() {
     }
     from = buffer_.size() - at_;
     if (fill()) continue;
-    std::string line = form_ == Form::Ended ? "" : buffer_.substr(at_);  // what was stopped is not whole
+    std::string line = form_ == Form::Ended ? "" : buffer_.substr(at_);  // after stop() it may be incomplete
     read_ += line.size();
     at_ = buffer_.size();
     return line;
   }
 }
 
-// Up to the comma or bracket that ends it. An element that is missing is an empty text, which is no state.
+// Reads up to the comma or bracket after the element. A missing element is a blank text, which is not a
+// state.
 std::string States::read_element() {
   std::string text;
   std::size_t depth = 0;
@@ -168,7 +169,7 @@ std::string States::read_element() {
     const bool ends = !in_string && depth == 0 && (c == ',' || c == ']');
     if (ends) {
       if (c == ']') end_array();
-      return text + ' ';  // never taken for the end
+      return text + ' ';  // not empty, so that it is not taken for the end
     }
     text += c;
     if (in_string && c == '\\') {

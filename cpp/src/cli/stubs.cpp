@@ -1,24 +1,15 @@
-// pyhost stubs: the services of a host as a stub file, for type checkers and editors.
-#include <CLI/CLI.hpp>
+// pyhost stubs: prints the services of a host as a stub file, for type checkers and editors.
 #include <iostream>
 
-#include "cli/command.hpp"
-#include "pyhost/pyhost.hpp"
+#include "cli/commands.hpp"
+#include "cli/exit_code.hpp"
+#include "pyhost/host.hpp"
 
 namespace pyhost::cli {
 
-void add_stubs(CLI::App& program, int& code) {
-  CLI::App* command = program.add_subcommand(
-      "stubs",
-      "Prints pyhost/services.pyi: what modules may call by `from pyhost import services`.\n\n"
-      "The program itself provides no services. An application that links pyhost prints its own by\n"
-      "Host::stubs().\n");
-  command->callback([&code] {
-    code = exit_code_of("stubs", [] {
-      std::cout << Host().stubs();
-      return ok;
-    });
-  });
+int stubs() {
+  std::cout << Host().stubs();
+  return ok;
 }
 
 }  // namespace pyhost::cli

@@ -1,4 +1,5 @@
-// Widths by the C library's own tables, in a locale of our own, whatever the program's is.
+// Widths come from the C library's tables, in a UTF-8 locale of this file's own, whatever the program's
+// locale is.
 #include "cli/terminal.hpp"
 
 #include <locale.h>
@@ -19,13 +20,13 @@ namespace pyhost::cli {
 
 namespace {
 
-// For as long as it lives, this thread reads multibyte text as UTF-8.
-class Utf8 {
+// While it exists, this thread reads multibyte text as UTF-8.
+class Utf8Locale {
  public:
-  Utf8() : before_(uselocale(locale())) {}
-  ~Utf8() { uselocale(before_); }
-  Utf8(const Utf8&) = delete;
-  Utf8& operator=(const Utf8&) = delete;
+  Utf8Locale() : before_(uselocale(locale())) {}
+  ~Utf8Locale() { uselocale(before_); }
+  Utf8Locale(const Utf8Locale&) = delete;
+  Utf8Locale& operator=(const Utf8Locale&) = delete;
 
  private:
   static locale_t locale() {
@@ -62,8 +63,8 @@ std::vector<Character> characters(std::string_view text) {
   return found;
 }
 
-// Controls of both kinds, ends of lines, and the marks that turn the direction of what follows them.
-bool is_obeyed(wchar_t code) {
+// Returns true for C0 and C1 controls, line separators, and the marks that change the direction of text.
+bool is_control(wchar_t code) {
   const auto in = [code](wchar_t first, wchar_t last) { return code >= first && code <= last; };
   return in(0, 0x1f) || in(0x7f, 0x9f) || in(0x200e, 0x200f) || in(0x2028, 0x202e) || in(0x2066, 0x2069);
 }
@@ -78,7 +79,7 @@ std::string escaped(const Character& character) {
 
 std::size_t width(const Character& character) {
   const int columns = wcwidth(character.code);
-  return columns < 0 ? 1 : static_cast<std::size_t>(columns);  // newer than the C library
+  return columns < 0 ? 1 : static_cast<std::size_t>(columns);  // the C library does not know it yet
 }
 
 bool is_set(const char* variable) {
@@ -100,19 +101,19 @@ std::optional<std::size_t> terminal_width(int descriptor) {
   return 80;
 }
 
-bool colour_wanted(int descriptor) {
+bool use_colour(int descriptor) {
   const char* terminal = std::getenv("TERM");
   const bool dumb = terminal == nullptr || std::strcmp(terminal, "dumb") == 0;
   return isatty(descriptor) != 0 && !dumb && !is_set("NO_COLOR");
 }
 
-std::string inert(std::string_view text) {
-  const Utf8 locale;
+std::string terminal_safe(std::string_view text) {
+  const Utf8Locale locale;
   std::string shown;
   for (const Character& each : characters(text)) {
     if (each.valid && each.code == L'\t') {
       shown += ' ';
-    } else if (!each.valid || is_obeyed(each.code)) {
+    } else if (!each.valid || is_control(each.code)) {
       shown += escaped(each);
     } else {
       shown += each.bytes;
@@ -121,16 +122,16 @@ std::string inert(std::string_view text) {
   return shown;
 }
 
-std::size_t columns_of(std::string_view text) {
-  const Utf8 locale;
+std::size_t column_count(std::string_view text) {
+  const Utf8Locale locale;
   std::size_t columns = 0;
   for (const Character& each : characters(text)) columns += width(each);
   return columns;
 }
 
-std::string cut_end(const std::string& text, std::size_t columns) {
-  if (columns_of(text) <= columns) return text;
-  const Utf8 locale;
+std::string truncate_end(const std::string& text, std::size_t columns) {
+  if (column_count(text) <= columns) return text;
+  const Utf8Locale locale;
   std::string kept;
   std::size_t taken = 1;
   for (const Character& each : characters(text)) {
@@ -141,9 +142,9 @@ std::string cut_end(const std::string& text, std::size_t columns) {
   return kept + "…";
 }
 
-std::string cut_front(const std::string& text, std::size_t columns) {
-  if (columns_of(text) <= columns) return text;
-  const Utf8 locale;
+std::string truncate_front(const std::string& text, std::size_t columns) {
+  if (column_count(text) <= columns) return text;
+  const Utf8Locale locale;
   const std::vector<Character> all = characters(text);
   std::size_t taken = 1;
   std::size_t kept = 0;  // bytes at the end
@@ -156,11 +157,11 @@ std::string cut_front(const std::string& text, std::size_t columns) {
 }
 
 std::string padded(const std::string& text, std::size_t columns) {
-  const std::size_t taken = columns_of(text);
+  const std::size_t taken = column_count(text);
   return taken < columns ? text + std::string(columns - taken, ' ') : text;
 }
 
-std::string from_here(const std::string& file) {
+std::string display_path(const std::string& file) {
   std::error_code failed;
   const std::filesystem::path here = std::filesystem::current_path(failed);
   const std::filesystem::path relative =

@@ -1,4 +1,4 @@
-// What a terminal shows: how wide it is, how wide a text is on it, and nothing that it would obey.
+// Text for a terminal: its width, its colour, and no control characters.
 #pragma once
 
 #include <cstddef>
@@ -8,28 +8,29 @@
 
 namespace pyhost::cli {
 
-/// The columns of a terminal; COLUMNS wins over what the terminal says. Nothing if this is no terminal.
+/// Returns the width of the terminal in columns, or nothing if the descriptor is not a terminal. The variable
+/// COLUMNS beats what the terminal says.
 std::optional<std::size_t> terminal_width(int descriptor);
 
-/// Whether colour is wanted: on a terminal that has it, and never with NO_COLOR.
-bool colour_wanted(int descriptor);
+/// Returns whether to write in colour: only to a terminal that has it, and never with NO_COLOR.
+bool use_colour(int descriptor);
 
-/// UTF-8 on one line, in which everything that a terminal would obey is escaped.
-std::string inert(std::string_view text);
+/// Returns the text as UTF-8 on one line. Everything that a terminal would interpret is escaped.
+std::string terminal_safe(std::string_view text);
 
-/// The columns that an inert text takes: two for a wide character, none for an accent.
-std::size_t columns_of(std::string_view text);
+/// Returns how many columns a terminal-safe text takes: two for a wide character, none for a combining one.
+std::size_t column_count(std::string_view text);
 
-/// The text, or if it takes more columns its beginning and an ellipsis.
-std::string cut_end(const std::string& text, std::size_t columns);
+/// Returns the text if it fits into `columns`, otherwise its beginning and an ellipsis.
+std::string truncate_end(const std::string& text, std::size_t columns);
 
-/// The same with the end of the text.
-std::string cut_front(const std::string& text, std::size_t columns);
+/// The same, but with an ellipsis and the end of the text.
+std::string truncate_front(const std::string& text, std::size_t columns);
 
-/// The text and as many spaces as are missing.
+/// Returns the text with spaces added up to `columns`.
 std::string padded(const std::string& text, std::size_t columns);
 
-/// A file's name as people would write it from here: relative if it is below the current folder.
-std::string from_here(const std::string& file);
+/// Returns the path of a file as people would write it: relative if it is below the current folder.
+std::string display_path(const std::string& file);
 
 }  // namespace pyhost::cli

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <unistd.h>
-#include <CLI/CLI.hpp>
 
 #include <array>
 #include <cerrno>
@@ -14,8 +13,8 @@
 #include <utility>
 
 #include "cli/errors.hpp"
-#include "cli/result_stream.hpp"
-#include "pyhost/json.hpp"
+#include "cli/files.hpp"
+#include "cli/json_text.hpp"
 #include "pyhost/options.hpp"
 
 namespace pyhost::cli {
@@ -25,12 +24,8 @@ namespace {
 constexpr std::string_view end_of_file = "\n]\n";
 constexpr std::size_t many = std::size_t{1} << 18;
 
-// All is in one process of the trace: a worker keeps its track when its process is replaced.
+// The trace has a single process, so that a worker keeps its track when its process is replaced.
 constexpr const char* process = "\"pid\":1,\"tid\":";
-
-std::string text_of(const std::string& text) {
-  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 std::string with_nanoseconds(double microseconds) {
   std::array<char, 64> text{};
@@ -38,7 +33,6 @@ std::string with_nanoseconds(double microseconds) {
   return text.data();
 }
 
-// What the module takes, and what the pool does with it.
 const char* category_of(SpanKind kind) {
   const bool of_pool = kind == SpanKind::Start || kind == SpanKind::Queue || kind == SpanKind::Send;
   return of_pool ? "pool" : "module";
@@ -48,13 +42,13 @@ std::string name_of_worker(std::uint64_t worker) {
   return worker == 0 ? "main" : "worker " + std::to_string(worker);
 }
 
-// "args" says what of the span Perfetto has no place for.
+// The members of a span for which the format has no place.
 std::string arguments_of(const Span& span) {
   std::string members;
   const auto add = [&](const char* name, const std::string& value) {
     members += (members.empty() ? "\"" : ",\"") + std::string(name) + "\":" + value;
   };
-  if (!span.module.empty()) add("module", text_of(span.module));
+  if (!span.module.empty()) add("module", json_string(span.module));
   if (span.submission != 0) add("submission", std::to_string(span.submission));
   if (span.run != 0) add("run", std::to_string(span.run));
   if (span.runs != 0) add("runs", std::to_string(span.runs));
@@ -70,17 +64,17 @@ Trace::Trace(std::string file, const std::string& title, Writing how) : file_(st
   check_writable(file_, "--trace");
   descriptor_ = open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0) throw UsageError("cannot write to '" + file_ + "': " + std::strerror(errno));
-  moves_ = lseek(descriptor_, 0, SEEK_SET) == 0;
+  seekable_ = lseek(descriptor_, 0, SEEK_SET) == 0;
   text_ = "[";
   add_line("{\"name\":\"process_name\",\"ph\":\"M\"," +
-           (process + ("0,\"args\":{\"name\":" + text_of(title))) + "}}");
+           (process + ("0,\"args\":{\"name\":" + json_string(title))) + "}}");
   write();
 }
 
 Trace::~Trace() {
   if (descriptor_ < 0) return;
   write();
-  if (!moves_) write_all(descriptor_, end_of_file);
+  if (!seekable_) write_all(descriptor_, end_of_file);
   close(descriptor_);
 }
 
@@ -89,8 +83,8 @@ void Trace::listen_to(Options& options) {
   options.on_span = [this](const Span& span) { add(span); };
 }
 
-// Tracks, in the order in which they are shown: of the main thread, of each worker, and of what is sent to
-// it. What waits is on none, since much waits at once.
+// The tracks, in the order in which they are shown: the main thread, then for each worker its runs and what
+// is sent to it. Spans of Queue have no track, because many overlap.
 void Trace::add(const Span& span) {
   if (descriptor_ < 0) return;
   const std::lock_guard lock(mutex_);
@@ -110,7 +104,7 @@ void Trace::add(const Span& span) {
     add_line(name + "\"X\"," + process + std::to_string(track) + ",\"ts\":" + begin +
              ",\"dur\":" + with_nanoseconds(took.count()) + arguments_of(span));
   }
-  if (how_ == Writing::AtOnce || text_.size() >= many) write();
+  if (how_ == Writing::Immediate || text_.size() >= many) write();
 }
 
 void Trace::add_start() {
@@ -130,12 +124,12 @@ void Trace::add_line(const std::string& line) {
   text_ += (std::exchange(first_, false) ? "\n" : ",\n") + line;
 }
 
-// The end stands after each piece, and the next piece over it.
+// The end of the file follows each piece, and the next piece overwrites it.
 void Trace::write() noexcept {
   if (failed_ != 0 || text_.empty()) return;
   const std::size_t size = text_.size();
-  if (moves_) text_ += end_of_file;
-  if ((moves_ && lseek(descriptor_, written_, SEEK_SET) < 0) || !write_all(descriptor_, text_))
+  if (seekable_) text_ += end_of_file;
+  if ((seekable_ && lseek(descriptor_, written_, SEEK_SET) < 0) || !write_all(descriptor_, text_))
     failed_ = errno;
   written_ += static_cast<std::int64_t>(size);
   text_.clear();
@@ -153,7 +147,7 @@ void Trace::end() {
     throw OutputError("the trace could not be written to '" + file_ + "': " + std::strerror(failed_));
 }
 
-void keep_results(const std::string& output, const std::string& trace) {
+void refuse_trace_over_output(const std::string& output, const std::string& trace) {
   namespace fs = std::filesystem;
   if (output.empty() || trace.empty()) return;
   std::error_code failed;
@@ -163,13 +157,6 @@ void keep_results(const std::string& output, const std::string& trace) {
                                 fs::weakly_canonical(fs::absolute(trace, failed), failed);
   if (same)
     throw UsageError("-o and --trace name the same file, '" + output + "': the results would be lost");
-}
-
-void add_trace_argument(CLI::App& command, std::string& file) {
-  command
-      .add_option("--trace", file,
-                  "Write to this file where the time goes, for ui.perfetto.dev or chrome://tracing")
-      ->envname("PYHOST_TRACE");
 }
 
 }  // namespace pyhost::cli

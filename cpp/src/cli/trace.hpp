@@ -1,4 +1,4 @@
-// The file of --trace: where the time of runs goes, for Perfetto (ui.perfetto.dev) and chrome://tracing.
+// The file of --trace: spans for Perfetto (ui.perfetto.dev) and chrome://tracing.
 #pragma once
 
 #include <chrono>
@@ -10,39 +10,36 @@
 
 #include "pyhost/span.hpp"
 
-namespace CLI {
-class App;
-}
-
 namespace pyhost {
 struct Options;
 }
 
 namespace pyhost::cli {
 
-/// Events of the Chrome trace-event format, one a line. It is written as it goes, and is whole at any time,
-/// whatever ends the program. Any thread may add to it.
+/// Writes spans in the Chrome trace-event format, one event on each line. The file is complete after each
+/// write, however the program ends. Thread: any.
 class Trace {
  public:
-  /// Spans are written at once, or some thousands together, for who has very many.
-  enum class Writing { AtOnce, Together };
+  /// Immediate writes each span by itself. Buffered writes some thousands together, for a command with very
+  /// many.
+  enum class Writing { Immediate, Buffered };
 
-  /// Begins the file; without a name there is none, and nothing is done at all. `title` names what is traced.
-  /// Throws UsageError for a file that cannot be written.
+  /// Creates the file. With an empty name there is no trace, and all calls do nothing. `title` names what is
+  /// traced. Throws: UsageError if the file cannot be written.
   Trace(std::string file, const std::string& title, Writing how);
   ~Trace();
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
 
-  /// Has the host's spans written, if there is a file.
+  /// Sets Options.on_span, if there is a file.
   void listen_to(Options& options);
 
   void add(const Span& span);
 
-  /// From the making of this until now, the host was opened.
+  /// Adds the span in which the host was opened, from the construction of this object until now.
   void add_start();
 
-  /// Writes what is left. Throws OutputError if that could not be written, or something before.
+  /// Writes the rest. Throws: OutputError if this or an earlier write failed.
   void end();
 
  private:
@@ -54,8 +51,8 @@ class Trace {
   std::string file_;
   Writing how_;
   int descriptor_ = -1;
-  bool moves_ = false;  // a pipe does not: what is written there stays
-  int failed_ = 0;      // errno
+  bool seekable_ = false;  // a pipe is not
+  int failed_ = 0;         // errno
 
   std::mutex mutex_;
   std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
@@ -65,10 +62,7 @@ class Trace {
   bool first_ = true;
 };
 
-/// Throws UsageError if the trace would be written over the results that -o names.
-void keep_results(const std::string& output, const std::string& trace);
-
-/// Adds --trace.
-void add_trace_argument(CLI::App& command, std::string& file);
+/// Throws: UsageError if -o and --trace name the same file.
+void refuse_trace_over_output(const std::string& output, const std::string& trace);
 
 }  // namespace pyhost::cli

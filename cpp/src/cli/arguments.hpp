@@ -1,0 +1,93 @@
+// What each command was given on the command line or by PYHOST_ variables, as plain data.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pyhost::cli {
+
+inline constexpr std::array log_levels{"debug", "info", "warning", "error", "critical", "off"};
+inline constexpr std::array log_formats{"text", "json"};
+
+/// How the host is opened. An empty member was not given.
+struct HostArguments {
+  std::vector<std::string> module_paths = {};
+  std::string venv = {};
+  bool use_environment = false;
+  std::string store = {};
+  double shutdown_timeout = 5;  ///< In seconds.
+};
+
+/// Which log records of modules are shown, and how. If both are empty, logging works as under python3.
+struct LogArguments {
+  std::string level;   ///< One of log_levels.
+  std::string format;  ///< One of log_formats.
+};
+
+struct RunArguments {
+  std::string name;
+  std::optional<std::string> state;     ///< JSON text, @FILE or -.
+  std::vector<std::string> parameters;  ///< key=value
+  HostArguments host;
+  LogArguments log;
+  std::string output;
+  std::string timeout;
+  std::string isolation;
+  std::string memory_limit;
+  std::string trace;
+  bool json = false;
+  bool verbose = false;
+  bool quiet = false;
+};
+
+struct MapArguments {
+  std::string name;
+  std::string states;                   ///< A file, or - for stdin.
+  std::vector<std::string> parameters;  ///< key=value
+  std::size_t workers = 0;              ///< 0: one for each core.
+  std::string isolation = "process";
+  std::string timeout;
+  std::string memory_limit;
+  std::size_t retries = 0;
+  std::string output;
+  std::string shard;
+  std::string trace;
+  HostArguments host;
+  LogArguments log;
+  bool ordered = false;
+  bool keep_going = false;
+  bool resume = false;
+  bool verbose = false;
+  bool quiet = false;
+};
+
+struct ListArguments {
+  HostArguments host;
+  bool json = false;
+};
+
+struct CheckArguments {
+  std::vector<std::string> names;
+  HostArguments host;
+  std::string format;  ///< "text", "json" or "sarif".
+  bool json = false;
+  bool import = false;
+  bool codes = false;
+};
+
+struct NewArguments {
+  std::string name;
+  std::vector<std::string> module_paths;
+};
+
+struct DoctorArguments {
+  HostArguments host;
+  bool json = false;
+};
+
+struct StubsArguments {};
+
+}  // namespace pyhost::cli

@@ -1,0 +1,66 @@
+// Maps failures to exit codes.
+#include "cli/exit_code.hpp"
+
+#include <iostream>
+
+#include "cli/errors.hpp"
+#include "cli/json_text.hpp"
+#include "cli/result_stream.hpp"
+
+namespace pyhost::cli {
+
+ExitCode exit_code(ErrorKind kind) noexcept {
+  switch (kind) {
+    case ErrorKind::ModuleRaised:
+    case ErrorKind::WorkerCrashed:
+      return module_raised;
+    case ErrorKind::InvalidName:
+    case ErrorKind::InvalidState:
+      return usage;
+    case ErrorKind::ModuleNotFound:
+    case ErrorKind::ImportFailed:
+    case ErrorKind::BadContract:
+      return not_loaded;
+    case ErrorKind::InvalidResult:
+      return result_not_json;
+    case ErrorKind::TimedOut:
+    case ErrorKind::Cancelled:
+      return timed_out;
+    case ErrorKind::StartupFailed:
+    case ErrorKind::HostClosed:
+      break;
+  }
+  return not_started;
+}
+
+int exit_code_of(const std::string& command, const std::function<int()>& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    std::cerr << "error: " << error.rendered();
+    return exit_code(error.kind());
+  } catch (const ConfigurationError& error) {
+    std::cerr << "error: " << error.what()
+              << "\nhint: there may be module_paths, venv, store, log.level, log.format, connections.NAME, "
+                 "modules.NAME.state and modules.NAME.timeout\n";
+    return usage;
+  } catch (const UsageError& error) {
+    std::cerr << "error: " << error.what() << "\nhint: see `pyhost " << command << " -h`\n";
+    return usage;
+  } catch (const OutputError& error) {
+    std::cerr << "error: " << error.what() << "\n";
+    return not_written;
+  }
+}
+
+int errors_as_json(bool json, ResultStream& output, const std::function<int()>& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (!json) throw;
+    output.write_line(error_document(error));
+    return exit_code(error.kind());
+  }
+}
+
+}  // namespace pyhost::cli

@@ -1,0 +1,60 @@
+// Merges arguments and the project file.
+#include "cli/host_options.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string_view>
+#include <vector>
+
+#include "cli/arguments.hpp"
+#include "cli/configuration.hpp"
+#include "cli/errors.hpp"
+#include "cli/units.hpp"
+
+namespace pyhost::cli {
+
+namespace {
+
+void append_paths(std::vector<std::filesystem::path>& paths, std::string_view joined) {
+  while (!joined.empty()) {
+    const std::size_t end = std::min(joined.find(':'), joined.size());
+    if (end > 0) paths.emplace_back(joined.substr(0, end));
+    joined.remove_prefix(std::min(end + 1, joined.size()));
+  }
+}
+
+}  // namespace
+
+Options host_options(const HostArguments& arguments) { return host_options(arguments, configuration()); }
+
+Options host_options(const HostArguments& arguments, const Configuration& file) {
+  Options options;
+  options.venv = arguments.venv.empty() ? file.venv : arguments.venv;
+  options.store = arguments.store.empty() ? file.store : arguments.store;
+  options.connections = file.connections;
+  options.use_environment = arguments.use_environment;
+  options.shutdown_timeout = std::chrono::milliseconds(std::llround(arguments.shutdown_timeout * 1000));
+  options.module_paths.assign(arguments.module_paths.begin(), arguments.module_paths.end());
+  if (!options.module_paths.empty()) return options;
+  const char* variable = std::getenv("PYHOST_MODULE_PATH");
+  append_paths(options.module_paths, variable != nullptr ? variable : "");
+  if (options.module_paths.empty())
+    options.module_paths.assign(file.module_paths.begin(), file.module_paths.end());
+  return options;
+}
+
+std::optional<std::chrono::milliseconds> run_timeout(const std::string& module, const std::string& given) {
+  if (given.empty()) return configuration().of(module).timeout;
+  const std::optional<std::chrono::milliseconds> timeout = parse_duration(given);
+  if (timeout) return timeout;
+  throw UsageError("--timeout takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");
+}
+
+std::size_t memory_limit(const std::string& given) {
+  if (given.empty()) return 0;
+  if (const auto limit = parse_size(given)) return *limit;
+  throw UsageError("--memory-limit takes a size like 512M or 2G, and got '" + given + "'");
+}
+
+}  // namespace pyhost::cli

@@ -1,0 +1,28 @@
+// From arguments to the options of a host and its runs. Flags beat PYHOST_ variables, and both beat the
+// project file.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "pyhost/options.hpp"
+
+namespace pyhost::cli {
+
+struct Configuration;
+struct HostArguments;
+
+/// Returns the options of a host. Without a file, the nearest project file is read.
+Options host_options(const HostArguments& arguments);
+Options host_options(const HostArguments& arguments, const Configuration& file);
+
+/// Returns the timeout of the module's runs: `given`, which is the value of --timeout, otherwise what the
+/// project file says. Throws: UsageError.
+std::optional<std::chrono::milliseconds> run_timeout(const std::string& module, const std::string& given);
+
+/// Returns the value of --memory-limit in bytes, 0 if it is empty. Throws: UsageError.
+std::size_t memory_limit(const std::string& given);
+
+}  // namespace pyhost::cli

@@ -1,0 +1,121 @@
+// Builds JSON documents.
+#include "cli/json_documents.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "cli/json_text.hpp"
+#include "cli/terminal.hpp"
+#include "pyhost/doctor.hpp"
+#include "pyhost/json.hpp"
+#include "pyhost/survey.hpp"
+
+namespace pyhost::cli {
+
+namespace {
+
+// Returns a relative URI for a file below the current folder, which then is the root of the sources,
+// otherwise an absolute one.
+std::string uri_of(const std::string& file) {
+  constexpr std::string_view hex = "0123456789ABCDEF";
+  constexpr std::string_view plain = "-._~/";
+  std::string uri = file.starts_with('/') ? "file://" : "";
+  for (const char c : file) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (letter || plain.find(c) != std::string_view::npos) {
+      uri += c;
+    } else {
+      uri += '%';
+      uri += hex[byte >> 4U];
+      uri += hex[byte & 0xfU];
+    }
+  }
+  return uri;
+}
+
+Json sarif_result(const Diagnostic& diagnostic) {
+  const auto codes = diagnostic_codes();
+  const auto rule = std::ranges::find(codes, diagnostic.code, &DiagnosticCode::code);
+  return {{"ruleId", diagnostic.code},
+          {"ruleIndex", rule - codes.begin()},
+          {"level", to_string(diagnostic.severity)},
+          {"message", {{"text", diagnostic.message}}},
+          {"locations",
+           Json::array(
+               {{{"physicalLocation",
+                  {{"artifactLocation", {{"uri", uri_of(display_path(diagnostic.file))}}},
+                   {"region", {{"startLine", diagnostic.line}, {"startColumn", diagnostic.column}}}}}}})}};
+}
+
+}  // namespace
+
+std::string survey_document(const Survey& survey) {
+  Json modules = Json::array();
+  for (const ModuleInfo& module : survey.modules) modules.push_back(module.to_json());
+  Json strays = Json::array();
+  for (const Diagnostic& stray : survey.strays) strays.push_back(stray.to_json());
+  return json_text({{"schema", 1}, {"modules", std::move(modules)}, {"strays", std::move(strays)}});
+}
+
+std::string diagnostics_document(std::size_t modules, const std::vector<Diagnostic>& diagnostics) {
+  const auto count = [&](Severity severity) {
+    return std::ranges::count(diagnostics, severity, &Diagnostic::severity);
+  };
+  Json all = Json::array();
+  for (const Diagnostic& each : diagnostics) all.push_back(each.to_json());
+  return json_text({{"schema", 1},
+                    {"modules", modules},
+                    {"errors", count(Severity::Error)},
+                    {"warnings", count(Severity::Warning)},
+                    {"notes", count(Severity::Note)},
+                    {"diagnostics", std::move(all)}});
+}
+
+std::string sarif_document(const std::vector<Diagnostic>& diagnostics) {
+  Json rules = Json::array();
+  for (const DiagnosticCode& code : diagnostic_codes()) {
+    rules.push_back({{"id", code.code},
+                     {"shortDescription", {{"text", code.meaning}}},
+                     {"defaultConfiguration", {{"level", to_string(code.severity)}}}});
+  }
+  Json results = Json::array();
+  for (const Diagnostic& each : diagnostics) results.push_back(sarif_result(each));
+  Json driver{{"name", "pyhost"}, {"version", PYHOST_VERSION}, {"rules", std::move(rules)}};
+  Json run{{"tool", {{"driver", std::move(driver)}}},
+           {"columnKind", "unicodeCodePoints"},
+           {"results", std::move(results)}};
+  const Json document{
+      {"$schema",
+       "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"},
+      {"version", "2.1.0"},
+      {"runs", Json::array({std::move(run)})}};
+  return json_text(document, 2);
+}
+
+std::string findings_document(const std::vector<Finding>& findings, bool healthy) {
+  Json rows = Json::array();
+  for (const Finding& each : findings) {
+    rows.push_back({{"name", each.name},
+                    {"value", each.value},
+                    {"verdict", verdict_name(each)},
+                    {"problem", each.problem},
+                    {"cure", each.cure}});
+  }
+  return json_text({{"schema", 1}, {"ok", healthy}, {"findings", std::move(rows)}});
+}
+
+const char* verdict_name(const Finding& finding) {
+  switch (finding.verdict) {
+    case Finding::Verdict::Ok:
+      return "ok";
+    case Finding::Verdict::Warning:
+      return "warning";
+    case Finding::Verdict::Fault:
+      break;
+  }
+  return "fault";
+}
+
+}  // namespace pyhost::cli

@@ -1,0 +1,28 @@
+// Converts values to JSON text.
+#include "cli/json_text.hpp"
+
+#include <array>
+#include <charconv>
+
+namespace pyhost::cli {
+
+std::string json_text(const Json& value, int indent) {
+  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string json_string(std::string_view text) { return json_text(Json(text)); }
+
+std::string error_json(const Error& error) { return json_text(error.to_json()); }
+
+std::string error_document(const Error& error) {
+  return "{\"error\":" + error_json(error) + ",\"schema\":1}";
+}
+
+std::string seconds_text(double seconds) {
+  std::array<char, 330> text{};  // for any double
+  const auto end =
+      std::to_chars(text.data(), text.data() + text.size(), seconds, std::chars_format::fixed, 6).ptr;
+  return {text.data(), end};
+}
+
+}  // namespace pyhost::cli

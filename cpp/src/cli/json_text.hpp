@@ -1,0 +1,28 @@
+// JSON as text. The code for it is compiled once, in json_text.cpp.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "pyhost/error.hpp"
+#include "pyhost/json.hpp"
+
+namespace pyhost::cli {
+
+/// Returns the value as JSON text, on one line or with `indent` spaces for each level. Bytes that are not
+/// UTF-8 are replaced.
+std::string json_text(const Json& value, int indent = -1);
+
+/// Returns the text as a JSON string, quoted.
+std::string json_string(std::string_view text);
+
+/// Returns the error as a JSON object.
+std::string error_json(const Error& error);
+
+/// Returns the document {"schema":1,"error":…}.
+std::string error_document(const Error& error);
+
+/// Returns a JSON number with six decimals.
+std::string seconds_text(double seconds);
+
+}  // namespace pyhost::cli

@@ -1,0 +1,285 @@
+// Runs a module for many states.
+#include "cli/mapping.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <exception>
+#include <iostream>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+
+#include "cli/arguments.hpp"
+#include "cli/errors.hpp"
+#include "cli/exit_code.hpp"
+#include "cli/log_output.hpp"
+#include "cli/messages.hpp"
+#include "cli/parameters.hpp"
+#include "cli/progress.hpp"
+#include "cli/result_stream.hpp"
+#include "cli/results.hpp"
+#include "cli/shard.hpp"
+#include "cli/signals.hpp"
+#include "cli/states.hpp"
+#include "pyhost/pool.hpp"
+
+namespace pyhost::cli {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// The module cannot be loaded, so every other state would fail with the same error.
+bool is_load_error(const Error& error) {
+  return error.phase() == Phase::Start || error.phase() == Phase::Find || error.phase() == Phase::Import;
+}
+
+bool is_file_of(const std::string& file, std::string module) {
+  std::ranges::replace(module, '.', '/');
+  return file.ends_with("/modules/" + module + ".py") ||
+         file.ends_with("/modules/" + module + "/__init__.py");
+}
+
+// The same for a module that crashes its worker process: it crashed while its top level was running.
+bool crashed_in_import(const Error& error) {
+  return error.kind() == ErrorKind::WorkerCrashed &&
+         std::ranges::any_of(error.exception().frames, [&](const Frame& frame) {
+           return frame.function == "<module>" && is_file_of(frame.file, error.module());
+         });
+}
+
+// Removes the line within the state from the message. A reader would take it for the line in the file of
+// states, which is printed as well.
+Error without_line(const Error& error) {
+  constexpr std::string_view line = "line 1, ";
+  std::string message = error.message();
+  const std::size_t at = message.find(line);
+  if (error.kind() != ErrorKind::InvalidState || at == std::string::npos) return error;
+  message.erase(at, line.size());
+  return Error({.kind = error.kind(),
+                .phase = error.phase(),
+                .module = error.module(),
+                .message = std::move(message),
+                .pointer = error.pointer(),
+                .hint = error.hint()});
+}
+
+class Mapping {
+ public:
+  Mapping(const MapContext& context, const MapOptions& options)
+      : context_(context),
+        arguments_(context.arguments),
+        members_(json_members(arguments_.parameters)),
+        runs_(context.pool.runs(arguments_.name, options)),
+        shard_(parse_shard(arguments_.shard)),
+        earlier_(arguments_.resume ? EarlierResults(arguments_.output) : EarlierResults()) {}
+
+  int run() {
+    context_.progress.begin();
+    std::thread reader([this] { read(); });
+    write();
+    reader.join();
+    context_.progress.erase();
+    return finish();
+  }
+
+ private:
+  enum class Stopping { No, Gently, AtOnce };
+
+  // --- on the reader thread
+
+  void read() noexcept {
+    try {
+      while (std::optional<StateText> state = context_.states.next()) {
+        state->text = add_members(std::move(state->text), members_);
+        submit(*state);
+      }
+    } catch (...) {
+      read_failure_ = std::current_exception();
+    }
+    runs_.end();
+  }
+
+  void submit(const StateText& state) {
+    if (!shard_.contains(state.index)) return;
+    const StateId id{state.index, state.line, state_hash(arguments_.name, state.text)};
+    if (earlier_.contains(id)) {
+      ++skipped_;
+      return;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      in_flight_.emplace(submitted_++, id);
+    }
+    runs_.put(state.text);
+  }
+
+  // --- on the main thread
+
+  void write() {
+    bool over = false;
+    while (!over) {
+      std::optional<Outcome> outcome = runs_.next_within(0ms);
+      if (!outcome) {
+        flush();
+        outcome = runs_.next_within(100ms);
+        over = !outcome && runs_.is_over();
+      }
+      if (outcome) handle(*outcome);
+      check_signals();
+      cancel_if_stopping();
+      if (stopping_ != Stopping::AtOnce) context_.progress.show({done_, failed_, fraction_done()});
+    }
+    flush();
+  }
+
+  void handle(const Outcome& outcome) {
+    const StateId state = take_in_flight(outcome.index);
+    if (outcome.error && outcome.error->kind() == ErrorKind::Cancelled) return;
+    if (outcome.error && (is_load_error(*outcome.error) || crashed_in_import(*outcome.error))) {
+      if (!load_error_) load_error_ = outcome.error;
+      return stop(Stopping::AtOnce);
+    }
+    ++done_;
+    if (!outcome.ok()) handle_failure(state, *outcome.error);
+    lines_ += result_line(state, outcome);
+    constexpr std::size_t many = 1 << 16;
+    if (lines_.size() >= many) flush();
+  }
+
+  void handle_failure(const StateId& state, const Error& error) {
+    ++failed_;
+    if (arguments_.keep_going || failed_ > 1) return;
+    context_.progress.erase();
+    std::cerr << "state " << state.index << " (line " << state.line << " of the states):\n";
+    print_error(without_line(error), arguments_.verbose);
+    stop(Stopping::Gently);
+  }
+
+  StateId take_in_flight(std::size_t submission) {
+    const std::lock_guard lock(mutex_);
+    return in_flight_.extract(submission).mapped();
+  }
+
+  void flush() {
+    if (lines_.empty()) return;
+    const std::string lines = std::exchange(lines_, {});
+    if (write_failure_) return;
+    try {
+      context_.output.write(lines);
+    } catch (const OutputError&) {
+      write_failure_ = std::current_exception();
+      stop(Stopping::AtOnce);
+    }
+  }
+
+  void check_signals() {
+    if (const int count = context_.signals.count()) stop(count == 1 ? Stopping::Gently : Stopping::AtOnce);
+  }
+
+  void stop(Stopping how) {
+    if (how <= stopping_) return;
+    stopping_ = how;
+    context_.states.stop();
+  }
+
+  // Called repeatedly, because the reader may submit one more state after the stop.
+  void cancel_if_stopping() {
+    if (stopping_ == Stopping::Gently) context_.pool.cancel_waiting();
+    if (stopping_ == Stopping::AtOnce) context_.pool.cancel();
+  }
+
+  // States that were read but are not done count as not read.
+  std::optional<double> fraction_done() {
+    const std::optional<double> read = context_.states.fraction_read();
+    const std::lock_guard lock(mutex_);
+    if (!read || submitted_ == 0) return std::nullopt;
+    return *read * static_cast<double>(done_) / static_cast<double>(submitted_);
+  }
+
+  int finish() {
+    // The pool is closed first, so that what workers log until their end is printed before the summary.
+    const std::chrono::duration<double> patience(arguments_.host.shutdown_timeout);
+    context_.close_errors.begin();
+    context_.pool.close(std::chrono::round<std::chrono::milliseconds>(patience));
+    print_dropped_logs(context_.host);
+    if (write_failure_) {
+      context_.resume_hint.print();
+      std::rethrow_exception(write_failure_);
+    }
+    const int code = print_failure();
+    if (done_ == 0 && (load_error_ || read_failure_)) return code;
+    if (stopping_ != Stopping::No || read_failure_) {
+      context_.resume_hint.print();
+    } else {
+      context_.output.write("");  // creates the file also if there are no results
+    }
+    print_summary();
+    if (context_.signals.count() > 0) end_by_signal(context_.signals.last());
+    return code;
+  }
+
+  // Prints what ended the mapping, unless it was a state, and returns the exit code.
+  int print_failure() const {
+    if (load_error_) {
+      print_error(*load_error_, arguments_.verbose);
+      if (is_load_error(*load_error_)) return exit_code(load_error_->kind());
+      std::cerr << "hint: it crashes while it is imported, whatever the state\n";
+      return not_loaded;
+    }
+    if (read_failure_) return exit_code_of("map", [this]() -> int { std::rethrow_exception(read_failure_); });
+    return failed_ > 0 ? module_raised : ok;
+  }
+
+  // The last line always has the number of failed states.
+  void print_summary() const {
+    if (arguments_.quiet && failed_ == 0) return;
+    std::string summary = failed_ > 0 ? std::to_string(failed_) + " of " + counted(done_, "state") + " failed"
+                                      : counted(done_, "state") + " done";
+    if (skipped_ > 0) summary += ", " + std::to_string(skipped_) + " were done before";
+    std::fprintf(stderr, "%s%s in %.1f s\n", failed_ > 0 ? "error: " : "pyhost: ", summary.c_str(),
+                 context_.progress.seconds());
+  }
+
+  const MapContext& context_;
+  const MapArguments& arguments_;
+  const std::string members_;  // added to each state
+  Runs runs_;
+  Shard shard_;
+  EarlierResults earlier_;
+
+  std::mutex mutex_;
+  std::unordered_map<std::size_t, StateId> in_flight_;  // by the number of their submission
+  std::size_t submitted_ = 0;
+  std::atomic<std::size_t> skipped_ = 0;
+  std::exception_ptr read_failure_;
+
+  std::string lines_;  // results that are not written yet
+  std::size_t done_ = 0;
+  std::size_t failed_ = 0;
+  Stopping stopping_ = Stopping::No;
+  std::optional<Error> load_error_;
+  std::exception_ptr write_failure_;
+};
+
+}  // namespace
+
+void ResumeHint::print() {
+  if (printed_.exchange(true)) return;
+  progress_.print_line(arguments_.output.empty()
+                           ? "hint: with -o FILE, the same command can go on later with --resume"
+                           : "hint: the same command with --resume goes on from " + arguments_.output);
+}
+
+int run_mapping(const MapContext& context, const MapOptions& options) {
+  return Mapping(context, options).run();
+}
+
+}  // namespace pyhost::cli

@@ -1,0 +1,53 @@
+// The loop of `pyhost map`. One thread reads states and submits them to a pool, and the main thread writes
+// the results.
+#pragma once
+
+#include <atomic>
+
+namespace pyhost {
+class Host;
+class Pool;
+struct MapOptions;
+}  // namespace pyhost
+
+namespace pyhost::cli {
+
+class CloseErrors;
+class Progress;
+class ResultStream;
+class Signals;
+class States;
+struct MapArguments;
+
+/// Tells how to resume a mapping that did not finish.
+class ResumeHint {
+ public:
+  ResumeHint(const MapArguments& arguments, Progress& progress)
+      : arguments_(arguments), progress_(progress) {}
+
+  /// Prints the hint, unless it was printed before. Thread: any.
+  void print();
+
+ private:
+  const MapArguments& arguments_;
+  Progress& progress_;
+  std::atomic<bool> printed_ = false;
+};
+
+/// What a mapping uses. The caller owns all of it.
+struct MapContext {
+  const MapArguments& arguments;
+  States& states;
+  ResultStream& output;
+  Progress& progress;
+  ResumeHint& resume_hint;
+  const Signals& signals;
+  CloseErrors& close_errors;
+  Host& host;
+  Pool& pool;
+};
+
+/// Runs the module once for each state and closes the pool. Returns the exit code. Throws: OutputError.
+int run_mapping(const MapContext& context, const MapOptions& options);
+
+}  // namespace pyhost::cli
