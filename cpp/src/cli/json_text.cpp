@@ -4,10 +4,12 @@
 #include <array>
 #include <charconv>
 
+#include "error/json_text.hpp"
+
 namespace pyhost::cli {
 
 std::string json_text(const Json& value, int indent) {
-  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
+  return detail::json_text_with_replacements(value, indent);
 }
 
 std::string json_string(std::string_view text) { return json_text(Json(text)); }

@@ -18,7 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr const char* red = "\x1b[31m";
+constexpr const char* failed_colour = "\x1b[31m";
 constexpr const char* plain = "\x1b[0m";
 
 bool draws(int descriptor) {
@@ -75,7 +75,7 @@ std::string Progress::text(const ProgressState& now, bool coloured) const {
   std::string text = grouped(now.done) + " done";
   if (now.failed > 0) {
     text +=
-        ", " + (coloured ? red : std::string()) + grouped(now.failed) + " failed" + (coloured ? plain : "");
+        ", " + (coloured ? failed_colour : std::string()) + grouped(now.failed) + " failed" + (coloured ? plain : "");
   }
   text += ", " + rate(static_cast<double>(now.done) / std::max(passed, 1e-3));
   if (now.fraction && *now.fraction > 0) {

@@ -20,7 +20,7 @@ std::optional<std::size_t> number(std::string_view text) {
   return value;
 }
 
-bool is_set(const char* variable) { return std::getenv(variable) != nullptr; }
+bool has_variable(const char* variable) { return std::getenv(variable) != nullptr; }
 
 std::size_t variable(const char* name, const char* missing) {
   const char* text = std::getenv(name);
@@ -39,7 +39,7 @@ Shard of_slurm() {
   const std::size_t id = variable("SLURM_ARRAY_TASK_ID", missing);
   const std::size_t first = variable("SLURM_ARRAY_TASK_MIN", missing);
   const std::size_t count = variable("SLURM_ARRAY_TASK_COUNT", missing);
-  const std::size_t step = is_set("SLURM_ARRAY_TASK_STEP") ? variable("SLURM_ARRAY_TASK_STEP", "") : 1;
+  const std::size_t step = has_variable("SLURM_ARRAY_TASK_STEP") ? variable("SLURM_ARRAY_TASK_STEP", "") : 1;
   if (step == 0 || id < first || (id - first) % step != 0 || (id - first) / step >= count) {
     throw UsageError("--shard auto takes a Slurm array without gaps, as in --array=0-9, and this is task " +
                      std::to_string(id) + " of " + std::to_string(count) + " from " + std::to_string(first) +
@@ -62,8 +62,8 @@ Shard of_kubernetes() {
 Shard parse_shard(const std::string& text) {
   if (text.empty()) return {};
   if (text == "auto") {
-    if (is_set("SLURM_ARRAY_TASK_ID")) return of_slurm();
-    if (is_set("JOB_COMPLETION_INDEX")) return of_kubernetes();
+    if (has_variable("SLURM_ARRAY_TASK_ID")) return of_slurm();
+    if (has_variable("JOB_COMPLETION_INDEX")) return of_kubernetes();
     throw UsageError(
         "--shard auto: this is neither a task of a Slurm array (SLURM_ARRAY_TASK_ID) nor a pod of a "
         "Kubernetes indexed job (JOB_COMPLETION_INDEX)");

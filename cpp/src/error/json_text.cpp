@@ -7,8 +7,8 @@ namespace pyhost::detail {
 
 std::string json_text(const Json& json) { return json.dump(); }
 
-std::string json_text_with_replacements(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+std::string json_text_with_replacements(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
 Json parse_json(std::string_view text) { return Json::parse(text); }
