@@ -16,11 +16,11 @@ namespace pyhost::detail {
 class KeptSpans {
  public:
   explicit KeptSpans(const OnSpan& on_span) : on_span_(on_span) {
-    if (on_span_) span_place.kept = &spans_;
+    if (on_span_) span_place.buffer = &spans_;
   }
   ~KeptSpans() {
     tell();
-    span_place.kept = nullptr;
+    span_place.buffer = nullptr;
   }
   KeptSpans(const KeptSpans&) = delete;
   KeptSpans& operator=(const KeptSpans&) = delete;
@@ -42,9 +42,9 @@ class KeptSpans {
   void tell() noexcept {
     if (spans_.empty()) return;
     const GilReleaseIfHeld no_gil;
-    span_place.kept = nullptr;
+    span_place.buffer = nullptr;
     for (Span& span : std::exchange(spans_, {})) notify_span(on_span_, std::move(span));
-    span_place.kept = &spans_;
+    span_place.buffer = &spans_;
   }
 
  private:

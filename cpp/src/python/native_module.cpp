@@ -1,4 +1,4 @@
-// A module made by hand, because one that CPython knows as builtin has to be told of before it starts.
+// The module is made by hand, because a builtin module must be registered before CPython starts.
 #include "python/native_module.hpp"
 
 #include <utility>
@@ -23,8 +23,16 @@ py::object capsule_of(std::shared_ptr<void> owner) {
 }  // namespace
 
 void set_native_attribute(const char* name, const py::object& value) {
-  const py::object side = borrow(PyImport_AddModule("_pyhost"));
-  if (!side || PyObject_SetAttrString(side.ptr(), name, value.ptr()) != 0) require(nullptr, "making _pyhost");
+  const py::object module = borrow(PyImport_AddModule("_pyhost"));
+  if (!module || PyObject_SetAttrString(module.ptr(), name, value.ptr()) != 0)
+    require(nullptr, "making _pyhost");
+}
+
+py::object native_attribute(const char* name) {
+  const py::object module = borrow(PyImport_AddModule("_pyhost"));
+  py::object found = module ? steal(PyObject_GetAttrString(module.ptr(), name)) : py::object();
+  PyErr_Clear();
+  return found;
 }
 
 void add_native_function(PyMethodDef& function, std::shared_ptr<void> owner) {

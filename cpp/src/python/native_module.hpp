@@ -24,4 +24,7 @@ std::shared_ptr<T> owner_of(PyObject* self) {
 /// Puts any other value there. The caller holds the GIL.
 void set_native_attribute(const char* name, const py::object& value);
 
+/// Returns a value from there; null if there is none. The caller holds the GIL.
+py::object native_attribute(const char* name);
+
 }  // namespace pyhost::detail

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "python/gil.hpp"
-#include "run/cancellation.hpp"
+#include "run/module_code.hpp"
 
 namespace pyhost::detail {
 
@@ -189,13 +189,13 @@ py::object async_module() {
   return module;
 }
 
-// Notes what would cancel the task that this thread waits for, for a stop to call.
+// Notes the function that cancels the task that this thread waits for. A cancellation calls it.
 PyObject* note_waiting(PyObject* /*self*/, PyObject* cancel) {
   CurrentRun::this_thread().cancel_task = cancel == Py_None ? py::object() : borrow(cancel);
   return borrow(Py_None).release().ptr();
 }
 
-// Calls a function of the room with the object, and with what notes how this thread's task is cancelled.
+// Calls a function of the Python module with the object, and with note_waiting.
 py::object run_function(const CurrentRun& run, const char* name, PyObject* object) {
   static PyMethodDef waiting{"waiting", note_waiting, METH_O, nullptr};
   const py::object from = async_module();

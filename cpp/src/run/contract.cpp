@@ -1,10 +1,10 @@
-// Why a call into a module failed, told from what Python has set.
+// Finds out from Python's error why a call into a module failed.
 #include "run/contract.hpp"
 
 #include "error/source_lines.hpp"
 #include "interpreter/output.hpp"
 #include "python/cpp_exception.hpp"
-#include "run/cancellation.hpp"
+#include "run/module_code.hpp"
 
 namespace pyhost::detail {
 

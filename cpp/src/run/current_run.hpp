@@ -19,8 +19,8 @@ class Cancellation;
 
 /// That this thread is in a module's code, on behalf of C++, for as long as it lives: in an import, a create
 /// or a run. They nest as calls do: C++ -> Python -> C++ -> Python. Made and destroyed with the GIL, so that
-/// who holds the GIL may look at those of all threads. Costs a few
-/// stores, if it is told the current thread state.
+/// a thread that holds the GIL may look at those of all threads. Costs a few stores, if the current thread
+/// state is passed.
 class CurrentRun {
  public:
   /// A whole holds several calls together, as Host::run does with load, create and run: those that are
@@ -57,10 +57,10 @@ class CurrentRun {
   /// Whether it is a part of the one around it: then the run goes on after it.
   bool is_part() const noexcept { return outer_ != nullptr && outer_->id_ == id_; }
 
-  /// How it is stopped; null as long as nobody wants to. The caller holds the GIL.
+  /// Null unless the run has a limit, or somebody has cancelled it. The caller holds the GIL.
   const std::shared_ptr<Cancellation>& cancellation() const noexcept { return cancellation_; }
-  void set_cancellation(std::shared_ptr<Cancellation> stop) const noexcept {
-    cancellation_ = std::move(stop);
+  void set_cancellation(std::shared_ptr<Cancellation> cancellation) const noexcept {
+    cancellation_ = std::move(cancellation);
   }
 
   /// A thread, as all of its runs see it; guarded by the GIL.
@@ -99,14 +99,14 @@ struct CurrentRun::Thread {
   PyInterpreterState* interpreter = nullptr;  ///< Whose GIL guards it,
   class Timers* timers = nullptr;             ///< and which may wait for that; null for Timers::with_gil().
   bool inside = false;   ///< Whether it is in a module's code, or C++ code has been called from there.
-  bool raised = false;   ///< Whether a stop has been raised there,
+  bool raised = false;   ///< Whether pyhost.Stopped has been raised there,
   bool arrived = false;  ///< and whether it has arrived.
-  std::atomic<bool> woken = false;  ///< Whether it is to raise a stop by itself once a signal has woken it;
-                                    ///< set without the GIL, too.
-  py::object cancel_task;           ///< What cancels the task that it waits for; null if it waits for none.
-  enum class Wakes { NotAsked, No, Yes } wakes = Wakes::NotAsked;  ///< Whether a signal would do that.
+  std::atomic<bool> woken = false;  ///< Whether the signal's handler raises pyhost.Stopped there. May be set
+                                    ///< without the GIL.
+  py::object cancel_task;           ///< Cancels the task that it waits for; null if it waits for none.
+  enum class Wakes { NotAsked, No, Yes } wakes = Wakes::NotAsked;  ///< Whether a signal wakes it.
 
-  /// Whether a stop has been raised there and has not arrived.
+  /// Whether pyhost.Stopped has been raised there and has not arrived.
   bool is_pending() const noexcept { return raised && (woken || state->async_exc != nullptr); }
 
   Thread();

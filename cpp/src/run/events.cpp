@@ -57,11 +57,11 @@ Event event_of(EventKind kind, std::string_view module, RunId run,
           .error = error};
 }
 
-void tell(const std::function<void(const Event&)>& function, const Event& event) noexcept {
+void call_on_event(const std::function<void(const Event&)>& function, const Event& event) noexcept {
   try {
     function(event);
   } catch (...) {
-    // Who watches does no harm to what is watched.
+    // Exceptions from on_event are ignored.
   }
 }
 
@@ -73,7 +73,7 @@ void forward_events(Observers& observers, std::function<void(const Event&)> func
     const Event event = event_of(*kind, happening.module, happening.run, happening.begun, happening.error);
     const GilReleaseIfHeld no_gil;
     in_on_event = true;
-    tell(function, event);
+    call_on_event(function, event);
     in_on_event = false;
   });
 }

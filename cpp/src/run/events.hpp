@@ -10,14 +10,14 @@
 
 namespace pyhost::detail {
 
-/// Has the function called with what the observers see, without the GIL.
+/// Calls the function, without the GIL, for each event that the observers see.
 void forward_events(Observers& observers, std::function<void(const Event&)> function);
 
-/// Of what has just come to its end, and began then.
+/// The event of something that began then and has just ended.
 Event event_of(EventKind kind, std::string_view module, RunId run,
                std::chrono::steady_clock::time_point begun, const Error* error);
 
-/// Calls the function, which does no harm to what it watches: what it throws is dropped.
-void tell(const std::function<void(const Event&)>& function, const Event& event) noexcept;
+/// Calls the function. Exceptions from it are ignored.
+void call_on_event(const std::function<void(const Event&)>& function, const Event& event) noexcept;
 
 }  // namespace pyhost::detail

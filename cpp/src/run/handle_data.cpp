@@ -1,4 +1,4 @@
-// What is behind the handles: whether they can still be used, and whom a host tells of errors.
+// Whether a handle can still be used, and how a host reports errors.
 #include "run/handle_data.hpp"
 #include "run/life_cycle.hpp"
 
@@ -23,7 +23,7 @@ void HostState::throw_wrong_interpreter(std::string_view module) {
        .hint = "submit it to a pool of its own, or use Isolation::Process"});
 }
 
-void HostState::tell(const Error& error) const noexcept {
+void HostState::notify_error(const Error& error) const noexcept {
   static thread_local bool in_on_error = false;
   const bool of_a_module =
       error.kind() == ErrorKind::ImportFailed || error.kind() == ErrorKind::BadContract ||
@@ -35,7 +35,7 @@ void HostState::tell(const Error& error) const noexcept {
     const GilReleaseIfHeld no_gil;
     on_error(error);
   } catch (...) {
-    // The caller is to get the error that was told, not that of the telling.
+    // Exceptions from on_error are ignored: the caller gets the error of the module.
   }
   in_on_error = false;
 }

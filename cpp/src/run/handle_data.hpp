@@ -20,9 +20,9 @@
 
 namespace pyhost::detail {
 
-/// Outlives the host in every handle that the host gave out, and tells them whether it is open.
 struct InstanceData;
 
+/// The state of a host that its handles share. Outlives the host in them, and says whether it is open.
 struct HostState {
   PyInterpreterState* interpreter = nullptr;  ///< That the host is in.
   std::atomic<bool> open = true;
@@ -34,7 +34,7 @@ struct HostState {
   std::chrono::milliseconds shutdown_timeout = {};
   std::function<void(const Error&)> on_stuck = {};
 
-  /// Those that have something to close, by their number, which grows. Guarded by the GIL.
+  /// The instances that have something to close, by their number, which grows. Guarded by the GIL.
   std::map<std::uint64_t, std::weak_ptr<InstanceData>> closables = {};
   std::uint64_t last_closable = 0;
 
@@ -51,8 +51,8 @@ struct HostState {
   }
   bool is_this_interpreter() const { return CurrentRun::this_thread().interpreter == interpreter; }
 
-  /// Tells on_error of an error that came out of a module, without the GIL.
-  void tell(const Error& error) const noexcept;
+  /// Calls on_error with an error that came out of a module, without the GIL.
+  void notify_error(const Error& error) const noexcept;
 
   /// Throws HostClosed once the host is being closed.
   void check_not_closing(std::string_view module) const {
@@ -66,7 +66,7 @@ struct HostState {
 
 [[noreturn]] void throw_moved_from();
 
-/// What is behind a handle. Throws HostClosed for one that has been moved from.
+/// Returns the data of a handle. Throws HostClosed for one that has been moved from.
 template <class Data>
 Data& require_handle(const std::shared_ptr<Data>& handle) {
   if (handle == nullptr) [[unlikely]]
@@ -74,20 +74,20 @@ Data& require_handle(const std::shared_ptr<Data>& handle) {
   return *handle;
 }
 
-/// Does the action; an error of it is told to the host's on_error before it goes on to the caller, or the
-/// C++ exception that is its reason.
+/// Does the action. Its error goes to the host's on_error first, and then to the caller, as the C++ exception
+/// that caused it if there is one.
 template <class Action>
 auto report_errors(const HostState& host, Action action) {
   try {
     return action();
   } catch (const Error& error) {
-    host.tell(error);
+    host.notify_error(error);
     rethrow_cpp_exception_of(error, CurrentRun::is_outermost_here());
     throw;
   }
 }
 
-/// What an object wants when it is given up.
+/// How an object is closed.
 enum class Closing { Nothing, Close, Exit, AsyncExit };
 
 struct ModuleData {
@@ -101,7 +101,7 @@ struct ModuleData {
   std::atomic<bool> unloaded = false;
   std::weak_ptr<ModuleData> before = {};  ///< Of the same module, with another create.
 
-  /// The type of the last object that create returned, and what such objects want. Guarded by the GIL.
+  /// The type of the last object that create returned, and how such objects are closed. Guarded by the GIL.
   py::object known_type = {};
   Closing known_closing = Closing::Nothing;
 

@@ -1,4 +1,4 @@
-// What a module and its instances are told of their life, and how what they raise then is told.
+// Calls what a module and its instances have for the stages of their life, and reports what that raises.
 #include "run/life_cycle.hpp"
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include "run/async_call.hpp"
 #include "run/cancellation.hpp"
 #include "run/contract.hpp"
+#include "run/module_code.hpp"
 
 namespace pyhost::detail {
 
@@ -47,19 +48,19 @@ py::object call_close(InstanceData& instance, PyObject* object, Closing closing)
                                    raised.ptr(), traceback ? traceback.ptr() : Py_None));
 }
 
-// What a call into the module returned, written out and, if it is async, awaited; null with Python's error
-// set.
+// Returns the result of a call into the module, which is awaited if it is async; null with Python's error
+// set. Flushes the output.
 py::object all_of(const CurrentRun& run, py::object returned) {
   if (returned && result_form_of(returned.ptr()) == ResultForm::Awaitable)
     returned = await(run, returned.ptr());
   return with_output_flushed(returned.release().ptr());
 }
 
-// The time that is left for closing, if the run around it has used up its own.
+// Limits the time for closing, if the run around it has used up its own time.
 void apply_remaining_time(const CurrentRun& run) {
   for (const CurrentRun* outer = run.outer(); outer != nullptr; outer = outer->outer()) {
     if (!outer->cancellation() || !outer->cancellation()->over()) continue;
-    const RunOptions rest = outer->cancellation()->for_the_rest();
+    const RunOptions rest = outer->cancellation()->options_for_cleanup();
     return apply_limits(&rest, run);
   }
 }
@@ -78,13 +79,13 @@ RunOptions within_shutdown_timeout(const HostState& host, const std::string& wha
   return limit;
 }
 
-// Does the action where there is nobody to throw to.
+// Does the action. Its error is reported to the host, because no caller could catch it.
 template <class Action>
-void telling_host(const HostState& host, Action action) noexcept {
+void reporting_errors(const HostState& host, Action action) noexcept {
   try {
     action();
   } catch (const Error& error) {
-    host.tell(error);
+    host.notify_error(error);
   }
 }
 
@@ -130,14 +131,14 @@ void unload_module(ModuleData& module) noexcept {
   const std::string closing = "close() of an instance of module '" + module.name + "'";
   for (auto at = open.rbegin(); at != open.rend(); ++at) {
     const CurrentRun whole(module.name, CurrentRun::Extent::Whole);
-    telling_host(host, [&] {
+    reporting_errors(host, [&] {
       const RunOptions limit = within_shutdown_timeout(host, closing);
       apply_limits(&limit, whole);
       close_quietly(**at, nullptr);
     });
   }
   const auto begun = host.observers.begin();
-  telling_host(host, [&] { call_on_unload(module); });
+  reporting_errors(host, [&] { call_on_unload(module); });
   module.unloaded = true;
   for (auto before = module.before.lock(); before; before = before->before.lock()) before->unloaded = true;
   host.observers.notify(Moment::Unloaded, module.name, 0, begun);
@@ -146,7 +147,7 @@ void unload_module(ModuleData& module) noexcept {
 void cancel_leftover_tasks(const HostState& host) noexcept {
   if (!has_loops()) return;
   const CurrentRun run(std::string_view{});
-  telling_host(host, [&] {
+  reporting_errors(host, [&] {
     const RunOptions limit = within_shutdown_timeout(host, "a task that a module left in its event loop");
     apply_limits(&limit, run);
     const bool closed = close_loops(run);
@@ -203,7 +204,7 @@ void close_quietly(InstanceData& instance, const CurrentRun* of) noexcept {
   try {
     const GilAcquire gil;
     const py::error_scope kept;
-    telling_host(*instance.module->host, [&] {
+    reporting_errors(*instance.module->host, [&] {
       if (instance.module->host->open) close_instance(instance, of);
     });
   } catch (const Error&) {

@@ -1,4 +1,4 @@
-// What a run may give other than by returning it, and how its errors are told.
+// Results of a run that are not simply returned, and errors that name the module.
 #include "run/module_call.hpp"
 
 namespace pyhost::detail {

@@ -11,13 +11,14 @@
 #include "run/contract.hpp"
 #include "run/current_run.hpp"
 #include "run/handle_data.hpp"
+#include "run/module_code.hpp"
 
 namespace pyhost::detail {
 
-/// Throws the error again, said of the module.
+/// Throws the error again with the module's name in it.
 [[noreturn]] void rethrow_for_module(const std::string& module, const Error& error);
 
-/// What the room of conversion refuses, said of the module that it was for.
+/// Converts for a module: its errors name the module.
 template <class Conversion>
 auto convert_for_module(const std::string& module, Conversion convert) {
   try {
@@ -62,7 +63,7 @@ inline py::object finish_call(const CurrentRun& run, InstanceData& instance, py:
 inline py::object call_run(const CurrentRun& run, InstanceData& instance) {
   const py::object object = instance.object;  // another thread may close the instance meanwhile,
   if (!object) [[unlikely]]
-    instance.check_open();  // or who watches has just done so
+    instance.check_open();  // or an observer has just done so
   // Looked up at each call, as Python itself would: a `run` that is put on an instance later is found.
   py::object returned =
       finish_call(run, instance, call_module_code(run, [&] {

@@ -1,4 +1,4 @@
-// Tells the observers, of whom only one that sees a run end may fail.
+// Calls the observers. Only an Error at the end of a run goes on to the caller.
 #include "run/observers.hpp"
 
 namespace pyhost::detail {
@@ -10,7 +10,7 @@ void Observers::notify_each(const Happening& happening) const {
     } catch (const Error&) {
       if (happening.moment == Moment::Ending) throw;
     } catch (...) {
-      // Who watches does no harm to what is watched.
+      // Exceptions from observers are ignored.
     }
   }
 }

@@ -1,4 +1,4 @@
-// What happens to the modules of a host and to their runs, for the rooms that want to know.
+// What happens to the modules of a host and to their runs, for the other parts of the library.
 #pragma once
 
 #include <chrono>
@@ -12,21 +12,21 @@
 
 namespace pyhost::detail {
 
-/// Ending is told once for a run, by its outermost call, when all has gone well so far and nothing else
-/// is left to do. Failed tells of the step that the error names as its phase.
+/// Ending is notified once for a run, by its outermost call, when all has gone well so far and nothing else
+/// is left to do. Failed is about the step that the error names as its phase.
 enum class Moment { Found, Imported, Created, RunStarted, Ending, RunEnded, Failed, Closed, Unloaded };
 
-/// Valid during the call that tells of it.
+/// Valid during the call of the observer.
 struct Happening {
   Moment moment;
   std::string_view module;
   RunId run;                                    ///< 0 if it is in none.
-  std::chrono::steady_clock::time_point begun;  ///< When that which is over began.
+  std::chrono::steady_clock::time_point begun;  ///< When the step began that is over now.
   const Error* error = nullptr;                 ///< Of Failed.
 };
 
-/// Those who want to know, in the order in which they came. They are called on the thread of the run, with
-/// the GIL, and with no Python error set.
+/// The observers of a host, in the order in which they were added. They are called on the thread of the run,
+/// with the GIL, and with no Python error set.
 class Observers {
  public:
   using Observer = std::function<void(const Happening&)>;
@@ -36,22 +36,22 @@ class Observers {
 
   bool empty() const noexcept { return observers_.empty(); }
 
-  /// When something begins that is told of when it is over; costs nothing if nobody wants to know.
+  /// Returns the time, for a notification at the end of what begins now. Costs nothing without observers.
   std::chrono::steady_clock::time_point begin() const noexcept {
     if (empty()) [[likely]]
       return {};
     return std::chrono::steady_clock::now();
   }
 
-  /// Tells of what happened. An Error that an observer throws at Ending goes on to the caller: it is the
-  /// run's. All else that they throw is dropped.
+  /// Notifies the observers. An Error that an observer throws at Ending goes on to the caller, as the run's
+  /// own. All other exceptions from observers are ignored.
   void notify(Moment moment, std::string_view module, RunId run, std::chrono::steady_clock::time_point begun,
               const Error* error = nullptr) const {
     if (!empty()) [[unlikely]]
       notify_each({moment, module, run, begun, error});
   }
 
-  /// Tells that a step of a run is over, and of Ending before it if no other step of the run comes after it.
+  /// Notifies that a step of a run is over, with Ending first if it is the last step of the run.
   void notify_end(Moment moment, std::string_view module, const CurrentRun& run,
                   std::chrono::steady_clock::time_point begun, bool is_last) const {
     if (empty()) [[likely]]
@@ -65,8 +65,7 @@ class Observers {
   std::vector<Observer> observers_;
 };
 
-/// Does the action, which may throw an Error: then the observers are told of it as Failed. The caller holds
-/// the GIL.
+/// Does the action. If it throws an Error, the observers are notified of Failed. The caller holds the GIL.
 template <class Action>
 auto notify_failure_of(const Observers& observers, std::string_view module, Action action) {
   const auto begun = observers.begin();

@@ -1,4 +1,4 @@
-// Spans, on their way to who wants them.
+// Passes spans to on_span, or to the buffer of a worker.
 #include "run/spans.hpp"
 
 #include <array>
@@ -23,14 +23,14 @@ void notify_span(const OnSpan& on_span, Span span) noexcept {
   if (span.submission == 0 && span.run != 0) span.submission = span_place.submission;
   in_on_span = true;
   try {
-    if (span_place.kept != nullptr) {
-      span_place.kept->push_back(std::move(span));
+    if (span_place.buffer != nullptr) {
+      span_place.buffer->push_back(std::move(span));
     } else {
       const GilReleaseIfHeld no_gil;
       on_span(span);
     }
   } catch (...) {
-    // Who watches does no harm to what is watched.
+    // Exceptions from on_span are ignored.
   }
   in_on_span = false;
 }
@@ -45,7 +45,7 @@ void SpanTimer::end() noexcept {
                                   .end = now,
                                   .failed = std::uncaught_exceptions() > begun_->exceptions});
   } catch (const std::bad_alloc&) {
-    // Nor does it want for memory.
+    // The span is lost if there is no memory for it.
   }
 }
 

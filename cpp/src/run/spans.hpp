@@ -1,4 +1,4 @@
-// Tells where the time of runs goes, if anybody wants to know.
+// Reports where the time of runs goes, if the application has an on_span.
 #pragma once
 
 #include <chrono>
@@ -16,19 +16,19 @@ namespace pyhost::detail {
 
 using OnSpan = std::function<void(const Span&)>;
 
-/// What the spans of a thread have in common: those of a worker say which, and of which run.
+/// What the spans of a thread have in common: the worker that made them, and the run it makes.
 struct SpanPlace {
   std::uint64_t worker = 0;
   std::uint64_t submission = 0;
-  std::vector<Span>* kept = nullptr;  ///< Where they are put, if they are not to be told at once.
+  std::vector<Span>* buffer = nullptr;  ///< Where spans are collected instead of being reported at once.
 };
 inline constinit thread_local SpanPlace span_place = {};
 
-/// Tells of it as one of this thread's. Does no harm: what the function throws is dropped, and spans of what
-/// it runs itself are not told. Lets the GIL go if this thread holds it.
+/// Reports a span of this thread. Exceptions from on_span are ignored, and so are spans of what it runs
+/// itself. Releases the GIL if this thread holds it.
 void notify_span(const OnSpan& on_span, Span span) noexcept;
 
-/// What this thread is in, from its making to its end: told if there is a function.
+/// Reports the time from its construction to its destruction as a span, if there is an on_span.
 class SpanTimer {
  public:
   using Clock = std::chrono::steady_clock;
@@ -56,7 +56,7 @@ class SpanTimer {
   };
   void end() noexcept;
 
-  std::optional<Begun> begun_;  // nothing of it is written if nobody wants to know
+  std::optional<Begun> begun_;  // empty without an on_span
 };
 
 }  // namespace pyhost::detail

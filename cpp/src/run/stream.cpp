@@ -40,31 +40,33 @@ struct Stream::Data {
   const detail::HostState& host() const { return *instance->module->host; }
   const std::string& module() const { return instance->module->name; }
 
-  // Does a step of the run; after one that fails there are no more.
+  // Does a step of the run. A step that fails is the last one.
   template <class Action>
   auto step(Action action) {
     return report_errors(host(), [&] {
       const GilAcquire gil;
-      // Nobody is to be told any more, or nobody here.
+      // With the host closed or in another interpreter, no observer may be notified.
       if (!host().open || !host().is_this_interpreter()) instance->check_open();
       const CurrentRun here = run == 0 ? CurrentRun(module()) : CurrentRun(module(), run);
       run = here.id();
       return notify_failure_of(host().observers, module(), [&] {
         try {
           instance->check_open();
-          if (!here.is_part()) apply_limits(&options, here, timed_from);  // else the whole heeds them
+          if (!here.is_part())
+            apply_limits(&options, here, timed_from);  // otherwise the whole run has them already
           return action(here);
         } catch (...) {
           drop_items(here);
           if (instance.use_count() == 1) close_quietly(*instance, &here);
-          tell_span_of_run(true);
+          report_span_of_run(true);
           throw;
         }
       });
     });
   }
 
-  // A generator ends before the object that it is of. What it raises then comes second.
+  // A generator is closed before its object. An exception from it is reported, but does not replace the first
+  // one.
   void drop_items(const CurrentRun& here) noexcept {
     const py::object dropped = std::move(items);
     if (!dropped || (form != ResultForm::Items && form != ResultForm::AsyncItems)) return;
@@ -73,7 +75,7 @@ struct Stream::Data {
     try {
       detail::throw_module_raised(Phase::Close, *instance->module);
     } catch (const Error& error) {
-      host().tell(error);
+      host().notify_error(error);
     }
   }
 
@@ -91,15 +93,15 @@ struct Stream::Data {
     });
   }
 
-  // The object goes with the stream, if nobody else has it.
+  // Closes the object with the stream, if no other handle shares it.
   void end(const CurrentRun& here) {
     items = py::object();
     if (instance.use_count() == 1) close_instance(*instance, &here);
     host().observers.notify_end(Moment::RunEnded, module(), here, begun, true);
-    tell_span_of_run(false);
+    report_span_of_run(false);
   }
 
-  void tell_span_of_run(bool failed) const {
+  void report_span_of_run(bool failed) const {
     if (!host().on_span) return;
     detail::notify_span(host().on_span, {.kind = SpanKind::Run,
                                          .module = module(),
@@ -159,7 +161,7 @@ Stream::~Stream() {
   try {
     if (data_) data_->close();
   } catch (...) {
-    // Told already, also what a service threw; and there is nobody here to throw to.
+    // The error was reported already, and a destructor cannot throw.
   }
 }
 

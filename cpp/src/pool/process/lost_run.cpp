@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "run/cancellation.hpp"
+#include "error/duration_text.hpp"
 
 namespace pyhost::detail {
 

@@ -138,7 +138,7 @@ void tell_event(const Json& message, std::uint64_t worker,
                     .start = time_of(message.at("start")),
                     .seconds = std::chrono::duration<double>(message.at("seconds").get<double>()),
                     .error = error ? &*error : nullptr};
-  tell(on_event, event);
+  call_on_event(on_event, event);
 }
 
 std::uint64_t run_of_worker(std::uint64_t worker, std::uint64_t run) noexcept {

@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "error/duration_text.hpp"
 #include "error/error_from_json.hpp"
 #include "pool/process/batch.hpp"
 #include "pool/process/call_threads.hpp"
@@ -22,7 +23,6 @@
 #include "pool/process/messages.hpp"
 #include "pool/process/process_link.hpp"
 #include "pool/process/span_records.hpp"
-#include "run/cancellation.hpp"
 #include "run/events.hpp"
 #include "services/redirection.hpp"
 
@@ -412,7 +412,7 @@ class ProcessWorker : public Worker {
       case FrameKind::Event:
         return tell_event(json_of(frame), number_, setting_->host.options.on_event);
       case FrameKind::Seen:
-        return setting_->host.host_state.tell(error_from_json(json_of(frame)));
+        return setting_->host.host_state.notify_error(error_from_json(json_of(frame)));
       default:
         throw BrokenFrame("a frame is of a kind that no worker sends");
     }
@@ -622,9 +622,9 @@ class ProcessWorker : public Worker {
     const Loss loss{exit_status, broken, killed};
     const Error error = lost_run(job, loss, link_->process().trace());
     spans_.lost(job, begun);
-    setting_->host.host_state.tell(error);
+    setting_->host.host_state.notify_error(error);
     if (const auto& on_event = setting_->host.options.on_event)
-      detail::tell(on_event, event_of(EventKind::Failed, job.module, 0, begun, &error));
+      call_on_event(on_event, event_of(EventKind::Failed, job.module, 0, begun, &error));
     job.fail(error);
   }
 

@@ -41,8 +41,8 @@
 #include "pyhost/worker_main.hpp"
 #include "python/cpp_exception.hpp"
 #include "python/gil.hpp"
-#include "run/cancellation.hpp"
 #include "run/spans.hpp"
+#include "run/wakeup_signal.hpp"
 
 namespace pyhost {
 
@@ -336,7 +336,7 @@ class WorkerSide {
       };
     if (wanted.at("on_span").get<bool>()) {
       options.on_span = [](const Span&) {};  // they are kept, and go with the outcome of their run
-      span_place.kept = &spans_;
+      span_place.buffer = &spans_;
     }
   }
 
@@ -362,7 +362,7 @@ class WorkerSide {
       last_module_ = module;
       current_.store(place_in_batch(batch, i) + 1, std::memory_order_release);
       if (!slot.claim(i, now)) break;
-      if (span_place.kept != nullptr) begin_spans(now);
+      if (span_place.buffer != nullptr) begin_spans(now);
       const Outcome outcome = make(module, state, item.for_json != 0);
       if (forked) _exit(EXIT_SUCCESS);  // what it has come to is for the process that forked it to tell
       const std::int64_t ended = now_in_nanoseconds();

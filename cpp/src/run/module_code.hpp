@@ -1,0 +1,43 @@
+// Marks the calls into a module's code: only there may a cancelled run be interrupted.
+#pragma once
+
+#include <utility>
+
+#include "python/python.hpp"
+#include "run/current_run.hpp"
+
+namespace pyhost::detail {
+
+/// Marks this thread as in a module's code for as long as it lives. An exception that was raised in the
+/// thread to cancel its run, and that has not arrived by then, is dropped. The caller holds the GIL.
+class InModuleCode {
+ public:
+  explicit InModuleCode(CurrentRun::Thread& thread) : thread_(thread), before_(thread.inside) {
+    thread_.inside = true;
+  }
+  ~InModuleCode() {
+    thread_.inside = before_;
+    if (thread_.raised) [[unlikely]]
+      drop_raised();
+  }
+  InModuleCode(const InModuleCode&) = delete;
+  InModuleCode& operator=(const InModuleCode&) = delete;
+
+ private:
+  void drop_raised() noexcept;
+  CurrentRun::Thread& thread_;
+  bool before_;
+};
+
+/// Returns the result of a call into a module's code; null with Python's error set.
+template <class Call>
+py::object call_module_code(CurrentRun::Thread& thread, Call call) {
+  const InModuleCode in_module_code(thread);
+  return steal(call());
+}
+template <class Call>
+py::object call_module_code(const CurrentRun& run, Call call) {
+  return call_module_code(run.thread(), std::move(call));
+}
+
+}  // namespace pyhost::detail
