@@ -1,0 +1,57 @@
+// What is behind a Host.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "host/load_locks.hpp"
+#include "host/loaded_modules.hpp"
+#include "host/shutdown_hooks.hpp"
+#include "host/single_host.hpp"
+#include "interpreter/modules_package.hpp"
+#include "pyhost/host.hpp"
+#include "run/handle_data.hpp"
+#include "services/logging.hpp"
+#include "services/redirection.hpp"
+#include "services/services.hpp"
+
+namespace pyhost {
+
+struct Host::Data {
+  std::optional<detail::SingleHost> single_host = {};  // none in the other interpreters of a pool
+  Options options = {};
+  detail::ModulePaths paths = {};
+  std::shared_ptr<detail::HostState> host_state = std::make_shared<detail::HostState>();
+  std::shared_ptr<detail::Services> services = {};  // these three are shared with the other interpreters
+  std::shared_ptr<detail::OutputSink> sink = {};
+  std::shared_ptr<detail::Logging> logging = {};
+  std::unique_ptr<detail::ModulesPackage> modules = {};
+  detail::LoadedModules loaded = {};
+  detail::LoadLocks load_locks = {};
+  std::unique_ptr<detail::Redirection> redirection = {};
+  detail::py::object log_handler = {};  // of this interpreter
+  Environment environment = {};
+  std::shared_ptr<detail::ShutdownHooks> shutdown_hooks = std::make_shared<detail::ShutdownHooks>();
+
+  /// The modules' conversions, for users that may outlive the host.
+  std::shared_ptr<detail::Conversions> conversions() const { return {host_state, &host_state->conversions}; }
+
+  /// Sets up all that belongs to one interpreter, and undoes it. The caller holds the GIL.
+  void enter_python();
+  void leave_python();
+
+  void run_shutdown_hooks();
+
+  /// Imports a module and calls its on_load. The caller holds the GIL.
+  std::shared_ptr<detail::ModuleData> import(const std::string& name, const detail::CurrentRun& run);
+
+  /// Returns false if the module is not loaded. The caller holds the GIL.
+  bool unload(std::string_view name);
+
+ private:
+  bool load(const detail::CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module);
+};
+
+}  // namespace pyhost

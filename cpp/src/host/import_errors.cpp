@@ -1,0 +1,93 @@
+// Tells a missing module from a broken one, and words both.
+#include "host/import_errors.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "error/module_name.hpp"
+#include "interpreter/modules_package.hpp"
+#include "pyhost/error.hpp"
+#include "python/cpp_exception.hpp"
+#include "python/exception.hpp"
+#include "python/hint.hpp"
+#include "python/python.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+// "did you mean 'pricing'?" or the like; empty if no name is similar.
+std::string similar_names_hint(const std::string& name, const ModulePaths& paths) {
+  std::string hint;
+  for (const std::string& close : close_names(name, list_names(paths, name))) {
+    hint += (hint.empty() ? "did you mean '" : " or '") + close + "'";
+  }
+  if (!hint.empty()) return hint + "?";
+  return name.ends_with(".py") ? "give the module's name without .py" : "";
+}
+
+// The module that `import modules.x` or `from modules import x` did not find; empty for other errors.
+std::string missing_module(const PythonException& raised) {
+  constexpr std::string_view package = "modules.";
+  constexpr std::string_view from_package = "cannot import name '";
+  if (raised.type == "ModuleNotFoundError" && raised.import_name.starts_with(package)) {
+    return raised.import_name.substr(package.size());
+  }
+  if (raised.type != "ImportError" || raised.import_name != "modules") return {};
+  if (!raised.message.starts_with(from_package)) return {};
+  const std::string rest = raised.message.substr(from_package.size());
+  return rest.substr(0, rest.find('\''));
+}
+
+// A ModuleNotFoundError may also come from an import within the module. The module itself is missing only if
+// the exception names it or one of its parents, and no code but the import machinery had run by then.
+bool is_module_missing(const PythonException& raised, const std::string& name) {
+  const std::string& missing = raised.import_name;
+  if (raised.type != "ModuleNotFoundError" || missing.empty()) return false;
+  if (!("modules." + name + ".").starts_with(missing + ".")) return false;
+  return std::ranges::all_of(raised.frames,
+                             [](const Frame& frame) { return origin_of(frame) == Origin::Machinery; });
+}
+
+}  // namespace
+
+void throw_not_found(const std::string& name, const ModulePaths& paths) {
+  std::string searched;
+  for (const std::filesystem::path& path : paths) {
+    searched += (searched.empty() ? "" : ", ") + (path / "modules").string();
+  }
+  throw Error({.kind = ErrorKind::ModuleNotFound,
+               .phase = Phase::Find,
+               .module = name,
+               .message = "no module " + quoted_name(name) + "; " +
+                          (searched.empty() ? "there is no module path to look in" : "looked in " + searched),
+               .hint = similar_names_hint(name, paths)});
+}
+
+void throw_not_imported(const std::string& name, const ModulePaths& paths) {
+  const py::object exception = take_raised();
+  PythonException raised = describe(exception.ptr());
+  if (is_module_missing(raised, name)) throw_not_found(name, paths);
+
+  const std::string other = missing_module(raised);
+  const std::string hint = other.empty() ? hint_for(raised) : similar_names_hint(other, paths);
+  throw_with_cpp_exception(
+      cpp_exception_of(exception.ptr()),
+      Error({.kind = ErrorKind::ImportFailed,
+             .phase = Phase::Import,
+             .module = name,
+             .message = "module '" + name + "' could not be imported: " + one_line(raised),
+             .hint = hint,
+             .exception = std::move(raised)}));
+}
+
+void throw_being_unloaded(const std::string& name) {
+  throw Error({.kind = ErrorKind::HostClosed,
+               .phase = Phase::Close,
+               .module = name,
+               .message = "module '" + name + "' is being unloaded, and asks for itself",
+               .hint = "what on_unload needs of its own module it can call directly"});
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,130 @@
+// Loads and unloads the modules of a host, on several threads at once.
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "error/module_name.hpp"
+#include "host/host_data.hpp"
+#include "host/import_errors.hpp"
+#include "interpreter/interpreter_snapshot.hpp"
+#include "interpreter/output.hpp"
+#include "pyhost/host.hpp"
+#include "python/gil.hpp"
+#include "run/cancellation.hpp"
+#include "run/contract.hpp"
+#include "run/current_run.hpp"
+#include "run/handle_data.hpp"
+#include "run/life_cycle.hpp"
+#include "run/module_code.hpp"
+#include "run/observers.hpp"
+#include "run/spans.hpp"
+
+namespace pyhost {
+
+using detail::CurrentRun;
+using detail::GilAcquire;
+using detail::LoadLocks;
+using detail::Moment;
+namespace py = detail::py;
+
+namespace {
+
+// Asking Python about a dotted name would import its parents, so the files are listed instead.
+bool is_found(const detail::ModulesPackage& modules, const detail::ModulePaths& paths,
+              const std::string& name) {
+  if (name.find('.') == std::string::npos) return modules.finds(name);
+  const std::vector<std::string> names = detail::list_names(paths, name);
+  return std::ranges::find(names, name) != names.end();
+}
+
+}  // namespace
+
+Module Host::load(std::string_view name) {
+  return detail::report_errors(*data_->host_state, [&] {
+    std::shared_ptr<detail::ModuleData> loaded = data_->loaded.find(name);
+    if (!loaded) detail::check_module_name(name);
+    const GilAcquire gil;
+    data_->host_state->check_interpreter(name);
+    if (loaded && loaded->is_current() && data_->modules->is_intact()) return Module(std::move(loaded));
+    const CurrentRun run(name);
+    return Module(detail::notify_failure_of(data_->host_state->observers, name,
+                                            [&] { return data_->import(std::string(name), run); }));
+  });
+}
+
+std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, const CurrentRun& run) {
+  host_state->check_not_closing(name);
+  const detail::SpanTimer span_timer(host_state->on_span, SpanKind::Import, name, run.id());
+  const auto begun = host_state->observers.begin();
+  if (!modules->has(name)) {
+    detail::restore_interpreter_snapshot();
+    detail::refuse_ambiguous(paths, name);
+  }
+  modules->restore();
+  if (!host_state->observers.empty() && is_found(*modules, paths, name))
+    host_state->observers.notify(Moment::Found, name, run.id(), begun);
+  for (;;) {
+    const py::object module = detail::with_output_flushed(
+        detail::call_module_code(run, [&] { return modules->import(name).release().ptr(); }).release().ptr());
+    detail::throw_if_cancelled(run, Phase::Import);
+    if (!module) detail::throw_not_imported(name, paths);
+    const std::shared_ptr<detail::ModuleData> read = detail::read_module(host_state, name, module);
+    if (!load(run, read)) continue;
+    host_state->observers.notify_end(Moment::Imported, name, run, begun, !run.is_part());
+    return read;
+  }
+}
+
+// The first thread that has imported the module calls its on_load, and the others wait for that. Returns
+// false if the module is gone by then: its on_load raised, or it was unloaded.
+bool Host::Data::load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module) {
+  PyObject* const object = module->module.ptr();
+  std::optional<LoadLocks::Outcome> lock;
+  while (!(lock = load_locks.try_acquire(object, LoadLocks::Purpose::Load)))
+    detail::throw_if_cancelled(run, Phase::Import);
+  if (lock == LoadLocks::Outcome::Unloading) detail::throw_being_unloaded(module->name);
+  if (lock == LoadLocks::Outcome::Loading) {
+    if (loaded.contains(object)) loaded.add(module);
+    return true;
+  }
+  const LoadLocks::Release release(load_locks, object);
+  if (!module->is_in_sys_modules()) return false;
+  if (loaded.contains(object)) {
+    loaded.add(module);  // it may have another create
+    return true;
+  }
+  try {
+    detail::call_on_load(run, *module);
+  } catch (const Error&) {
+    modules->forget(module->name);
+    throw;
+  }
+  loaded.add(module);
+  return true;
+}
+
+bool Host::unload(std::string_view name) {
+  const GilAcquire gil;
+  data_->host_state->check_interpreter(name);
+  return data_->unload(name);
+}
+
+bool Host::Data::unload(std::string_view name) {
+  while (const std::shared_ptr<detail::ModuleData> module = loaded.find(name)) {
+    PyObject* const object = module->module.ptr();
+    std::optional<LoadLocks::Outcome> lock;
+    while (!(lock = load_locks.try_acquire(object, LoadLocks::Purpose::Unload))) continue;
+    std::optional<LoadLocks::Release> release;
+    if (lock == LoadLocks::Outcome::Acquired) release.emplace(load_locks, object);
+    if (!loaded.remove(module)) continue;  // another thread has unloaded it, or loaded it with another create
+    for (const std::string& inner : loaded.names_within(name)) unload(inner);
+    detail::unload_module(*module);
+    modules->forget(module->name);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace pyhost
