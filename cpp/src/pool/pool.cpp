@@ -113,7 +113,7 @@ class Promised : public Job {
   }
 
   void fail(const Error& error) noexcept override {
-    promise_.set_exception(std::make_exception_ptr(pool_.told(error)));
+    promise_.set_exception(std::make_exception_ptr(pool_.final_error(error)));
   }
 
  private:

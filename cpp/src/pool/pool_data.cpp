@@ -55,7 +55,7 @@ void PoolData::leave() {
 void PoolData::put(std::unique_ptr<Job> job) {
   if (!job->timeout) job->timeout = times_.timeout;
   if (job->timeout) job->timeout = clamp_wait(*job->timeout);
-  if (times_.are_told) job->put_at = std::chrono::steady_clock::now();
+  if (times_.reports_spans) job->put_at = std::chrono::steady_clock::now();
   queue_.put(std::move(job));
 }
 
@@ -137,7 +137,7 @@ void PoolData::end_with_host() {
   close(std::chrono::milliseconds(0));
 }
 
-Error PoolData::told(const Error& error) const {
+Error PoolData::final_error(const Error& error) const {
   if (!host_closed_ || error.kind() != ErrorKind::Cancelled) return error;
   return Error({.kind = ErrorKind::HostClosed,
                 .phase = error.phase(),

@@ -23,8 +23,8 @@ class PoolData {
  public:
   struct Times {
     std::optional<std::chrono::milliseconds> timeout;  ///< Of a run that has none of its own.
-    std::chrono::milliseconds patience;                ///< With the runs that are under way in the end.
-    bool are_told;                                     ///< Whether somebody wants spans.
+    std::chrono::milliseconds patience;                ///< With the runs in flight at the end.
+    bool reports_spans;                                ///< Whether there is an on_span.
   };
 
   /// Begins a thread for each worker, and ends with the host if that comes first.
@@ -48,14 +48,14 @@ class PoolData {
   void cancel_waiting();
   bool close(std::chrono::milliseconds patience);
 
-  /// The pool is gone; its runs may still ask.
+  /// Closes the pool. Its runs may still use this object.
   void leave();
 
-  /// All that waits and runs fails as HostClosed; returns when the workers are done.
+  /// Fails all runs, waiting or in flight, as HostClosed. Returns when the workers are done.
   void end_with_host();
 
-  /// An error as it is to be told: what was cancelled because the host closed is HostClosed.
-  Error told(const Error& error) const;
+  /// The error that the application gets: HostClosed for a run that was cancelled because the host closed.
+  Error final_error(const Error& error) const;
 
   std::size_t workers() const noexcept { return workers_.size(); }
 

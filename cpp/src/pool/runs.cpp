@@ -152,7 +152,7 @@ class MappedJob : public detail::Job {
     const bool may_do_better =
         error.kind() == ErrorKind::TimedOut || error.kind() == ErrorKind::WorkerCrashed;
     if (may_do_better && retries_ > 0 && runs_->pool->may_put_again(*this)) return again();
-    runs_->give({.index = index_, .error = runs_->pool->told(error), .seconds = seconds}, bytes_);
+    runs_->give({.index = index_, .error = runs_->pool->final_error(error), .seconds = seconds}, bytes_);
   }
 
  private:

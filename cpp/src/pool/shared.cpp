@@ -1,6 +1,6 @@
-// A worker keeps the GIL from one run to the next for as long as there are any: with each run two workers
-// would else hand it to and fro, which takes longer than a small run. Python itself makes it give way every 5
-// ms.
+// A worker keeps the GIL from one run to the next for as long as there are runs. Otherwise two workers would
+// hand it over at each run, which takes longer than a small run. Python itself makes a thread release the GIL
+// every 5 ms.
 #include "pool/shared.hpp"
 
 #include <chrono>
@@ -27,11 +27,11 @@ class SharedWorker : public Worker {
     queue_ = &queue;
     set_thread(&CurrentRun::this_thread());
     const ThrowErrorsOnly errors_only;
-    KeptSpans spans(on_span_);
+    SpanBuffer spans(on_span_);
     Jobs jobs;
     while (queue.take(jobs, 1)) {
       make_all(jobs, spans);
-      spans.tell();
+      spans.flush();
     }
     set_thread(nullptr);
   }
@@ -53,7 +53,7 @@ class SharedWorker : public Worker {
   }
 
  private:
-  void make_all(Jobs& jobs, KeptSpans& spans) {
+  void make_all(Jobs& jobs, SpanBuffer& spans) {
     try {
       const GilAcquire gil;
       do {
@@ -69,7 +69,7 @@ class SharedWorker : public Worker {
   }
 
   // Between the first test and the run that cancel() finds, nobody else has the GIL.
-  void make(Job& job, KeptSpans& spans) noexcept {
+  void make(Job& job, SpanBuffer& spans) noexcept {
     spans.make_room();
     if (queue_->is_cancelled(job) || job.stop.stop_requested()) {
       return job.fail(not_begun(job, ErrorKind::Cancelled));

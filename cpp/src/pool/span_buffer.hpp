@@ -1,4 +1,4 @@
-// The spans of a worker that makes runs on its own thread.
+// Collects the spans of a worker that makes runs on its own thread.
 #pragma once
 
 #include <chrono>
@@ -11,35 +11,35 @@
 
 namespace pyhost::detail {
 
-/// Keeps them for a while: to tell each at once would give the GIL away in the midst of a run. Made, used and
-/// destroyed on that thread.
-class KeptSpans {
+/// Collects spans, because reporting each at once would release the GIL in the middle of a run. Made, used
+/// and destroyed on that thread.
+class SpanBuffer {
  public:
-  explicit KeptSpans(const OnSpan& on_span) : on_span_(on_span) {
+  explicit SpanBuffer(const OnSpan& on_span) : on_span_(on_span) {
     if (on_span_) span_place.buffer = &spans_;
   }
-  ~KeptSpans() {
-    tell();
+  ~SpanBuffer() {
+    flush();
     span_place.buffer = nullptr;
   }
-  KeptSpans(const KeptSpans&) = delete;
-  KeptSpans& operator=(const KeptSpans&) = delete;
+  SpanBuffer(const SpanBuffer&) = delete;
+  SpanBuffer& operator=(const SpanBuffer&) = delete;
 
-  /// Tells them once there are many.
+  /// Reports them once there are many.
   void make_room() noexcept {
     constexpr std::size_t many = 512;
-    if (spans_.size() >= many) tell();
+    if (spans_.size() >= many) flush();
   }
 
-  /// The job begins. Does not let the GIL go.
+  /// Notes that the job begins. Does not release the GIL.
   void begin(const Job& job, std::chrono::steady_clock::time_point now) noexcept {
     if (!on_span_) return;
     span_place.submission = job.number;
     notify_span(on_span_, job.waited(now));
   }
 
-  /// Tells all there are.
-  void tell() noexcept {
+  /// Reports all spans, without the GIL.
+  void flush() noexcept {
     if (spans_.empty()) return;
     const GilReleaseIfHeld no_gil;
     span_place.buffer = nullptr;

@@ -1,4 +1,4 @@
-// Runs that go to a worker process together, and their outcomes.
+// Runs that are sent to a worker process together, and their outcomes.
 #pragma once
 
 #include <chrono>
@@ -19,37 +19,37 @@
 
 namespace pyhost::detail {
 
-/// Of its jobs those before `told` have had their outcome.
+/// The first `delivered` of its jobs have had their outcome, and are null.
 struct Batch {
   using OnStop = std::stop_callback<std::function<void()>>;
 
-  /// Bytes of a batch that is copied; a state beyond that goes alone, and as it is.
-  static constexpr std::size_t most_bytes = std::size_t{48} * 1024;
+  /// A batch of up to this size is copied. A larger state is sent alone, without a copy.
+  static constexpr std::size_t max_copied_bytes = std::size_t{48} * 1024;
 
   std::uint64_t number = 0;
   Jobs jobs = {};
-  std::size_t told = 0;
-  std::size_t read = 0;  ///< Bytes of its area.
+  std::size_t delivered = 0;
+  std::size_t read = 0;  ///< Bytes of its area that have been read.
   std::chrono::steady_clock::time_point sent = {};
-  std::map<std::size_t, WireFrame> large = {};  ///< Outcomes that are too large for the area, by their index.
-  std::map<std::size_t, std::string> large_spans = {};  ///< SpanRecords that go with them.
+  std::map<std::size_t, WireFrame> large = {};          ///< Outcomes too large for the area, by index.
+  std::map<std::size_t, std::string> large_spans = {};  ///< The SpanRecords of these.
   std::vector<std::unique_ptr<OnStop>> stops = {};
 
-  /// Gets the SpanRecords of each run before its outcome is given; empty if nobody wants them.
+  /// Called with the SpanRecords of each run before its outcome; empty if there is no on_span.
   std::function<void(const Job&, std::string_view)> on_spans = {};
 
   BatchSlot& slot(SharedPage& page) const noexcept { return page.slots[number % 2]; }
 
-  /// Puts it on its way. Its states have to live until the link has sent them.
+  /// Sends the batch. Its states must live until the link has sent them.
   void send(ProcessLink& link) const;
 
-  /// Gives the runs before `finished` their outcomes. Throws BrokenFrame, and Json's exceptions, for what no
-  /// worker of ours writes.
-  void tell(SharedPage& page, std::size_t finished);
+  /// Passes the outcomes of the first `finished` runs to their jobs. Throws BrokenFrame, or Json's
+  /// exceptions, if the shared memory holds anything that no worker writes.
+  void deliver(SharedPage& page, std::size_t finished);
 
  private:
-  void tell_record(const SharedPage& page);
-  void outcome(bool failed, std::string content, std::chrono::duration<double> took);
+  void deliver_record(const SharedPage& page);
+  void finish_next(bool failed, std::string content, std::chrono::duration<double> took);
 };
 
 }  // namespace pyhost::detail

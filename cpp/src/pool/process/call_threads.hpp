@@ -12,11 +12,11 @@
 
 namespace pyhost::detail {
 
-/// As many threads as calls have been under way at once; they begin with the first call.
+/// Has as many threads as calls were in flight at once; the first one starts with the first call.
 class CallThreads {
  public:
   CallThreads() = default;
-  /// Waits for the calls that are under way.
+  /// Waits for the calls in flight.
   ~CallThreads() {
     {
       const std::lock_guard lock(mutex_);
@@ -28,7 +28,7 @@ class CallThreads {
   CallThreads(const CallThreads&) = delete;
   CallThreads& operator=(const CallThreads&) = delete;
 
-  /// Must not throw once it is called. Throws std::system_error if no thread can be had.
+  /// Calls the function on a thread; it must not throw. Throws std::system_error if no thread can be made.
   void call(std::function<void()> function) {
     const std::lock_guard lock(mutex_);
     if (idle_ <= waiting_.size()) threads_.emplace_back([this] { work(); });

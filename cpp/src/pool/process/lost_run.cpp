@@ -1,4 +1,4 @@
-// The words for it.
+// Words how a worker process ended, and blames the run that it was at.
 #include "pool/process/lost_run.hpp"
 
 #include <utility>
@@ -15,7 +15,7 @@ Error lost_run(const Job& job, const Loss& loss, const std::string& trace) {
   if (loss.killed) {
     data.message = module + (*loss.killed == ErrorKind::TimedOut
                                  ? "was killed at its deadline of " + in_seconds(*job.timeout)
-                                 : "was killed: it went on for " + in_seconds(grace_of_stopped) +
+                                 : "was killed: it went on for " + in_seconds(cancelled_run_grace) +
                                        " after the wish that it stop");
     data.place = Error({.exception = std::move(exception)}).place();
     return Error(std::move(data));

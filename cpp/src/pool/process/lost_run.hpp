@@ -1,4 +1,4 @@
-// What is said of a run whose worker process is gone, and of one that never was there.
+// The errors of runs whose worker process ended, or could not be started.
 #pragma once
 
 #include <chrono>
@@ -11,20 +11,20 @@
 
 namespace pyhost::detail {
 
-/// How long a run that was told to stop may go on.
-inline constexpr std::chrono::seconds grace_of_stopped(1);
+/// How long a cancelled run may go on before its worker is killed.
+inline constexpr std::chrono::seconds cancelled_run_grace(1);
 
 /// How a worker process came to its end.
 struct Loss {
   const ExitStatus& exit_status;
-  const std::string& broken;        ///< What it broke; empty if it just ended.
+  const std::string& broken;        ///< How it broke the protocol; empty if it just ended.
   std::optional<ErrorKind> killed;  ///< Why it was killed; nothing if it was not.
 };
 
-/// WorkerCrashed, or what the worker was killed for; with the place in the trace that it left.
+/// WorkerCrashed, or the kind for which the worker was killed. The place comes from the stacks that it wrote.
 Error lost_run(const Job& job, const Loss& loss, const std::string& trace);
 
-/// StartupFailed.
+/// StartupFailed, for a worker process that did not start.
 Error no_worker(const ExitStatus& exit_status, const std::string& broken);
 
 }  // namespace pyhost::detail

@@ -128,8 +128,8 @@ Json message_of(const Event& event) {
           {"error", json_of(event.error)}};
 }
 
-void tell_event(const Json& message, std::uint64_t worker,
-                const std::function<void(const Event&)>& on_event) {
+void forward_event(const Json& message, std::uint64_t worker,
+                   const std::function<void(const Event&)>& on_event) {
   const auto module = message.at("module").get<std::string>();
   const std::optional<Error> error = error_of(message.at("error"));
   const Event event{.kind = kind_of(message.at("kind")),

@@ -1,4 +1,4 @@
-// What happens in a worker, as JSON on its way to the host that its pool is of.
+// Options, log records and events as JSON, between a worker process and the host of its pool.
 #pragma once
 
 #include "pyhost/event.hpp"
@@ -10,13 +10,13 @@ namespace pyhost::detail {
 
 struct HostInternals;
 
-/// How a worker is to be, besides what its host is like.
+/// The limits of a worker process.
 struct WorkerLimits {
   std::size_t memory_limit = 0;
   std::size_t max_resident = 0;
 };
 
-/// The options of a worker's host and its limits; of callbacks, whether they are wanted.
+/// The options of a worker's host and its limits. Of callbacks it says whether there are any.
 Json start_message(const HostInternals& host, const WorkerLimits& limits);
 Options options_from(const Json& start);
 WorkerLimits limits_from(const Json& start);
@@ -27,10 +27,11 @@ LogRecord record_from(const Json& message);
 /// The event's error is sent with it.
 Json message_of(const Event& event);
 
-/// Tells of an event; its run's number is one of the worker with this number.
-void tell_event(const Json& message, std::uint64_t worker, const std::function<void(const Event&)>& on_event);
+/// Calls on_event with an event from the worker with this number.
+void forward_event(const Json& message, std::uint64_t worker,
+                   const std::function<void(const Event&)>& on_event);
 
-/// A run's number as all of the pool's processes together have it.
+/// Makes a run's number in one worker unique among all worker processes.
 std::uint64_t run_of_worker(std::uint64_t worker, std::uint64_t run) noexcept;
 
 }  // namespace pyhost::detail

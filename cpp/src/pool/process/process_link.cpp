@@ -16,7 +16,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How often the end of a process is looked for where no descriptor tells of it.
+// In milliseconds: how often the end of a process is checked where the system has no descriptor for it.
 constexpr int tick = 50;
 
 timespec left_until(std::optional<Clock::time_point> until, bool ticks) {
@@ -32,7 +32,7 @@ timespec left_until(std::optional<Clock::time_point> until, bool ticks) {
 
 ProcessLink::ProcessLink(const std::filesystem::path& program, std::string start) : process_(program) {
   put(std::move(start));
-  send();  // so that it starts while nobody waits for it
+  send();  // the worker starts while nothing waits for it
 }
 
 void ProcessLink::put(std::string text) { outgoing_.push_back({std::move(text), {}}); }
@@ -45,7 +45,7 @@ void ProcessLink::put(std::string_view text, bool is_view) {
   }
 }
 
-bool ProcessLink::wait(int wake, std::optional<Clock::time_point> until, const Take& take) {
+bool ProcessLink::wait(int wake, std::optional<Clock::time_point> until, const OnFrame& on_frame) {
   if (!outgoing_.empty() && !send()) return false;
   const bool sends = !outgoing_.empty();
   std::array<pollfd, 3> waited{
@@ -54,20 +54,20 @@ bool ProcessLink::wait(int wake, std::optional<Clock::time_point> until, const T
        {process_.ended_descriptor(), POLLIN, 0}}};
   const timespec most = left_until(until, process_.ended_descriptor() < 0);
   if (ppoll(waited.data(), waited.size(), &most, nullptr) < 0) return errno == EINTR;
-  if (waited[0].revents != 0 && receive(take) == FrameReader::Got::End) return false;
+  if (waited[0].revents != 0 && receive(on_frame) == FrameReader::Got::End) return false;
   if (waited[2].revents != 0 || (process_.ended_descriptor() < 0 && process_.has_ended())) {
-    receive(take);
+    receive(on_frame);
     return false;
   }
   return true;
 }
 
-FrameReader::Got ProcessLink::receive(const Take& take) {
+FrameReader::Got ProcessLink::receive(const OnFrame& on_frame) {
   constexpr int most_reads = 64;
   FrameReader::Got got = FrameReader::Got::Bytes;
   for (int reads = 0; reads < most_reads && got == FrameReader::Got::Bytes; ++reads) {
     got = reader_.read(process_.channel());
-    while (auto frame = reader_.next()) take(*std::move(frame));
+    while (auto frame = reader_.next()) on_frame(*std::move(frame));
   }
   return got;
 }

@@ -1,4 +1,4 @@
-// A worker process with what is on its way to it and from it.
+// A worker process and the channel to it.
 #pragma once
 
 #include <chrono>
@@ -17,26 +17,27 @@ namespace pyhost::detail {
 
 class ProcessLink {
  public:
-  /// Starts a worker process; it is to be told all of this first.
+  /// Starts a worker process, and sends it this text first.
   ProcessLink(const std::filesystem::path& program, std::string start);
 
-  /// To be sent when the worker takes it. A view has to live until is_sent().
+  /// Queues a text, which is sent when the worker takes it. A view must live until is_sent().
   void put(std::string text);
   void put(std::string_view text, bool is_view);
   bool is_sent() const noexcept { return outgoing_.empty(); }
 
-  /// Is called once, when all has been sent; and then given up.
+  /// Called once, when all has been sent, and dropped then.
   std::function<void()> on_sent = {};
 
-  using Take = std::function<void(WireFrame)>;
+  using OnFrame = std::function<void(WireFrame)>;
 
-  /// Waits until there is something to do, or this time has come: sends, and gives the frames that came.
-  /// False once nothing comes any more, because the process has ended or closed its end. Throws BrokenFrame.
-  bool wait(int wake, std::optional<std::chrono::steady_clock::time_point> until, const Take& take);
+  /// Waits until there is something to do, or until this time. Sends, and calls `on_frame` with each frame
+  /// that came. Returns false once nothing more can come, because the process has ended or closed its end.
+  /// Throws BrokenFrame.
+  bool wait(int wake, std::optional<std::chrono::steady_clock::time_point> until, const OnFrame& on_frame);
 
-  /// Gives the frames that have come, without waiting: `Nothing` if it has given all, `Bytes` if there may be
-  /// more, because the worker floods the channel.
-  FrameReader::Got receive(const Take& take);
+  /// Calls `on_frame` with the frames that have come, without waiting. Returns `Nothing` if these were all,
+  /// and `Bytes` if there may be more, because the worker floods the channel.
+  FrameReader::Got receive(const OnFrame& on_frame);
 
   WorkerProcess& process() noexcept { return process_; }
   bool is_within_frame() const noexcept { return reader_.is_within_frame(); }

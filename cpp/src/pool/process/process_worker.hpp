@@ -1,4 +1,4 @@
-// Level process: worker processes, each with a thread of the pool that feeds and watches it.
+// Isolation::Process: worker processes, each supervised by a thread of the pool.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// The memory that a pool shares with one of its worker processes: how far the runs are, and small results.
+// The memory that a pool shares with one of its worker processes: the progress of the runs, and small
+// results.
 #pragma once
 
 #include <array>
@@ -8,8 +9,9 @@
 
 namespace pyhost::detail {
 
-/// Of one batch of runs. The worker claims each run before it begins it, and the pool may revoke what is not
-/// yet claimed: so of each run both know whether it was begun, whatever becomes of the other.
+/// The progress of one batch. The worker claims each run before it begins it, and the pool may revoke the
+/// runs that are not claimed yet. So both know of each run whether it was begun, whatever happens to the
+/// other process.
 struct BatchSlot {
   static constexpr std::uint32_t revoked = 1U << 31;
 
@@ -24,7 +26,7 @@ struct BatchSlot {
     return begun.compare_exchange_strong(index, index + 1, std::memory_order_acq_rel);
   }
 
-  /// Gives how many had been claimed.
+  /// Revokes the runs that are not claimed, and returns how many were claimed.
   std::uint32_t revoke() noexcept { return begun.fetch_or(revoked, std::memory_order_acq_rel) & ~revoked; }
 
   std::uint32_t claimed() const noexcept { return begun.load(std::memory_order_acquire) & ~revoked; }
@@ -39,7 +41,7 @@ struct BatchSlot {
 struct Record {
   std::uint32_t index;
   std::uint16_t failed;
-  std::uint16_t spans;        ///< How many; none if nobody wants them.
+  std::uint16_t spans;        ///< How many; none without an on_span.
   std::uint64_t nanoseconds;  ///< How long the run took.
   std::uint64_t size;
 
@@ -49,10 +51,11 @@ struct Record {
 /// Two batches are on their way at most: batch n is in slot n % 2, its small outcomes in the area beside it.
 struct SharedPage {
   static constexpr std::size_t area_size = std::size_t{128} * 1024;
+  using Area = std::array<char, area_size>;
 
   std::array<BatchSlot, 2> slots;
-  std::atomic<std::uint64_t> cancelled;  ///< The run that is to stop, as place_in_batch() has it, and one.
-  alignas(4096) std::array<std::array<char, area_size>, 2> areas;
+  std::atomic<std::uint64_t> cancelled;  ///< The run to cancel: its place_in_batch(), plus one.
+  alignas(4096) std::array<Area, 2> areas;
 };
 
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free &&

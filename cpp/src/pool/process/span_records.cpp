@@ -1,4 +1,4 @@
-// Spans as the bytes that a worker process writes beside each outcome, and back.
+// Converts spans to the bytes that a worker process writes beside each outcome, and back.
 #include "pool/process/span_records.hpp"
 
 #include <algorithm>

@@ -14,7 +14,7 @@
 
 namespace pyhost::detail {
 
-/// What the pool does not know of a span; times are by the steady clock, in nanoseconds.
+/// The part of a span that only the worker knows. Times are by the steady clock, in nanoseconds.
 struct SpanRecord {
   std::int64_t begin;
   std::int64_t end;
@@ -28,24 +28,25 @@ std::vector<SpanRecord> records_of(const std::vector<Span>& spans);
 /// Their bytes.
 std::string_view bytes_of(const std::vector<SpanRecord>& records) noexcept;
 
-/// Tells the spans of one worker process, on the thread that watches it.
+/// Reports the spans of one worker process, on the thread that supervises it.
 class ProcessSpans {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// `on_span` has to outlive it.
+  /// `on_span` must outlive it.
   explicit ProcessSpans(const OnSpan& on_span) : on_span_(on_span) {}
 
-  /// Whether anybody wants them.
+  /// Whether there is an on_span.
   explicit operator bool() const noexcept { return static_cast<bool>(on_span_); }
 
   void started(Clock::time_point begun, std::uint64_t ready) const;
   void sent(const std::string& module, std::size_t runs, Clock::time_point begun) const;
 
-  /// Those of a run that this process of the pools has made. Throws BrokenFrame for what are no SpanRecords.
+  /// Reports the spans of a run that was made by the worker process of this number. Throws BrokenFrame for
+  /// what are no SpanRecords.
   void made(const Job& job, std::uint64_t process, std::string_view records) const;
 
-  /// Of a run that was lost with its worker all that is known is when it began.
+  /// Reports a run that was lost with its worker: only its begin is known.
   void lost(const Job& job, Clock::time_point begun) const;
 
  private:

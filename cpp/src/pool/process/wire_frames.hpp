@@ -1,5 +1,4 @@
-// What a pool and its worker processes say to each other: frames with a length in front and a mark at the
-// end.
+// The messages between a pool and its worker processes: frames with a length in front and a mark at the end.
 #pragma once
 
 #include <array>
@@ -14,7 +13,7 @@
 
 namespace pyhost::detail {
 
-/// What a frame is about. Its number and content are said beside each; JSON is in CBOR, which also holds what
+/// The kind of a frame, with the meaning of its number and content. JSON is in CBOR, which also holds what
 /// JSON text does not.
 enum class FrameKind : std::uint32_t {
   // from the pool
@@ -23,21 +22,24 @@ enum class FrameKind : std::uint32_t {
   Answer,     ///< Number: that of the question. Content: JSON.
   End,        ///< No more runs will come.
   // from the worker
-  Ready,       ///< The host is open. Number: since when, by the steady clock, in nanoseconds.
+  Ready,       ///< The host is open. Number: the time at which it was, by the steady clock, in nanoseconds.
   NotStarted,  ///< Content: the Error, as JSON.
   Result,      ///< Number: where in which batch. Content: the result, as text. For what is too large for the
                ///< memory that is shared.
   Failure,     ///< The same of a run that failed. Content: the Error, as JSON.
-  Done,        ///< Number: that of the batch, of which no more runs will begin. Content: "spent" if this
-               ///< worker should be replaced.
-  Ask,         ///< Number: that of the question. Content: what a module asks of the host's services, as JSON.
+  Done,        ///< Number: that of the batch, of which no more runs will begin. Content:
+               ///< `retiring_content` if this worker must be replaced, otherwise empty.
+  Question,    ///< Number: that of the question. Content: what a module asks of the host's services, as JSON.
   Output,      ///< Number: 1 or 2, as descriptors are numbered. Content: the module's name, '\n', the text.
   Log,         ///< Content: a record, as JSON.
   LogsDropped,  ///< Number: how many more records were dropped.
   Event,        ///< Content: an event, as JSON.
-  Seen,         ///< Content: an Error that on_error is to see, as JSON.
+  HostError,    ///< Content: an Error for on_error, as JSON.
   Spans,        ///< Number: as of the Result or Failure that comes next. Content: SpanRecords.
 };
+
+/// The content of Done from a worker that begins no more runs.
+inline constexpr std::string_view retiring_content = "retiring";
 
 /// Not the line of Python code that pyhost::Frame is.
 struct WireFrame {

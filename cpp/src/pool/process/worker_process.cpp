@@ -1,4 +1,4 @@
-// Starts worker processes by posix_spawn, and sees to it that nothing of them is left.
+// Starts worker processes by posix_spawn, and kills all that is left of them.
 #include "pool/process/worker_process.hpp"
 
 #include <fcntl.h>
@@ -60,7 +60,7 @@ struct Attributes {
   Attributes& operator=(const Attributes&) = delete;
 };
 
-// A group of its own, and none of what the application has done to its signals.
+// A process group of its own, and default signals, whatever the application has done to its own.
 void set_attributes(posix_spawnattr_t& attributes) {
   sigset_t none, all;
   sigemptyset(&none);
@@ -83,8 +83,8 @@ int first_descriptor() {
 }  // namespace
 
 std::string worker_version() {
-  constexpr int language = 2;  // grows with each change of what the two say to each other
-  return PYHOST_VERSION "-" + std::to_string(language) + "-" + std::to_string(sizeof(SharedPage));
+  constexpr int protocol = 3;  // grows with each change of the messages between the two
+  return PYHOST_VERSION "-" + std::to_string(protocol) + "-" + std::to_string(sizeof(SharedPage));
 }
 
 int stack_dump_signal() noexcept { return SIGRTMAX - 3; }
@@ -101,25 +101,25 @@ std::string to_string(const ExitStatus& ending) {
 
 WorkerProcess::WorkerProcess(const fs::path& program) {
   const int first = first_descriptor();
-  // Theirs are put out of the way of the numbers that they are to have in the worker.
+  // Descriptors that have one of the numbers which the worker gets are duplicated to higher numbers first.
   const int free = first + inherited_count;
-  std::array<int, 2> channel{}, bell{};
+  std::array<int, 2> channel{}, wakeup{};
   require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel.data()), "making a channel");
   channel_ = Descriptor(channel[0]);
   Descriptor their_channel(channel[1]);
-  require(pipe2(bell.data(), O_CLOEXEC), "making a pipe");
-  Descriptor their_bell(bell[0]);
-  bell_ = Descriptor(bell[1]);
+  require(pipe2(wakeup.data(), O_CLOEXEC), "making a pipe");
+  Descriptor their_wakeup(wakeup[0]);
+  wakeup_ = Descriptor(wakeup[1]);
   Descriptor memory(require(memfd_create("pyhost-worker", MFD_CLOEXEC), "making shared memory"));
   trace_ = Descriptor(require(memfd_create("pyhost-trace", MFD_CLOEXEC), "making shared memory"));
   map_memory(memory.get());
   require(fcntl(channel_.get(), F_SETFL, O_NONBLOCK), "making a channel");
-  require(fcntl(bell_.get(), F_SETFL, O_NONBLOCK), "making a pipe");
+  require(fcntl(wakeup_.get(), F_SETFL, O_NONBLOCK), "making a pipe");
 
   Actions actions;
   Attributes attributes;
   set_attributes(attributes.raw);
-  const std::array<int, inherited_count> theirs{their_channel.get(), their_bell.get(), memory.get(),
+  const std::array<int, inherited_count> theirs{their_channel.get(), their_wakeup.get(), memory.get(),
                                                 trace_.get()};
   std::array<Descriptor, inherited_count> moved;
   posix_spawn_file_actions_addopen(&actions.raw, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
@@ -157,7 +157,7 @@ WorkerProcess::~WorkerProcess() {
   munmap(page_, sizeof(SharedPage));
 }
 
-void WorkerProcess::ring() noexcept { static_cast<void>(!write(bell_.get(), "c", 1)); }
+void WorkerProcess::wake_worker() noexcept { static_cast<void>(!write(wakeup_.get(), "c", 1)); }
 
 void WorkerProcess::request_stack_dump() noexcept {
   const auto size = [this] {
@@ -174,7 +174,8 @@ void WorkerProcess::request_stack_dump() noexcept {
   }
 }
 
-// Takes its status. What it left in its group goes first: as long as it is not buried, the group is its own.
+// Reaps the process. What it left in its group is killed first: before it is reaped, the group id cannot be
+// reused.
 bool WorkerProcess::reap(bool block) noexcept {
   if (ending_) return true;
   siginfo_t seen{};

@@ -1,4 +1,4 @@
-// One worker process, as its pool has it: started, watched, killed, buried.
+// One worker process of a pool: starts it, observes it, kills it, and reaps it.
 #pragma once
 
 #include <chrono>
@@ -15,26 +15,27 @@
 
 namespace pyhost::detail {
 
-/// Where a worker finds what it shares with its pool: descriptors above those that a module closes when it
-/// closes "all", in this order.
-enum class Inherited : int { Channel, Bell, Memory, Trace };
+/// The descriptors that a worker shares with its pool, in this order. Their numbers are above those that a
+/// module closes when it closes "all".
+enum class Inherited : int { Channel, Wakeup, Memory, Trace };
 inline constexpr int inherited_count = 4;
 
-/// The first word of a worker; the second one has the first of its descriptors, the process of its pool, and
-/// the version.
+/// The first argument of a worker. The second one holds the number of its first descriptor, the process id of
+/// its pool, and the version.
 inline constexpr const char* worker_word = "--worker-of-a-pool";
 
-/// What both have to have in common; the last part of the second word.
+/// The version that both must have in common; the last part of the second word.
 std::string worker_version();
 
-/// The signal by which a worker tells where its threads are, and the one by which it hears of its pool's end.
+/// The signal that makes a worker write the stacks of its threads, and the one that it gets when its pool
+/// ends.
 int stack_dump_signal() noexcept;
 int pool_ended_signal() noexcept;
 
 /// How a process ended.
 struct ExitStatus {
   bool known = false;  ///< Somebody else may have taken its status.
-  int signal = 0;      ///< 0 if it left by itself,
+  int signal = 0;      ///< 0 if it exited by itself,
   int status = 0;      ///< with this.
 };
 
@@ -58,16 +59,16 @@ class WorkerProcess {
   SharedPage& page() noexcept { return *page_; }
   pid_t id() const noexcept { return id_; }
 
-  /// Has the run that is in page().cancelled stopped.
-  void ring() noexcept;
+  /// Wakes the worker, which cancels the run that is in page().cancelled.
+  void wake_worker() noexcept;
 
-  /// Has it write where its threads are, and waits a little for that.
+  /// Makes it write the stacks of its threads, and waits a little for that.
   void request_stack_dump() noexcept;
 
-  /// Kills it and its group, and gives how it ended.
+  /// Kills it and its group, and returns how it ended.
   ExitStatus kill() noexcept;
 
-  /// Whether it ends by itself in this time.
+  /// Returns whether it ends by itself within this time.
   bool ends_within(std::chrono::milliseconds patience) noexcept;
 
   bool has_ended() noexcept;
@@ -79,7 +80,7 @@ class WorkerProcess {
   void map_memory(int memory);
   bool reap(bool block) noexcept;
 
-  Descriptor channel_, bell_, trace_, ended_;
+  Descriptor channel_, wakeup_, trace_, ended_;
   SharedPage* page_ = nullptr;
   pid_t id_ = -1;
   std::optional<ExitStatus> ending_;

@@ -1,0 +1,90 @@
+// Reads from the shared memory how far the worker is.
+#include "pool/process/batches_in_flight.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace pyhost::detail {
+
+using namespace std::chrono_literals;
+
+Batch& BatchesInFlight::find(std::uint64_t number) {
+  for (Batch& batch : batches_) {
+    if (batch.number == number) return batch;
+  }
+  throw BrokenFrame("a frame is about runs that were not asked for");
+}
+
+void BatchesInFlight::keep_large(WireFrame frame) {
+  Batch& batch = find(frame.number >> 32);
+  const auto index = static_cast<std::uint32_t>(frame.number);
+  if (index < batch.delivered || index >= batch.jobs.size())
+    throw BrokenFrame("a frame is about a run that was not asked for");
+  if (frame.kind == FrameKind::Spans) {
+    batch.large_spans.insert_or_assign(index, std::move(frame.content));
+  } else {
+    batch.large.insert_or_assign(index, std::move(frame));
+  }
+}
+
+std::optional<std::size_t> BatchesInFlight::running(SharedPage& page) const {
+  if (batches_.empty()) return std::nullopt;
+  const Batch& front = batches_.front();
+  const BatchSlot& slot = front.slot(page);
+  const std::size_t finished = slot.finished.load(std::memory_order_acquire);
+  const std::size_t claimed = slot.claimed();
+  if (claimed != finished + 1 || claimed > front.jobs.size()) return std::nullopt;
+  return finished;
+}
+
+BatchesInFlight::Clock::time_point BatchesInFlight::running_since(const Batch& batch, SharedPage& page) {
+  const std::chrono::nanoseconds begun(batch.slot(page).begun_at.load(std::memory_order_relaxed));
+  return std::min(Clock::time_point(std::chrono::duration_cast<Clock::duration>(begun)), Clock::now());
+}
+
+std::optional<BatchesInFlight::Clock::time_point> BatchesInFlight::next_timeout(SharedPage& page,
+                                                                                bool is_ready) const {
+  const Batch& front = batches_.front();
+  if (const auto index = running(page)) {
+    const auto& timeout = front.jobs[*index]->timeout;
+    if (!timeout) return std::nullopt;
+    return running_since(front, page) + *timeout;
+  }
+  std::optional<Clock::time_point> next;
+  if (!is_ready) return next;
+  for (std::size_t i = front.delivered; i < front.jobs.size(); ++i) {
+    const auto& timeout = front.jobs[i]->timeout;
+    if (!timeout) continue;
+    const auto earliest = Clock::now() + std::max(*timeout, 1ms);
+    next = next ? std::min(*next, earliest) : earliest;
+  }
+  return next;
+}
+
+bool BatchesInFlight::any_of(const std::function<bool(const Job&)>& condition) const {
+  return std::ranges::any_of(batches_, [&](const Batch& batch) {
+    return std::ranges::any_of(batch.jobs, [&](const auto& job) { return job && condition(*job); });
+  });
+}
+
+std::deque<std::unique_ptr<Job>> BatchesInFlight::revoke(SharedPage& page) {
+  std::deque<std::unique_ptr<Job>> revoked;
+  for (Batch& batch : batches_) {
+    const std::size_t claimed = std::min<std::size_t>(batch.slot(page).revoke(), batch.jobs.size());
+    for (std::size_t i = claimed; i < batch.jobs.size(); ++i) revoked.push_back(std::move(batch.jobs[i]));
+    batch.jobs.resize(claimed);
+  }
+  return revoked;
+}
+
+Jobs BatchesInFlight::take_all() {
+  Jobs jobs;
+  for (Batch& batch : std::exchange(batches_, {})) {
+    for (auto& job : batch.jobs) {
+      if (job) jobs.push_back(std::move(job));
+    }
+  }
+  return jobs;
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,64 @@
+// The batches that a worker process has been sent and has not finished.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "pool/process/batch.hpp"
+#include "pool/process/shared_memory.hpp"
+#include "pool/process/wire_frames.hpp"
+#include "pool/run_queue.hpp"
+
+namespace pyhost::detail {
+
+/// Two batches at most, in the order in which they were sent. The worker is at the first one. Used by one
+/// thread.
+class BatchesInFlight {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  bool empty() const noexcept { return batches_.empty(); }
+  std::size_t size() const noexcept { return batches_.size(); }
+  Batch& front() { return batches_.front(); }
+  auto begin() { return batches_.begin(); }
+  auto end() { return batches_.end(); }
+
+  void add(Batch batch) { batches_.push_back(std::move(batch)); }
+  void remove_front() { batches_.pop_front(); }
+  void clear() { batches_.clear(); }
+
+  /// Keeps an outcome, or spans, that came as a frame, until the run's turn to be delivered. Throws
+  /// BrokenFrame if no such run is in flight.
+  void keep_large(WireFrame frame);
+
+  /// Returns the index, in the first batch, of the run that the worker is at.
+  std::optional<std::size_t> running(SharedPage& page) const;
+
+  /// Returns when the run that the batch is at began; not later than now.
+  static Clock::time_point running_since(const Batch& batch, SharedPage& page);
+
+  /// Returns the earliest time at which a run of the first batch may exceed its timeout. `is_ready`: the
+  /// worker begins runs.
+  std::optional<Clock::time_point> next_timeout(SharedPage& page, bool is_ready) const;
+
+  /// Returns whether any run in flight fulfills the condition.
+  bool any_of(const std::function<bool(const Job&)>& condition) const;
+
+  /// Keeps the worker from beginning any further run, and returns the runs that it has not begun, in order.
+  std::deque<std::unique_ptr<Job>> revoke(SharedPage& page);
+
+  /// Returns all jobs that have no outcome yet.
+  Jobs take_all();
+
+ private:
+  Batch& find(std::uint64_t number);
+
+  std::deque<Batch> batches_;
+};
+
+}  // namespace pyhost::detail

@@ -1,0 +1,70 @@
+// A worker has nothing of the application but what its pool gave it.
+#include "pool/process/worker_start.hpp"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <system_error>
+
+namespace pyhost::detail {
+
+namespace {
+
+std::atomic<bool> forked = false;
+
+}  // namespace
+
+std::optional<StartArguments> parse_start_arguments(std::string_view text) {
+  StartArguments arguments;
+  const auto* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, arguments.first_descriptor);
+  if (first.ec != std::errc() || first.ptr == end || *first.ptr != ':') return std::nullopt;
+  const auto pool = std::from_chars(first.ptr + 1, end, arguments.pool);
+  if (pool.ec != std::errc() || std::string_view(pool.ptr, end) != ":" + worker_version())
+    return std::nullopt;
+  return arguments;
+}
+
+void prepare_descriptors(const StartArguments& arguments) {
+  const auto first = static_cast<unsigned>(arguments.first_descriptor);
+  syscall(SYS_close_range, static_cast<unsigned>(STDERR_FILENO) + 1, first - 1, 0U);
+  syscall(SYS_close_range, first + inherited_count, ~0U, 0U);
+  for (int i = 0; i < inherited_count; ++i) fcntl(arguments.first_descriptor + i, F_SETFD, FD_CLOEXEC);
+}
+
+SharedPage* map_shared_page(int descriptor) {
+  void* const at = mmap(nullptr, sizeof(SharedPage), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+  close(descriptor);
+  if (at == MAP_FAILED) _exit(EXIT_FAILURE);
+  return static_cast<SharedPage*>(at);
+}
+
+// The kernel sends the signal when the pool's thread ends, which is at the latest when its process ends.
+void end_when_pool_ends(const StartArguments& arguments) {
+  struct sigaction action{};
+  action.sa_handler = [](int) { kill(0, SIGKILL); };
+  sigaction(pool_ended_signal(), &action, nullptr);
+  prctl(PR_SET_PDEATHSIG, pool_ended_signal());
+  if (getppid() != arguments.pool) end_with_pool();
+}
+
+void end_with_pool() {
+  kill(0, SIGKILL);
+  _exit(SIGKILL);
+}
+
+void observe_forks() {
+  pthread_atfork(nullptr, nullptr, [] { forked = true; });
+}
+
+bool is_forked() noexcept { return forked; }
+
+}  // namespace pyhost::detail
