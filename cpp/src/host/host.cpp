@@ -26,6 +26,7 @@
 #include "run/observers.hpp"
 #include "run/wakeup_signal.hpp"
 #include "services/connections.hpp"
+#include "services/python_services.hpp"
 
 namespace pyhost {
 
@@ -69,7 +70,7 @@ void Host::Data::enter_python() {
   host_state->on_span = options.on_span;
   if (options.on_event) detail::forward_events(host_state->observers, options.on_event);
   detail::prepare_cancellation();
-  detail::Services::add_to_python(services, conversions());
+  detail::add_services_to_python(services, conversions());
   detail::take_interpreter_snapshot();
   detail::register_connections(options, host_state->observers, conversions());
   modules = std::make_unique<detail::ModulesPackage>(paths);

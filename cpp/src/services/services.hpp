@@ -1,4 +1,4 @@
-// What a module may ask of its host, and how the answer comes to it.
+// The services of a host: what its modules may call, and how the answers come to them.
 #pragma once
 
 #include <condition_variable>
@@ -6,69 +6,95 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "convert/convert.hpp"
+#include "pyhost/json.hpp"
 #include "pyhost/service.hpp"
 
 namespace pyhost::detail {
 
-/// The services of a host, by name. Any thread may do anything here, with the GIL or without.
+inline constexpr std::string_view host_closed_message = "its host is closed";
+
+/// The services of a host, by name. Any thread may call any function, with or without the GIL.
 class Services {
+  struct Entry;
+
  public:
   Services() = default;
   Services(const Services&) = delete;
   Services& operator=(const Services&) = delete;
 
-  /// Throws InvalidName. Of one that this replaces, it waits for the calls as withdraw() does.
+  /// Adds a service, or replaces the one of the name, and waits for its calls as withdraw() does. Throws
+  /// InvalidName.
   void provide(std::string_view name, Service function, std::string doc);
 
-  /// False if there is none of this name. Waits until no thread is in a call of it, but in a call of any
-  /// service it does not wait.
+  /// Returns false if there is no service of this name. Waits until no thread is in a call of the service;
+  /// does not wait on a thread that is itself in a call of any service.
   bool withdraw(std::string_view name);
 
-  /// Withdraws all, and lets none be called any more.
+  /// Withdraws all services, and refuses further calls.
   void close() noexcept;
-
-  /// A .pyi of the Python module pyhost.services with what is provided now.
-  std::string stubs() const;
-
-  /// Who answers what modules ask for in the place of these: {"call": name, "arguments": …} by {"answer": …},
-  /// {"raised": {"type", "message", "kind"}}, {"missing": message} or {"closed": message}; {"doc": name} by
-  /// {"doc": text}; {"names": true} by {"names": […]}. Is called without the GIL, on any thread.
-  using Elsewhere = std::function<Json(const Json& question)>;
-
-  /// From now on. Only while no module runs.
-  void answer_elsewhere(Elsewhere elsewhere) { elsewhere_ = std::move(elsewhere); }
-
-  /// That answer, for a module in another process.
-  Json answer(const Json& question);
-
-  /// Lets Python ask for them, as pyhost/services.py does it, in this interpreter, whose conversions are
-  /// given. The caller holds the GIL.
-  static void add_to_python(const std::shared_ptr<Services>& services,
-                            const std::shared_ptr<Conversions>& conversions);
-
- private:
-  struct Provided;
-  class Call;
-  struct Door;
-  class Asked;
 
   bool is_open() const noexcept;
   std::vector<std::string> names() const;
-  std::shared_ptr<Provided> find(const std::string& name, int calls);
-  std::string said_missing(const std::string& name) const;
-  void give_up(const std::shared_ptr<Provided>& provided) noexcept;
+
+  /// The documentation of a service; nothing if there is no service of this name.
+  std::optional<std::string> doc(const std::string& name) const;
+
+  /// "the host provides no service 'x'", with similar names.
+  std::string missing_message(const std::string& name) const;
+
+  /// A .pyi of the Python module pyhost.services with the services that are provided now.
+  std::string stubs() const;
+
+  /// Answers questions of modules in place of these services: {"call": name, "arguments": …} by {"answer":
+  /// …},
+  /// {"raised": {"type", "message", "kind"}}, {"missing": message} or {"closed": message}; {"doc": name} by
+  /// {"doc": text}; {"names": true} by {"names": […]}. Called without the GIL, on any thread.
+  using RemoteAnswer = std::function<Json(const Json& question)>;
+
+  /// Uses the function from now on. Must not be called while a module runs.
+  void answer_remotely(RemoteAnswer answer) { remote_answer_ = std::move(answer); }
+
+  /// Null if these services answer themselves.
+  const RemoteAnswer& remote_answer() const noexcept { return remote_answer_; }
+
+  /// Such an answer, for a module in another process.
+  Json answer(const Json& question);
+
+  /// One call of a service, which is not withdrawn while it lives. False if there is no service of this name.
+  class Call {
+   public:
+    Call(Services& services, const std::string& name);
+    ~Call();
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+    explicit operator bool() const noexcept { return entry_ != nullptr; }
+    Json operator()(const Json& arguments) const;
+
+    /// How many calls this thread is in, one within the other.
+    static int depth() noexcept;
+
+   private:
+    static thread_local const Call* innermost;
+    Services& services_;
+    std::shared_ptr<Entry> entry_;
+    const Call* outer_;
+  };
+
+ private:
+  void wait_and_release(const std::shared_ptr<Entry>& entry) noexcept;
 
   mutable std::mutex mutex_;
   std::condition_variable call_ended_;
-  std::map<std::string, std::shared_ptr<Provided>, std::less<>> provided_;
+  std::map<std::string, std::shared_ptr<Entry>, std::less<>> entries_;
   bool open_ = true;
-  Elsewhere elsewhere_;
+  RemoteAnswer remote_answer_;
 };
 
 }  // namespace pyhost::detail

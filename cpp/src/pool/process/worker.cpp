@@ -88,7 +88,7 @@ class WorkerSide {
     limits_ = limits_from(message);
     host_.emplace(std::move(options));
     const HostInternals internals = host_->internals();
-    internals.services.answer_elsewhere([this](const Json& question) { return channel_.ask(question); });
+    internals.services.answer_remotely([this](const Json& question) { return channel_.ask(question); });
     {
       const GilAcquire gil;
       enable_wakeup_signal();  // the pool cancels runs, which have no options here

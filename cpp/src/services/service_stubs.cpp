@@ -1,0 +1,26 @@
+// Each service takes one dict or keyword arguments.
+#include "services/service_stubs.hpp"
+
+#include "pyhost/json.hpp"
+
+namespace pyhost::detail {
+
+std::string service_stubs(const std::vector<std::pair<std::string, std::string>>& services) {
+  std::string text = "# What modules may call by `from pyhost import services`.\n";
+  if (services.empty()) return text + "# This host provides nothing.\n";
+  // Names that no service can have: a service called dict hides Python's own.
+  text += "from builtins import dict as _dict, str as _str\n";
+  text += "from typing import Any as _Any, overload as _overload\n";
+  for (const auto& [name, doc] : services) {
+    std::string line;
+    if (!doc.empty()) {
+      // A JSON string is a Python string, whatever is in it.
+      line = "\n    " + Json(doc).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n   ";
+    }
+    text += "\n@_overload\ndef " + name + "(arguments: _dict[_str, _Any], /) -> _Any:" + line + " ...\n";
+    text += "@_overload\ndef " + name + "(**arguments: _Any) -> _Any: ...\n";
+  }
+  return text;
+}
+
+}  // namespace pyhost::detail
