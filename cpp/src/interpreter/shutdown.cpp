@@ -213,7 +213,7 @@ void end(int status) {
     const Watch watch(status);
     take_steps(Step::Threads);
   } catch (const Error&) {
-    // The door was shut before: there is nothing left to end.
+    // Access was refused before: there is nothing left to end.
   }
 }
 

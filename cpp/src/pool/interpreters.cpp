@@ -60,7 +60,7 @@ class Interpreter {
     const GilAcquire gil;
     before_ = gil.thread_state();
     settle_datetime();
-    // In C code that keeps this interpreter's GIL, a run is to keep no timer of another one from ringing.
+    // A run in C code that keeps this interpreter's GIL must not delay the timers of another interpreter.
     timers_.emplace();
     const PyInterpreterConfig config{.use_main_obmalloc = 0,
                                      .allow_fork = 0,

@@ -1,4 +1,4 @@
-// The one door into Python: the GIL on the way in, a Python exception as an Error on the way out.
+// The GIL: every call into Python acquires it here, unless the end of Python has begun.
 #pragma once
 
 #include <atomic>
@@ -11,16 +11,16 @@
 
 namespace pyhost::detail {
 
-/// Why nobody may enter any more.
+/// Whether the GIL may be acquired, and why not.
 enum class PythonAccess { Open, Ended, Forked };
 
-/// Shuts the door to Python, or opens it again: no new GilAcquire succeeds while it is shut.
+/// Allows or refuses access to Python: while it is refused, no new GilAcquire succeeds.
 void set_python_access(PythonAccess to) noexcept;
 
 /// What set_python_access() said last.
 inline std::atomic<PythonAccess> python_access = PythonAccess::Open;
 
-/// Throws HostClosed, with the reason why the door is shut.
+/// Throws HostClosed, with the reason why access is refused.
 [[noreturn]] void throw_no_access();
 
 /// Says that this thread is Python's main one. The caller holds the GIL.
@@ -58,7 +58,7 @@ class GilAcquire {
     acquire();
   }
 
-  /// For the end itself: enters whatever the door says.
+  /// For the shutdown itself: acquires the GIL even while access is refused.
   static GilAcquire at_shutdown() { return GilAcquire(PythonAccess::Ended); }
 
   ~GilAcquire() {
@@ -71,7 +71,7 @@ class GilAcquire {
   PyThreadState* thread_state() const noexcept { return here_; }
 
  private:
-  explicit GilAcquire(PythonAccess /*whatever it says*/) { acquire(); }
+  explicit GilAcquire(PythonAccess /*ignored*/) { acquire(); }
   void acquire() {
     // Asked each time: some other entry may have lent this thread a thread state for a while.
     here_ = PyGILState_GetThisThreadState();
@@ -85,8 +85,8 @@ class GilAcquire {
   bool acquired_ = false;
 };
 
-/// Holds the GIL of that interpreter, on a thread that holds none: for who wants something of the runs in it.
-/// Throws as GilAcquire does. The interpreter has to outlive it.
+/// Holds the GIL of that interpreter, on a thread that holds none, to access the runs in it. Throws as
+/// GilAcquire does. The interpreter must outlive it.
 class InterpreterGilAcquire {
  public:
   explicit InterpreterGilAcquire(PyInterpreterState* interpreter);

@@ -12,7 +12,7 @@ namespace pyhost::detail {
 namespace {
 
 // A child of fork() has none of the threads, and perhaps a mutex that one of them held: it gets new timers.
-Timers& alarms_of(std::atomic<Timers*>& kept) {
+Timers& timers_of(std::atomic<Timers*>& kept) {
   if (Timers* timers = kept) return *timers;
   Timers* made = new Timers;
   Timers* none = nullptr;
@@ -21,13 +21,13 @@ Timers& alarms_of(std::atomic<Timers*>& kept) {
   return *none;
 }
 
-std::atomic<Timers*> all_inside = nullptr;
-std::atomic<Timers*> all_outside = nullptr;
+std::atomic<Timers*> gil_timers = nullptr;
+std::atomic<Timers*> no_gil_timers = nullptr;
 
 }  // namespace
 
-Timers& Timers::with_gil() { return alarms_of(all_inside); }
-Timers& Timers::without_gil() { return alarms_of(all_outside); }
+Timers& Timers::with_gil() { return timers_of(gil_timers); }
+Timers& Timers::without_gil() { return timers_of(no_gil_timers); }
 
 Timers::~Timers() {
   {
@@ -41,27 +41,28 @@ Timers::~Timers() {
 void Timers::begin() {
   if (thread_.joinable()) return;
   static std::once_flag guarded;
-  std::call_once(
-      guarded, [] { pthread_atfork(nullptr, nullptr, [] { all_inside = nullptr, all_outside = nullptr; }); });
+  std::call_once(guarded, [] {
+    pthread_atfork(nullptr, nullptr, [] { gil_timers = nullptr, no_gil_timers = nullptr; });
+  });
   const SignalsBlocked blocked;
   thread_ = std::thread([this] { watch(); });
 }
 
-Timers::Id Timers::set(Clock::time_point when, Callback ring) {
+Timers::Id Timers::set(Clock::time_point when, Callback callback) {
   const std::lock_guard lock(mutex_);
   begin();
-  const auto at = timers_.emplace(when, Timer{++last_, std::move(ring)});
+  const auto at = timers_.emplace(when, Timer{++last_, std::move(callback)});
   if (at == timers_.begin()) changed_.notify_one();
   return last_;
 }
 
 void Timers::remove(Id id) noexcept {
-  Callback given_up;  // after the lock: what it holds may need a lock of its own to go
+  Callback removed;  // destroyed after the lock is released: that may need a lock of its own
   const std::lock_guard lock(mutex_);
-  if (ringing_ == id) ringing_ = 0;
+  if (running_ == id) running_ = 0;
   for (auto at = timers_.begin(); at != timers_.end(); ++at) {
     if (at->second.id != id) continue;
-    given_up = std::move(at->second.ring);
+    removed = std::move(at->second.callback);
     timers_.erase(at);
     return;
   }
@@ -81,17 +82,17 @@ void Timers::watch() {
     }
     Timer timer = std::move(timers_.begin()->second);
     timers_.erase(timers_.begin());
-    ringing_ = timer.id;
+    running_ = timer.id;
     lock.unlock();
-    const std::optional<Clock::time_point> again = timer.ring();
+    const std::optional<Clock::time_point> again = timer.callback();
     lock.lock();
-    const bool goes_on = again && ringing_ == timer.id;
-    ringing_ = 0;
+    const bool goes_on = again && running_ == timer.id;
+    running_ = 0;
     if (goes_on) {
       timers_.emplace(*again, std::move(timer));
     } else {
-      lock.unlock();  // what the ring holds may need a lock of its own to go
-      timer.ring = nullptr;
+      lock.unlock();  // destroying what the callback holds may need a lock
+      timer.callback = nullptr;
       lock.lock();
     }
   }

@@ -1,4 +1,4 @@
-// Timers: one thread that waits, and calls back when it is time.
+// Timers: one thread that waits, and calls functions at their time.
 #pragma once
 
 #include <algorithm>
@@ -14,10 +14,10 @@
 
 namespace pyhost::detail {
 
-/// A time that is waited for is no longer than this: the clock ends after 292 years.
+/// The longest time that can be waited for: the clock overflows after 292 years.
 inline constexpr std::chrono::milliseconds max_wait = std::chrono::hours(24) * 36500;
 
-/// The time as it can be waited for, which is none if it is over already.
+/// Limits a time to what can be waited for; a negative one becomes zero.
 inline std::chrono::milliseconds clamp_wait(std::chrono::milliseconds time) {
   return std::clamp(time, std::chrono::milliseconds(0), max_wait);
 }
@@ -26,32 +26,33 @@ inline std::chrono::milliseconds clamp_wait(std::chrono::milliseconds time) {
 class Timers {
  public:
   using Clock = std::chrono::steady_clock;
-  /// Gives when to ring again, if at all. Must not throw.
+  /// Returns when to call it again, if at all. Must not throw.
   using Callback = std::function<std::optional<Clock::time_point>()>;
   using Id = std::uint64_t;
 
   Timers() = default;
-  /// Returns when none rings any more.
+  /// Waits until no callback runs any more.
   ~Timers();
   Timers(const Timers&) = delete;
   Timers& operator=(const Timers&) = delete;
 
-  /// Those that may wait for the GIL when they ring. These and the next are never destroyed: what rings at
-  /// the end of the process has to cope with that.
+  /// The timers whose callbacks may wait for the GIL. These and the next are never destroyed: a callback may
+  /// run while the process ends.
   static Timers& with_gil();
-  /// Those that never do: they ring on time even if C code does not let the GIL go.
+  /// The timers whose callbacks never wait for the GIL: they are called on time even if C code does not
+  /// release it.
   static Timers& without_gil();
 
   /// Throws std::system_error if no thread can be had.
-  Id set(Clock::time_point when, Callback ring);
+  Id set(Clock::time_point when, Callback callback);
 
-  /// The timer may still be ringing when this returns.
+  /// The callback may still be running when this returns.
   void remove(Id id) noexcept;
 
  private:
   struct Timer {
     Id id;
-    Callback ring;
+    Callback callback;
   };
   void begin();
   void watch();
@@ -60,7 +61,7 @@ class Timers {
   std::condition_variable changed_;
   std::multimap<Clock::time_point, Timer> timers_;
   Id last_ = 0;
-  Id ringing_ = 0;  // 0 if it is to ring no more
+  Id running_ = 0;  // whose callback runs; 0 if that timer was removed
   bool ending_ = false;
   std::thread thread_;
 };

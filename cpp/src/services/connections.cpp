@@ -1,5 +1,5 @@
-// Python opens and closes both, in pyhost._connections and pyhost._store; neither is imported before a module
-// uses it.
+// The Python modules pyhost._connections and pyhost._store open and close both. They are not imported before
+// a module uses them.
 #include "services/connections.hpp"
 
 #include <optional>
@@ -40,7 +40,7 @@ PyObject* current_run(PyObject* /*self*/, PyObject* /*arguments*/) {
                        static_cast<unsigned long long>(outermost_of(*run).id()));
 }
 
-// All of a str, as secrets are kept.
+// All of a str, as bytes, as secrets are stored.
 std::optional<std::string> whole(PyObject* str) {
   const py::object bytes = steal(PyUnicode_AsEncodedString(str, "utf-8", "backslashreplace"));
   if (!bytes) return std::nullopt;
@@ -70,7 +70,7 @@ PyObject* text_without(PyObject* /*self*/, PyObject* arguments) {
   return PyUnicode_DecodeUTF8(left.data(), static_cast<Py_ssize_t>(left.size()), "replace");
 }
 
-// What the conversion gives; what it refuses is a ValueError.
+// Returns the result of the conversion. Its Error becomes a ValueError.
 template <class Convert>
 PyObject* converted(PyObject* self, Convert convert) {
   try {
@@ -99,7 +99,7 @@ py::object if_imported(const char* name) {
   return borrow(PyDict_GetItemString(PyImport_GetModuleDict(), name));
 }
 
-[[noreturn]] void throw_not_kept(std::string_view module, const Error& error) {
+[[noreturn]] void throw_not_stored(std::string_view module, const Error& error) {
   const std::string found = error.message().substr(in_words("the result", error.pointer()).size());
   throw Error({.kind = error.kind(),
                .phase = error.phase(),
@@ -110,7 +110,7 @@ py::object if_imported(const char* name) {
                .hint = error.hint()});
 }
 
-// What the run left in the store, as text; None if it has not used it.
+// The content of the store at the end of the run, as text; None if the run has not used the store.
 py::object left_in_store(const py::object& store, const Happening& happening, Conversions& conversions) {
   const py::object left =
       steal(PyObject_CallMethod(store.ptr(), "left_by", "K", static_cast<unsigned long long>(happening.run)));
@@ -119,7 +119,7 @@ py::object left_in_store(const py::object& store, const Happening& happening, Co
     const std::string text = conversions.to_text(left.ptr());
     return str(text);
   } catch (const Error& error) {
-    throw_not_kept(happening.module, error);
+    throw_not_stored(happening.module, error);
   }
 }
 
@@ -129,7 +129,7 @@ bool is_outermost(RunId run) {
   return here == nullptr || outermost_of(*here).id() == run;
 }
 
-void tell_of_start(const Happening& happening) {
+void begin_in_connections(const Happening& happening) {
   if (!is_outermost(happening.run)) return;
   const py::object connections = if_imported("pyhost._connections");
   if (connections && !steal(PyObject_CallMethod(connections.ptr(), "begin_run", "K",
@@ -138,7 +138,7 @@ void tell_of_start(const Happening& happening) {
   }
 }
 
-void see_to_connections(const Happening& happening, bool ends_well) {
+void end_in_connections(const Happening& happening, bool ends_well) {
   const py::object connections = if_imported("pyhost._connections");
   if (!connections) return;
   const py::object ended = steal(PyObject_CallMethod(
@@ -148,7 +148,7 @@ void see_to_connections(const Happening& happening, bool ends_well) {
   if (!ended) PyErr_Clear();
 }
 
-void see_to_store(const Happening& happening, Conversions& conversions, bool ends_well) {
+void end_in_store(const Happening& happening, Conversions& conversions, bool ends_well) {
   const py::object store = if_imported("pyhost._store");
   if (!store) return;
   const py::object text = ends_well ? left_in_store(store, happening, conversions) : borrow(Py_None);
@@ -203,12 +203,12 @@ void register_connections(const Options& options, Observers& observers,
   const std::string file = options.store.empty() ? "" : std::filesystem::absolute(options.store).string();
   set_native_attribute("store_file", str(file));
   if (file.empty() && options.connections.empty()) return;
-  observers.add([&kept = *conversions](const Happening& happening) {
-    if (happening.moment == Moment::RunStarted) return tell_of_start(happening);
+  observers.add([&shared = *conversions](const Happening& happening) {
+    if (happening.moment == Moment::RunStarted) return begin_in_connections(happening);
     const bool ends_well = happening.moment == Moment::Ending;
     if (happening.run == 0 || (!ends_well && happening.moment != Moment::Failed)) return;
-    see_to_connections(happening, ends_well);
-    see_to_store(happening, kept, ends_well);
+    end_in_connections(happening, ends_well);
+    end_in_store(happening, shared, ends_well);
   });
 }
 
@@ -219,7 +219,7 @@ void close_connections() noexcept {
     try {
       set_native_attribute(name, borrow(Py_None));
     } catch (const Error&) {
-      // There is no memory: then modules go on to see what there was.
+      // Without memory for it, modules still see the old value.
     }
   }
 }

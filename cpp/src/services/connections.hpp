@@ -1,5 +1,4 @@
-// The connections and the store that Python code finds in the package pyhost: what the host was told of them,
-// and their end.
+// The connections and the store of a host, which Python code finds in the package pyhost.
 #pragma once
 
 #include <filesystem>
@@ -11,16 +10,16 @@
 
 namespace pyhost::detail {
 
-/// Tells the Python side which connections and which store there are. A run that has used the store has what
-/// it left there written when it ends well, and else forgotten. The conversions have to outlive the
-/// observers, and the observers a host's last run. The caller holds the GIL.
+/// Passes the connections and the store to the Python side. What a run leaves in the store is written if the
+/// run ends well, and dropped otherwise. The conversions must outlive the observers. The caller holds the
+/// GIL.
 void register_connections(const Options& options, Observers& observers,
                           const std::shared_ptr<Conversions>& conversions);
 
-/// Throws StartupFailed if there can be no store in that place. An empty one is none.
+/// Throws StartupFailed if there can be no store at that path. An empty path means no store.
 void check_store(const std::filesystem::path& store);
 
-/// Closes what modules have opened, and offers nothing any more. The caller holds the GIL.
+/// Closes the connections and the store, and refuses to open them again. The caller holds the GIL.
 void close_connections() noexcept;
 
 }  // namespace pyhost::detail

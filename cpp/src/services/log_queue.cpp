@@ -71,7 +71,7 @@ void LogQueue::give_out(const std::shared_ptr<State>& shared) {
     try {
       state.sink(record);
     } catch (...) {
-      // There is nobody to tell: the module went on long ago.
+      // Exceptions from on_log are ignored: the module that logged has gone on since.
     }
     lock.lock();
     ++state.count_given;

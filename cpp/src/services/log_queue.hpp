@@ -1,4 +1,4 @@
-// Log records on their way to a sink that may be slow: who logs never waits for it.
+// A queue of log records for a sink that may be slow: a thread that logs never waits for it.
 #pragma once
 
 #include <unistd.h>
@@ -12,8 +12,8 @@
 
 namespace pyhost::detail {
 
-/// A queue with an end, and a thread that gives what is in it to the sink. The thread begins with the first
-/// record. Any thread may do anything here.
+/// A bounded queue, and a thread that passes its records to the sink. The thread starts with the first
+/// record. Any thread may call any function.
 class LogQueue {
  public:
   using Sink = std::function<void(const LogRecord&)>;
@@ -27,19 +27,18 @@ class LogQueue {
   /// Drops the record if there is no room for it.
   void put(LogRecord record);
 
-  /// Waits until the sink has had all that was put before, but no longer than that; says whether it has. Not
-  /// so in the sink itself, which would wait for its own end.
+  /// Waits until the sink has had all records that were put before, but no longer than `patience`. Returns
+  /// whether it has. Does not wait when called by the sink itself.
   bool flush(std::chrono::milliseconds patience);
 
-  /// Takes no more, and waits for the sink as long as its patience lasts. A sink that does not return by then
-  /// is left to itself, and what it has not had is dropped. Says how many were dropped of which nobody was
-  /// told: by no record that the sink had, and by no dropped().
+  /// Takes no more, and waits for the sink within the patience. The records of a sink that does not return by
+  /// then are dropped. Returns how many were dropped that neither a record nor dropped() has reported.
   std::uint64_t close() noexcept;
 
-  /// So many more were dropped on their way here.
+  /// Counts records that were dropped before they came here.
   void add_dropped(std::uint64_t count);
 
-  /// How many were dropped in all.
+  /// Returns how many were dropped in all.
   std::uint64_t dropped();
 
  private:

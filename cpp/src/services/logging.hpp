@@ -1,4 +1,4 @@
-// What modules log by Python's `logging`, told to the application.
+// Passes what modules log by Python's `logging` to the application.
 #pragma once
 
 #include <chrono>
@@ -35,8 +35,9 @@ class Logging {
   /// Leaves this interpreter's `logging` as it was. The caller holds the GIL.
   static void leave_python(const py::object& entered) noexcept;
 
-  /// Gives the application what is left, as long as the shutdown timeout lasts, and takes no more; what was
-  /// dropped without its being told is told on stderr. Without the GIL if the caller had it.
+  /// Passes the remaining records to the application, within the shutdown timeout, and takes no more. Reports
+  /// on stderr how many were dropped, if nothing else has reported it. Releases the GIL if the caller holds
+  /// it.
   void close() noexcept;
 
   bool flush(std::chrono::milliseconds patience);

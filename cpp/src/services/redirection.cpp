@@ -1,4 +1,4 @@
-// The raw stream that ends in a function.
+// A raw stream of Python that passes whole lines to a function.
 #include "services/redirection.hpp"
 
 #include <unistd.h>
@@ -22,12 +22,12 @@ struct OutputSink {
   std::function<void(const Output&)> function;
   std::recursive_mutex calling;  ///< Held during a call, which may run a module that writes again.
 
-  struct Held {
+  struct PartialLine {
     std::string module;
     std::string text;
   };
-  std::mutex holding;
-  std::map<std::pair<std::thread::id, StreamName>, Held> held;  ///< Each thread's line that is not yet whole.
+  std::mutex partial_mutex;
+  std::map<std::pair<std::thread::id, StreamName>, PartialLine> partial;  ///< Each thread's unfinished line.
 };
 
 namespace {
@@ -38,13 +38,13 @@ SharedSink sink_of(PyObject* capsule) {
   return *static_cast<SharedSink*>(PyCapsule_GetPointer(capsule, nullptr));
 }
 
-// The same for who holds the GIL. False, with Python's error set, if it throws.
-bool deliver(OutputSink& sink, StreamName stream, const OutputSink::Held& said) {
+// The same for a caller that holds the GIL. Returns false with Python's error set if on_output throws.
+bool deliver(OutputSink& sink, StreamName stream, const OutputSink::PartialLine& text) {
   std::string failure;
   {
     const GilRelease no_gil;
     try {
-      deliver(sink, {said.module, stream, said.text});
+      deliver(sink, {text.module, stream, text.text});
       return true;
     } catch (const std::exception& thrown) {
       failure = std::string("on_output threw: ") + thrown.what();
@@ -56,26 +56,26 @@ bool deliver(OutputSink& sink, StreamName stream, const OutputSink::Held& said) 
   return false;
 }
 
-// What this thread's text comes to with more at its end, up to the end of its last whole line.
-OutputSink::Held take_lines(OutputSink& sink, StreamName stream, std::string_view more,
-                            const std::string& module) {
-  const std::lock_guard lock(sink.holding);
-  const auto at = sink.held.try_emplace({std::this_thread::get_id(), stream}).first;
-  OutputSink::Held& held = at->second;
-  if (held.text.empty()) held.module = module;
-  held.text += more;
-  const std::size_t whole = held.text.rfind('\n') + 1;
-  OutputSink::Held lines{held.module, held.text.substr(0, whole)};
-  held.text.erase(0, whole);
-  holds_line = !held.text.empty();
-  if (!holds_line) sink.held.erase(at);
+// Appends to this thread's text, and removes and returns its whole lines.
+OutputSink::PartialLine take_lines(OutputSink& sink, StreamName stream, std::string_view more,
+                                   const std::string& module) {
+  const std::lock_guard lock(sink.partial_mutex);
+  const auto at = sink.partial.try_emplace({std::this_thread::get_id(), stream}).first;
+  OutputSink::PartialLine& line = at->second;
+  if (line.text.empty()) line.module = module;
+  line.text += more;
+  const std::size_t whole = line.text.rfind('\n') + 1;
+  OutputSink::PartialLine lines{line.module, line.text.substr(0, whole)};
+  line.text.erase(0, whole);
+  holds_line = !line.text.empty();
+  if (!holds_line) sink.partial.erase(at);
   return lines;
 }
 
-OutputSink::Held take_all(OutputSink& sink, StreamName stream) {
-  const std::lock_guard lock(sink.holding);
-  const auto node = sink.held.extract({std::this_thread::get_id(), stream});
-  return node.empty() ? OutputSink::Held() : node.mapped();
+OutputSink::PartialLine take_all(OutputSink& sink, StreamName stream) {
+  const std::lock_guard lock(sink.partial_mutex);
+  const auto node = sink.partial.extract({std::this_thread::get_id(), stream});
+  return node.empty() ? OutputSink::PartialLine() : node.mapped();
 }
 
 // write() and flush() of a raw stream that ends in a sink; `self` is a capsule that shares it.
@@ -85,7 +85,7 @@ PyObject* write_to_sink(PyObject* self, PyObject* bytes) {
   if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) != 0) return nullptr;
   const SharedSink sink = sink_of(self);
   const auto size = static_cast<std::size_t>(view.len);
-  const OutputSink::Held lines =
+  const OutputSink::PartialLine lines =
       take_lines(*sink, stream, {static_cast<const char*>(view.buf), size}, running_module());
   PyBuffer_Release(&view);
   if (!lines.text.empty() && !deliver(*sink, stream, lines)) return nullptr;
@@ -95,7 +95,7 @@ PyObject* write_to_sink(PyObject* self, PyObject* bytes) {
 template <StreamName stream>
 PyObject* flush_sink(PyObject* self, PyObject* /*arguments*/) {
   const SharedSink sink = sink_of(self);
-  const OutputSink::Held rest = take_all(*sink, stream);
+  const OutputSink::PartialLine rest = take_all(*sink, stream);
   if (!rest.text.empty() && !deliver(*sink, stream, rest)) return nullptr;
   return borrow(Py_None).release().ptr();
 }
@@ -134,7 +134,7 @@ std::shared_ptr<OutputSink> make_sink(std::function<void(const Output&)> functio
 void deliver(OutputSink& sink, const Output& output) {
   const std::lock_guard lock(sink.calling);
   if (sink.function) return sink.function(output);
-  // Also if the host is closed, and a thread of a module's still writes.
+  // Also once the host is closed, for a thread of a module that still writes.
   const int fd = output.stream == StreamName::Stdout ? STDOUT_FILENO : STDERR_FILENO;
   static_cast<void>(!write(fd, output.text.data(), output.text.size()));
 }

@@ -1,4 +1,4 @@
-// What Python code writes to sys.stdout and sys.stderr, given to the application's on_output.
+// Passes what Python code writes to sys.stdout and sys.stderr to the application's on_output.
 #pragma once
 
 #include <functional>
@@ -9,18 +9,19 @@
 
 namespace pyhost::detail {
 
-/// Where redirected text ends: in the function, or else in the process's own streams, a line at a time.
+/// Where redirected text goes, a line at a time: to the function, or to the process's own streams without
+/// one.
 struct OutputSink;
 std::shared_ptr<OutputSink> make_sink(std::function<void(const Output&)> function);
 
-/// Calls the sink's function, one call at a time; what it throws goes through. The caller holds no GIL.
+/// Calls the sink's function, one call at a time. Exceptions from it go to the caller, which must not hold
+/// the GIL.
 void deliver(OutputSink& sink, const Output& output);
 
-/// Calls the function no more once it returns.
+/// Once it returns, the function is not called any more.
 void close_sink(OutputSink& sink);
 
-/// Gives what Python code of this interpreter writes to the sink, for as long as it lives. The caller holds
-/// the GIL.
+/// Redirects the streams of this interpreter to the sink for as long as it lives. The caller holds the GIL.
 class Redirection {
  public:
   explicit Redirection(std::shared_ptr<OutputSink> sink);
