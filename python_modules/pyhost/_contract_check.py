@@ -1,12 +1,14 @@
-"""Judges from a module's syntax tree whether it keeps the contract. Nothing of the module runs.
+"""Checks by a module's syntax tree whether it keeps the contract. No code of the module runs.
 
-An error is only what is certain to fail; where the tree cannot show what a name stands for, the
-finding is a note, create-unseen or run-unseen, and the module gets the benefit of the doubt.
+Only what is certain to fail is an error. Where the tree does not show what a name stands for, the finding is a note,
+create-unseen or run-unseen. Columns are in bytes of UTF-8, as ast has them.
 """
 
 import ast
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional, Union
+
+from pyhost._report import Finding
 
 _Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -14,37 +16,30 @@ _LITERALS = (
     *(ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Set, ast.Dict),
     *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
 )
-# Classes that are known by name to bring no run along.
+# Classes that are known by name to have no run.
 _PLAIN_BASES = {"object", "ABC", "Generic"}
 # What can bind a name where no statement shows it.
 _REACHES_AROUND = {"globals", "locals", "vars", "exec", "eval", "setattr", "__dict__"}
 
 
-class Finding(NamedTuple):
-    line: int
-    column: int  # in bytes of UTF-8, from 0, as ast has it
-    code: str
-    message: str
-
-
-# Said in the same words of what is seen and of what is imported.
+# Used for modules that were imported as well.
 ASYNC_CREATE = "create must not be async: it would return a coroutine"
 CREATE_YIELDS = "create yields, so it returns a generator, which has no run"
 _RUN_UNSEEN = "whether what create returns has a run cannot be seen"
 
 
-class Judgement(NamedTuple):
+class ContractCheck(NamedTuple):
     findings: list[Finding]
-    class_name: Optional[str]  # of what create returns, where that is a class of the module's
+    class_name: Optional[str]  # of the object that create returns, if its class is in the module
 
 
-def judge(tree: ast.Module, needs_create: bool) -> Judgement:
-    """What is wrong with the module, which may be a helper that needs no create."""
-    return _Judge(tree).module(needs_create)
+def check_contract(tree: ast.Module, needs_create: bool) -> ContractCheck:
+    """Returns what is wrong with the module. A helper needs no create."""
+    return _Checker(tree).module(needs_create)
 
 
 class _Scope:
-    """What the statements of one body bind, each name with all that it may stand for."""
+    """The names that the statements of one body bind, each with all that it may stand for."""
 
     def __init__(self, body: list[ast.stmt]) -> None:
         self.bound: dict[str, list[ast.AST]] = {}
@@ -123,23 +118,23 @@ def _never_in_an_import(test: ast.expr) -> bool:
     return name == "TYPE_CHECKING"
 
 
-class _Judge:
+class _Checker:
     def __init__(self, tree: ast.Module) -> None:
         self.tree = tree
         self.scope = _Scope(tree.body)
         self.class_name: Optional[str] = None
 
-    def module(self, needs_create: bool) -> Judgement:
+    def module(self, needs_create: bool) -> ContractCheck:
         candidates = self.scope.bound.get("create", [])
         if not candidates:
-            return Judgement(self._without_create() if needs_create else [], None)
+            return ContractCheck(self._without_create() if needs_create else [], None)
         findings: list[Finding] = []
         for candidate in candidates:
             findings += self.create(candidate)
         if findings and len(candidates) > 1:
             what = "create is defined in more than one way, and which one counts cannot be seen"
-            return Judgement(_one(candidates[0], "create-unseen", what), None)
-        return Judgement(findings, self.class_name)
+            return ContractCheck(_one(candidates[0], "create-unseen", what), None)
+        return ContractCheck(findings, self.class_name)
 
     def _without_create(self) -> list[Finding]:
         if self.scope.open or self._is_set_elsewhere("create"):

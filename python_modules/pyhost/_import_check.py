@@ -1,57 +1,58 @@
-"""Looks at modules by importing them, for what their source alone does not show."""
+"""Checks modules by importing them, for what their source alone does not show."""
 
 import importlib
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
-from pyhost import _judge
-from pyhost._judge import Finding
-
-if TYPE_CHECKING:
-    from pyhost._survey import Told
+from pyhost._contract_check import ASYNC_CREATE, CREATE_YIELDS
+from pyhost._report import Finding, ModuleReport
 
 _SETTLED = {"create-unseen", "run-unseen", "no-source", "too-large"}
 _Findings = list[tuple[str, Finding]]  # each with the file that it is in
 
 
-class Look:
+class ImportCheck:
     def __init__(self) -> None:
         self.package: Any = sys.modules["modules"]
         self.path = list(self.package.__path__)
 
-    def closer(self, name: str, file: str, told: "Told") -> _Findings:
-        """The findings on a module once it is imported too. One that cannot work is not even tried."""
-        known = told.findings
+    def findings(self, report: ModuleReport) -> _Findings:
+        """Returns the findings of an import as well. A module that is known not to work is not imported."""
+        file = report.file
+        known = report.findings
         kept = [each for each in known if each[1].code not in _SETTLED]
         if any(finding.code != "syntax-warning" for _, finding in kept):
             return known
-        # Whatever the modules before this one have done to it.
+        # Modules that were imported before this one may have changed these.
         sys.modules["modules"] = self.package
         self.package.__path__ = self.path
         try:
-            module = importlib.import_module(f"modules.{name}")
-            needs_create = hasattr(module, "create") or told.needs_create
+            module = importlib.import_module(f"modules.{report.name}")
+            needs_create = hasattr(module, "create") or report.needs_create
         except BaseException as error:  # a module cannot end its host
             where, line = _place(error, file)
             return [
                 *kept,
-                (where, Finding(line, 0, "import-failed", f"importing it raised {_said(error)}")),
+                (
+                    where,
+                    Finding(line, 0, "import-failed", f"importing it raised {_error_text(error)}"),
+                ),
             ]
         if not needs_create:
             return kept
         try:
-            found = _look_at(module, file, told.class_name)
-        except BaseException as error:  # what it is made of may raise when it is looked at
-            what = f"looking at its create raised {_said(error)}"
+            found = _check_module(module, file, report.class_name)
+        except BaseException as error:  # its attributes may raise
+            what = f"looking at its create raised {_error_text(error)}"
             return [*kept, (file, Finding(1, 0, "create-unseen", what))]
         if found is None:
             return [each for each in known if each[1].code not in _SETTLED - {"run-unseen"}]
         return kept + found
 
 
-def _look_at(module: Any, file: str, class_name: Optional[str]) -> Optional[_Findings]:
-    """What is wrong; None if nothing is, but what create returns cannot be seen."""
+def _check_module(module: Any, file: str, class_name: Optional[str]) -> Optional[_Findings]:
+    """Returns what is wrong; None if nothing is, but the result of create cannot be seen."""
     try:
         create = module.create
     except AttributeError:
@@ -65,14 +66,14 @@ def _look_at(module: Any, file: str, class_name: Optional[str]) -> Optional[_Fin
             _finding(create, file, "create-arguments", f"create(state) cannot be called: {misfit}")
         ]
     if inspect.iscoroutinefunction(create):
-        return [_finding(create, file, "async-create", _judge.ASYNC_CREATE)]
+        return [_finding(create, file, "async-create", ASYNC_CREATE)]
     if inspect.isgeneratorfunction(create):
-        return [_finding(create, file, "no-run", _judge.CREATE_YIELDS)]
+        return [_finding(create, file, "no-run", CREATE_YIELDS)]
     cls = create if isinstance(create, type) else vars(module).get(class_name or "")
-    return _look_at_class(cls, file) if isinstance(cls, type) else None
+    return _check_class(cls, file) if isinstance(cls, type) else None
 
 
-def _look_at_class(cls: type, file: str) -> Optional[_Findings]:
+def _check_class(cls: type, file: str) -> Optional[_Findings]:
     run = inspect.getattr_static(cls, "run", None)
     if run is None:
         if hasattr(cls, "__getattr__"):
@@ -125,7 +126,7 @@ def _place(error: BaseException, file: str) -> tuple[str, int]:
     return file, line
 
 
-def _said(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     name = type(error).__qualname__
     try:
         text = str(error)
