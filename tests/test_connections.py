@@ -27,7 +27,7 @@ import pytest
 from conftest import FIXTURES, ROOT, Run, cached, clean_environment, embedded_version, kept_venv
 
 sys.path.insert(0, str(ROOT / "python_modules"))
-from pyhost import _connections, _store  # noqa: E402
+from pyhost import _connection_types, _connection_urls, _connections, _store  # noqa: E402
 
 LEVELS = ["shared", "process"] + (["interpreter"] if embedded_version() >= (3, 13) else [])
 COUNTS = ("run", "counts_in_the_store", "-m", str(FIXTURES))
@@ -985,9 +985,9 @@ def test_one_that_opens_slowly_keeps_nobody_from_another(
     def opens(name: str, url: str) -> object:
         began.set()
         goes_on.wait(60)
-        return _connections._Shared(lambda: name, "upper")
+        return _connection_types.SharedConnection(lambda: name, "upper")
 
-    monkeypatch.setattr(_connections, "_sql", opens)
+    monkeypatch.setattr(_connection_types, "open_sql", opens)
     slow = threading.Thread(target=_connections.connection, args=["slow"])
     slow.start()
     began.wait()
@@ -1014,9 +1014,9 @@ def test_one_that_opens_while_the_host_closes_is_not_kept_for_the_next(
         _connections.close_all()
         monkeypatch.setattr(sys.modules["_pyhost"], "connections", None)
         made = SimpleNamespace(close=lambda: closed.append(name))
-        return _connections._Shared(lambda: made, "close")
+        return _connection_types.SharedConnection(lambda: made, "close")
 
-    monkeypatch.setattr(_connections, "_sql", opens)
+    monkeypatch.setattr(_connection_types, "open_sql", opens)
     with pytest.raises(_connections.ConnectionFailed, match="the host is closed"):
         _connections.connection("main")
     assert closed == ["main"]
@@ -1049,7 +1049,7 @@ def test_what_is_secret_about_a_url(
 ) -> None:
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    found = _connections._secrets(*_connections._filled_in("main", url))
+    found = _connection_urls.find_secrets(*_connection_urls.fill_in("main", url))
     assert secret <= found
     assert not found & shown
     if not secret:

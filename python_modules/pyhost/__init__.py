@@ -12,19 +12,19 @@ from pyhost.testing import run_module   # runs a module without a host
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyhost import services as services
-    from pyhost._connections import ConnectionFailed as ConnectionFailed
     from pyhost._connections import connection as connection
     from pyhost._running import Stopped as Stopped
     from pyhost._running import cancelled as cancelled
     from pyhost._store import store as store
     from pyhost.contract import Factory as Factory
     from pyhost.contract import Module as Module
+    from pyhost.errors import ConnectionFailed as ConnectionFailed
     from pyhost.errors import HostClosed as HostClosed
     from pyhost.errors import ServiceError as ServiceError
     from pyhost.errors import ServiceNotFound as ServiceNotFound
 
 _HOMES = {
-    "ConnectionFailed": "_connections",
+    "ConnectionFailed": "errors",
     "Factory": "contract",
     "HostClosed": "errors",
     "Module": "contract",

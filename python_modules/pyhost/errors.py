@@ -1,4 +1,4 @@
-"""What a module gets to see when its host cannot do what it asked for."""
+"""The exceptions that a module sees when its host cannot do what it asked for."""
 
 from typing import Any, Optional
 
@@ -33,5 +33,11 @@ class ServiceNotFound(ServiceError, AttributeError):
 
 class HostClosed(ServiceError):
     """The host that provided the service is closed, or the process has none."""
+
+    __module__ = "pyhost"
+
+
+class ConnectionFailed(Exception):
+    """A connection is not there or could not be opened. No secret of its URL is in the message."""
 
     __module__ = "pyhost"

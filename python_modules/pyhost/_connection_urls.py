@@ -1,0 +1,117 @@
+"""URLs of connections: their variables, and which parts of them are secret."""
+
+import os
+import re
+import sys
+from typing import Optional
+from urllib.parse import quote, unquote
+
+from pyhost.errors import ConnectionFailed
+
+# `$${` stands for `${`, and any other `${` begins a variable.
+_VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{")
+_USER_INFO = re.compile(r"(?<=://)[^/?#]*(?=@)")
+_HOST = re.compile(r"(?:[\w.-]*|\[[\da-fA-F:.]+\])(?::\d*)?")
+_SHORTEST_SECRET = 4  # hiding a shorter one would mangle the words of a driver
+_SHORTEST_IN_TEXTS = 8  # hiding a shorter one would make errors and logs unreadable
+
+
+def fill_in(name: str, url: str) -> tuple[str, list[tuple[int, int, str]]]:
+    """Returns the URL with the values of its variables, and each value with its begin and end in the URL."""
+    user_info = _USER_INFO.search(url)
+    full, values, at = "", [], 0
+    for found in _VARIABLE.finditer(url):
+        full += url[at : found.start()]
+        at = found.end()
+        if found[0] == "$${":
+            full += "${"
+            continue
+        value = _value_of(name, found[1])
+        in_user_info = user_info and user_info.start() <= found.start() < user_info.end()
+        put = quote(value, safe="") if in_user_info else value
+        values.append((len(full), len(full) + len(put), value))
+        full += put
+    return full + url[at:], values
+
+
+def _value_of(name: str, variable: Optional[str]) -> str:
+    if not variable:
+        raise ConnectionFailed(
+            f"connection {name!r} has a '${{' that begins no variable: a variable is written ${{NAME}}, with letters, "
+            "digits and _, and a '${' as such is written '$${'"
+        )
+    value = os.environ.get(variable)
+    if value is None:
+        raise ConnectionFailed(
+            f"connection {name!r} needs the environment variable {variable}, which is not set"
+        )
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConnectionFailed(
+            f"connection {name!r} needs the environment variable {variable}, and what that holds is no UTF-8"
+        ) from None
+    return value
+
+
+def _end_of(text: str, marks: str, begin: int) -> int:
+    return min(
+        (at for at in (text.find(mark, begin) for mark in marks) if at >= 0), default=len(text)
+    )
+
+
+def find_secrets(url: str, values: list[tuple[int, int, str]]) -> set[str]:
+    """Returns the password of a URL, and the values of variables, except in its scheme, host and port and in a file's
+    path. A value that spans several parts of the URL is also split, because drivers show these parts alone."""
+    if url.startswith("sqlite"):
+        return set()
+    begin = url.find("://") + 3
+    if begin < 3:
+        return {value for _, _, value in values}
+    host_of_all = _end_of(url, "/?#", begin)
+    at = url.rfind("@", begin)
+    if at >= host_of_all and not any(start <= at < end for start, end, _ in values):
+        at = url.rfind("@", begin, host_of_all)
+    host = max(at + 1, begin)
+    after_host = _end_of(url, "/?#", host)
+    if not url.startswith("http"):
+        after_host = _end_of(url, "?#", after_host)  # the name of a database
+    user, _, password = url[begin : max(at, begin)].partition(":")
+    found = {password, unquote(password)}
+    # The user of a server may be a token, but the user of a database is not a secret.
+    secret = begin if url.startswith("http") or not password else begin + len(user) + 1
+    for start, end, value in values:
+        if end <= begin or (host <= start and end <= after_host and _is_host(url, start, value)):
+            continue
+        found.add(value)
+        holds_several = start < host < end or start < after_host < end
+        first = max(start, secret) if holds_several else start
+        for part in (url[first : min(end, max(at, begin))], url[max(start, after_host) : end]):
+            found.update((part.strip("/?#"), unquote(part)))
+            if holds_several:
+                pieces = {
+                    each for text in (part, unquote(part)) for each in re.split("[/?#@:&=]", text)
+                }
+                found.update(each for each in pieces if len(each) >= _SHORTEST_SECRET)
+    return found - {""}
+
+
+def _is_host(url: str, start: int, value: str) -> bool:
+    if url[start - 1] == ":" and url[start - 3 : start] != "://":
+        return value.isdigit()
+    return _HOST.fullmatch(value) is not None
+
+
+def hide(secret: str) -> None:
+    """Hides a secret from all errors and logs of modules, in any way that a URL, repr() or JSON may write it."""
+    if len(secret) >= _SHORTEST_IN_TEXTS:
+        sys.modules["_pyhost"].hide(secret)
+
+
+def without_secrets(secrets: set[str], text: str) -> str:
+    """Returns a driver's text without the secrets."""
+    for secret in secrets:
+        if len(secret) < _SHORTEST_SECRET and secret in text:
+            return "(what it says is not shown, because it might show a secret)"
+    shown: str = sys.modules["_pyhost"].without(text, list(secrets))
+    return shown

@@ -1,0 +1,152 @@
+"""SQLite connections, one for each thread, and which runs use them."""
+
+import sys
+import threading
+import weakref
+from contextvars import ContextVar
+from typing import Any
+
+from pyhost.errors import ConnectionFailed
+
+# The run that this code is part of. asyncio.to_thread passes it to the other thread.
+_run: ContextVar[int] = ContextVar("pyhost.run", default=0)
+_live: set[int] = set()  # the runs that have not ended
+
+
+def begin_run(run: int) -> None:
+    """Notes the outermost run of this thread."""
+    _live.add(run)
+    _run.set(run)
+
+
+def forget_run(run: int) -> None:
+    """Notes that a run has ended."""
+    _live.discard(run)
+
+
+def forget_all_runs() -> None:
+    """Notes that no run goes on, because the host is being closed."""
+    _live.clear()
+
+
+def _current_run() -> int:
+    """Returns the run that this code is part of; 0 if that is not known."""
+    here = sys.modules["_pyhost"].current_run()
+    if here is not None:
+        begin_run(here[2])
+        return int(here[2])
+    run = _run.get()
+    return run if run in _live else 0
+
+
+class _ThreadConnection:
+    """One connection of a thread. It is closed when the thread ends and drops it."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        # The runs that may have left changes in it; empty if it was taken outside of any run.
+        self.runs: set[int] = set()
+        # Whether exactly that run took it; otherwise these are all runs that went on at that time.
+        self.is_known = False
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+    def is_taken(self) -> bool:
+        return not self.runs.isdisjoint(_live)
+
+    def is_closed(self) -> bool:
+        try:
+            return self.connection.in_transaction is None
+        except Exception:
+            return True
+
+    def undo(self) -> bool:
+        """Undoes what was not committed. Returns False if there is nothing to undo."""
+        if self.is_closed() or not self.connection.in_transaction:
+            return False
+        self.connection.rollback()
+        return True
+
+
+class SqliteConnections:
+    """The connections to one database: one for each thread, as sqlite3 requires, and another one for a run that begins
+    while a stream of the thread is open. A database in memory has one connection for all threads."""
+
+    def __init__(self, name: str, path: str) -> None:
+        self._name = name
+        self._path = path
+        self._thread = threading.local()
+        self._all: weakref.WeakSet[_ThreadConnection] = weakref.WeakSet()
+        # Held while a connection is taken, and while the changes of an ended run are undone.
+        self._lock = threading.RLock()
+        self._in_memory = None if path else self._connect()
+        self.get()
+
+    def _connect(self) -> _ThreadConnection:
+        import sqlite3
+
+        try:
+            # The host closes it, on its own thread.
+            made = _ThreadConnection(
+                sqlite3.connect(self._path or ":memory:", check_same_thread=False)
+            )
+        except sqlite3.Error as error:
+            raise ConnectionFailed(
+                f"connection {self._name!r} could not be opened: {error}"
+            ) from None
+        with self._lock:
+            self._all.add(made)
+        return made
+
+    def get(self) -> Any:
+        if not self._path:
+            if self._in_memory is None or self._in_memory.is_closed():
+                self._in_memory = self._connect()
+            return self._in_memory.connection
+        run = _current_run()
+        with self._lock:
+            return self._take(run).connection
+
+    def _opened_here(self) -> list[_ThreadConnection]:
+        opened: list[_ThreadConnection] = self._thread.__dict__.setdefault("opened", [])
+        opened[:] = [each for each in opened if not each.is_closed()]
+        return opened
+
+    def _take(self, run: int) -> _ThreadConnection:
+        opened = self._opened_here()
+        found = [each for each in opened if run in each.runs] if run else opened[:1]
+        found += [each for each in opened if not each.is_taken()]
+        if not found:
+            found.append(self._connect())
+            opened.append(found[0])
+        taken = found[0]
+        if not taken.is_taken():
+            if taken.runs and taken.undo():
+                print(
+                    f"pyhost: a thread did not commit what it changed by connection {self._name!r}, and it was undone "
+                    "after the end of the run",
+                    file=sys.stderr,
+                )
+            taken.runs = {run} if run else set(_live)
+            taken.is_known = bool(run)
+        return taken
+
+    def undo(self, run: int, is_outermost: bool) -> bool:
+        """Undoes what the ending run has not committed, also on other threads. Returns False if there is nothing to undo."""
+        here = self._opened_here() if is_outermost else []
+        undone = False
+        with self._lock:
+            for each in list(self._all):
+                if each is self._in_memory or each.is_taken():
+                    continue
+                # If there is no other run, the ending run used a connection that an earlier run had taken.
+                is_of_run = each.is_known and (run in each.runs or not _live)
+                if is_of_run or each in here:
+                    undone = each.undo() or undone
+        return undone
+
+    def close(self) -> None:
+        with self._lock:
+            for each in list(self._all):
+                each.connection.close()
