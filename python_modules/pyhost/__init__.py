@@ -2,13 +2,13 @@
 
 from pyhost import services             # what the host provides: services.quote(symbol="ABC")
 from pyhost import ServiceError         # what they raise
-from pyhost import connection, store    # what the host was told of, and what lasts from run to run
+from pyhost import connection, store    # what the host connects to, and what lasts from run to run
 from pyhost import Factory, Module      # what create and its result look like, for type checkers
-from pyhost import cancelled, Stopped   # whether this run is to stop, and what is raised in it then
+from pyhost import cancelled, Stopped   # whether this run was cancelled, and what is raised in it then
 from pyhost.testing import run_module   # runs a module without a host
 """
 
-# Not typing.TYPE_CHECKING: a host pays for every import that is made here.
+# Not typing.TYPE_CHECKING: each import here delays the start of a host.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyhost import services as services

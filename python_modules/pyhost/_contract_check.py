@@ -186,7 +186,7 @@ class _Checker:
         values = [node.value for node in returns if node.value and not _is_none(node.value)]
         if not values:
             if not returns and not _falls_off(function.body):
-                return []  # it always raises: that is for who runs it
+                return []  # it always raises, which a run shows
             at = returns[0] if returns else function
             return _one(at, "no-run", "create returns None, which has no run")
         local = _Scope(function.body)
@@ -358,8 +358,8 @@ def _falls_off(body: list[ast.stmt]) -> bool:
         return not last.orelse or _falls_off(last.body) or _falls_off(last.orelse)
     if isinstance(last, (ast.With, ast.AsyncWith)):
         return _falls_off(last.body)
-    # A loop that does not end, a try that always raises, a call that never returns: only the first
-    # two can be told from the rest, and are given the benefit of the doubt.
+    # An endless loop, a try that always raises and a call that never returns do not fall off either. A loop or a try
+    # gets the benefit of the doubt; such a call looks like any other.
     return not isinstance(last, (ast.While, ast.Try))
 
 

@@ -1,21 +1,21 @@
-"""What a worker process of a pool does to its Python before it runs modules."""
+"""Prepares the Python of a pool's worker process before it runs modules."""
 
 import faulthandler
 import sys
 from typing import Any
 
 
-def begin(trace: int, tell_place: int) -> None:
-    """Has crashes, and the signal, write to the descriptor where the threads are."""
+def begin(trace: int, dump_signal: int) -> None:
+    """Crashes, and the signal, write the stacks of the threads to the descriptor."""
     options: dict[str, Any] = {"c_stack": False} if sys.version_info >= (3, 14) else {}
     faulthandler.enable(trace, all_threads=False, **options)
-    faulthandler.register(tell_place, trace, all_threads=True)
+    faulthandler.register(dump_signal, trace, all_threads=True)
     sys.setprofile = _guarded(sys.setprofile, "profile")
     sys.settrace = _guarded(sys.settrace, "trace")
 
 
 def _guarded(setter: Any, kind: str) -> Any:
-    """A function of that kind that raises is told of and dropped: it is not to take a run's result with it."""
+    """A profile or trace function that raises is reported and removed, so that the run keeps its result."""
 
     def safe(function: Any) -> Any:
         def call(frame: Any, event: str, argument: Any) -> Any:

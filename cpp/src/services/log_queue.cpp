@@ -24,16 +24,16 @@ struct LogQueue::State {
   std::uint64_t count_put = 0;
   std::uint64_t count_given = 0;
   std::uint64_t dropped = 0;
-  std::uint64_t untold = 0;   ///< Of those: what the next record is to tell,
-  std::uint64_t told = 0;     ///< what records have told,
-  std::uint64_t counted = 0;  ///< and how many there were when somebody asked last.
+  std::uint64_t unreported = 0;  ///< Of those, how many the next record reports,
+  std::uint64_t reported = 0;    ///< how many earlier records have reported,
+  std::uint64_t asked = 0;       ///< and how many there were at the last call of dropped().
   bool closed = false;
   std::thread thread = {};
   std::thread::id giver = {};  ///< Also where the thread is left to itself.
 
   void drop(const LogRecord& record) {
     ++dropped;
-    untold += 1 + record.dropped;  // before it, here and where it comes from
+    unreported += 1 + record.dropped;  // includes those that were dropped where the record comes from
   }
 };
 
@@ -46,8 +46,8 @@ void LogQueue::put(LogRecord record) {
   {
     const std::lock_guard lock(state.mutex);
     if (state.closed || state.records.size() >= state.room) return state.drop(record);
-    record.dropped += std::exchange(state.untold, 0);
-    state.told += record.dropped;
+    record.dropped += std::exchange(state.unreported, 0);
+    state.reported += record.dropped;
     state.records.push_back(std::move(record));
     ++state.count_put;
     if (!state.thread.joinable()) {
@@ -94,7 +94,7 @@ void LogQueue::add_dropped(std::uint64_t count) {
 
 std::uint64_t LogQueue::dropped() {
   const std::lock_guard lock(state_->mutex);
-  return state_->counted = state_->dropped;
+  return state_->asked = state_->dropped;
 }
 
 std::uint64_t LogQueue::close() noexcept {
@@ -110,21 +110,21 @@ std::uint64_t LogQueue::close() noexcept {
   const bool all_given = flush(patience_);
   std::thread thread;
   std::deque<LogRecord> left;
-  std::uint64_t unheard_of = 0;
+  std::uint64_t unknown = 0;
   {
     const std::lock_guard lock(state_->mutex);
     left.swap(state_->records);
     state_->count_put -= left.size();
     state_->dropped += left.size();
-    for (const LogRecord& record : left) state_->told -= record.dropped;
-    const std::uint64_t heard_of = std::max(state_->told, state_->counted);
-    unheard_of = state_->dropped - std::min(heard_of, state_->dropped);
-    state_->counted = state_->dropped;
+    for (const LogRecord& record : left) state_->reported -= record.dropped;
+    const std::uint64_t known = std::max(state_->reported, state_->asked);
+    unknown = state_->dropped - std::min(known, state_->dropped);
+    state_->asked = state_->dropped;
     thread.swap(state_->thread);
     if (all_given) state_->giver = {};
   }
   if (thread.joinable()) all_given ? thread.join() : thread.detach();
-  return unheard_of;
+  return unknown;
 }
 
 }  // namespace pyhost::detail

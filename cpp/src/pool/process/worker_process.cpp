@@ -149,7 +149,7 @@ void WorkerProcess::map_memory(int memory) {
   require(ftruncate(memory, sizeof(SharedPage)), "making shared memory");
   void* const at = mmap(nullptr, sizeof(SharedPage), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
   if (at == MAP_FAILED) refuse("mapping shared memory", errno);
-  page_ = static_cast<SharedPage*>(at);  // all zero, which is what it is to begin with
+  page_ = static_cast<SharedPage*>(at);  // zero-filled, which is its initial state
 }
 
 WorkerProcess::~WorkerProcess() {
@@ -185,7 +185,7 @@ bool WorkerProcess::reap(bool block) noexcept {
     failed = waitid(P_PID, static_cast<id_t>(id_), &seen, flags);
   } while (failed != 0 && errno == EINTR);
   if (failed == 0 && seen.si_pid == 0) return false;
-  if (failed != 0) {  // SIGCHLD is ignored, or somebody waits for all children
+  if (failed != 0) {  // SIGCHLD is ignored, or the application waits for all children
     ::kill(-id_, SIGKILL);
     ending_ = ExitStatus{};
     return true;
