@@ -1,6 +1,7 @@
 // Each service takes one dict or keyword arguments.
 #include "services/service_stubs.hpp"
 
+#include "error/json_text.hpp"
 #include "pyhost/json.hpp"
 
 namespace pyhost::detail {
@@ -15,7 +16,7 @@ std::string service_stubs(const std::vector<std::pair<std::string, std::string>>
     std::string line;
     if (!doc.empty()) {
       // A JSON string is a Python string, whatever is in it.
-      line = "\n    " + Json(doc).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n   ";
+      line = "\n    " + json_text_with_replacements(doc) + "\n   ";
     }
     text += "\n@_overload\ndef " + name + "(arguments: _dict[_str, _Any], /) -> _Any:" + line + " ...\n";
     text += "@_overload\ndef " + name + "(**arguments: _Any) -> _Any: ...\n";

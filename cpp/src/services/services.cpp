@@ -4,7 +4,6 @@
 #include <exception>
 #include <utility>
 
-#include "error/json_text.hpp"
 #include "error/module_name.hpp"
 #include "pyhost/error.hpp"
 #include "pyhost/json.hpp"

@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "error/json_text.hpp"
 #include "host/host_internals.hpp"
 #include "pool/process/messages.hpp"
 #include "pool/process/outcome_writer.hpp"
@@ -200,7 +201,7 @@ class WorkerSide {
 
   Outcome run(std::string_view module, std::string_view state, bool for_json) {
     try {
-      return {.content = for_json ? host_->run(module, state).dump() : host_->run_text(module, state)};
+      return {.content = for_json ? json_text(host_->run(module, state)) : host_->run_text(module, state)};
     } catch (const Error& error) {
       return outcome_of(error);
     } catch (const std::exception& error) {
