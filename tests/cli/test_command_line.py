@@ -102,7 +102,7 @@ def test_stdin_is_the_modules_own_unless_it_is_asked_for(pyhost: Run) -> None:
 
 def test_every_flag_has_a_variable_and_the_flag_wins(pyhost: Run) -> None:
     variables = {
-        "PYHOST_MODULE_PATH": f"{ROOT}/tests/first_path:{FIXTURES}",
+        "PYHOST_MODULE_PATH": f"{FIXTURES}/first_path:{FIXTURES}",
         "PYHOST_STATE": '{"a":1}',
     }
     assert pyhost("run", "returns_state", env=variables).stdout == '{"a":1}\n'

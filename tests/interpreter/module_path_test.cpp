@@ -10,7 +10,7 @@ using test::over_fixtures;
 
 namespace {
 
-const std::filesystem::path first = PYHOST_FIRST_PATH;
+const std::filesystem::path first = fixtures / "first_path";
 
 }  // namespace
 

@@ -44,12 +44,15 @@ def without_carets(text: str) -> str:
 
 
 def test_the_cpp_example_is_the_consumer_that_is_built_and_run() -> None:
-    assert (ROOT / "tests" / "consumer" / "main.cpp").read_text() in blocks(README, "cpp")
+    assert (ROOT / "tests" / "install" / "consumer" / "main.cpp").read_text() in blocks(
+        README, "cpp"
+    )
 
 
 def test_the_cmake_example_is_the_consumers() -> None:
     assert (
-        blocks(README, "cmake")[0] in (ROOT / "tests" / "consumer" / "CMakeLists.txt").read_text()
+        blocks(README, "cmake")[0]
+        in (ROOT / "tests" / "install" / "consumer" / "CMakeLists.txt").read_text()
     )
 
 

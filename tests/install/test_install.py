@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, cached, clean_environment, make_venv, without_index
 
 BUILD = os.environ.get("PYHOST_BUILD", "")
-CONSUMER = ROOT / "tests" / "consumer"
+CONSUMER = Path(__file__).parent / "consumer"
 # These two build all of pyhost once more, as it is built for them whatever the build under test is.
 only_once = pytest.mark.skipif(
     cached("PYHOST_SANITIZE") == "ON", reason="the sanitizers are not in what it builds"

@@ -1,4 +1,4 @@
-"""What is told of each bad module, as text and as JSON, compared with tests/golden.
+"""What is told of each bad module, as text and as JSON, compared with the files in golden/.
 
 PYHOST_UPDATE_GOLDEN=1 writes those files anew. They hold what Python 3.11 gives; where another version words
 something differently, NAME.3.9.txt beside NAME.txt has that. Columns exist since Python 3.11 alone.

@@ -188,7 +188,7 @@ def test_a_module_that_only_looks_like_a_missing_one_is_not_taken_for_it(tmp_pat
 def test_modules_is_the_hosts_namespace_and_gone_afterwards(tmp_path: Path) -> None:
     before = {name for name in sys.modules if name.split(".")[0] == "modules"}
     path = list(sys.path)
-    first = ROOT / "tests" / "first_path"
+    first = FIXTURES / "first_path"
     assert run_module("wins", module_paths=[first, FIXTURES]) == "first"
     assert run_module("wins", module_paths=[FIXTURES, first]) == "second"
     assert run_module("imports_across", {"a": 1}, module_paths=[first, FIXTURES]) == {"a": 1}

@@ -13,8 +13,9 @@ from types import ModuleType
 from typing import Any, Optional
 
 import pytest
+from conftest import ROOT
 
-MODULES = Path(__file__).resolve().parent.parent / "python_modules" / "modules"
+MODULES = ROOT / "python_modules" / "modules"
 
 
 def load(name: str) -> ModuleType:
