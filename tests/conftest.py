@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "tests" / "fixtures"
+BUILD = Path(os.environ.get("PYHOST_BUILD", "."))
 # The first two hide lost output and stale .pyc files, the others change which Python is found.
 HIDING = (
     "PYTHONUNBUFFERED",
@@ -59,11 +60,14 @@ def pyhost(program: str, tmp_path: Path) -> Run:
     return run
 
 
+def small_program(name: str) -> list[str]:
+    """The words that start one of the small programs of tests/programs.hpp."""
+    return [str(BUILD / "tests" / "programs"), name]
+
+
 def cached(name: str) -> str:
-    """What CMake's cache has under this name for the build that is tested."""
-    for line in (
-        Path(os.environ.get("PYHOST_BUILD", "."), "CMakeCache.txt").read_text().splitlines()
-    ):
+    """What CMake's cache has under this name for the build under test."""
+    for line in (BUILD / "CMakeCache.txt").read_text().splitlines():
         if line.startswith(name + ":"):
             return line.partition("=")[2]
     return ""
@@ -91,7 +95,7 @@ def make_venv(folder: Path, python: str = sys.executable) -> Path:
 
 def kept_venv(name: str, packages: Iterable[str]) -> Path:
     """One with packages from the index, of the Python that is embedded; kept with the build, since it takes a while."""
-    venv = Path(os.environ.get("PYHOST_BUILD", "."), name)
+    venv = BUILD / name
     if not (venv / "complete").exists():
         shutil.rmtree(venv, ignore_errors=True)
         python = make_venv(venv, cached("Python_EXECUTABLE"))

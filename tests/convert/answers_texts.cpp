@@ -1,8 +1,11 @@
-// Reads texts from stdin, each after a line with its size, and answers in the same form with what a module is
-// given for it and what it looks like to Python: the "ok" of a text, or the "no" and the reason.
+// answers_texts FIXTURES: reads texts from stdin, each after a line with its size, and answers in the same
+// form with what a module is given for it and what it looks like to Python: the "ok" of a text, or the "no"
+// and the reason.
 #include <iostream>
 #include <pyhost/pyhost.hpp>
 #include <string>
+
+#include "programs.hpp"
 
 namespace {
 
@@ -12,8 +15,9 @@ void answer(const char* verdict, const std::string& text) {
 
 }  // namespace
 
-int main() {
-  pyhost::Host host({.module_paths = {PYHOST_FIXTURES}});
+int pyhost::test::answers_texts(int argc, char** argv) {
+  if (argc != 2) return 2;
+  pyhost::Host host({.module_paths = {argv[1]}});
   const pyhost::Module module = host.load("shows_its_state");
   for (std::string line; std::getline(std::cin, line);) {
     std::string text(std::stoul(line), '\0');
@@ -24,4 +28,5 @@ int main() {
       answer("no", error.what());
     }
   }
+  return 0;
 }

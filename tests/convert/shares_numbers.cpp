@@ -2,8 +2,12 @@
 // begins, its strides, and whether the memory may go before and after that is given up.
 #include <iostream>
 #include <pyhost/pyhost.hpp>
+#include <span>
+#include <vector>
 
-int main(int /*argc*/, char** argv) {
+#include "programs.hpp"
+
+int pyhost::test::shares_numbers(int /*argc*/, char** argv) {
   pyhost::Host host({.module_paths = {argv[1]}, .venv = argv[2]});
   const std::vector<double> numbers{0, 1, 2, 3, 4, 5};
   const pyhost::Buffer lent = pyhost::Buffer::borrow(std::span<const double>(numbers));
@@ -17,4 +21,5 @@ int main(int /*argc*/, char** argv) {
     std::cout << std::boolalpha << ' ' << lent.revoke();
   }
   std::cout << ' ' << lent.revoke() << '\n';
+  return 0;
 }

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import clean_environment
+from conftest import FIXTURES, clean_environment, small_program
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -69,7 +68,7 @@ def expected(text: bytes) -> Any:
 @pytest.fixture(scope="module")
 def answers() -> Iterator[Program]:
     with subprocess.Popen(
-        [os.environ["PYHOST_ANSWERS"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean_environment()
+        [*small_program("answers_texts"), FIXTURES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean_environment()
     ) as process:  # fmt: skip
         yield process
         assert process.stdin

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, clean_environment
+from conftest import BUILD, ROOT, clean_environment
 
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -92,7 +91,7 @@ def test_a_cpp_example_of_the_docs_prints_what_its_page_shows(
 ) -> None:
     page = page_of(example)
     write_modules(page, tmp_path)
-    program = Path(os.environ["PYHOST_BUILD"], "tests", f"docs_{example.stem}")
+    program = BUILD / "tests" / f"docs_{example.stem}"
     # What crashes a worker is not to be told by AddressSanitizer first.
     environment = clean_environment() | {"ASAN_OPTIONS": "handle_segv=0"}
     done = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True, env=environment)

@@ -8,9 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, cached, clean_environment, make_venv, without_index
+from conftest import BUILD, ROOT, cached, clean_environment, make_venv, without_index
 
-BUILD = os.environ.get("PYHOST_BUILD", "")
 CONSUMER = Path(__file__).parent / "consumer"
 # These two build all of pyhost once more, as it is built for them whatever the build under test is.
 only_once = pytest.mark.skipif(

@@ -2,7 +2,9 @@
 #include <iostream>
 #include <pyhost/pyhost.hpp>
 
-int main(int argc, char** argv) {
+#include "programs.hpp"
+
+int pyhost::test::stands_in(int argc, char** argv) {
   if (const auto code = pyhost::python_main(argc, argv)) return *code;
   try {
     pyhost::Host host({.module_paths = {argv[1]}, .home = argv[2]});
@@ -11,4 +13,5 @@ int main(int argc, char** argv) {
     std::cerr << error.rendered();
     return 1;
   }
+  return 0;
 }

@@ -11,10 +11,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, Run, cached, clean_environment, embedded_version, kept_venv
+from conftest import (
+    BUILD,
+    FIXTURES,
+    Run,
+    cached,
+    clean_environment,
+    embedded_version,
+    kept_venv,
+    small_program,
+)
 from test_process import write_module
 
-BUILD = Path(os.environ.get("PYHOST_BUILD", "."))
 PYTHON = cached("Python_EXECUTABLE")
 VERSION = ".".join(map(str, embedded_version()))
 EVALUATES = ("run", "evaluates", "-m", str(FIXTURES))
@@ -291,8 +299,7 @@ def test_asyncio_with_a_subprocess_works(pyhost: Run, tmp_path: Path) -> None:
 # --- Python that is there already, or not quite
 
 
-def embedding(name: str) -> str:
-    return str(BUILD / "tests" / name)
+EMBEDDINGS = BUILD / "tests"
 
 
 @pytest.mark.skipif(SANITIZED, reason="python3 is not built with the sanitizers")
@@ -313,7 +320,7 @@ def test_a_python_that_runs_already_is_joined(tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     done = subprocess.run(
         [PYTHON, "-c", script],
-        capture_output=True, text=True, cwd=tmp_path, env=clean_environment() | {"PYTHONPATH": embedding("")},
+        capture_output=True, text=True, cwd=tmp_path, env=clean_environment() | {"PYTHONPATH": str(EMBEDDINGS)},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "from stderr\n")
     lines = done.stdout.splitlines()
@@ -335,7 +342,7 @@ def test_extension_modules_import_in_a_plug_in_that_was_loaded_locally(
         tmp_path, "uses_numpy", "return [int(numpy.ones(3).sum()), ssl.OPENSSL_VERSION != '']", "import numpy, ssl"
     )  # fmt: skip
     done = subprocess.run(
-        [embedding("application"), embedding("plugin") and str(BUILD / "tests" / "libplugin.so"), tmp_path, packages, "uses_numpy"],
+        [EMBEDDINGS / "application", EMBEDDINGS / "libplugin.so", tmp_path, packages, "uses_numpy"],
         capture_output=True, text=True, env=clean_environment(),
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "[3,true]\n", "")
@@ -355,7 +362,7 @@ def test_numpy_looks_at_the_host_s_own_memory_and_the_host_at_numpy_s(
     packages: Path, give: str, shown: str
 ) -> None:
     done = subprocess.run(
-        [embedding("shares_numbers"), FIXTURES, packages, give],
+        [*small_program("shares_numbers"), FIXTURES, packages, give],
         capture_output=True, text=True, env=clean_environment(),
     )  # fmt: skip
     assert (done.stdout, done.stderr) == (f"{shown} false true\n", "")
@@ -369,7 +376,7 @@ def test_a_thousand_hosts_leave_memory_flat_and_numpy_working(
 ) -> None:
     write_module(tmp_path, "uses_numpy", "return int(numpy.arange(4).sum())", "import numpy")
     done = subprocess.run(
-        [embedding("many_hosts"), tmp_path, packages, "uses_numpy"],
+        [*small_program("many_hosts"), tmp_path, packages, "uses_numpy"],
         capture_output=True, text=True, env=clean_environment(),
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
@@ -401,7 +408,7 @@ def test_a_program_stands_in_for_the_python_binary_that_is_missing(tmp_path: Pat
     )
     # By another name than the binary that pyhost was built with, which would be found as well.
     done = subprocess.run(
-        [embedding("stands_in"), tmp_path, home, "spreads"], capture_output=True, text=True, env=clean_environment()
+        [*small_program("stands_in"), tmp_path, home, "spreads"], capture_output=True, text=True, env=clean_environment()
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1] == "[0,1,4,9,25]"
@@ -481,7 +488,7 @@ def test_another_libpython_is_noticed_before_it_is_started(
 ) -> None:
     (tmp_path / "modules").mkdir()
     done = subprocess.run(
-        [embedding("many_hosts"), tmp_path, "", "mod1"],
+        [*small_program("many_hosts"), tmp_path, "", "mod1"],
         env=clean_environment() | other_libpython,
         capture_output=True,
         text=True,

@@ -11,6 +11,8 @@
 #include <pyhost/pyhost.hpp>
 #include <string>
 
+#include "programs.hpp"
+
 namespace {
 
 std::string state_text(const std::string& given) {
@@ -56,7 +58,7 @@ int take_stdout() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int pyhost::test::fault_host(int argc, char** argv) {
   if (argc != 5 && argc != 6) {
     std::fprintf(stderr, "usage: fault_host host|process ROOT NAME STATE [MILLISECONDS]\n");
     return 2;

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import cached, small_program
 
 sys.path.insert(0, str(Path(__file__).parent / "faults"))
 import faults  # noqa: E402
@@ -45,14 +46,6 @@ WITH_A_DEADLINE = (
     "kill_gil_hog_c",
 )
 SECONDS_FOR_WHAT_NEVER_RETURNS = 3
-
-pytestmark = pytest.mark.skipif(
-    "PYHOST_FAULT_HOST" not in os.environ, reason="PYHOST_FAULT_HOST names no program"
-)
-
-
-def host() -> str:
-    return os.environ["PYHOST_FAULT_HOST"]
 
 
 def write(root: Path, fault: Fault) -> None:
@@ -94,7 +87,7 @@ def run(root: Path, fault: Fault, level: str) -> tuple[int, bytes, bytes]:
     out, err = root / "stdout", root / "stderr"
     with out.open("wb") as stdout, err.open("wb") as stderr:
         child = subprocess.Popen(
-            [host(), level, str(root), name.encode("utf-8", "surrogateescape"), state, *deadline],
+            [*small_program("fault_host"), level, str(root), name.encode("utf-8", "surrogateescape"), state, *deadline],
             cwd=root, env=environment, stdin=reader, stdout=stdout, stderr=stderr,
             preexec_fn=before_it_starts, start_new_session=True,
         )  # fmt: skip
@@ -148,7 +141,7 @@ def test_a_pool_of_processes_withstands(fault: Fault, tmp_path: Path) -> None:
 
 
 def check(fault: Fault, tmp_path: Path, level: str) -> None:
-    if fault.get("rlim_as") and b"__asan_init" in Path(host()).read_bytes():
+    if fault.get("rlim_as") and cached("PYHOST_SANITIZE") == "ON":
         pytest.skip("AddressSanitizer needs more address space than the fault allows")
     if fault.get("since", (3, 9)) > sys.version_info[:2]:
         pytest.skip("this Python does not have what the fault needs")

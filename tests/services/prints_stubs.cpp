@@ -1,8 +1,11 @@
 // Prints the stubs of services that have names of Python's own, and docs that have to be escaped.
 #include <iostream>
 #include <pyhost/pyhost.hpp>
+#include <string>
 
-int main() {
+#include "programs.hpp"
+
+int pyhost::test::prints_stubs(int /*argc*/, char** /*argv*/) {
   pyhost::Host host;
   for (const char* name : {"Any", "bytes", "dict", "overload", "str"}) {
     host.provide(
@@ -10,4 +13,5 @@ int main() {
         "What a \"" + std::string(name) + "\" costs, \xF0\x9F\x98\x80,\nand not \\ more.");
   }
   std::cout << host.stubs();
+  return 0;
 }

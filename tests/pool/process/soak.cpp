@@ -12,6 +12,8 @@
 #include <pyhost/pyhost.hpp>
 #include <string>
 
+#include "programs.hpp"
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -46,7 +48,7 @@ int wrong(pyhost::Pool& pool, long count, const char* how, pyhost::Submission su
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int pyhost::test::soak(int argc, char** argv) {
   if (argc != 4) return 2;
   const long crashes = std::stol(argv[1]), timeouts = std::stol(argv[2]);
   pyhost::Host host({.module_paths = {argv[3]}});

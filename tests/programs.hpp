@@ -1,0 +1,14 @@
+// The small programs that the tests start, in one executable: they compile and link once.
+#pragma once
+
+namespace pyhost::test {
+
+int answers_texts(int argc, char** argv);
+int fault_host(int argc, char** argv);
+int many_hosts(int argc, char** argv);
+int prints_stubs(int argc, char** argv);
+int shares_numbers(int argc, char** argv);
+int soak(int argc, char** argv);
+int stands_in(int argc, char** argv);
+
+}  // namespace pyhost::test
