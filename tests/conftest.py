@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -80,11 +82,20 @@ def embedded_version() -> tuple[int, ...]:
     return tuple(map(int, subprocess.check_output(words).split()))
 
 
-def without_index(problem: str) -> None:
-    """Skips with a clear word where the package index cannot be reached; in CI that is a failure."""
+def missing(what: str) -> NoReturn:
+    """Skips the test, or the file that calls it, for want of something; in CI that is a failure."""
     if os.environ.get("CI"):
-        pytest.fail(f"the package index could not be reached: {problem}")
-    pytest.skip(f"the package index could not be reached: {problem}")
+        pytest.fail(what)
+    pytest.skip(what, allow_module_level=True)
+
+
+def without_index(problem: str) -> NoReturn:
+    missing(f"the package index could not be reached: {problem}")
+
+
+def needs_package(name: str) -> None:
+    if importlib.util.find_spec(name) is None:
+        missing(f"the package {name} is not installed")
 
 
 def make_venv(folder: Path, python: str = sys.executable) -> Path:

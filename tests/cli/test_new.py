@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Run, clean_environment
+from conftest import ROOT, Run, clean_environment, needs_package
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -130,7 +130,7 @@ def test_a_folder_that_takes_no_file_is_said(pyhost: Run, tmp_path: Path) -> Non
 
 
 def test_what_it_writes_is_typed_and_formatted(pyhost: Run, tmp_path: Path) -> None:
-    pytest.importorskip("mypy")
+    needs_package("mypy")
     pyhost("new", "shout")
     files = [str(tmp_path / "modules/shout.py"), str(tmp_path / "tests/test_shout.py")]
     environment = clean_environment(MYPYPATH=str(ROOT / "python_modules"))

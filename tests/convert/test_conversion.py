@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import FIXTURES, clean_environment, small_program
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from conftest import FIXTURES, clean_environment, needs_package, small_program
+
+needs_package("hypothesis")
+from hypothesis import HealthCheck, example, given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
 
 Program = "subprocess.Popen[bytes]"
 MANY = settings(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FIXTURES, ROOT, Run, clean_environment
+from conftest import FIXTURES, ROOT, Run, clean_environment, needs_package
 
 PYTHON_MODULES = ROOT / "python_modules"
 sys.path.append(str(PYTHON_MODULES))
@@ -266,7 +266,7 @@ def test_children_of_multiprocessing_find_the_modules_too(tmp_path: Path) -> Non
 
 
 def test_the_package_is_typed_and_so_are_the_modules_that_ship() -> None:
-    pytest.importorskip("mypy")
+    needs_package("mypy")
     for version in ("3.9", "3.13"):
         done = subprocess.run(
             [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "--python-version", version,
@@ -278,7 +278,7 @@ def test_the_package_is_typed_and_so_are_the_modules_that_ship() -> None:
 
 
 def test_a_type_checker_knows_the_contract(tmp_path: Path) -> None:
-    pytest.importorskip("mypy")
+    needs_package("mypy")
     (tmp_path / "good.py").write_text(
         "from typing import Any\nfrom pyhost import Factory, Module\n"
         "class M:\n    def run(self) -> dict[str, int]: return {}\n"

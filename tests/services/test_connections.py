@@ -24,7 +24,16 @@ from types import SimpleNamespace
 from typing import IO
 
 import pytest
-from conftest import FIXTURES, ROOT, Run, cached, clean_environment, embedded_version, kept_venv
+from conftest import (
+    FIXTURES,
+    ROOT,
+    Run,
+    cached,
+    clean_environment,
+    embedded_version,
+    kept_venv,
+    missing,
+)
 
 sys.path.insert(0, str(ROOT / "python_modules"))
 from pyhost import _connection_types, _connection_urls, _connections, _store  # noqa: E402
@@ -663,7 +672,7 @@ def postgresql() -> Iterator[int]:
     """The port of a real server on loopback, in which ada has a password."""
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not binaries:
-        pytest.skip("PostgreSQL is not installed")
+        missing("PostgreSQL is not installed")
     folder = Path(tempfile.mkdtemp(prefix="pyhost-postgresql-", dir="/tmp"))
     (folder / "password").write_text(SECRET)
     as_user: list[str] = []

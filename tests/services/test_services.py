@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, ROOT, Run, clean_environment, small_program
+from conftest import BUILD, ROOT, Run, clean_environment, needs_package, small_program
 
 PYTHON_MODULES = ROOT / "python_modules"
 sys.path.append(str(PYTHON_MODULES))
@@ -29,7 +29,7 @@ services.quote({"symbol": "ABC"})
 
 
 def test_a_type_checker_knows_the_services_of_a_host(tmp_path: Path) -> None:
-    pytest.importorskip("mypy")
+    needs_package("mypy")
     (tmp_path / "modules").mkdir()
     module = "def create(state):\n    class M:\n        def run(self): pass\n    return M()\n"
     (tmp_path / "modules" / "desk.py").write_text(module)
@@ -53,7 +53,7 @@ def test_a_type_checker_knows_the_services_of_a_host(tmp_path: Path) -> None:
 
 
 def test_a_type_checker_takes_services_that_hide_names_of_python(tmp_path: Path) -> None:
-    pytest.importorskip("mypy")
+    needs_package("mypy")
     words = small_program("prints_stubs")
     stubs = subprocess.check_output(words, cwd=tmp_path, env=clean_environment())
     (tmp_path / "host_services.pyi").write_bytes(stubs)
