@@ -8,11 +8,34 @@
 
 namespace pyhost::cli {
 
+namespace {
+
+std::string json_or_string(const std::string& text) {
+  try {
+    const Json readable = Json::parse(text);
+    return text;
+  } catch (const Json::out_of_range&) {
+    return text;  // a number that is too large for Json, but not for JSON text
+  } catch (const Json::parse_error&) {
+    return Json(text).dump();
+  }
+}
+
+}  // namespace
+
 std::string json_text(const Json& value, int indent) {
   return detail::json_text_with_replacements(value, indent);
 }
 
 std::string json_string(std::string_view text) { return json_text(Json(text)); }
+
+std::optional<std::string> json_member(const std::string& key, const std::string& value) {
+  try {
+    return Json(key).dump() + ":" + json_or_string(value);
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
+}
 
 std::string error_json(const Error& error) { return json_text(error.to_json()); }
 

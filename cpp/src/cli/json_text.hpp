@@ -1,6 +1,7 @@
 // JSON as text. The code for it is compiled once, in json_text.cpp.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,10 @@ std::string json_text(const Json& value, int indent = -1);
 
 /// Returns the text as a JSON string, quoted.
 std::string json_string(std::string_view text);
+
+/// Returns "key":value as a member of a JSON object. The value is used as it is if it is JSON, otherwise as a
+/// JSON string. Returns nothing if the key or the value is not UTF-8.
+std::optional<std::string> json_member(const std::string& key, const std::string& value);
 
 /// Returns the error as a JSON object.
 std::string error_json(const Error& error);

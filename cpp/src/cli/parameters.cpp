@@ -2,25 +2,9 @@
 #include "cli/parameters.hpp"
 
 #include "cli/errors.hpp"
-#include "pyhost/json.hpp"
+#include "cli/json_text.hpp"
 
 namespace pyhost::cli {
-
-namespace {
-
-// Returns the value if it is JSON, otherwise the value as a JSON string.
-std::string value_text(const std::string& value) {
-  try {
-    const Json readable = Json::parse(value);
-    return value;
-  } catch (const Json::out_of_range&) {
-    return value;  // a number that is too large for Json, but not for JSON text
-  } catch (const Json::parse_error&) {
-    return Json(value).dump();
-  }
-}
-
-}  // namespace
 
 std::string json_members(const std::vector<std::string>& parameters) {
   std::string members;
@@ -29,12 +13,9 @@ std::string json_members(const std::vector<std::string>& parameters) {
     if (equals == std::string::npos || equals == 0) {
       throw UsageError("-p takes key=value, and got '" + parameter + "'");
     }
-    try {
-      members += (members.empty() ? "" : ",") + Json(parameter.substr(0, equals)).dump() + ":" +
-                 value_text(parameter.substr(equals + 1));
-    } catch (const Json::exception&) {
-      throw UsageError("a parameter is not valid UTF-8");
-    }
+    const auto member = json_member(parameter.substr(0, equals), parameter.substr(equals + 1));
+    if (!member) throw UsageError("a parameter is not valid UTF-8");
+    members += (members.empty() ? "" : ",") + *member;
   }
   return members;
 }
