@@ -15,11 +15,8 @@ CONSUMER = Path(__file__).parent / "consumer"
 only_once = pytest.mark.skipif(
     cached("PYHOST_SANITIZE") == "ON", reason="the sanitizers are not in what it builds"
 )
-# It takes half the time so; `./dev run` builds what users build.
-QUICKLY = (
-    "--config-settings=cmake.build-type=Debug",
-    "--config-settings=cmake.define.PYHOST_PRECOMPILE=ON",
-)
+# Without optimization it takes half the time; `./dev run` builds what users build.
+QUICKLY = ("--config-settings=cmake.build-type=Debug",)
 SAYS = "This is module1 doing its thing\n2\nModuleNotFound, did you mean 'mod1'?\n"
 
 
@@ -96,7 +93,7 @@ def test_it_can_be_a_subdirectory_of_another_project(tmp_path: Path) -> None:
     )
     call("cmake", "-G", "Ninja", "-S", tmp_path, "-B", tmp_path / "build",
          f"-DPython_EXECUTABLE={cached('Python_EXECUTABLE')}", f"-Dpybind11_DIR={cached('pybind11_DIR')}",
-         "-DCMAKE_BUILD_TYPE=Debug", "-DPYHOST_PRECOMPILE=ON")  # fmt: skip
+         "-DCMAKE_BUILD_TYPE=Debug")  # fmt: skip
     call("cmake", "--build", tmp_path / "build")
     assert call(tmp_path / "build" / "consumer", cwd=tmp_path) == SAYS
 
