@@ -1,4 +1,4 @@
-// The baseline lies in the interpreter's own dict, so that each interpreter has its own.
+// The snapshot lies in the interpreter's own dict, so that each interpreter has its own.
 #include "interpreter/interpreter_snapshot.hpp"
 
 #include <array>
@@ -10,13 +10,13 @@ namespace pyhost::detail {
 
 namespace {
 
-constexpr const char* key = "pyhost.baseline";
+constexpr const char* snapshot_key = "pyhost.snapshot";
 constexpr std::array<const char*, 3> lists{"meta_path", "path_hooks", "path"};
 
 py::object kept(const char* name) {
   PyObject* const dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
-  PyObject* const baseline = dict != nullptr ? PyDict_GetItemString(dict, key) : nullptr;
-  return borrow(baseline != nullptr ? PyDict_GetItemString(baseline, name) : nullptr);
+  PyObject* const snapshot = dict != nullptr ? PyDict_GetItemString(dict, snapshot_key) : nullptr;
+  return borrow(snapshot != nullptr ? PyDict_GetItemString(snapshot, name) : nullptr);
 }
 
 // Gone, or not callable where it was.
@@ -64,8 +64,8 @@ void restore_list(const char* name) {
   }
 }
 
-void keep(const py::object& baseline, const char* name, py::object value) {
-  if (!value || PyDict_SetItemString(baseline.ptr(), name, value.ptr()) != 0) {
+void keep(const py::object& snapshot, const char* name, py::object value) {
+  if (!value || PyDict_SetItemString(snapshot.ptr(), name, value.ptr()) != 0) {
     require(nullptr, "keeping what imports need");
   }
 }
@@ -74,18 +74,18 @@ void keep(const py::object& baseline, const char* name, py::object value) {
 
 void take_interpreter_snapshot() {
   if (kept("modules")) return restore_interpreter_snapshot();
-  const py::object baseline = require(PyDict_New(), "keeping what imports need");
+  const py::object snapshot = require(PyDict_New(), "keeping what imports need");
   PyObject* const modules = PyImport_GetModuleDict();
-  keep(baseline, "modules dict", borrow(modules));
-  keep(baseline, "modules", steal(PyDict_Copy(modules)));
-  keep(baseline, "builtins", steal(PyDict_Copy(PyEval_GetBuiltins())));
-  keep(baseline, "recursion limit", steal(PyLong_FromLong(Py_GetRecursionLimit())));
+  keep(snapshot, "modules dict", borrow(modules));
+  keep(snapshot, "modules", steal(PyDict_Copy(modules)));
+  keep(snapshot, "builtins", steal(PyDict_Copy(PyEval_GetBuiltins())));
+  keep(snapshot, "recursion limit", steal(PyLong_FromLong(Py_GetRecursionLimit())));
   for (const char* name : lists) {
     PyObject* const list = PySys_GetObject(name);
-    keep(baseline, name, steal(list != nullptr ? PySequence_List(list) : PyList_New(0)));
+    keep(snapshot, name, steal(list != nullptr ? PySequence_List(list) : PyList_New(0)));
   }
   PyObject* const dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
-  if (dict == nullptr || PyDict_SetItemString(dict, key, baseline.ptr()) != 0) {
+  if (dict == nullptr || PyDict_SetItemString(dict, snapshot_key, snapshot.ptr()) != 0) {
     require(nullptr, "keeping what imports need");
   }
 }

@@ -70,7 +70,7 @@ class LastingThreadState {
   PyThreadState* made_ = nullptr;
 };
 
-thread_local LastingThreadState kept;
+thread_local LastingThreadState this_thread_state;
 
 }  // namespace
 
@@ -109,7 +109,7 @@ void restore_thread_state(PyThreadState* before) {
   PyEval_SaveThread();
 }
 
-PyThreadState* make_thread_state() { return kept.make(); }
+PyThreadState* make_thread_state() { return this_thread_state.make(); }
 
 void set_main_thread() noexcept { main_thread = PyThread_get_thread_ident(); }
 
