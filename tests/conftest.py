@@ -118,3 +118,13 @@ def kept_venv(name: str, packages: Iterable[str]) -> Path:
             without_index(done.stderr.strip())
         (venv / "complete").touch()
     return venv
+
+
+def write_module(folder: Path, name: str, run: str, first: str = "") -> tuple[str, ...]:
+    """A module whose run() has this body; gives the words that run it."""
+    (folder / "modules").mkdir(exist_ok=True)
+    body = "".join(f"        {line}\n" for line in run.splitlines())
+    (folder / "modules" / f"{name}.py").write_text(
+        f"{first}\n\nclass Module:\n    def run(self):\n{body}\n\ndef create(state):\n    return Module()\n"
+    )
+    return ("run", name, "-m", str(folder))

@@ -8,19 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, Run, clean_environment
+from conftest import FIXTURES, Run, clean_environment, write_module
 
 MODULES = ("-m", str(FIXTURES))
-
-
-def write_module(folder: Path, name: str, run: str, first: str = "") -> tuple[str, ...]:
-    """A module whose run() has this body; gives the words that run it."""
-    (folder / "modules").mkdir(exist_ok=True)
-    body = "".join(f"        {line}\n" for line in run.splitlines())
-    (folder / "modules" / f"{name}.py").write_text(
-        f"{first}\n\nclass Module:\n    def run(self):\n{body}\n\ndef create(state):\n    return Module()\n"
-    )
-    return ("run", name, "-m", str(folder))
 
 
 # --- signals

@@ -20,8 +20,8 @@ from conftest import (
     embedded_version,
     kept_venv,
     small_program,
+    write_module,
 )
-from test_process import write_module
 
 PYTHON = cached("Python_EXECUTABLE")
 VERSION = ".".join(map(str, embedded_version()))
