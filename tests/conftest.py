@@ -29,6 +29,9 @@ HIDING = (
     "PYHOST_LOG_FORMAT",
 )
 
+# Seconds, far more than even a busy machine takes for anything that a test waits for.
+PATIENCE = 600
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -56,7 +59,8 @@ def pyhost(program: str, tmp_path: Path) -> Run:
             del options["stdin"]
         return subprocess.run(  # type: ignore[call-overload,no-any-return]
             [program, *words],
-            **{"capture_output": True, "text": True, "timeout": 120, "env": environment} | options,
+            **{"capture_output": True, "text": True, "timeout": PATIENCE, "env": environment}
+            | options,
         )
 
     return run

@@ -3,11 +3,13 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <pyhost/pyhost.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace pyhost::test {
@@ -52,6 +54,20 @@ std::optional<Error> error_of(Action action) {
     return error;
   }
   return std::nullopt;
+}
+
+/// Far longer than even a busy machine takes for anything that a test waits for.
+inline constexpr std::chrono::minutes patience(10);
+
+/// Waits until the condition holds, and returns whether it does.
+template <class Condition>
+bool eventually(Condition condition) {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
 }
 
 /// What the expression is worth in Python once the statements have been run.

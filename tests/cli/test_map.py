@@ -13,12 +13,12 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
 import pytest
-from conftest import FIXTURES, Run, clean_environment, embedded_version
+from conftest import FIXTURES, PATIENCE, Run, clean_environment, embedded_version
 
 LEVELS = ["shared", "process"] + (["interpreter"] if embedded_version() >= (3, 13) else [])
 Done = subprocess.CompletedProcess
@@ -79,11 +79,17 @@ def test_each_state_has_a_line_with_its_result(pyhost: Run, level: str) -> None:
     assert last_line(done).startswith("pyhost: 100 states done in ")
 
 
-def test_results_come_in_the_order_of_the_states_if_that_is_wished(pyhost: Run, level: str) -> None:
-    slow = "import time; time.sleep(0.2 if state['give'] == '0' else 0)"
-    given = states({"first": slow, "give": str(i)} for i in range(20))
+def test_results_come_in_the_order_of_the_states_if_that_is_wished(
+    pyhost: Run, tmp_path: Path, level: str
+) -> None:
+    # The first one waits until another has been run, by the other worker.
+    first = "import os, time\n"
+    first += "while state['give'] == '0' and not os.path.exists('another'): time.sleep(0.01)\n"
+    first += "if state['give'] != '0': open('another', 'w').close()"
+    given = states({"first": first, "give": str(i)} for i in range(20))
     ordered = pyhost(*words("evaluates", level, "-j", "2", "--ordered"), input=given)
     assert [line["result"] for line in lines_of(ordered.stdout)] == list(range(20))
+    (tmp_path / "another").unlink()
     as_they_come = pyhost(*words("evaluates", level, "-j", "2"), input=given)
     assert lines_of(as_they_come.stdout)[0]["index"] != 0
     assert indices(as_they_come.stdout) == list(range(20))
@@ -345,10 +351,10 @@ def test_a_run_that_takes_too_long_has_timed_out(pyhost: Run, level: str) -> Non
 
 def test_a_run_that_timed_out_is_made_again(pyhost: Run, tmp_path: Path, level: str) -> None:
     tries = f"n = len(open({str(tmp_path / 'tries')!r}, 'a+').write('x') and open({str(tmp_path / 'tries')!r}).read())\n"
-    given = states([{"first": tries + "while n < 3: pass", "give": "n"}])
-    once = pyhost(*words("evaluates", level, "--timeout", "300ms", "--retries", "1"), input=given)
+    given = states([{"first": tries + "import time\nwhile n < 3: time.sleep(0.01)", "give": "n"}])
+    once = pyhost(*words("evaluates", level, "--timeout", "1s", "--retries", "1"), input=given)
     assert lines_of(once.stdout)[0]["status"] == "timed_out"
-    again = pyhost(*words("evaluates", level, "--timeout", "300ms", "--retries", "3"), input=given)
+    again = pyhost(*words("evaluates", level, "--timeout", "1s", "--retries", "3"), input=given)
     assert lines_of(again.stdout)[0]["result"] == 3
     assert again.returncode == 0
 
@@ -557,8 +563,26 @@ def test_a_call_that_has_no_result_leaves_earlier_ones(
 # --- Ctrl-C
 
 
+Started = list["subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def started() -> Iterator[Started]:
+    """The programs that a test starts; none is left behind if it fails."""
+    processes: Started = []
+    yield processes
+    for process in processes:
+        process.kill()
+
+
 def interrupted(
-    program: str, folder: Path, *more: str, times: int = 1, by: int = signal.SIGINT, how: str
+    program: str,
+    folder: Path,
+    started: Started,
+    *more: str,
+    how: str,
+    times: int = 1,
+    by: int = signal.SIGINT,
 ) -> tuple[subprocess.Popen[str], str]:
     """Two runs are in progress, in the way that `how` says, when the signal comes."""
     begun = [folder / "begun0", folder / "begun1"]
@@ -570,6 +594,7 @@ def interrupted(
         [program, *words("evaluates", "shared", "-j", "2", "-o", "out", "--states", "states", *more)],
         cwd=folder, text=True, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
+    started.append(process)
     while not all(file.exists() for file in begun):
         assert process.poll() is None
         time.sleep(0.01)
@@ -597,10 +622,10 @@ GO_ON = "while not os.path.exists('go_on'): time.sleep(0.01)"
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_finishes_what_runs_and_says_how_to_go_on(
-    program: str, pyhost: Run, tmp_path: Path, by: int
+    program: str, pyhost: Run, tmp_path: Path, started: Started, by: int
 ) -> None:
-    process, said = interrupted(program, tmp_path, how=GO_ON, by=by)
-    assert process.wait(60) == -by
+    process, said = interrupted(program, tmp_path, started, how=GO_ON, by=by)
+    assert process.wait(PATIENCE) == -by
     assert "the runs that have begun are finished" in said
     assert "hint: the same command with --resume goes on from out\n" in said
     done = lines_of((tmp_path / "out").read_text())
@@ -611,17 +636,19 @@ def test_ctrl_c_finishes_what_runs_and_says_how_to_go_on(
     assert indices((tmp_path / "out").read_text()) == list(range(5002))
 
 
-def test_a_second_ctrl_c_ends_what_runs(program: str, tmp_path: Path) -> None:
-    process, said = interrupted(program, tmp_path, how="while True: pass", times=2)
-    assert process.wait(60) == -signal.SIGINT
+def test_a_second_ctrl_c_ends_what_runs(program: str, tmp_path: Path, started: Started) -> None:
+    process, said = interrupted(program, tmp_path, started, how="while True: pass", times=2)
+    assert process.wait(PATIENCE) == -signal.SIGINT
     assert "hint: the same command with --resume goes on from out\n" in said
     done = lines_of((tmp_path / "out").read_text())
     assert not [line for line in done if line["index"] in (0, 1)]
 
 
-def test_a_second_ctrl_c_ends_what_cannot_be_stopped(program: str, tmp_path: Path) -> None:
-    process, said = interrupted(program, tmp_path, how="time.sleep(1000)", times=2)
-    assert process.wait(60) == -signal.SIGINT
+def test_a_second_ctrl_c_ends_what_cannot_be_stopped(
+    program: str, tmp_path: Path, started: Started
+) -> None:
+    process, said = interrupted(program, tmp_path, started, how="time.sleep(1000)", times=2)
+    assert process.wait(PATIENCE) == -signal.SIGINT
     assert said.splitlines()[-1] == "hint: the same command with --resume goes on from out"
 
 
@@ -645,14 +672,14 @@ def test_a_second_ctrl_c_ends_it_where_nobody_reads(program: str, stderr: int) -
         process.send_signal(signal.SIGINT)
         if process.stderr:
             assert process.stderr.read().startswith("hint: with -o FILE")
-        assert process.wait(60) == -signal.SIGINT
+        assert process.wait(PATIENCE) == -signal.SIGINT
 
 
-def test_after_ctrl_c_no_run_is_made_again(program: str, tmp_path: Path) -> None:
+def test_after_ctrl_c_no_run_is_made_again(program: str, tmp_path: Path, started: Started) -> None:
     how = "open(state['file'] + 'tries', 'a').write('x')\nwhile True: pass"
     more = ("--timeout", "500ms", "--retries", "9", "--keep-going")
-    process, _ = interrupted(program, tmp_path, *more, how=how)
-    assert process.wait(60) == -signal.SIGINT
+    process, _ = interrupted(program, tmp_path, started, *more, how=how)
+    assert process.wait(PATIENCE) == -signal.SIGINT
     assert len((tmp_path / "begun0tries").read_text()) < 10
     done = lines_of((tmp_path / "out").read_text())
     assert [line["status"] for line in done if line["index"] in (0, 1)] == ["timed_out"] * 2
@@ -666,7 +693,7 @@ def test_ctrl_c_ends_a_wait_for_states(program: str) -> None:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert "hint: with -o FILE" in process.stderr.read()
-        assert process.wait(60) == -signal.SIGINT
+        assert process.wait(PATIENCE) == -signal.SIGINT
 
 
 # --- more than one machine
@@ -741,7 +768,7 @@ def on_terminal(
     ) as process:  # fmt: skip
         os.close(theirs)
         shown = b""
-        while select.select([ours], [], [], 60)[0]:
+        while select.select([ours], [], [], PATIENCE)[0]:
             try:
                 shown += os.read(ours, 4096)
             except OSError:  # the other end is closed
@@ -790,9 +817,20 @@ def test_quiet_shows_nothing_but_failures(program: str, pyhost: Run, tmp_path: P
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_pipe_gets_a_line_every_few_seconds(pyhost: Run) -> None:
-    slow = {"first": "import time; time.sleep(2.8)", "give": "1"}
-    done = pyhost(*words("evaluates", "shared", "-j", "1"), input=states([slow] * 2))
-    progress = [line for line in done.stderr.splitlines() if "/s" in line]
-    assert len(progress) == 1
-    assert progress[0].startswith("pyhost: 1 done, ")
+def test_a_pipe_gets_a_line_every_few_seconds(
+    program: str, tmp_path: Path, started: Started
+) -> None:
+    given = [{"give": "1"}, {"first": f"import os, time\n{GO_ON}", "give": "2"}]
+    (tmp_path / "states").write_text(states(given))
+    process = subprocess.Popen(
+        [program, *words("evaluates", "shared", "-j", "1", "--states", "states")],
+        cwd=tmp_path, text=True, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    started.append(process)
+    assert process.stderr
+    progress = process.stderr.readline()
+    assert progress.startswith("pyhost: 1 done, ")
+    assert "/s" in progress
+    (tmp_path / "go_on").touch()
+    assert process.stderr.read().splitlines()[-1].startswith("pyhost: 2 states done in ")
+    assert process.wait(PATIENCE) == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FIXTURES, Run, clean_environment
+from conftest import FIXTURES, PATIENCE, Run, clean_environment
 
 Event = dict[str, Any]
 WORDS = ("-m", str(FIXTURES))
@@ -175,7 +175,7 @@ def test_it_is_whole_however_the_program_ends(
         assert running.poll() is None
         time.sleep(0.01)
     running.send_signal(how)
-    assert running.wait(60) == -how
+    assert running.wait(PATIENCE) == -how
     file = tmp_path / "trace.json"
     if how == signal.SIGINT:
         assert names(spans_of(file)) >= MODULE_STEPS
@@ -192,7 +192,7 @@ def test_a_pipe_may_take_it(program: str, tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
     events = json.loads((tmp_path / "pipe").read_text())
-    assert running.wait(60) == 0
+    assert running.wait(PATIENCE) == 0
     assert {event["name"] for event in events} >= MODULE_STEPS
 
 

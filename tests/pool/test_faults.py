@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import cached, small_program
+from conftest import PATIENCE, cached, small_program
 
 sys.path.insert(0, str(Path(__file__).parent / "faults"))
 import faults  # noqa: E402
@@ -93,7 +93,7 @@ def run(root: Path, fault: Fault, level: str) -> tuple[int, bytes, bytes]:
         )  # fmt: skip
         try:
             never_returns = level == "host" and fault["id"] in BEYOND_US
-            patience = SECONDS_FOR_WHAT_NEVER_RETURNS if never_returns else 60
+            patience = SECONDS_FOR_WHAT_NEVER_RETURNS if never_returns else PATIENCE
             status = child.wait(patience)
         finally:
             with contextlib.suppress(ProcessLookupError):

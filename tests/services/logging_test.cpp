@@ -58,7 +58,7 @@ class Log {
   }
 
   std::vector<LogRecord> taken(Host& host) {
-    REQUIRE(host.flush_logs(std::chrono::seconds(60)));
+    REQUIRE(host.flush_logs(test::patience));
     const std::lock_guard lock(mutex_);
     return std::exchange(records_, {});
   }
@@ -338,9 +338,9 @@ TEST_CASE("a module does not wait for a slow sink, and what is dropped is counte
   CHECK(host.dropped_logs() == 15);
   CHECK_FALSE(host.flush_logs(std::chrono::milliseconds(1)));
   go_on.set_value();
-  CHECK(host.flush_logs(std::chrono::seconds(60)));
+  CHECK(host.flush_logs(test::patience));
   host.run("logs");
-  CHECK(host.flush_logs(std::chrono::seconds(60)));
+  CHECK(host.flush_logs(test::patience));
   REQUIRE(dropped.size() == 12);
   CHECK(dropped.back() == 15);
 }
@@ -437,7 +437,7 @@ TEST_CASE("a sink that runs modules while the host closes is told so") {
   };
   options.on_log = [&](const LogRecord&) {
     closing.wait();
-    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // until only the log is left
+    std::this_thread::sleep_for(std::chrono::seconds(1));  // until only the log is left
     CHECK_FALSE(running->flush_logs());
     CHECK(running->dropped_logs() == 0);
     const auto error = test::error_of([&] { return running->run("logs"); });
@@ -459,7 +459,7 @@ TEST_CASE("a sink that flushes does not wait for itself") {
   Host host(options);
   flushing = &host;
   host.run("logs");
-  CHECK(host.flush_logs(std::chrono::seconds(60)));
+  CHECK(host.flush_logs(test::patience));
   CHECK(flushed == 0);
 }
 
@@ -470,7 +470,7 @@ TEST_CASE("signals are for other threads than the sink's, but for those of what 
   options.on_log = [&](const LogRecord&) { pthread_sigmask(SIG_BLOCK, nullptr, &blocked); };
   Host host(options);
   host.run("logs");
-  CHECK(host.flush_logs(std::chrono::seconds(60)));
+  CHECK(host.flush_logs(test::patience));
   for (const int others : {SIGINT, SIGTERM, SIGUSR1, SIGALRM}) CHECK(sigismember(&blocked, others) == 1);
   for (const int its_own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) CHECK(sigismember(&blocked, its_own) == 0);
 }
@@ -486,8 +486,8 @@ TEST_CASE("a sink may throw, and may run modules that log") {
   Host host(options);
   running = &host;
   host.run("logs");
-  CHECK(host.flush_logs(std::chrono::seconds(60)));
-  CHECK(host.flush_logs(std::chrono::seconds(60)));  // what the sink itself had logged
+  CHECK(host.flush_logs(test::patience));
+  CHECK(host.flush_logs(test::patience));  // what the sink itself had logged
   CHECK(given == 2);
 }
 

@@ -26,6 +26,7 @@ from typing import IO
 import pytest
 from conftest import (
     FIXTURES,
+    PATIENCE,
     ROOT,
     Run,
     cached,
@@ -667,6 +668,11 @@ def test_parameters_of_an_http_url_are_refused(
     assert "params={...}" in done.stderr
 
 
+def answers(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[int]:
     """The port of a real server on loopback, in which ada has a password."""
@@ -700,15 +706,14 @@ def postgresql() -> Iterator[int]:
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
     )  # fmt: skip
     try:
-        for _ in range(300):
-            with socket.socket() as ready:
-                if ready.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+        until = time.monotonic() + PATIENCE
+        while not answers(port):
+            assert server.poll() is None and time.monotonic() < until
             time.sleep(0.1)
         yield port
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(PATIENCE)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, Run, clean_environment
+from conftest import FIXTURES, PATIENCE, Run, clean_environment
 
 MODULES = ("-m", str(FIXTURES))
 IN_PROCESS = ("--isolation", "process")
@@ -26,7 +26,7 @@ def runs(process: int) -> bool:
 
 
 def wait_for(what: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while not what():
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -46,7 +46,7 @@ def test_no_worker_outlives_its_pool(program: str, tmp_path: Path, end: signal.S
         worker, sleeper = map(int, tell.read_text().split())
         assert runs(worker) and runs(sleeper)
         process.send_signal(end)
-        assert process.wait(60) == -end
+        assert process.wait(PATIENCE) == -end
         wait_for(lambda: not runs(worker) and not runs(sleeper))
     finally:
         for each in map(int, tell.read_text().split()):
@@ -111,7 +111,7 @@ except BaseException as stopped:
     )  # fmt: skip
     wait_for((tmp_path / "begun").exists)
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == -signal.SIGINT
     assert (tmp_path / "cleaned").read_text() == "Stopped"
     assert said.startswith("error: module 'evaluates' was ")
