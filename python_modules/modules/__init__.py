@@ -7,7 +7,7 @@ anywhere, it is an ordinary package.
 
 import sys
 
-_MARK = "pyhost-module-path:"  # as in cpp/src/interpreter/module_path.cpp
+_MARK = "pyhost-module-path:"  # as in cpp/src/interpreter/modules_package.cpp
 _marked = [entry[len(_MARK) :] + "/modules" for entry in sys.path if entry.startswith(_MARK)]
 if _marked:
     __path__ = _marked

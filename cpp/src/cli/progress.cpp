@@ -74,8 +74,8 @@ std::string Progress::text(const ProgressState& now, bool coloured) const {
   const double passed = seconds();
   std::string text = grouped(now.done) + " done";
   if (now.failed > 0) {
-    text +=
-        ", " + (coloured ? failed_colour : std::string()) + grouped(now.failed) + " failed" + (coloured ? plain : "");
+    text += ", " + (coloured ? failed_colour : std::string()) + grouped(now.failed) + " failed" +
+            (coloured ? plain : "");
   }
   text += ", " + rate(static_cast<double>(now.done) / std::max(passed, 1e-3));
   if (now.fraction && *now.fraction > 0) {

@@ -1,4 +1,4 @@
-// JSON <-> Python; the only room that knows both. The caller holds the GIL.
+// JSON to Python and back. The caller holds the GIL.
 #pragma once
 
 #include <memory>
@@ -48,7 +48,7 @@ class Conversions {
   std::unique_ptr<Cache> kept_;
 };
 
-/// The state as JSON text, for who cannot be given the Json; null is `{}`. Refuses what to_python() would
+/// The state as JSON text, for a worker that cannot share the Json; null is `{}`. Refuses what to_python() would
 /// refuse, in the same words. Needs no GIL.
 std::string state_text(const Json& state);
 

@@ -1,4 +1,4 @@
-// JSON -> Python: a walk through a Json, and the two parser of text.
+// JSON to Python: a walk through a Json, and the two parsers of text.
 #include <cmath>
 
 #include "convert/conversion_cache.hpp"

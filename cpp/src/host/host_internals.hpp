@@ -1,4 +1,4 @@
-// What a host has, for those of its rooms that bring it to other interpreters and processes.
+// The parts of a host, for pools that bring them to other interpreters and processes.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// Those who use a host and have to be done with it before it closes.
+// Functions to call before a host closes, for objects such as pools that use it.
 #pragma once
 
 #include <cstdint>
@@ -9,20 +9,20 @@
 
 namespace pyhost::detail {
 
-/// Any thread may call it; it is shared by the host and its shutdown_hooks, and outlives either.
+/// The host and those that use it share this object. Thread: any.
 class ShutdownHooks {
  public:
   using Id = std::uint64_t;
 
-  /// `end` is called once if the host closes first, without the GIL, and returns when the host is not used
-  /// any more. It must not call this object.
+  /// Calls `end` once, without the GIL, if the host closes before remove(). When `end` returns, the caller
+  /// must not use the host any more. `end` must not call this object.
   Id add(std::function<void()> end) {
     const std::lock_guard lock(mutex_);
     ends_.emplace(++last_, std::move(end));
     return last_;
   }
 
-  /// Once it returns, `end` is not called any more, nor is it being called.
+  /// When this returns, `end` is not running and will not be called.
   void remove(Id id) {
     const std::lock_guard lock(mutex_);
     ends_.erase(id);

@@ -70,15 +70,15 @@ void check_limits(const PoolOptions& options) {
 }
 
 std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& make_host,
-                                                  const HostInternals& offers, const PoolOptions& options) {
+                                                  const HostInternals& internals, const PoolOptions& options) {
   const std::size_t count = options.workers != 0 ? options.workers : usable_cores();
-  if (options.isolation == Isolation::Process) return make_process_workers(offers, options, count);
+  if (options.isolation == Isolation::Process) return make_process_workers(internals, options, count);
   std::vector<std::unique_ptr<Worker>> workers;
   workers.reserve(count);
   while (workers.size() < count) {
     workers.push_back(options.isolation == Isolation::Interpreter
-                          ? make_interpreter_worker(make_host, offers.options)
-                          : make_shared_worker(host, offers.options.on_span));
+                          ? make_interpreter_worker(make_host, internals.options)
+                          : make_shared_worker(host, internals.options.on_span));
   }
   return workers;
 }

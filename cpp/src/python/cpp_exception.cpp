@@ -22,7 +22,7 @@ struct Thrown {
   PyObject* stands_for_it;  // borrowed: it is what keeps this
 };
 
-// An Error for all who watch what happens; whoever called gets the reason itself.
+// An Error for the observers; the caller gets the C++ exception itself.
 struct ErrorWithCppException : Error {
   ErrorWithCppException(const Error& error, std::exception_ptr thrown)
       : Error(error), reason(std::move(thrown)) {}
@@ -52,7 +52,7 @@ std::exception_ptr cpp_exception_of(PyObject* exception) {
   PyObject* const capsule =
       dict != nullptr && PyDict_Check(dict) ? PyDict_GetItemString(dict, attribute_name) : nullptr;
   if (capsule == nullptr || PyCapsule_IsValid(capsule, capsule_name) == 0) return nullptr;
-  // A copy of the attribute_name in another exception says nothing about that one.
+  // A copy of the attribute in another exception says nothing about that one.
   const Thrown* const content = content_of(capsule);
   return content->stands_for_it == exception ? content->exception : nullptr;
 }

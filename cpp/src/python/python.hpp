@@ -1,5 +1,4 @@
-// Python.h and pybind11 as the rooms of the library see them: pybind11's owning reference, and no more of it:
-// all of pybind11.h would be compiled into every file again.
+// Python.h, and of pybind11 the owning reference alone: all of pybind11.h would be compiled into every file.
 #pragma once
 
 #include <pybind11/pytypes.h>

@@ -72,7 +72,7 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
 // at the end of a with-statement.
 template <class Convert>
 auto run_inside(const GilAcquire& gil, InstanceData& instance, Convert convert, const RunOptions* options,
-                bool gives_up) {
+                bool closes) {
   instance.check_open();
   const ModuleData& module = *instance.module;
   HostState& host = *module.host;
@@ -82,13 +82,13 @@ auto run_inside(const GilAcquire& gil, InstanceData& instance, Convert convert, 
   return notify_failure_of(host.observers, module.name, [&] {
     apply_limits(options, run);
     host.observers.notify(Moment::RunStarted, module.name, run.id(), begun);
-    const CloseOnFailure closing(run, gives_up ? &instance : nullptr);
+    const CloseOnFailure closing(run, closes ? &instance : nullptr);
     const py::object returned = result_of_run(run, instance);
     auto result = convert_for_module(module.name, [&] {
       const SpanTimer converting(host.on_span, SpanKind::Convert, module.name, run.id());
       return convert(host.conversions, returned.ptr());
     });
-    if (gives_up) close_instance(instance, &run);
+    if (closes) close_instance(instance, &run);
     host.observers.notify_end(Moment::RunEnded, module.name, run, begun, true);
     return result;
   });
