@@ -10,7 +10,7 @@
 using namespace pyhost;
 using test::over_fixtures;
 
-TEST_CASE("a module looks at C++'s own numbers, without a copy") {
+TEST_CASE("a module reads memory of C++ without a copy") {
   Host host(over_fixtures());
   std::vector<double> prices{1.5, 2.5};
   const Buffer buffer = Buffer::borrow(std::span<const double>(prices));
@@ -26,7 +26,7 @@ TEST_CASE("a module looks at C++'s own numbers, without a copy") {
   CHECK(module.create(R"({"give": "v[1]"})", {{"data", buffer}}).run() == 2.5);
 }
 
-TEST_CASE("a module writes into a buffer only if it may") {
+TEST_CASE("a module cannot write into a read-only buffer") {
   Host host(over_fixtures());
   std::array<int, 3> numbers{1, 2, 3};
   const Module module = host.load("looks_at_a_buffer");
@@ -73,7 +73,7 @@ TEST_CASE("a buffer keeps its memory for as long as C++ or Python has it") {
   CHECK(watched.expired());
 }
 
-TEST_CASE("memory that is lent is taken back once nobody looks at it") {
+TEST_CASE("borrowed memory is revoked once no view of it is left") {
   Host host(over_fixtures());
   std::vector<float> numbers(3, 1.0F);
   const Buffer buffer = Buffer::borrow(std::span<float>(numbers));
@@ -90,7 +90,7 @@ TEST_CASE("memory that is lent is taken back once nobody looks at it") {
   CHECK(buffer.revoke());
 }
 
-TEST_CASE("a key that the state has, and memory that is none, are refused") {
+TEST_CASE("a buffer with the key of another value, and an empty buffer handle, are refused") {
   Host host(over_fixtures());
   const Module module = host.load("looks_at_a_buffer");
   const Buffer buffer = Buffer::of(std::vector<int>{1});
@@ -103,7 +103,7 @@ TEST_CASE("a key that the state has, and memory that is none, are refused") {
   REQUIRE_ERROR(strides, InvalidState, Buffer(nullptr, &host, {.shape = {1}, .strides = {1, 1}}));
 }
 
-TEST_CASE("a result may be bytes or an array, and C++ looks at its memory") {
+TEST_CASE("C++ reads the memory of a result that is bytes or an array") {
   Host host(over_fixtures());
   const auto result = [&](const std::string& give) {
     return host.load("evaluates").create({{"first", "import array"}, {"give", give}}).run_buffer();
@@ -128,7 +128,7 @@ TEST_CASE("a result may be bytes or an array, and C++ looks at its memory") {
   CHECK_SAYS(error, "module 'evaluates': the result is of type list, which is no buffer");
 }
 
-TEST_CASE("a result's buffer may go into the next module, and outlive the host") {
+TEST_CASE("the buffer of a result can be passed to the next module, and outlives the host") {
   std::optional<Buffer> kept;
   {
     Host host(over_fixtures());
@@ -140,7 +140,7 @@ TEST_CASE("a result's buffer may go into the next module, and outlive the host")
   std::thread([last = std::exchange(kept, std::nullopt)] { CHECK(last->layout().writable); }).join();
 }
 
-TEST_CASE("a buffer may have any dimensions, strides and order") {
+TEST_CASE("a buffer can have any dimensions, strides and order") {
   Host host(over_fixtures());
   const auto numbers = std::make_shared<std::vector<int>>(std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8});
   const auto seen = [&](BufferLayout layout, std::size_t first = 0) {
@@ -176,7 +176,7 @@ TEST_CASE("a buffer may have any dimensions, strides and order") {
         Json{{0}, ""});
 }
 
-TEST_CASE("who asks for the bytes alone gets them of a buffer with any dimensions") {
+TEST_CASE("a plain request for bytes works for a buffer with any dimensions") {
   Host host(over_fixtures());
   const std::array<unsigned char, 6> pixels{1, 2, 3, 4, 5, 6};
   static constexpr int number = 0x01010101;
@@ -191,7 +191,7 @@ TEST_CASE("who asks for the bytes alone gets them of a buffer with any dimension
   CHECK(seen(Buffer(nullptr, &number, {.format = "i", .item_size = 4}))[1] == "01010101");
 }
 
-TEST_CASE("a layout that would have Python read where nothing is, is refused") {
+TEST_CASE("a layout that reaches outside of its memory is refused") {
   static const std::array<double, 8> memory{};
   constexpr std::size_t half = std::size_t{1} << 62U;
   for (const auto& [layout, part] : std::vector<std::pair<BufferLayout, std::string>>{
@@ -212,7 +212,7 @@ TEST_CASE("a layout that would have Python read where nothing is, is refused") {
   }
 }
 
-TEST_CASE("a buffer's key is told as JSON pointers are written") {
+TEST_CASE("the key of a buffer is escaped in a JSON pointer") {
   Host host(over_fixtures());
   const Module module = host.load("looks_at_a_buffer");
   const Buffer buffer = Buffer::of(std::vector<int>{1});
@@ -227,7 +227,7 @@ TEST_CASE("a buffer's key is told as JSON pointers are written") {
   CHECK(module.create({{"give", "v[0]"}, {"größe", 1}}, {{"data", buffer}, {"maß", buffer}}).run() == 1);
 }
 
-TEST_CASE("memory is taken back while modules on other threads look at it, and in a service") {
+TEST_CASE("memory is revoked while other threads use it, and within a service") {
   Host host(over_fixtures());
   const Module looks = host.load("looks_at_a_buffer");
   std::vector<int> numbers(16, 7);
@@ -262,7 +262,7 @@ TEST_CASE("memory is taken back while modules on other threads look at it, and i
         Json{false, nullptr, true});
 }
 
-TEST_CASE("one may wait without end for memory that was lent") {
+TEST_CASE("revoke can wait without a limit") {
   Host host(over_fixtures());
   std::vector<int> numbers(3);
   const Buffer lent = Buffer::borrow(std::span<const int>(numbers));
@@ -277,7 +277,7 @@ TEST_CASE("one may wait without end for memory that was lent") {
   later.join();
 }
 
-TEST_CASE("what a module gives back of the host's memory is that memory") {
+TEST_CASE("a result that is the host's own memory refers to that memory") {
   Host host(over_fixtures());
   std::vector<double> prices{1, 2, 3};
   const Buffer lent = Buffer::borrow(std::span<const double>(prices));
@@ -288,7 +288,7 @@ TEST_CASE("what a module gives back of the host's memory is that memory") {
   CHECK(back.as<double>()[1] == 3);
 }
 
-TEST_CASE("a result's memory is Python's own, not a copy") {
+TEST_CASE("the buffer of a result refers to Python's memory, not to a copy") {
   Host host(over_fixtures());
   const Instance gives =
       host.load("evaluates")
@@ -302,7 +302,7 @@ TEST_CASE("a result's memory is Python's own, not a copy") {
         "ABc");
 }
 
-TEST_CASE("a result may be of ctypes, which tells no strides") {
+TEST_CASE("a ctypes array without strides is accepted as a result") {
   Host host(over_fixtures());
   const auto result = [&](const std::string& give) {
     return host.load("evaluates").create({{"first", "import ctypes"}, {"give", give}}).run_buffer();
@@ -319,7 +319,7 @@ TEST_CASE("a result may be of ctypes, which tells no strides") {
   CHECK(one.as<int>()[0] == 5);
 }
 
-TEST_CASE("elements are handed out as they lie only where that is sound") {
+TEST_CASE("elements are accessible as a span only if they are contiguous and aligned") {
   Host host(over_fixtures());
   const auto result = [&](const std::string& give) {
     return host.load("evaluates").create({{"give", give}}).run_buffer();
@@ -337,7 +337,7 @@ TEST_CASE("elements are handed out as they lie only where that is sound") {
   REQUIRE_ERROR(sign, InvalidResult, result("b'abc'").as<signed char>());
 }
 
-TEST_CASE("a run whose result is a buffer may have a deadline") {
+TEST_CASE("a run whose result is a buffer can have a deadline") {
   Host host(over_fixtures());
   const auto create = [&](const std::string& give) {
     return host.load("evaluates").create({{"give", give}});
@@ -351,7 +351,7 @@ TEST_CASE("a run whose result is a buffer may have a deadline") {
   REQUIRE_ERROR(stopped, Cancelled, create("b'abc'").run_buffer({.stop = stop.get_token()}));
 }
 
-TEST_CASE("a state with a buffer in it is no JSON any more") {
+TEST_CASE("a state with a buffer cannot be read back as JSON") {
   Host host(over_fixtures());
   const Instance looks =
       host.load("looks_at_a_buffer").create({{"give", "v[0]"}}, {{"data", Buffer::of(std::vector<int>{7})}});

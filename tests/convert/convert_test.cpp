@@ -27,7 +27,7 @@ std::string given(Host& host, const std::string& expression, const std::string& 
 
 }  // namespace
 
-TEST_CASE("a state from text is what Python's own reader would make of it") {
+TEST_CASE("a state from text equals what Python's json.loads returns") {
   Host host(over_fixtures());
   const std::vector<std::pair<std::string, std::string>> cases{
       {"null", "None"},
@@ -64,7 +64,7 @@ TEST_CASE("a state from text is what Python's own reader would make of it") {
   CHECK(seen(host, digits) == digits);
 }
 
-TEST_CASE("a state that is no JSON is refused with line and column") {
+TEST_CASE("a state that is not JSON is refused with line and column") {
   Host host(over_fixtures());
   const Module module = host.load("returns_state");
   const std::vector<std::pair<std::string, std::string>> cases{
@@ -126,7 +126,7 @@ TEST_CASE("a state that has no exact form in Python is refused with its JSON poi
   refused(Json{{"a", Json::binary({1, 2})}}, "/a", "binary");
 }
 
-TEST_CASE("an integer of more digits than Python reads is refused with its JSON pointer") {
+TEST_CASE("an integer with more digits than Python's limit is refused with its JSON pointer") {
   Host host(over_fixtures());
   if (host.run("evaluates", {{"give", "hasattr(__import__('sys'), 'get_int_max_str_digits')"}}) != true)
     return;
@@ -135,7 +135,7 @@ TEST_CASE("an integer of more digits than Python reads is refused with its JSON 
   CHECK_SAYS(error, "4300");
 }
 
-TEST_CASE("a state is an object and nothing else") {
+TEST_CASE("a state that is not an object is refused") {
   Host host(over_fixtures());
   const Module module = host.load("returns_state");
   for (const char* text : {"[]", "1", "1.5", "\"x\"", "null", "true"}) {
@@ -150,7 +150,7 @@ TEST_CASE("a state is an object and nothing else") {
   }
 }
 
-TEST_CASE("text, braces and a Json each say what they mean as a state") {
+TEST_CASE("text, an initializer list and a Json are each accepted as a state") {
   Host host(over_fixtures());
   const Module module = host.load("returns_state");
   CHECK(module.create().run_text() == "{}");
@@ -165,7 +165,7 @@ TEST_CASE("text, braces and a Json each say what they mean as a state") {
   CHECK(host.run_text("returns_state", {{"who", "Ada"}}) == R"({"who":"Ada"})");
 }
 
-TEST_CASE("a Json goes there and back") {
+TEST_CASE("a Json is returned unchanged") {
   Host host(over_fixtures());
   const Json state{
       {"null", nullptr},
@@ -181,7 +181,7 @@ TEST_CASE("a Json goes there and back") {
   CHECK(Json::parse(host.run_text("returns_state", state)) == state);
 }
 
-TEST_CASE("text goes there and back to the letter, keys in their order and integers of any size") {
+TEST_CASE("JSON text is returned unchanged, with the order of keys and integers of any size") {
   Host host(over_fixtures());
   const std::string text =
       R"({"z":)" + std::string(400, '7') +
@@ -192,7 +192,7 @@ TEST_CASE("text goes there and back to the letter, keys in their order and integ
   CHECK(written == expected);
 }
 
-TEST_CASE("1,000 levels are let through and 1,001 are refused, in every direction") {
+TEST_CASE("1,000 levels are accepted and 1,001 are refused, in every direction") {
   Host host(over_fixtures());
   const Module module = host.load("returns_state");
   const std::string fits = nested(1000);
@@ -215,7 +215,7 @@ TEST_CASE("1,000 levels are let through and 1,001 are refused, in every directio
   CHECK(given(host, "deep[0]", build) == std::string(1000, '[') + std::string(1000, ']'));
 }
 
-TEST_CASE("a result that is no JSON is refused with its JSON pointer, and with what to do") {
+TEST_CASE("a result that is not JSON is refused with its JSON pointer and a hint") {
   Host host(over_fixtures());
   const std::vector<std::array<std::string, 4>> cases{
       {"float('nan')", "", "", "NaN or infinite"},
@@ -264,7 +264,7 @@ TEST_CASE("an integer beyond 64 bits is exact in text and refused in a Json") {
   }
 }
 
-TEST_CASE("what a module's own subclasses say of themselves is not asked") {
+TEST_CASE("methods that a subclass overrides are not called in a conversion") {
   Host host(over_fixtures());
   const std::string evil =
       "class S(str):\n"
@@ -288,7 +288,7 @@ TEST_CASE("what a module's own subclasses say of themselves is not asked") {
         R"({"a":["ok",1,1000000000000000000000000000000,1.5,true,3,[1,2]]})");
 }
 
-TEST_CASE("floats are written as Python writes them, and never lose their point") {
+TEST_CASE("floats are written as Python writes them, with a point or an exponent") {
   Host host(over_fixtures());
   CHECK(
       given(host,

@@ -51,7 +51,7 @@ void check_closest(const Decimal& decimal) {
 
 }  // namespace
 
-TEST_CASE("every power of two and its neighbours have the shortest decimals") {
+TEST_CASE("powers of two and their neighbours are written with the fewest digits") {
   for (std::uint64_t exponent = 0; exponent < 0x7ff; ++exponent) {
     for (const std::uint64_t fraction : {0ULL, 1ULL, 2ULL, (1ULL << 51U), (1ULL << 52U) - 1}) {
       const std::uint64_t bits = exponent << 52U | fraction;
@@ -60,7 +60,7 @@ TEST_CASE("every power of two and its neighbours have the shortest decimals") {
   }
 }
 
-TEST_CASE("doubles of random bits have the shortest decimals, and read back from them") {
+TEST_CASE("random doubles are written with the fewest digits and read back equal") {
   std::mt19937_64 random(1);
   for (int i = 0; i < 200'000; ++i) {
     const auto number = std::abs(std::bit_cast<double>(random()));
@@ -70,7 +70,7 @@ TEST_CASE("doubles of random bits have the shortest decimals, and read back from
   }
 }
 
-TEST_CASE("decimals near half-way between two doubles go to the closest one, or are left to others") {
+TEST_CASE("decimals near half-way between two doubles are read as the closest, or left to the slow path") {
   std::mt19937_64 random(2);
   int told = 0;
   for (int i = 0; i < 200'000; ++i) {
@@ -82,7 +82,7 @@ TEST_CASE("decimals near half-way between two doubles go to the closest one, or 
   CHECK(told > 190'000);
 }
 
-TEST_CASE("what has fewer bits or is infinite is left to others") {
+TEST_CASE("subnormal and infinite doubles are left to the slow path") {
   CHECK(closest_double({0, 0}) < 0);
   CHECK(closest_double({5, -324}) < 0);
   CHECK(closest_double({1, 309}) < 0);

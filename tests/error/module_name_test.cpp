@@ -5,7 +5,7 @@
 using namespace pyhost;
 using test::over_fixtures;
 
-TEST_CASE("a name that can be no module's is refused before Python sees it") {
+TEST_CASE("an invalid module name is refused before Python sees it") {
   Host host(over_fixtures());
   for (const std::string& name :
        {std::string(), std::string("../x"), std::string("/etc/passwd"), std::string("__init__"),
@@ -22,7 +22,7 @@ TEST_CASE("a name that can be no module's is refused before Python sees it") {
   }
 }
 
-TEST_CASE("a name that only looks like trouble is let through") {
+TEST_CASE("an unusual but valid module name is accepted") {
   Host host(over_fixtures());
   for (const char* name : {"os", "os.path", "match", "_x", "__x", "json", "A1", "good.py"}) {
     CAPTURE(name);

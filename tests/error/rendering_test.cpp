@@ -20,7 +20,7 @@ Error::Data raised(PythonException exception) {
 
 }  // namespace
 
-TEST_CASE("an error reads top down: what, its notes, where, what led to it, what to do") {
+TEST_CASE("a rendered error has the message, notes, place, causes and hint in this order") {
   Error::Data data = raised({.type = "LookupError", .message = "no price"});
   data.exception.notes = {"of today"};
   data.exception.frames = {{"<frozen importlib._bootstrap>", 5, "f", "", 0, 0, 0, 0},
@@ -43,7 +43,7 @@ TEST_CASE("an error reads top down: what, its notes, where, what led to it, what
   CHECK(rendered(data, {.verbose = true}).find("<frozen importlib._bootstrap>:5 in f") != std::string::npos);
 }
 
-TEST_CASE("the members of a group stand between rules, each with what is its own") {
+TEST_CASE("each member of a rendered group stands between rules with its own notes and place") {
   Error::Data data = raised({.type = "G", .message = "all"});
   data.exception.members = {{.type = "ValueError", .message = "1"}, {.type = "G", .message = "inner"}};
   data.exception.members[1].members = {{.type = "KeyError", .message = "'x'"}};
@@ -61,7 +61,7 @@ TEST_CASE("the members of a group stand between rules, each with what is its own
         "  +-----------------------------------\n");
 }
 
-TEST_CASE("recursion and what was left out are said in one line each") {
+TEST_CASE("a rendered traceback has one line for recursion and one for omitted frames") {
   Error::Data data = raised({.type = "RecursionError", .message = "too deep"});
   data.exception.frames = {{"m.py", 1, "f", "", 0, 0, 0, 0}, {"m.py", 2, "g", "", 0, 0, 2, 400}};
   data.exception.frames_left_out = 7;
@@ -73,7 +73,7 @@ TEST_CASE("recursion and what was left out are said in one line each") {
         "  … the same 2 lines 400 times more\n");
 }
 
-TEST_CASE("what Python gave cannot act on the terminal, and cannot pass for a line of ours") {
+TEST_CASE("text from Python cannot control the terminal and cannot imitate a line of pyhost") {
   const std::string text =
       rendered(raised({.type = "ValueError",
                        .message = "\x1b[31m \xc2\x9b \xe2\x80\xae\r\nerror: \xff \x7f \xf0\x9f\x98\x80"}));
@@ -97,7 +97,7 @@ TEST_CASE("carets stand under wide characters and tabs, and after the end of a l
   CHECK(carets("x", 500, 600).find("^") != std::string::npos);
 }
 
-TEST_CASE("colour is there only if it is asked for, and never within what Python gave") {
+TEST_CASE("a rendered error has colour only on request, and never within text from Python") {
   Error::Data data = raised({.type = "E", .message = "\x1b[31m"});
   data.exception.frames = {{"/usr/lib/python3.11/json/decoder.py", 1, "f", "x", 0, 0, 0, 0},
                            {"m.py", 1, "f", "x", 0, 0, 0, 0}};

@@ -13,13 +13,13 @@ using namespace pyhost;
 using test::fixtures;
 using test::over_fixtures;
 
-TEST_CASE("the article's module runs") {
+TEST_CASE("the module of the article runs") {
   Host host({.module_paths = {PYHOST_SHIPPED}});
   CHECK(host.run("mod1") == nullptr);
   CHECK(host.run_text("mod1") == "null");
 }
 
-TEST_CASE("there is one host at a time, and another one after it") {
+TEST_CASE("only one host is open at a time, and another can follow") {
   {
     Host host(over_fixtures());
     REQUIRE_ERROR(error, StartupFailed, [] { return Host(over_fixtures()).run("wins"); }());
@@ -32,7 +32,7 @@ TEST_CASE("there is one host at a time, and another one after it") {
   }
 }
 
-TEST_CASE("a host that could not be opened leaves room for the next one") {
+TEST_CASE("a host that failed to open does not prevent the next one") {
   REQUIRE_ERROR(error, StartupFailed,
                 [] { return Host({.module_paths = {"no/such/folder"}}).run("wins"); }());
   CHECK(Host(over_fixtures()).run("wins") == "second");
@@ -50,7 +50,7 @@ TEST_CASE("a module is imported once by a host, and again by the next") {
   CHECK(host.run("counts_imports") == 2);
 }
 
-TEST_CASE("every create gets a state of its own") {
+TEST_CASE("every create receives its own state") {
   Host host(over_fixtures());
   const Module module = host.load("keeps_its_state");
   const Instance first = module.create();
@@ -59,12 +59,12 @@ TEST_CASE("every create gets a state of its own") {
   CHECK(module.create().run() == 1);
 }
 
-TEST_CASE("a run that is put on an instance later is found") {
+TEST_CASE("a run method that is assigned after create is called") {
   Host host(over_fixtures());
   CHECK(host.run("gets_its_run_late") == "late");
 }
 
-TEST_CASE("any thread may load, create and run") {
+TEST_CASE("any thread can load, create and run") {
   Host host(over_fixtures());
   const Module shared = host.load("returns_state");
   std::atomic<int> right = 0;
@@ -81,7 +81,7 @@ TEST_CASE("any thread may load, create and run") {
   CHECK(right == 400);
 }
 
-TEST_CASE("a handle that outlives its host says so when it is used, and may be destroyed anywhere") {
+TEST_CASE("a handle that outlives its host reports HostClosed, and can be destroyed on any thread") {
   std::optional<Module> module;
   std::optional<Instance> instance;
   {
@@ -100,14 +100,14 @@ TEST_CASE("a handle that outlives its host says so when it is used, and may be d
   std::thread([moved = std::move(*module), copied = *instance] {}).join();
 }
 
-TEST_CASE("a static handle is no trouble at the end of the process") {
+TEST_CASE("a static handle does not crash at the end of the process") {
   static std::optional<Instance> kept;
   Host host(over_fixtures());
   kept = host.load("returns_state").create();
   CHECK(kept->run() == Json::object());
 }
 
-TEST_CASE("an unknown module says where it looked and which names are close") {
+TEST_CASE("the error of an unknown module names the searched paths and similar names") {
   Host host({.module_paths = {fixtures, PYHOST_SHIPPED}});
   REQUIRE_ERROR(error, ModuleNotFound, host.load("retruns_state"));
   CHECK_SAYS(error, (fixtures / "modules").string());
@@ -119,7 +119,7 @@ TEST_CASE("an unknown module says where it looked and which names are close") {
   CHECK(far.hint().empty());
 }
 
-TEST_CASE("a module whose import fails is not taken for a missing one") {
+TEST_CASE("a module whose import fails is not reported as missing") {
   Host host(over_fixtures());
   const auto check = [&](const char* name, const char* type, const char* message) {
     CAPTURE(name);
@@ -137,7 +137,7 @@ TEST_CASE("a module whose import fails is not taken for a missing one") {
   check("imports_a_missing_module", "ImportError", "no_such_module");
 }
 
-TEST_CASE("a module that failed to import is imported anew once it is mended") {
+TEST_CASE("a module that failed to import is imported again after it is fixed") {
   const auto folder = std::filesystem::temp_directory_path() / ("pyhost-mended-" + std::to_string(getpid()));
   std::filesystem::create_directories(folder / "modules");
   const auto write = [&](const char* text) { std::ofstream(folder / "modules" / "young.py") << text; };
@@ -152,7 +152,7 @@ TEST_CASE("a module that failed to import is imported anew once it is mended") {
   std::filesystem::remove_all(folder);
 }
 
-TEST_CASE("Python 2's print is named as what it is, with file and line") {
+TEST_CASE("a print statement of Python 2 is recognized, with file and line") {
   Host host(over_fixtures());
   REQUIRE_ERROR(error, ImportFailed, host.load("is_python2"));
   CHECK(error.exception().type == "SyntaxError");
@@ -164,7 +164,7 @@ TEST_CASE("Python 2's print is named as what it is, with file and line") {
   CHECK_SAYS(error, "is_python2.py:3");
 }
 
-TEST_CASE("a broken contract says what is missing, in which file and line") {
+TEST_CASE("the error of a broken contract says what is missing, with file and line") {
   Host host(over_fixtures());
   const auto check = [&](const char* name, Phase phase, int line, const char* message) {
     CAPTURE(name);
@@ -189,7 +189,7 @@ TEST_CASE("a broken contract says what is missing, in which file and line") {
   CHECK_SAYS(coroutine, "coroutine");
 }
 
-TEST_CASE("what a module raises comes out as an error with its type, message and frames") {
+TEST_CASE("an exception of a module becomes an error with its type, message and frames") {
   Host host(over_fixtures());
   REQUIRE_ERROR(error, ModuleRaised, host.run("raises_in_create"));
   CHECK(error.phase() == Phase::Create);
@@ -210,7 +210,7 @@ TEST_CASE("what a module raises comes out as an error with its type, message and
                                 ":2 in create\n    raise ValueError(\"bad threshold: -3\")\n");
 }
 
-TEST_CASE("a module cannot end its host") {
+TEST_CASE("SystemExit and KeyboardInterrupt of a module do not end its host") {
   Host host(over_fixtures());
   for (const auto& [what, type] :
        {std::pair{"exit", "SystemExit"}, {"interrupt", "KeyboardInterrupt"}, {"base", "BaseException"}}) {
@@ -221,7 +221,7 @@ TEST_CASE("a module cannot end its host") {
   CHECK(host.run("wins") == "second");
 }
 
-TEST_CASE("a TypeError or AttributeError of the module's own is not taken for a broken contract") {
+TEST_CASE("a TypeError or AttributeError of the module is not reported as a broken contract") {
   Host host(over_fixtures());
   REQUIRE_ERROR(type_error, ModuleRaised, host.run("raises_type_error_in_create"));
   CHECK(type_error.exception().type == "TypeError");
@@ -229,7 +229,7 @@ TEST_CASE("a TypeError or AttributeError of the module's own is not taken for a 
   CHECK(attribute_error.exception().type == "AttributeError");
 }
 
-TEST_CASE("a module that is replaced in sys.modules, or given another create, is not run from memory") {
+TEST_CASE("a module that is replaced in sys.modules, or has a new create, is not run from the cache") {
   Host host(over_fixtures());
   CHECK(host.run("wins") == "second");
   const auto python = [&](const std::string& statement) {
@@ -254,7 +254,7 @@ TEST_CASE("a module that is replaced in sys.modules, or given another create, is
   CHECK(host.run("wins") == "second");
 }
 
-TEST_CASE("the object of a temporary instance goes with its run, that of a kept one with its last handle") {
+TEST_CASE("the object of a temporary instance is destroyed after its run, otherwise with the last handle") {
   Host host(over_fixtures());
   const Module module = host.load("counts_its_objects");
   CHECK(module.create().run() == 1);
@@ -269,7 +269,7 @@ TEST_CASE("the object of a temporary instance goes with its run, that of a kept 
   CHECK(host.run_text("counts_its_objects", "{}") == "1");
 }
 
-TEST_CASE("a thread keeps what it stores in Python from one call to the next") {
+TEST_CASE("a thread keeps its Python thread-local data between calls") {
   Host host(over_fixtures());
   const Module module = host.load("counts_in_its_thread");
   CHECK(module.create().run() == 1);
@@ -284,7 +284,7 @@ TEST_CASE("a thread keeps what it stores in Python from one call to the next") {
   CHECK(module.create().run() == 3);
 }
 
-TEST_CASE("200,000 runs leave memory as it was") {
+TEST_CASE("200,000 runs do not grow memory") {
   const auto resident = [] {
     std::ifstream status("/proc/self/status");
     for (std::string line; std::getline(status, line);) {

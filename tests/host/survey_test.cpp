@@ -21,7 +21,7 @@ const ModuleInfo* find(const Survey& survey, std::string_view name) {
 
 }  // namespace
 
-TEST_CASE("a host tells which modules there are without running them") {
+TEST_CASE("a survey lists modules without running them") {
   Host host(over_fixtures());
   const Survey survey = host.survey();
   CHECK(survey.folders == std::vector<std::string>{(fixtures / "modules").string()});
@@ -36,7 +36,7 @@ TEST_CASE("a host tells which modules there are without running them") {
   CHECK(host.run("evaluates", {{"give", loaded}}) == Json{"modules.evaluates"});
 }
 
-TEST_CASE("a module's errors come as plain data with code, file, line and column") {
+TEST_CASE("a survey reports errors as plain data with code, file, line and column") {
   Host host(over_fixtures());
   const Survey survey = host.survey({"has_run_of_one_argument"});
   REQUIRE(survey.modules.size() == 1);
@@ -52,7 +52,7 @@ TEST_CASE("a module's errors come as plain data with code, file, line and column
   CHECK(survey.modules[0].to_json()["error"] == error->to_json());
 }
 
-TEST_CASE("a survey that imports finds what the source does not show") {
+TEST_CASE("a survey with imports finds errors that the source does not show") {
   Host host(over_fixtures());
   const auto codes = [&](const char* name, Look look) {
     std::vector<std::string> found;
@@ -66,7 +66,7 @@ TEST_CASE("a survey that imports finds what the source does not show") {
   CHECK(codes("returns_state", Look::Import) == Codes{});
 }
 
-TEST_CASE("a survey of a name that is none, or that no path has, fails as a load does") {
+TEST_CASE("a survey of an invalid or unknown name fails as load does") {
   Host host(over_fixtures());
   REQUIRE_ERROR(bad, InvalidName, host.survey({"returns_state", "../x"}));
   REQUIRE_ERROR(missing, ModuleNotFound, host.survey({"retruns_state"}));
@@ -75,7 +75,7 @@ TEST_CASE("a survey of a name that is none, or that no path has, fails as a load
   CHECK_NOTHROW(check_module_name("reports.daily"));
 }
 
-TEST_CASE("any thread may survey, also while modules run") {
+TEST_CASE("any thread can survey, also while modules run") {
   Host host(over_fixtures());
   std::vector<std::thread> threads;
   std::atomic<int> right = 0;
@@ -88,7 +88,7 @@ TEST_CASE("any thread may survey, also while modules run") {
   CHECK(right == 4);
 }
 
-TEST_CASE("every code is named once, in lower case, and explained in a sentence") {
+TEST_CASE("every code has a unique lower-case name and an explanation") {
   std::set<std::string_view> seen;
   for (const DiagnosticCode& code : diagnostic_codes()) {
     CHECK(seen.insert(code.code).second);
@@ -97,6 +97,6 @@ TEST_CASE("every code is named once, in lower case, and explained in a sentence"
   }
 }
 
-TEST_CASE("pyhost's own Python files are where the program finds them") {
+TEST_CASE("Host::python_modules is the folder of the shipped modules") {
   CHECK(std::filesystem::equivalent(Host::python_modules(), PYHOST_SHIPPED));
 }

@@ -34,7 +34,7 @@ Json evaluate(Host& host, const std::string& first, const std::string& give) {
 
 }  // namespace
 
-TEST_CASE("on_output gets what Python code writes, with its module and stream") {
+TEST_CASE("on_output receives what Python code writes, with its module and stream") {
   Recorder recorder;
   {
     Host host({.module_paths = {fixtures}, .on_output = recorder.function()});
@@ -50,7 +50,7 @@ TEST_CASE("on_output gets what Python code writes, with its module and stream") 
                                                   "/out: bare\n"});
 }
 
-TEST_CASE("on_output may call its host again, and what it throws is the module's error") {
+TEST_CASE("on_output can call its host, and its exception becomes the module's error") {
   std::vector<std::string> said;
   Host* open = nullptr;
   Host host({.module_paths = {fixtures}, .on_output = [&](const Output& output) {
@@ -65,7 +65,7 @@ TEST_CASE("on_output may call its host again, and what it throws is the module's
   CHECK_SAYS(error, "OSError: on_output threw: the sink is full");
 }
 
-TEST_CASE("a child that the application forks gets an error, and no crash") {
+TEST_CASE("a process that the application forks gets an error instead of a crash") {
   Host host(over_fixtures());
   CHECK(host.run("wins") == "second");
   const pid_t child = fork();
@@ -82,7 +82,7 @@ TEST_CASE("a child that the application forks gets an error, and no crash") {
   CHECK(host.run("wins") == "second");
 }
 
-TEST_CASE("a child that a module forks is whole") {
+TEST_CASE("a process that a module forks works") {
   Host host(over_fixtures());
   const std::string first =
       "import os, multiprocessing\n"
@@ -93,7 +93,7 @@ TEST_CASE("a child that a module forks is whole") {
   CHECK(evaluate(host, first, "squares") == Json{2, 3});
 }
 
-TEST_CASE("a signal handler that the application set stays, and SIGINT is its own") {
+TEST_CASE("the application's signal handlers stay, also for SIGINT") {
   static volatile std::sig_atomic_t seen = 0;
   std::signal(SIGINT, [](int) { seen = seen + 1; });
   {
@@ -106,7 +106,7 @@ TEST_CASE("a signal handler that the application set stays, and SIGINT is its ow
   std::signal(SIGINT, SIG_DFL);
 }
 
-TEST_CASE("without a handler of the application's, SIGINT keeps its default") {
+TEST_CASE("SIGINT keeps its default action if the application has no handler") {
   std::signal(SIGINT, SIG_DFL);
   Host host(over_fixtures());
   evaluate(host, "import signal, asyncio; asyncio.run(asyncio.sleep(0))", "1");
@@ -115,7 +115,7 @@ TEST_CASE("without a handler of the application's, SIGINT keeps its default") {
   CHECK((now.sa_handler == SIG_DFL));
 }
 
-TEST_CASE("a venv or home that cannot be had is refused, and the next host opens") {
+TEST_CASE("an unusable venv or home is refused, and the next host opens") {
   const auto refused = [](Options options, const char* message) {
     REQUIRE_ERROR(error, StartupFailed, Host(options).run("wins"));
     CHECK_SAYS(error, message);
@@ -127,7 +127,7 @@ TEST_CASE("a venv or home that cannot be had is refused, and the next host opens
   CHECK(Host(over_fixtures()).run("wins") == "second");
 }
 
-TEST_CASE("a host tells which Python it runs on") {
+TEST_CASE("a host reports which Python it runs") {
   Host host(over_fixtures());
   const Environment& environment = host.environment();
   CHECK(evaluate(host, "import sys", "'%d.%d.%d' % sys.version_info[:3]") == environment.version);

@@ -14,7 +14,7 @@ const std::filesystem::path first = fixtures / "first_path";
 
 }  // namespace
 
-TEST_CASE("modules is one namespace over all module paths, and the first that has a name wins") {
+TEST_CASE("modules is one namespace over all module paths, and the first path with a name wins") {
   {
     Host host({.module_paths = {first, fixtures}});
     CHECK(host.run("wins") == "first");
@@ -37,7 +37,7 @@ TEST_CASE(
   std::filesystem::current_path(before);
 }
 
-TEST_CASE("a package called modules in site-packages does not hide ours") {
+TEST_CASE("a package named modules in site-packages does not hide the module paths") {
   Host host(over_fixtures());
   const std::string plant =
       "import sys, tempfile, os, site\n"
@@ -58,7 +58,7 @@ TEST_CASE("modules import each other, absolutely and relatively") {
   CHECK(host.run("package.part") == "part");
 }
 
-TEST_CASE("a module path that is none is refused before Python starts, with what to do") {
+TEST_CASE("an invalid module path is refused with a hint before Python starts") {
   const auto refused = [](const std::filesystem::path& path, const char* message) {
     REQUIRE_ERROR(error, StartupFailed, [&] { return Host({.module_paths = {path}}).run("wins"); }());
     CHECK_SAYS(error, message);
@@ -70,7 +70,7 @@ TEST_CASE("a module path that is none is refused before Python starts, with what
   refused(fixtures / "modules", "give its parent folder");
 }
 
-TEST_CASE("what a module does to modules.__path__ and sys.path does not reach the next load") {
+TEST_CASE("a change to modules.__path__ or sys.path does not affect the next load") {
   Host host(over_fixtures());
   CHECK(host.run("evaluates",
                  {{"give", "1"}, {"first", "import modules; modules.__path__ = ['/nonexistent']"}}) == 1);

@@ -22,7 +22,7 @@ PoolOptions interpreters(std::size_t workers = 2) {
 
 #if PY_VERSION_HEX < 0x030D0000
 
-TEST_CASE("interpreters with a GIL of their own are refused with the Python that has them") {
+TEST_CASE("interpreters with their own GIL are refused before Python 3.13") {
   Host host(over_fixtures());
   REQUIRE_ERROR(error, StartupFailed, Pool(host, interpreters()).workers());
   CHECK_SAYS(error, "need Python 3.13 or later, and this is Python " PY_VERSION);
@@ -31,7 +31,7 @@ TEST_CASE("interpreters with a GIL of their own are refused with the Python that
 
 #else
 
-TEST_CASE("each interpreter of a pool has modules of its own, and keeps them from run to run") {
+TEST_CASE("each interpreter of a pool has its own modules, and keeps them between runs") {
   Host host(over_fixtures());
   Pool pool(host, interpreters(3));
   const Json counts{
@@ -51,7 +51,7 @@ TEST_CASE("each interpreter of a pool has modules of its own, and keeps them fro
   CHECK(test::evaluated(host, "hasattr(sys, 'count')", "import sys") == false);
 }
 
-TEST_CASE("what an extension that works in one interpreter only is, and what to do, is said") {
+TEST_CASE("the error of an extension for one interpreter names the extension and a remedy") {
   Host host(over_fixtures());
   Pool pool(host, interpreters(1));
   const std::string folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
@@ -67,7 +67,7 @@ TEST_CASE("what an extension that works in one interpreter only is, and what to 
   CHECK(pool.submit("wins").get() == "second");
 }
 
-TEST_CASE("a run that keeps its interpreter's GIL is in the way of no other's deadline") {
+TEST_CASE("a run that holds its interpreter's GIL does not delay another run's deadline") {
   Host host(over_fixtures());
   Pool pool(host, interpreters(2));
   const Json waits{{"first", "import time; time.sleep(0.01)"}, {"give", "1"}};
@@ -80,7 +80,7 @@ TEST_CASE("a run that keeps its interpreter's GIL is in the way of no other's de
   REQUIRE_ERROR(late, TimedOut, stuck.get());
 }
 
-TEST_CASE("a run that keeps its interpreter's GIL is in the way of no other that is cancelled") {
+TEST_CASE("a run that holds its interpreter's GIL does not delay another run's cancellation") {
   Host host(over_fixtures());
   std::atomic<int> inside = 0;
   host.provide("tell", [&](const Json&) { return ++inside; });
@@ -98,7 +98,7 @@ TEST_CASE("a run that keeps its interpreter's GIL is in the way of no other that
   REQUIRE_ERROR(late, Cancelled, stuck.get());
 }
 
-TEST_CASE("the host's own modules are refused where a worker calls back from its interpreter") {
+TEST_CASE("a callback from a pool's interpreter cannot run the host's modules") {
   Host host(over_fixtures());
   Module module = host.load("wins");
   std::optional<Instance> kept = module.create();
@@ -126,7 +126,7 @@ TEST_CASE("the host's own modules are refused where a worker calls back from its
   CHECK(host.run("wins") == "second");
 }
 
-TEST_CASE("an interpreter in which a module left a thread is left to it when the pool closes") {
+TEST_CASE("an interpreter with a running thread is leaked when the pool closes") {
   Options options = over_fixtures();
   options.shutdown_timeout = 50ms;
   Host host(std::move(options));
@@ -142,7 +142,7 @@ TEST_CASE("an interpreter in which a module left a thread is left to it when the
   CHECK(again.submit("wins").get() == "second");
 }
 
-TEST_CASE("an interpreter ends with its pool though a module has left an executor that is idle") {
+TEST_CASE("an interpreter with an idle executor ends with its pool") {
   Options options = over_fixtures();
   options.shutdown_timeout = 20s;
   Host host(std::move(options));
@@ -162,7 +162,7 @@ TEST_CASE("an interpreter ends with its pool though a module has left an executo
   CHECK(count() == before);
 }
 
-TEST_CASE("pools of interpreters come and go") {
+TEST_CASE("pools of interpreters can be opened and closed repeatedly") {
   Host host(over_fixtures());
   for (int i = 0; i < 20; ++i) {
     Pool pool(host, interpreters(2));
@@ -171,7 +171,7 @@ TEST_CASE("pools of interpreters come and go") {
   }
 }
 
-TEST_CASE("a module in an interpreter of its own starts programs, and cannot fork") {
+TEST_CASE("a module in its own interpreter can start programs, and cannot fork") {
   Host host(over_fixtures());
   Pool pool(host, interpreters(1));
   REQUIRE_ERROR(error, ModuleRaised,

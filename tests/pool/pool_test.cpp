@@ -72,7 +72,7 @@ const Json loops{{"how", "loop"}};
 
 }  // namespace
 
-TEST_CASE("a pool gives the result of each state, however many there are") {
+TEST_CASE("a pool returns the result of each state, however many there are") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -91,14 +91,14 @@ TEST_CASE("a pool gives the result of each state, however many there are") {
   });
 }
 
-TEST_CASE("a pool that is not told otherwise has a worker for each core") {
+TEST_CASE("a pool has one worker per core by default") {
   Host host(over_fixtures());
   const Pool pool(host);
   CHECK(pool.workers() >= 1);
   CHECK(pool.workers() <= std::max(1U, std::thread::hardware_concurrency()));
 }
 
-TEST_CASE("a run in a pool fails by the same error as one by the host") {
+TEST_CASE("a run in a pool fails with the same error as a run by the host") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -154,7 +154,7 @@ TEST_CASE("runs in a pool call the host's services") {
   });
 }
 
-TEST_CASE("a pool's timeout stops a run, and a run may have one of its own") {
+TEST_CASE("a pool's timeout cancels a run, and a run can have its own") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     PoolOptions options = at(level);
@@ -170,7 +170,7 @@ TEST_CASE("a pool's timeout stops a run, and a run may have one of its own") {
   });
 }
 
-TEST_CASE("a stop token stops a run that is under way, and one that has not begun") {
+TEST_CASE("a stop token cancels a run in flight and a pending one") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level, 1));
@@ -187,7 +187,7 @@ TEST_CASE("a stop token stops a run that is under way, and one that has not begu
   });
 }
 
-TEST_CASE("cancel ends all that waits and all that runs, and the pool goes on") {
+TEST_CASE("cancel ends pending runs and runs in flight, and the pool goes on") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -205,7 +205,7 @@ TEST_CASE("cancel ends all that waits and all that runs, and the pool goes on") 
   });
 }
 
-TEST_CASE("what is cancelled during an import leaves nothing locked") {
+TEST_CASE("a run that is cancelled during an import leaves no lock behind") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     for (int round = 0; round < 40; ++round) {
@@ -220,7 +220,7 @@ TEST_CASE("what is cancelled during an import leaves nothing locked") {
   });
 }
 
-TEST_CASE("what waits is cancelled alone, if that is wished") {
+TEST_CASE("cancel_waiting cancels the pending runs only") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Gate gate(host);
@@ -237,7 +237,7 @@ TEST_CASE("what waits is cancelled alone, if that is wished") {
   });
 }
 
-TEST_CASE("a pool that closes waits for what is under way, and takes no more") {
+TEST_CASE("a closing pool waits for runs in flight, and accepts no more") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -252,7 +252,7 @@ TEST_CASE("a pool that closes waits for what is under way, and takes no more") {
   });
 }
 
-TEST_CASE("what is not over when a pool's patience ends is cancelled") {
+TEST_CASE("runs that outlast the time given to close are cancelled") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -285,7 +285,7 @@ TEST_CASE("a host that is closed before its pool ends the pool's runs") {
   });
 }
 
-TEST_CASE("map gives the outcomes in the order of the states") {
+TEST_CASE("map returns the outcomes in the order of the states") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -301,7 +301,7 @@ TEST_CASE("map gives the outcomes in the order of the states") {
   });
 }
 
-TEST_CASE("map gives the outcomes as they come, if their order does not matter") {
+TEST_CASE("map returns the outcomes as they come if ordered is false") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Gate gate(host);
@@ -320,7 +320,7 @@ TEST_CASE("map gives the outcomes as they come, if their order does not matter")
   });
 }
 
-TEST_CASE("a state that fails is an outcome with an error, and the next ones come all the same") {
+TEST_CASE("a failed state is an outcome with an error, and the next outcomes follow") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -342,7 +342,7 @@ TEST_CASE("a state that fails is an outcome with an error, and the next ones com
   });
 }
 
-TEST_CASE("map reads no further ahead than it is told") {
+TEST_CASE("map reads at most as many states ahead as was set") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -361,7 +361,7 @@ TEST_CASE("map reads no further ahead than it is told") {
   });
 }
 
-TEST_CASE("what the range of states throws comes out of map, and leaves the pool as it was") {
+TEST_CASE("an exception of the range of states is thrown by map, and the pool stays usable") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -379,7 +379,7 @@ TEST_CASE("what the range of states throws comes out of map, and leaves the pool
   });
 }
 
-TEST_CASE("who leaves a map early stops what is under way") {
+TEST_CASE("leaving a map early cancels its runs in flight") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -393,7 +393,7 @@ TEST_CASE("who leaves a map early stops what is under way") {
   });
 }
 
-TEST_CASE("a run that timed out is made again as often as was said") {
+TEST_CASE("a run that timed out is retried as often as was set") {
   on_every_level([](Isolation level) {
     std::atomic<int> calls = 0;
     Host host(over_fixtures());
@@ -414,7 +414,7 @@ TEST_CASE("a run that timed out is made again as often as was said") {
   });
 }
 
-TEST_CASE("states are put in by one thread while another takes the outcomes") {
+TEST_CASE("one thread puts states in while another takes the outcomes") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -435,7 +435,7 @@ TEST_CASE("states are put in by one thread while another takes the outcomes") {
   });
 }
 
-TEST_CASE("the host's watchers see what runs in a pool") {
+TEST_CASE("the host's observers are notified of runs in a pool") {
   on_every_level([](Isolation level) {
     std::mutex mutex;
     std::vector<std::string> output, errors;
@@ -472,7 +472,7 @@ TEST_CASE("the host's watchers see what runs in a pool") {
   });
 }
 
-TEST_CASE("a worker that cannot work leaves the runs to the others, and the last one says why") {
+TEST_CASE("a failed worker leaves its runs to the others, and the last one reports why") {
   std::atomic<int> made = 0, failed = 0;
   struct Counted : detail::Job {
     std::atomic<int>&made, &failed;
@@ -502,7 +502,7 @@ TEST_CASE("a worker that cannot work leaves the runs to the others, and the last
   CHECK(failed == 100);
 }
 
-TEST_CASE("on_output has one call at a time") {
+TEST_CASE("on_output is called by one thread at a time") {
   on_every_level([](Isolation level) {
     std::atomic<int> inside = 0, most = 0, calls = 0;
     Options options = over_fixtures();
@@ -523,7 +523,7 @@ TEST_CASE("on_output has one call at a time") {
   });
 }
 
-TEST_CASE("a run that timed out is not made again by a pool that closes, and tells why it failed") {
+TEST_CASE("a closing pool does not retry a run that timed out, and reports its error") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Gate gate(host);
@@ -542,7 +542,7 @@ TEST_CASE("a run that timed out is not made again by a pool that closes, and tel
   });
 }
 
-TEST_CASE("the longest times that there are last, and none is the least") {
+TEST_CASE("the longest durations are accepted, and zero or less times out at once") {
   static constexpr auto longest = std::chrono::milliseconds::max();
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
@@ -564,7 +564,7 @@ TEST_CASE("the longest times that there are last, and none is the least") {
   });
 }
 
-TEST_CASE("who waits to put a state in hears that the pool is closed") {
+TEST_CASE("a thread that waits to put a state in gets HostClosed when the pool closes") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -581,7 +581,7 @@ TEST_CASE("who waits to put a state in hears that the pool is closed") {
   });
 }
 
-TEST_CASE("no more large states wait than memory should be taken for") {
+TEST_CASE("the memory of pending large states is limited") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Gate gate(host);
@@ -605,7 +605,7 @@ TEST_CASE("no more large states wait than memory should be taken for") {
   });
 }
 
-TEST_CASE("a pool that cannot be is refused with what to do about it") {
+TEST_CASE("invalid pool options are refused with a hint") {
   Host host(over_fixtures());
   const auto refused = [&](const PoolOptions& options) { return Pool(host, options).workers(); };
   REQUIRE_ERROR(many, StartupFailed, refused({.workers = 1025}));
@@ -620,7 +620,7 @@ TEST_CASE("a pool that cannot be is refused with what to do about it") {
   CHECK(host.run("wins") == "second");
 }
 
-TEST_CASE("a pool is used, and closed, by a thread that is in Python") {
+TEST_CASE("a thread that is in Python can use and close a pool") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));

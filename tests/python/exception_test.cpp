@@ -29,7 +29,7 @@ PythonException raised_by(Host& host, const std::string& code) {
 
 }  // namespace
 
-TEST_CASE("a __str__ that raises, exits, recurses or gives no str is told, not trusted") {
+TEST_CASE("a __str__ that raises, exits, recurses or returns no str is reported") {
   Host host(over_fixtures());
   const auto message_with = [&](const std::string& body) {
     return raised_by(host, "class E(Exception):\n def __str__(self):\n  " + body + "\nraise E()").message;
@@ -44,7 +44,7 @@ TEST_CASE("a __str__ that raises, exits, recurses or gives no str is told, not t
         "(no message: its __str__ raised OSError)");
 }
 
-TEST_CASE("a __str__ that never returns is interrupted, and only the first one is waited for") {
+TEST_CASE("a __str__ that never returns is interrupted, and later ones are not called") {
   Host host(over_fixtures());
   const PythonException raised = raised_by(host,
                                            "class E(Exception):\n"
@@ -58,7 +58,7 @@ TEST_CASE("a __str__ that never returns is interrupted, and only the first one i
   CHECK(host.run("evaluates", {{"give", "sum(range(10**5))"}}) == 4999950000);
 }
 
-TEST_CASE("a message is cut before it floods, and any character of it is kept as data") {
+TEST_CASE("a long message is cut, and every character of a message is kept") {
   Host host(over_fixtures());
   const Error huge = error_of_code(host, "raise ValueError('x' * 10**7)");
   CHECK(huge.message().size() < 70'000);
@@ -71,7 +71,7 @@ TEST_CASE("a message is cut before it floods, and any character of it is kept as
   CHECK(raised_by(host, "raise type('E' * 10**6, (Exception,), {})").type.size() < 2000);
 }
 
-TEST_CASE("what is raised is named by its type, whatever the type says of itself") {
+TEST_CASE("an exception is named by its real type, even if the type lies about its name") {
   Host host(over_fixtures());
   CHECK(raised_by(host,
                   "class Lies(type):\n"
@@ -108,7 +108,7 @@ TEST_CASE("cause and context are a flat chain, nearest first, and `from None` en
   CHECK(none.exception().chain.empty());
 }
 
-TEST_CASE("a ring of causes ends, and of 2,000 causes the first and the last are kept") {
+TEST_CASE("a cycle of causes ends, and 2,000 causes are reduced to the first and the last") {
   Host host(over_fixtures());
   const PythonException ring =
       raised_by(host, "a, b = ValueError('a'), ValueError('b')\na.__cause__ = b\nb.__cause__ = a\nraise a");
@@ -126,7 +126,7 @@ TEST_CASE("a ring of causes ends, and of 2,000 causes the first and the last are
   CHECK(many.chain.back().message == "0");
 }
 
-TEST_CASE("the members of groups are told, at most 20 of each, 10 levels deep and 100 in all") {
+TEST_CASE("an exception group keeps at most 20 members per group, 10 levels and 100 in all") {
   Host host(over_fixtures());
   REQUIRE_ERROR(group, ModuleRaised, host.run("raises_a_group"));
   REQUIRE(group.exception().members.size() == 2);
@@ -158,7 +158,7 @@ TEST_CASE("the members of groups are told, at most 20 of each, 10 levels deep an
   CHECK(count(count, broad) <= 100);
 }
 
-TEST_CASE("notes are read from the exception alone") {
+TEST_CASE("notes are limited in number, and notes that are not text are described") {
   Host host(over_fixtures());
   const auto notes = [&](const std::string& value) {
     return raised_by(host, "e = ValueError()\ne.__notes__ = " + value + "\nraise e").notes;
@@ -170,7 +170,7 @@ TEST_CASE("notes are read from the exception alone") {
   CHECK(notes("['n'] * 10**6").back() == "(999980 more notes are left out)");
 }
 
-TEST_CASE("recursion is folded, and of a long traceback both ends are kept") {
+TEST_CASE("recursion is folded, and a long traceback keeps both ends") {
   Host host(over_fixtures());
   REQUIRE_ERROR(deep, ModuleRaised, host.run("has_deep_error"));
   REQUIRE(deep.exception().frames.size() <= 2);
@@ -192,13 +192,13 @@ TEST_CASE("recursion is folded, and of a long traceback both ends are kept") {
   CHECK(varied.frames[99].function == "<lambda>");
 }
 
-TEST_CASE("an exception without a traceback, and one whose traceback was cut, are told all the same") {
+TEST_CASE("an exception without a complete traceback is reported") {
   Host host(over_fixtures());
   CHECK(raised_by(host, "e = ValueError('x')\ne.__traceback__ = None\nraise e").message == "x");
   CHECK(raised_by(host, "raise ValueError('x') from KeyError('never raised')").chain.at(0).frames.empty());
 }
 
-TEST_CASE("a syntax error has its file, line and column, and lies in it do no harm") {
+TEST_CASE("a syntax error has its file, line and column, and wrong values in it do no harm") {
   Host host(over_fixtures());
   REQUIRE_ERROR(error, ImportFailed, host.load("has_an_unclosed_bracket"));
   CHECK(error.place().line == 3);
@@ -211,7 +211,7 @@ TEST_CASE("a syntax error has its file, line and column, and lies in it do no ha
   CHECK(raised_by(host, "exec('a = = 1')").frames.back().source == "a = = 1");
 }
 
-TEST_CASE("an error is copied, destroyed and read on a thread that Python never saw, and after its host") {
+TEST_CASE("an error is usable on threads unknown to Python, and after its host is closed") {
   std::optional<Error> kept;
   {
     Host host(over_fixtures());
@@ -227,7 +227,7 @@ TEST_CASE("an error is copied, destroyed and read on a thread that Python never 
   CHECK(text.find("caused by KeyError: 'gold'") != std::string::npos);
 }
 
-TEST_CASE("the host's on_error sees what comes out of a module before the caller, and cannot change it") {
+TEST_CASE("the host's on_error sees an error before the caller does, and cannot change it") {
   std::vector<std::string> seen;
   std::thread::id on;
   Host* open = nullptr;
@@ -255,7 +255,7 @@ TEST_CASE("the host's on_error sees what comes out of a module before the caller
   CHECK(seen.size() == 4);
 }
 
-TEST_CASE("a module's own on_error sees its exception, and can add to it but not swallow it") {
+TEST_CASE("a module's on_error can add notes to its exception, and cannot suppress it") {
   Host host(over_fixtures());
   const auto after = [&](const char* then) {
     const auto error = test::error_of([&] { return host.run("has_on_error", {{"then", then}}); });
@@ -273,7 +273,7 @@ TEST_CASE("a module's own on_error sees its exception, and can add to it but not
   CHECK(number.exception().notes.at(0) == "its on_error failed: TypeError: 'int' object is not callable");
 }
 
-TEST_CASE("hints name what many have met before") {
+TEST_CASE("common mistakes have a hint") {
   Host host(over_fixtures());
   const auto hint = [&](const char* name) {
     const auto error = test::error_of([&] { return host.run(name); });

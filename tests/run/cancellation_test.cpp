@@ -27,7 +27,7 @@ class HostOfEndless : public Host {
 
 }  // namespace
 
-TEST_CASE("a run that is over in time knows nothing of its deadline") {
+TEST_CASE("a run that ends before its deadline is not affected by it") {
   Host host(over_fixtures());
   CHECK(host.run("wins", {}, {.timeout = 1h}) == "second");
   CHECK(host.run_text("wins", "{}", {.timeout = 1h}) == "\"second\"");
@@ -53,7 +53,7 @@ TEST_CASE("a deadline stops Python code, wherever it is, and the module cleans u
   }
 }
 
-TEST_CASE("the error of a stopped run says what became of it") {
+TEST_CASE("the error of a run past its deadline says how it ended") {
   HostOfEndless host;
   const auto told = [&](const char* how) {
     const auto error = test::error_of([&] { return host.run("does_not_end", does(how), soon()); });
@@ -69,13 +69,13 @@ TEST_CASE("the error of a stopped run says what became of it") {
   CHECK(other.exception().chain[0].type == "pyhost.Stopped");
 }
 
-TEST_CASE("what except Exception catches does not include a stop") {
+TEST_CASE("except Exception does not catch a cancellation") {
   Host host(over_fixtures());
   CHECK(evaluated(host, "issubclass(Stopped, BaseException) and not issubclass(Stopped, Exception)",
                   "from pyhost import Stopped") == true);
 }
 
-TEST_CASE("a thread that waits in C code is not interrupted, and its error says so") {
+TEST_CASE("a run that waits in C code is not interrupted, and its error says so") {
   HostOfEndless host;
   std::thread([&] {
     REQUIRE_ERROR(error, TimedOut, host.run("does_not_end", does("sleep_for_a_moment"), soon()));
@@ -86,7 +86,7 @@ TEST_CASE("a thread that waits in C code is not interrupted, and its error says 
   }).join();
 }
 
-TEST_CASE("on_stuck is told where a run is that goes on after its grace") {
+TEST_CASE("on_stuck is called with the place of a run that goes on after its grace period") {
   HostOfEndless host;
   std::thread([&] {
     std::atomic<int> calls = 0;
@@ -103,7 +103,7 @@ TEST_CASE("on_stuck is told where a run is that goes on after its grace") {
   }).join();
 }
 
-TEST_CASE("after a stop, modules are traced and profiled as ever") {
+TEST_CASE("trace and profile functions work after a cancelled run") {
   HostOfEndless host;
   // What C code keeps from arriving is taken back as the run ends.
   std::thread([&] {
@@ -120,7 +120,7 @@ TEST_CASE("after a stop, modules are traced and profiled as ever") {
                   "sys.settrace(note)\n(lambda: 0)()\n") != Json::array());
 }
 
-TEST_CASE("a deadline that passes between two runs stops neither") {
+TEST_CASE("a deadline that passes between two runs affects neither") {
   Host host(over_fixtures());
   const Instance instance = host.load("returns_state").create();
   for (int i = 0; i < 300; ++i) {
@@ -131,7 +131,7 @@ TEST_CASE("a deadline that passes between two runs stops neither") {
   }
 }
 
-TEST_CASE("the deadline of Host::run is that of the import and the create too") {
+TEST_CASE("the deadline of Host::run includes import and create") {
   const ModuleFolder folder;
   folder.write("endless.py", "while True: pass\n");
   Host host(folder.options());
@@ -140,7 +140,7 @@ TEST_CASE("the deadline of Host::run is that of the import and the create too") 
   CHECK(host.run("wins") == "second");
 }
 
-TEST_CASE("a stop token stops a run") {
+TEST_CASE("a stop token cancels a run") {
   HostOfEndless host;
   std::stop_source source;
   std::thread stopper([&] {
@@ -153,7 +153,7 @@ TEST_CASE("a stop token stops a run") {
   CHECK(host.run("wins", {}, {.stop = std::stop_source().get_token()}) == "second");
 }
 
-TEST_CASE("a run that is to stop before it begins is not begun, and says so") {
+TEST_CASE("a run that is cancelled before it begins is not started, and its error says so") {
   HostOfEndless host;
   std::stop_source source;
   source.request_stop();
@@ -166,7 +166,7 @@ TEST_CASE("a run that is to stop before it begins is not begun, and says so") {
   CHECK(host.run("wins", {}, {.timeout = std::chrono::milliseconds::max()}) == "second");
 }
 
-TEST_CASE("a module that is stopped has half of the grace to clean up in") {
+TEST_CASE("a cancelled module has half of the grace period to clean up") {
   HostOfEndless host;
   const RunOptions options{.timeout = 300ms, .grace = test::patience};
   const Instance instance = host.load("does_not_end").create(does("clean_up"));
@@ -190,7 +190,7 @@ TEST_CASE("a run is cancelled by its number, and all runs at once") {
   CHECK(host.cancel_all() == 0);
 }
 
-TEST_CASE("pyhost.cancelled is set for the run that is to stop, and for no other") {
+TEST_CASE("pyhost.cancelled is set for the cancelled run only") {
   HostOfEndless host;
   const std::string set = "from pyhost import cancelled";
   CHECK(evaluated(host, "cancelled.is_set() or cancelled.wait(0.001)", set) == false);
@@ -202,7 +202,7 @@ TEST_CASE("pyhost.cancelled is set for the run that is to stop, and for no other
   CHECK(evaluated(host, "cancelled.is_set()", set) == false);
 }
 
-TEST_CASE("a run of the main thread is cancelled where it waits, though nobody gave it a time") {
+TEST_CASE("a run on the main thread is cancelled while it waits, without a timeout") {
   std::atomic<RunId> running = 0;
   Host host({.module_paths = {fixtures}, .on_event = [&](const Event& event) {
                if (event.kind == EventKind::RunStarted) running = event.run;
@@ -215,7 +215,7 @@ TEST_CASE("a run of the main thread is cancelled where it waits, though nobody g
   stopper.join();
 }
 
-TEST_CASE("a module's on_error is a part of its run, and is stopped with it") {
+TEST_CASE("a module's on_error is part of its run, and is cancelled with it") {
   const ModuleFolder folder;
   folder.write("handles_for_ever.py",
                "def on_error(error):\n    while True: pass\n"
@@ -229,7 +229,7 @@ TEST_CASE("a module's on_error is a part of its run, and is stopped with it") {
   CHECK(error.exception().notes[0].starts_with("its on_error failed: pyhost.Stopped"));
 }
 
-TEST_CASE("an async run that swallows its cancelling is cancelled again") {
+TEST_CASE("an async run that suppresses its cancellation is cancelled again") {
   const ModuleFolder folder;
   folder.write("swallows.py",
                "import asyncio\n"
@@ -245,7 +245,7 @@ TEST_CASE("an async run that swallows its cancelling is cancelled again") {
   std::thread([&] { REQUIRE_ERROR(error, TimedOut, host.run("swallows", {}, soon())); }).join();
 }
 
-TEST_CASE("what is stuck in no C code is not said to be") {
+TEST_CASE("a run that is stuck in a __del__ is not reported as stuck in C code") {
   const ModuleFolder folder;
   folder.write("dies_slowly.py",
                "import time\n"
@@ -265,7 +265,7 @@ TEST_CASE("what is stuck in no C code is not said to be") {
   CHECK(said.find("in code that is not interrupted, such as a __del__") != std::string::npos);
 }
 
-TEST_CASE("a time that passes before a run begins is told to who watches") {
+TEST_CASE("a deadline that passes before a run begins is reported to the observers") {
   std::vector<std::string> said;
   Host host({.module_paths = {fixtures},
              .on_error = [&](const Error& error) { said.push_back("error " + error.module()); },

@@ -42,7 +42,7 @@ using Lines = std::vector<std::string>;
 
 }  // namespace
 
-TEST_CASE("on_event sees a module from its being found to the end of its run, under one number") {
+TEST_CASE("on_event reports all steps of a run under one number") {
   Recorder recorder;
   Host host({.module_paths = {fixtures}, .on_event = recorder.function()});
   host.run("wins");
@@ -59,7 +59,7 @@ TEST_CASE("on_event sees a module from its being found to the end of its run, un
   CHECK(recorder.runs.front() != first);
 }
 
-TEST_CASE("what is created and run apart has a number for each") {
+TEST_CASE("create and run have numbers of their own when they are called separately") {
   Recorder recorder;
   Host host({.module_paths = {fixtures}, .on_event = recorder.function()});
   const Instance instance = host.load("wins").create();
@@ -73,7 +73,7 @@ TEST_CASE("what is created and run apart has a number for each") {
   CHECK(recorder.runs[4] != recorder.runs[5]);
 }
 
-TEST_CASE("on_event sees each failure once, with its error") {
+TEST_CASE("on_event reports each failure once, with its error") {
   Recorder recorder;
   Host host({.module_paths = {fixtures}, .on_event = recorder.function()});
   REQUIRE_ERROR(missing, ModuleNotFound, host.run("no_such_module"));
@@ -87,7 +87,7 @@ TEST_CASE("on_event sees each failure once, with its error") {
                                "RunStarted gives_a_set", "Failed gives_a_set in result"});
 }
 
-TEST_CASE("an on_event that throws harms nothing, and one that runs a module hears nothing of that") {
+TEST_CASE("exceptions of on_event are ignored, and runs within it are not reported") {
   int told = 0;
   Host* running = nullptr;
   Host host({.module_paths = {fixtures}, .on_event = [&](const Event& event) {
@@ -101,7 +101,7 @@ TEST_CASE("an on_event that throws harms nothing, and one that runs a module hea
   CHECK(told == 5);
 }
 
-TEST_CASE("a module is told when it is loaded and unloaded, and its objects when they are given up") {
+TEST_CASE("on_load, on_unload and close are called when a module is loaded, unloaded and closed") {
   Host host(over_fixtures());
   told(host);
   const Module module = host.load("tells_of_its_life");
@@ -132,7 +132,7 @@ TEST_CASE("a module is told when it is loaded and unloaded, and its objects when
   CHECK(told(host) == Lines{"load", "run it", "close it"});
 }
 
-TEST_CASE("close() gives an object up for all its handles, once") {
+TEST_CASE("close() closes an object once, for all its handles") {
   Host host(over_fixtures());
   told(host);
   Instance instance = host.load("tells_of_its_life").create();
@@ -145,7 +145,7 @@ TEST_CASE("close() gives an object up for all its handles, once") {
   REQUIRE_ERROR(state, HostClosed, same.state());
 }
 
-TEST_CASE("a context manager is entered after create, and left with what its run raised") {
+TEST_CASE("a context manager is entered after create and exited with the exception of its run") {
   Host host(over_fixtures());
   told(host);
   CHECK(host.run("is_a_context_manager", {{"by", 2}}) == 0.5);
@@ -155,7 +155,7 @@ TEST_CASE("a context manager is entered after create, and left with what its run
   CHECK(told(host) == Lines{"enter", "exit ZeroDivisionError"});
 }
 
-TEST_CASE("closing a host unloads its modules, the last loaded first, and closes what is open") {
+TEST_CASE("closing a host closes its objects and unloads its modules, the last loaded first") {
   Recorder recorder;
   std::optional<Instance> outlives;
   {
@@ -170,7 +170,7 @@ TEST_CASE("closing a host unloads its modules, the last loaded first, and closes
   CHECK(told(next).back() == "unload");
 }
 
-TEST_CASE("if on_load raises, the module is not loaded and nothing of it stays") {
+TEST_CASE("a module that raises in on_load is not loaded") {
   Recorder recorder;
   Host host({.module_paths = {fixtures}, .on_event = recorder.function()});
   for (int i = 0; i < 2; ++i) {
@@ -185,7 +185,7 @@ TEST_CASE("if on_load raises, the module is not loaded and nothing of it stays")
   }
 }
 
-TEST_CASE("on_load, close and on_unload may be async") {
+TEST_CASE("on_load, close and on_unload can be async") {
   {
     Host host(over_fixtures());
     CHECK(host.run("has_an_async_life") == "loaded");
@@ -194,7 +194,7 @@ TEST_CASE("on_load, close and on_unload may be async") {
   CHECK(told(next) == Lines{"closed", "unloaded"});
 }
 
-TEST_CASE("an on_load keeps nobody from other modules, and may run its own") {
+TEST_CASE("on_load does not block other modules, and can run its own") {
   std::atomic<bool> inside = false, open = false;
   Host host(over_fixtures());
   host.provide("gate", [&](const Json&) -> Json {
@@ -213,7 +213,7 @@ TEST_CASE("an on_load keeps nobody from other modules, and may run its own") {
   CHECK(host.run("asks_in_on_load") == Json{"done", 1});
 }
 
-TEST_CASE("a handle that has been moved from says so") {
+TEST_CASE("the error of a moved-from handle says so") {
   Host host(over_fixtures());
   Module module = host.load("wins");
   Instance instance = module.create();
@@ -230,7 +230,7 @@ TEST_CASE("a handle that has been moved from says so") {
   stream.close();
 }
 
-TEST_CASE("what close and on_unload raise is told, and stops nothing") {
+TEST_CASE("exceptions of close and on_unload are reported, and the shutdown goes on") {
   std::vector<std::string> errors;
   const auto note = [&](const Error& error) {
     errors.push_back(std::string(to_string(error.phase())) + ": " + error.exception().message);
@@ -256,7 +256,7 @@ TEST_CASE("an on_unload that hangs does not hang the host") {
   CHECK(errors == Lines{"TimedOut"});
 }
 
-TEST_CASE("a state is given back as the module left it") {
+TEST_CASE("Instance::state returns the state as the module left it") {
   Host host(over_fixtures());
   const Instance instance = host.load("keeps_its_state").create(R"({"z": 12345678901234567890123, "a": 1})");
   instance.run();
@@ -268,7 +268,7 @@ TEST_CASE("a state is given back as the module left it") {
   CHECK(error.pointer() == "/odd");
 }
 
-TEST_CASE("a shutdown timeout of nothing closes what is open all the same") {
+TEST_CASE("a shutdown timeout of zero still closes open objects") {
   std::vector<std::string> errors;
   std::optional<Instance> open;
   {
@@ -283,7 +283,7 @@ TEST_CASE("a shutdown timeout of nothing closes what is open all the same") {
   if (errors.empty()) CHECK(told(next).back() == "unload");
 }
 
-TEST_CASE("an object that is closed during its run lives until that returns") {
+TEST_CASE("an object that is closed during its run lives until the run returns") {
   const ModuleFolder folder;
   folder.write("waits_in_c.py",
                "import queue, weakref\n"
@@ -322,7 +322,7 @@ TEST_CASE("an object that is closed as its run begins is not run") {
   CHECK_SAYS(error, "has been closed");
 }
 
-TEST_CASE("two modules that load each other in their on_load wait for each other not for ever") {
+TEST_CASE("two modules that load each other in on_load do not deadlock") {
   const ModuleFolder folder;
   for (const char* name : {"first", "second_one"}) {
     folder.write(std::string(name) + ".py",
@@ -343,13 +343,13 @@ TEST_CASE("two modules that load each other in their on_load wait for each other
   one.join();
 }
 
-TEST_CASE("what a service throws in an on_load comes out of load") {
+TEST_CASE("an exception of a service in on_load is thrown by load") {
   Host host(over_fixtures());
   host.provide("gate", [](const Json&) -> Json { throw std::logic_error("closed today"); });
   CHECK_THROWS_WITH_AS(host.load("asks_in_on_load"), "closed today", std::logic_error);
 }
 
-TEST_CASE("a module that is being unloaded is not loaded by what its on_unload asks for") {
+TEST_CASE("a module that is being unloaded is not loaded again by its own on_unload") {
   const ModuleFolder folder;
   folder.write("asks_for_itself.py",
                "import sys\n"
@@ -379,7 +379,7 @@ TEST_CASE("a module that is being unloaded is not loaded by what its on_unload a
   CHECK(told(host) == Lines{"load"});
 }
 
-TEST_CASE("who asks for a module while another thread unloads it gets it anew") {
+TEST_CASE("a load during an unload on another thread imports the module again") {
   const ModuleFolder folder;
   folder.write("ends_slowly.py",
                "from pyhost import services\n"
@@ -408,7 +408,7 @@ TEST_CASE("who asks for a module while another thread unloads it gets it anew") 
   CHECK(told(host) == Lines{"load", "unload", "load"});
 }
 
-TEST_CASE("an instance is closed with its module, whichever create it came from") {
+TEST_CASE("an instance is closed when its module is unloaded, however it was created") {
   const ModuleFolder folder;
   folder.write("changes_its_create.py",
                "import sys\n"
@@ -431,7 +431,7 @@ TEST_CASE("an instance is closed with its module, whichever create it came from"
   REQUIRE_ERROR(unloaded, HostClosed, again.create());
 }
 
-TEST_CASE("with a package go the modules within it, the last loaded first") {
+TEST_CASE("unloading a package unloads the modules within it, the last loaded first") {
   const ModuleFolder folder;
   const std::string source =
       "import sys\n"
@@ -453,7 +453,7 @@ TEST_CASE("with a package go the modules within it, the last loaded first") {
   CHECK(told(host) == Lines{"load modules.many.one"});
 }
 
-TEST_CASE("after an unload the source is read again, however little it has changed") {
+TEST_CASE("a load after an unload reads the source again, even if its size and time are the same") {
   const ModuleFolder folder;
   const auto gives = [](char digit) {
     return std::string("class Module:\n    def run(self): return ") + digit +
@@ -469,7 +469,7 @@ TEST_CASE("after an unload the source is read again, however little it has chang
   CHECK(host.run("changes") == 2);
 }
 
-TEST_CASE("an async context manager is entered and left as others are") {
+TEST_CASE("an async context manager is entered and exited as others are") {
   const ModuleFolder folder;
   folder.write("is_an_async_one.py",
                "import sys\n"
@@ -490,7 +490,7 @@ TEST_CASE("an async context manager is entered and left as others are") {
   CHECK(told(host) == Lines{"enter", "exit None", "enter", "exit ZeroDivisionError('division by zero')"});
 }
 
-TEST_CASE("a task that does not end in time does not hang the host, and other loops are closed") {
+TEST_CASE("a task that does not end does not block the host's shutdown, and other loops are closed") {
   const ModuleFolder folder;
   folder.write("leaves_tasks.py",
                "import asyncio, sys\n"
@@ -528,7 +528,7 @@ TEST_CASE("a task that does not end in time does not hang the host, and other lo
   evaluated(next, "gc.collect()", "import gc");  // asyncio logs that the task was pending
 }
 
-TEST_CASE("to watch does not import a package twice") {
+TEST_CASE("observers do not cause a package to be imported twice") {
   const ModuleFolder folder;
   folder.write("breaks/__init__.py",
                "import sys\n"

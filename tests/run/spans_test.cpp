@@ -46,7 +46,7 @@ bool is_within(const Span& inner, const Span& outer) {
 
 }  // namespace
 
-TEST_CASE("on_span sees each step of a run, with the conversions within, under its number") {
+TEST_CASE("on_span reports each step of a run, with its conversions, under the run's number") {
   Spans spans;
   RunId run = 0;
   Host host({.module_paths = {PYHOST_FIXTURES},
@@ -67,7 +67,7 @@ TEST_CASE("on_span sees each step of a run, with the conversions within, under i
   }
 }
 
-TEST_CASE("a step that fails is a span, too") {
+TEST_CASE("a failed step has a span, too") {
   const auto names = [](const std::string& module, const Json& state) {
     Spans spans;
     Host host({.module_paths = {PYHOST_FIXTURES}, .on_span = spans.function()});
@@ -83,7 +83,7 @@ TEST_CASE("a step that fails is a span, too") {
   CHECK(names("gives_a_set", {}) == "import convert create convert run");
 }
 
-TEST_CASE("an on_span that throws harms nothing, and one that runs a module hears nothing of that") {
+TEST_CASE("exceptions of on_span are ignored, and runs within it are not reported") {
   int told = 0;
   std::optional<Host> host;
   host.emplace(Options{.module_paths = {PYHOST_FIXTURES}, .on_span = [&](const Span&) {
@@ -95,7 +95,7 @@ TEST_CASE("an on_span that throws harms nothing, and one that runs a module hear
   CHECK(told == 5);
 }
 
-TEST_CASE("the spans of a pool say which run and which worker, and all are told once it is gone") {
+TEST_CASE("the spans of a pool name their run and worker, and all have come when the pool is destroyed") {
   for (const Isolation level : {Isolation::Shared, Isolation::Process}) {
     CAPTURE(to_string(level));
     Spans spans;

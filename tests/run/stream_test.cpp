@@ -28,7 +28,7 @@ std::vector<Json> all_of(Stream stream) {
 
 }  // namespace
 
-TEST_CASE("async def run is awaited, on one event loop for each thread") {
+TEST_CASE("an async run is awaited, on one event loop per thread") {
   Host host(over_fixtures());
   const Json loop = host.run("awaits");
   CHECK(loop.is_number());
@@ -43,14 +43,14 @@ TEST_CASE("async def run is awaited, on one event loop for each thread") {
   CHECK(error.place().line == 13);
 }
 
-TEST_CASE("an async run may call a service that makes another one") {
+TEST_CASE("an async run can call a service that makes another async run") {
   Host host(over_fixtures());
   host.provide("another", [&](const Json& depth) { return host.run("awaits_a_service", depth); });
   CHECK(host.run("awaits_a_service", {{"depth", 3}}) == Json{3, {2, {1, {0, nullptr}}}});
   std::thread([&] { CHECK(host.run("awaits_a_service", {{"depth", 1}}) == Json{1, {0, nullptr}}); }).join();
 }
 
-TEST_CASE("a deadline cancels what is awaited") {
+TEST_CASE("a deadline cancels an awaited call") {
   Host host(over_fixtures());
   host.run("awaits");  // so that the import of asyncio takes nothing of the deadline
   const auto times_out = [&] {
@@ -63,7 +63,7 @@ TEST_CASE("a deadline cancels what is awaited") {
   std::thread(times_out).join();
 }
 
-TEST_CASE("what run yields is a range, made item by item") {
+TEST_CASE("the items of a generator form a range, made one by one") {
   Host host(over_fixtures());
   for (const char* name : {"yields", "yields_async"}) {
     CAPTURE(name);
@@ -84,7 +84,7 @@ TEST_CASE("what run yields is a range, made item by item") {
   }
 }
 
-TEST_CASE("a stream that is left early closes its generator") {
+TEST_CASE("a stream that is destroyed early closes its generator") {
   Host host(over_fixtures());
   for (const char* name : {"yields", "yields_async"}) {
     CAPTURE(name);
@@ -103,13 +103,13 @@ TEST_CASE("a stream that is left early closes its generator") {
   }
 }
 
-TEST_CASE("run() of what yields gives an array of it all") {
+TEST_CASE("run() of a generator returns an array of all items") {
   Host host(over_fixtures());
   CHECK(host.run("yields", {{"items", {1, 2}}}) == Json{1, 2});
   CHECK(host.run_text("yields_async", R"({"items": []})") == "[]");
 }
 
-TEST_CASE("a stream of what does not yield is its one result") {
+TEST_CASE("a stream of a plain run has one item, its result") {
   Host host(over_fixtures());
   Stream stream = host.stream("wins");
   CHECK_FALSE(stream.yields());
@@ -117,7 +117,7 @@ TEST_CASE("a stream of what does not yield is its one result") {
   CHECK_FALSE(stream.next().has_value());
 }
 
-TEST_CASE("what goes wrong in a stream is thrown where its item is asked for, and ends it") {
+TEST_CASE("an error in a stream is thrown by next(), and ends the stream") {
   Host host(over_fixtures());
   Stream raises = host.stream("yields", {{"items", {1, "bad", 3}}});
   CHECK(raises.next() == 1);
@@ -130,7 +130,7 @@ TEST_CASE("what goes wrong in a stream is thrown where its item is asked for, an
   REQUIRE_ERROR(late, TimedOut, hangs.next());
 }
 
-TEST_CASE("a stream is one run, whose object is closed at its end") {
+TEST_CASE("a stream is one run, and its object is closed at the end") {
   std::vector<std::string> said;
   std::vector<RunId> runs;
   Host host({.module_paths = {fixtures}, .on_event = [&](const Event& event) {
@@ -180,7 +180,7 @@ TEST_CASE("the timeout of a stream begins with the run, not with the first item"
   CHECK(items == 0);
 }
 
-TEST_CASE("what an async generator sets around a yield lasts from one item to the next") {
+TEST_CASE("context variables of an async generator last from one item to the next") {
   const ModuleFolder folder;
   folder.write("keeps_its_surroundings.py",
                "import asyncio, contextvars\n"
@@ -217,7 +217,7 @@ TEST_CASE("a stream within an async run has a loop of its own") {
   CHECK(host.run("awaits_a_service", {{"depth", 1}}) == Json{1, direct});
 }
 
-TEST_CASE("a stop that a generator swallows while it is closed is told") {
+TEST_CASE("a cancellation that a generator suppresses while it is closed is reported") {
   const ModuleFolder folder;
   folder.write("swallows_its_end.py",
                "class Module:\n"
@@ -235,7 +235,7 @@ TEST_CASE("a stop that a generator swallows while it is closed is told") {
   REQUIRE_ERROR(error, TimedOut, [&] { return stream.close(), 0; }());
 }
 
-TEST_CASE("what a generator raises in its end harms nobody, and is told") {
+TEST_CASE("an exception from the end of a generator is reported, and not thrown") {
   const ModuleFolder folder;
   folder.write("raises_in_its_end.py",
                "class Module:\n"
@@ -262,7 +262,7 @@ TEST_CASE("what a generator raises in its end harms nobody, and is told") {
   CHECK(errors == Lines{"ModuleRaised in close", "InvalidResult in result"});
 }
 
-TEST_CASE("what can be awaited and is no coroutine is awaited, too") {
+TEST_CASE("an awaitable that is not a coroutine is awaited, too") {
   const ModuleFolder folder;
   folder.write("returns_an_awaitable.py",
                "import asyncio\n"
@@ -277,7 +277,7 @@ TEST_CASE("what can be awaited and is no coroutine is awaited, too") {
   CHECK(host.run("returns_an_awaitable") == "here");
 }
 
-TEST_CASE("an async stream says so if the event loop that it goes on in is in a run") {
+TEST_CASE("an async stream refuses to go on while its event loop runs something else") {
   Host host(over_fixtures());
   Stream stream = host.stream("yields_async", {{"items", {1, 2}}});
   CHECK(stream.next() == 1);
@@ -289,7 +289,7 @@ TEST_CASE("an async stream says so if the event loop that it goes on in is in a 
   CHECK(host.run("awaits_a_service", {{"depth", 1}}) == Json{1, nullptr});
 }
 
-TEST_CASE("what interrupts an event loop ends a stream, also one that answers it by an item") {
+TEST_CASE("a cancellation of the event loop ends a stream, even if the generator yields in response") {
   const ModuleFolder folder;
   folder.write("answers_by_an_item.py",
                "import asyncio\n"

@@ -28,7 +28,7 @@ Options with_store(const Folder& folder) {
 
 }  // namespace
 
-TEST_CASE("a store lasts from host to host, and nothing of a run that failed is in it") {
+TEST_CASE("a store lasts from host to host, without the changes of failed runs") {
   const Folder folder;
   {
     Host host(with_store(folder));
@@ -45,7 +45,7 @@ TEST_CASE("a store lasts from host to host, and nothing of a run that failed is 
   CHECK(host.run("counts_in_the_store") == 2);
 }
 
-TEST_CASE("runs of one module within each other share what it has in the store, and no count is lost") {
+TEST_CASE("nested runs of one module share their data in the store, and no count is lost") {
   const Folder folder;
   Host host(with_store(folder));
   host.provide("again", [&](const Json&) { return host.run("counts_in_the_store"); });
@@ -53,7 +53,7 @@ TEST_CASE("runs of one module within each other share what it has in the store, 
   CHECK(host.run("counts_in_the_store") == 3);
 }
 
-TEST_CASE("of runs within each other, one that fails leaves the store as it was when it began") {
+TEST_CASE("a nested run that fails leaves the store as it was when it began") {
   const Folder folder;
   Host host(with_store(folder));
   host.provide("again", [&](const Json&) {
@@ -69,7 +69,7 @@ TEST_CASE("of runs within each other, one that fails leaves the store as it was 
   CHECK(host.run("counts_in_the_store") == 2);
 }
 
-TEST_CASE("a run within a run of another module keeps what it leaves") {
+TEST_CASE("a run nested in another module's run keeps its changes") {
   const Folder folder;
   Host host(with_store(folder));
   host.provide("again", [&](const Json&) { return host.run("counts_in_the_store"); });
@@ -80,7 +80,7 @@ TEST_CASE("a run within a run of another module keeps what it leaves") {
   CHECK(test::evaluated(host, "dict(store)", "from pyhost import store") == Json::object());
 }
 
-TEST_CASE("a run that is interrupted as it gets the store gives it back") {
+TEST_CASE("a run that is cancelled while it acquires the store releases it") {
   const Folder folder;
   Host host(with_store(folder));
   const auto interrupted = [&] {
@@ -99,7 +99,7 @@ TEST_CASE("a run that is interrupted as it gets the store gives it back") {
   std::thread([&] { CHECK(host.run("counts_in_the_store") == 2); }).join();
 }
 
-TEST_CASE("what lies in the store and is no JSON is told, and locks nobody out") {
+TEST_CASE("a value in the store that is not JSON is reported, and the store stays usable") {
   const Folder folder;
   Host host(with_store(folder));
   CHECK(host.run("counts_in_the_store") == 1);
@@ -119,7 +119,7 @@ TEST_CASE("what lies in the store and is no JSON is told, and locks nobody out")
   CHECK(host.run("counts_in_the_store") == 2);
 }
 
-TEST_CASE("what close and on_unload leave in the store is kept, if they end well") {
+TEST_CASE("changes that close and on_unload make to the store are kept if they succeed") {
   const Folder folder;
   Host host(with_store(folder));
   host.load("stores_in_the_end").create().close();
@@ -137,7 +137,7 @@ TEST_CASE("what close and on_unload leave in the store is kept, if they end well
   CHECK(there == Json{{"closed", 3}, {"unloaded", 1}});
 }
 
-TEST_CASE("threads that count in a store lose nothing") {
+TEST_CASE("threads that count in a store lose no count") {
   const Folder folder;
   Host host(with_store(folder));
   const auto count = [&] {
@@ -149,7 +149,7 @@ TEST_CASE("threads that count in a store lose nothing") {
   CHECK(host.run("counts_in_the_store") == 101);
 }
 
-TEST_CASE("a host without a store says how to have one") {
+TEST_CASE("the error of a host without a store says how to configure one") {
   Host host(test::over_fixtures());
   REQUIRE_ERROR(none, ModuleRaised, host.run("counts_in_the_store"));
   CHECK(none.message().find("this host has no store: name a file for it, by `--store FILE`") !=
@@ -184,7 +184,7 @@ TEST_CASE(
   CHECK(said == "Cannot operate on a closed database.");
 }
 
-TEST_CASE("what a run has not committed is undone at its end") {
+TEST_CASE("uncommitted changes of a run are rolled back at its end") {
   const Folder folder;
   Host host({.module_paths = {test::fixtures},
              .connections = {{"main", "sqlite:///" + (folder.path / "a.db").string()}}});
@@ -201,7 +201,7 @@ TEST_CASE("what a run has not committed is undone at its end") {
   CHECK(host.run("connects", count) == 1);
 }
 
-TEST_CASE("a run within a run may leave to the outer one what is to be committed") {
+TEST_CASE("a nested run can leave the commit to the outer run") {
   const Folder folder;
   Host host({.module_paths = {test::fixtures},
              .connections = {{"main", "sqlite:///" + (folder.path / "a.db").string()}}});
@@ -214,7 +214,7 @@ TEST_CASE("a run within a run may leave to the outer one what is to be committed
   CHECK(host.run("connects", does("opened.execute('select count(*) from t').fetchone()[0]")) == 1);
 }
 
-TEST_CASE("a run of another module does not wait for who has the store") {
+TEST_CASE("a run of another module does not wait for the holder of the store") {
   const Folder folder;
   Host host(with_store(folder));
   host.provide("again", [&](const Json&) {
@@ -225,7 +225,7 @@ TEST_CASE("a run of another module does not wait for who has the store") {
   CHECK(host.run("counts_in_the_store", {{"asks", true}}) == Json{0, 1});
 }
 
-TEST_CASE("of runs within each other, one that fails leaves the very objects that it has not changed") {
+TEST_CASE("a nested run that fails keeps the identity of objects that it has not changed") {
   const Folder folder;
   Host host(with_store(folder));
   host.provide("fails", [&](const Json&) -> Json {
@@ -240,7 +240,7 @@ TEST_CASE("of runs within each other, one that fails leaves the very objects tha
   CHECK(test::evaluated(host, "dict(store)", first) == Json{{"list", {1}}});
 }
 
-TEST_CASE("a thread that outlives a host has the store and the connections of the next") {
+TEST_CASE("a thread that outlives its host uses the store and the connections of the next host") {
   const Folder folder;
   Options options = with_store(folder);
   options.connections = {{"main", "sqlite:///" + (folder.path / "a.db").string()}};
@@ -280,7 +280,7 @@ class Inserting {
 
 }  // namespace
 
-TEST_CASE("what a stream has not committed stays open while other runs come between its items") {
+TEST_CASE("uncommitted changes of a stream stay open while other runs happen between its items") {
   Inserting to;
   const std::string insert = "opened.execute('insert into t values (1)').rowcount";
   {
@@ -297,7 +297,7 @@ TEST_CASE("what a stream has not committed stays open while other runs come betw
   CHECK(to.count() == 2);
 }
 
-TEST_CASE("what a stream leaves open is undone at its end, also when that is within another run") {
+TEST_CASE("uncommitted changes of a stream are rolled back at its end, also within another run") {
   Inserting to;
   std::optional<Stream> items(
       to.host.stream("connects", Inserting::does("(__import__('warnings').simplefilter('ignore') or "
@@ -312,7 +312,7 @@ TEST_CASE("what a stream leaves open is undone at its end, also when that is wit
   CHECK(to.count() == 0);
 }
 
-TEST_CASE("what a run does by a connection that was opened on another thread is undone at its end, too") {
+TEST_CASE("uncommitted changes on a connection that another thread opened are rolled back, too") {
   Inserting to;
   to.host.run("connects", Inserting::does("setattr(__import__('sys'), 'kept', opened)"));
   std::thread([&] {

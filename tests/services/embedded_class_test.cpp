@@ -44,19 +44,19 @@ PYBIND11_EMBEDDED_MODULE(desk, module) {
           py::return_value_policy::reference_internal);
 }
 
-TEST_CASE("a C++ class that pybind11 embeds is used from a module") {
+TEST_CASE("a module uses a C++ class that pybind11 embeds") {
   Host host(over_fixtures());
   CHECK(evaluated(host, "counter.add(4)", "counter = desk.Counter(3)") == 7);
   REQUIRE_ERROR(error, ModuleRaised, evaluated(host, "desk.Counter('three')"));
   CHECK(error.exception().type == "TypeError");
 }
 
-TEST_CASE("a part of a C++ object keeps the whole") {
+TEST_CASE("a reference to a part of a C++ object keeps the whole object alive") {
   Host host(over_fixtures());
   CHECK(evaluated(host, "part.add(1)", "import gc\npart = desk.Desk().counter\ngc.collect()") == 11);
 }
 
-TEST_CASE("a C++ object that both sides share lives until the last of them lets go") {
+TEST_CASE("a C++ object that both sides share lives until the last reference is gone") {
   auto counter = std::make_shared<Counter>(1);
   const std::weak_ptr<Counter> watched = counter;
   {
@@ -77,7 +77,8 @@ TEST_CASE("a C++ object that both sides share lives until the last of them lets 
   CHECK(watched.expired());
 }
 
-TEST_CASE("what an instance holds goes with its last handle, also after the host") {
+TEST_CASE(
+    "objects that an instance holds are destroyed with its last handle, also after the host is closed") {
   const auto counter = std::make_shared<Counter>(1);
   std::optional<Instance> kept;
   {
@@ -97,7 +98,7 @@ TEST_CASE("what an instance holds goes with its last handle, also after the host
   CHECK(counter.use_count() == 1);
 }
 
-TEST_CASE("a service that touches Python's objects takes the GIL itself, on any thread") {
+TEST_CASE("a service that uses Python objects can acquire the GIL itself, on any thread") {
   Host host(over_fixtures());
   host.provide("add", [](const Json& asked) -> Json {
     const py::gil_scoped_acquire gil;
@@ -120,7 +121,7 @@ TEST_CASE("a service that touches Python's objects takes the GIL itself, on any 
                   "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor()") == 7);
 }
 
-TEST_CASE("a service that outlived its host says so") {
+TEST_CASE("the error of a service that outlived its host says so") {
   py::object quote;
   {
     Host host(over_fixtures());

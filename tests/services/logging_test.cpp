@@ -70,7 +70,7 @@ class Log {
 
 }  // namespace
 
-TEST_CASE("what a module logs comes to the application as plain data") {
+TEST_CASE("a log record reaches the application as plain data") {
   Log log;
   Host host(log.options());
   const auto before = std::chrono::system_clock::now() - std::chrono::seconds(1);
@@ -95,7 +95,7 @@ TEST_CASE("what a module logs comes to the application as plain data") {
         std::string("2026-01-01T00:00:00.000000Z").size());
 }
 
-TEST_CASE("records of one run have its number, and another run has another") {
+TEST_CASE("the records of a run have its number") {
   Log log;
   Host host(log.options());
   host.run("logs", {{"times", 2}});
@@ -106,7 +106,7 @@ TEST_CASE("records of one run have its number, and another run has another") {
   CHECK(records[0].run != records[2].run);
 }
 
-TEST_CASE("an exception that is logged comes along as an error") {
+TEST_CASE("a logged exception arrives as an error") {
   Log log;
   Host host(log.options());
   host.run("logs", {{"times", 0},
@@ -118,7 +118,7 @@ TEST_CASE("an exception that is logged comes along as an error") {
   CHECK(records[0].to_json()["exception"]["type"] == "ZeroDivisionError");
 }
 
-TEST_CASE("the level is the application's, and a logger's own level holds") {
+TEST_CASE("the application sets the level, and a logger can set its own") {
   Log log;
   Options options = log.options();
   options.log_level = LogLevel::Info;
@@ -134,7 +134,7 @@ TEST_CASE("the level is the application's, and a logger's own level holds") {
   host.run("logs", {{"times", 0}, {"first", restores}});
 }
 
-TEST_CASE("whatever a module does to logging, its records come") {
+TEST_CASE("records arrive whatever a module does to logging") {
   Log log;
   Host host(log.options());
   for (const char* first : {
@@ -154,7 +154,7 @@ TEST_CASE("whatever a module does to logging, its records come") {
   host.run("logs", {{"times", 0}, {"first", restores}});
 }
 
-TEST_CASE("what a module logs in the end comes, too") {
+TEST_CASE("records from on_unload arrive") {
   std::vector<std::string> messages;
   Options options = over_fixtures();
   options.on_log = [&](const LogRecord& record) {
@@ -173,7 +173,7 @@ TEST_CASE("what a module logs in the end comes, too") {
   CHECK(messages == std::vector<std::string>{"evaluates 1 on_unload"});
 }
 
-TEST_CASE("a field that JSON does not have comes as its repr, and bad arguments are told") {
+TEST_CASE("a field that is not JSON arrives as its repr, and bad arguments are reported") {
   Log log;
   Host host(log.options());
   host.run("logs", {{"times", 0},
@@ -188,7 +188,7 @@ TEST_CASE("a field that JSON does not have comes as its repr, and bad arguments 
   CHECK(records[0].message.starts_with("%d (its arguments do not fit: TypeError("));
 }
 
-TEST_CASE("a record that is odd comes all the same") {
+TEST_CASE("an unusual record arrives all the same") {
   Log log;
   Host host(log.options());
   host.run("logs", {{"times", 0}, {"first", restores}});
@@ -217,7 +217,7 @@ TEST_CASE("a record that is odd comes all the same") {
   CHECK(logged("log.error('none', exc_info=False)").fields.empty());
 }
 
-TEST_CASE("a record has room for so much, and what is longer is cut") {
+TEST_CASE("a long record is cut") {
   Log log;
   Host host(log.options());
   host.run("logs", {{"times", 0},
@@ -235,7 +235,7 @@ TEST_CASE("a record has room for so much, and what is longer is cut") {
   CHECK(records[1].fields["text"].get<std::string>().ends_with("é… (cut, 140000 bytes in all)"));
 }
 
-TEST_CASE("a secret stands nowhere in a record") {
+TEST_CASE("no part of a record contains a secret") {
   Log log;
   Options options = log.options();
   options.connections = {{"prices", "https://127.0.0.1/${KEY}"}};
@@ -264,7 +264,7 @@ TEST_CASE("a secret stands nowhere in a record") {
   CHECK(records[1].fields["stack_info"] == "***");
 }
 
-TEST_CASE("what a logger is given to handle goes to its handlers, whatever its level") {
+TEST_CASE("a record passed to Logger.handle reaches the handlers, whatever the level") {
   Log log;
   Host host(log.options());
   const Json seen = test::evaluated(
@@ -284,7 +284,7 @@ TEST_CASE("what a logger is given to handle goes to its handlers, whatever its l
   CHECK(records[0].fields.empty());
 }
 
-TEST_CASE("a module that has set how records are made keeps no later host from opening") {
+TEST_CASE("a module that replaces the record factory does not prevent later hosts from opening") {
   const std::string loads_anew = "import importlib, logging; importlib.reload(logging)\n";
   {
     Host host(over_fixtures());
@@ -298,7 +298,7 @@ TEST_CASE("a module that has set how records are made keeps no later host from o
   CHECK(records[0].fields == Json{{"symbol", "ABC"}});
 }
 
-TEST_CASE("a module that throws pyhost's own modules out leaves logging as it was for the next host") {
+TEST_CASE("a module that removes pyhost's modules leaves logging intact for the next host") {
   Host(over_fixtures()).run("logs", {{"times", 0}, {"first", restores}});
   for (int i = 0; i < 2; ++i) {
     Log log;
@@ -319,7 +319,7 @@ TEST_CASE("a module that throws pyhost's own modules out leaves logging as it wa
   CHECK(printed == "x\n");
 }
 
-TEST_CASE("a module does not wait for a slow sink, and what is dropped is counted") {
+TEST_CASE("a module does not wait for a slow sink, and dropped records are counted") {
   std::promise<void> entered, go_on;
   std::atomic<bool> first = true;
   std::vector<std::uint64_t> dropped;
@@ -345,7 +345,7 @@ TEST_CASE("a module does not wait for a slow sink, and what is dropped is counte
   CHECK(dropped.back() == 15);
 }
 
-TEST_CASE("the end of a host waits for its sink, but not for ever") {
+TEST_CASE("closing a host waits for its sink, up to the shutdown timeout") {
   std::promise<void> go_on;
   const std::shared_future<void> released = go_on.get_future().share();
   std::promise<void> entered, left;
@@ -379,7 +379,7 @@ TEST_CASE("the end of a host waits for its sink, but not for ever") {
   left.get_future().wait();
 }
 
-TEST_CASE("what is dropped and told by no record is told in the end, unless somebody has asked") {
+TEST_CASE("unreported dropped records are reported at the end, unless dropped_logs was called") {
   for (const bool asks : {false, true}) {
     std::promise<void> entered, go_on;
     std::shared_future<void> released = go_on.get_future().share();
@@ -405,7 +405,7 @@ TEST_CASE("what is dropped and told by no record is told in the end, unless some
   }
 }
 
-TEST_CASE("the longest time is long, not none") {
+TEST_CASE("the longest duration is accepted as a timeout") {
   constexpr auto longest = std::chrono::milliseconds::max();
   std::atomic<int> given = 0;
   Options options = over_fixtures();
@@ -426,7 +426,7 @@ TEST_CASE("the longest time is long, not none") {
   const Host sets_it_back(over_fixtures());  // for the end of this process
 }
 
-TEST_CASE("a sink that runs modules while the host closes is told so") {
+TEST_CASE("a sink that runs a module while the host closes gets HostClosed") {
   std::promise<void> unloaded;
   std::shared_future<void> closing = unloaded.get_future().share();
   Host* running = nullptr;
@@ -451,7 +451,7 @@ TEST_CASE("a sink that runs modules while the host closes is told so") {
   CHECK(told == std::vector<std::string>(2, std::string(to_string(ErrorKind::HostClosed))));
 }
 
-TEST_CASE("a sink that flushes does not wait for itself") {
+TEST_CASE("flush_logs within a sink does not wait for itself") {
   Host* flushing = nullptr;
   std::atomic<int> flushed = -1;
   Options options = over_fixtures();
@@ -463,7 +463,7 @@ TEST_CASE("a sink that flushes does not wait for itself") {
   CHECK(flushed == 0);
 }
 
-TEST_CASE("signals are for other threads than the sink's, but for those of what it does wrong itself") {
+TEST_CASE("the sink's thread blocks signals, except for those of its own faults") {
   sigset_t blocked;
   sigemptyset(&blocked);
   Options options = over_fixtures();
@@ -475,7 +475,7 @@ TEST_CASE("signals are for other threads than the sink's, but for those of what 
   for (const int its_own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) CHECK(sigismember(&blocked, its_own) == 0);
 }
 
-TEST_CASE("a sink may throw, and may run modules that log") {
+TEST_CASE("a sink can throw, and can run modules that log") {
   std::atomic<int> given = 0;
   Host* running = nullptr;
   Options options = over_fixtures();
@@ -491,7 +491,7 @@ TEST_CASE("a sink may throw, and may run modules that log") {
   CHECK(given == 2);
 }
 
-TEST_CASE("a thread of a module's logs for its module") {
+TEST_CASE("a record from a module's thread names the module") {
   Log log;
   Host host(log.options());
   host.run("evaluates", {{"first",

@@ -27,7 +27,7 @@ Json echo(const Json& arguments) { return arguments; }
 
 }  // namespace
 
-TEST_CASE("a module calls a service by a dict, by keyword arguments or by nothing") {
+TEST_CASE("a module calls a service with a dict, with keyword arguments or without arguments") {
   Host host(over_fixtures());
   host.provide("echo", echo);
   CHECK(evaluated(host, "services.echo({'a': [1, None, 'ü']})") == Json{{"a", {1, nullptr, "ü"}}});
@@ -39,7 +39,7 @@ TEST_CASE("a module calls a service by a dict, by keyword arguments or by nothin
   CHECK(evaluated(host, "seven() + pyhost.services.seven()", "from pyhost.services import seven") == 14);
 }
 
-TEST_CASE("a service may have any name that a module may") {
+TEST_CASE("a service can have any name that a module can have") {
   Host host(over_fixtures());
   for (const char* name : {"sys", "Any", "Service", "HostClosed", "print", "match"}) {
     host.provide(name, [=](const Json&) -> Json { return name; });
@@ -47,7 +47,7 @@ TEST_CASE("a service may have any name that a module may") {
   }
 }
 
-TEST_CASE("other arguments of a service are a TypeError that says what it takes") {
+TEST_CASE("wrong arguments of a service raise a TypeError that says what it takes") {
   Host host(over_fixtures());
   host.provide("echo", echo);
   for (const auto& [call, part] : std::vector<std::pair<std::string, std::string>>{
@@ -61,7 +61,7 @@ TEST_CASE("other arguments of a service are a TypeError that says what it takes"
   }
 }
 
-TEST_CASE("an unknown service is an AttributeError that names the ones that are close") {
+TEST_CASE("an unknown service raises an AttributeError that names similar ones") {
   Host host(over_fixtures());
   host.provide("quote", echo);
   REQUIRE_ERROR(error, ModuleRaised, evaluated(host, "services.qoute()"));
@@ -71,7 +71,7 @@ TEST_CASE("an unknown service is an AttributeError that names the ones that are 
         Json{false, true, {"quote"}});
 }
 
-TEST_CASE("what a service throws is a ServiceError for the module") {
+TEST_CASE("an exception of a service becomes a ServiceError in the module") {
   Host host(over_fixtures());
   host.provide("fails", [](const Json&) -> Json { throw NoMarket(7); });
   host.provide("fails_oddly", [](const Json&) -> Json { throw 7; });
@@ -94,7 +94,7 @@ TEST_CASE("what a service throws is a ServiceError for the module") {
   CHECK(seen("runs")[3] == "ModuleRaised");
 }
 
-TEST_CASE("what a service throws and no module catches is the same C++ exception again") {
+TEST_CASE("an uncaught exception of a service is rethrown as the same C++ exception") {
   std::vector<std::string> told;
   Options options = over_fixtures();
   options.on_error = [&](const Error& error) { told.push_back(error.exception().type); };
@@ -117,7 +117,7 @@ TEST_CASE("what a service throws and no module catches is the same C++ exception
   CHECK(told == std::vector<std::string>(4, "pyhost.ServiceError"));
 }
 
-TEST_CASE("what a service throws is the same C++ exception by whatever way it leaves the module") {
+TEST_CASE("an exception of a service is the same C++ exception on every way out of the module") {
   Host host(over_fixtures());
   host.provide("quote", [](const Json&) -> Json { throw NoMarket(7); });
   const auto create = [&](const std::string& first, const std::string& give) {
@@ -139,7 +139,7 @@ TEST_CASE("what a service throws is the same C++ exception by whatever way it le
   CHECK_THROWS_AS(host.run("asks_when_closed"), NoMarket);
 }
 
-TEST_CASE("what a module raises because of a service is the module's own error") {
+TEST_CASE("an exception that a module raises because of a service is the module's own error") {
   Host host(over_fixtures());
   host.provide("quote", [](const Json&) -> Json { throw NoMarket(7); });
   const std::string caught = "try:\n    services.quote()\nexcept pyhost.ServiceError as e:\n    ";
@@ -153,7 +153,7 @@ TEST_CASE("what a module raises because of a service is the module's own error")
   CHECK(copied.exception().type == "pyhost.ServiceError");
 }
 
-TEST_CASE("a service may be replaced and withdrawn while modules have it") {
+TEST_CASE("a service can be replaced and withdrawn while modules use it") {
   Host host(over_fixtures());
   const Instance asks =
       host.load("evaluates")
@@ -173,7 +173,7 @@ TEST_CASE("a service may be replaced and withdrawn while modules have it") {
   CHECK_SAYS(after, "no service 'number'");
 }
 
-TEST_CASE("what a service holds is given up without the GIL") {
+TEST_CASE("the function of a service is destroyed without the GIL") {
   Host host(over_fixtures());
   struct RunsInTheEnd {
     Host& of;
@@ -191,7 +191,7 @@ TEST_CASE("what a service holds is given up without the GIL") {
   CHECK(result == Json{{"a", 1}});
 }
 
-TEST_CASE("the name of a service is one identifier") {
+TEST_CASE("a service name that is not one identifier is refused") {
   Host host(over_fixtures());
   for (const char* name : {"", "a.b", "7up", "class", "_private", "with space", "__init__"}) {
     REQUIRE_ERROR(error, InvalidName, (host.provide(name, echo), 0));
@@ -201,7 +201,7 @@ TEST_CASE("the name of a service is one identifier") {
   CHECK_SAYS(error, "there is no function behind it");
 }
 
-TEST_CASE("a service is called on the module's thread, and other threads run Python meanwhile") {
+TEST_CASE("a service is called on the module's thread without the GIL") {
   Host host(over_fixtures());
   host.provide("check", [&](const Json&) -> Json {
     Json other;
@@ -253,7 +253,7 @@ TEST_CASE("services are provided, called and withdrawn by many threads at once")
   CHECK(right == 200);
 }
 
-TEST_CASE("once a service is withdrawn, nobody is in it any more") {
+TEST_CASE("withdraw returns once no call is in the service") {
   Host host(over_fixtures());
   std::promise<void> begun, go_on;
   std::atomic<bool> ended = false;
@@ -272,7 +272,7 @@ TEST_CASE("once a service is withdrawn, nobody is in it any more") {
   caller.join();
 }
 
-TEST_CASE("services may withdraw and replace each other, on two threads at once") {
+TEST_CASE("services can withdraw and replace each other on two threads at once") {
   Host host(over_fixtures());
   std::atomic<int> inside = 0;
   const auto meet = [&] {
@@ -299,7 +299,7 @@ TEST_CASE("services may withdraw and replace each other, on two threads at once"
   CHECK(evaluated(host, "[services.a(), hasattr(services, 'b')]") == Json{Json::object(), false});
 }
 
-TEST_CASE("services and modules call each other a hundred levels deep, and not deeper") {
+TEST_CASE("services and modules call each other up to a hundred levels deep") {
   Host host(over_fixtures());
   int most = 0;
   host.provide("deeper", [&](const Json& arguments) -> Json {
@@ -316,7 +316,7 @@ TEST_CASE("services and modules call each other a hundred levels deep, and not d
   CHECK(most == 100);
 }
 
-TEST_CASE("on a thread with a small stack, calls within each other end before the stack does") {
+TEST_CASE("nested calls on a small stack end with an error before the stack overflows") {
   Host host(over_fixtures());
   int most = 0;
   host.provide("deeper", [&](const Json& arguments) -> Json {
@@ -339,7 +339,7 @@ TEST_CASE("on a thread with a small stack, calls within each other end before th
   }
 }
 
-TEST_CASE("a service may have a name with which it hides one of Python's, and any text as its doc") {
+TEST_CASE("a service can hide a name of Python and have any text as its documentation") {
   Host host(over_fixtures());
   const std::string doc = "\xF0\x9F\x98\x80 of \"x\"\nand \\ more";
   for (const char* name : {"Any", "dict", "str", "overload"}) host.provide(name, echo, doc);
@@ -349,14 +349,14 @@ TEST_CASE("a service may have a name with which it hides one of Python's, and an
                   "import ast") == doc);
 }
 
-TEST_CASE("what only begins like the name of a service is none") {
+TEST_CASE("a prefix of a service name is not a service") {
   Host host(over_fixtures());
   host.provide("quote", echo);
   CHECK(evaluated(host, "[hasattr(services, n) for n in ('quote', 'quote\\0x', 'quot\\udc80')]") ==
         Json{true, false, false});
 }
 
-TEST_CASE("a host tells what it provides as a stub file") {
+TEST_CASE("a host describes its services as a stub file") {
   Host host(over_fixtures());
   CHECK(host.stubs().find("This host provides nothing") != std::string::npos);
   host.provide("quote", echo, "The price of a symbol.");

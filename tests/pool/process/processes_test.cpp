@@ -75,7 +75,7 @@ std::vector<detail::WireFrame> frames_of(std::string_view bytes, std::size_t pie
 
 }  // namespace
 
-TEST_CASE("frames are whole again, in whatever pieces they come") {
+TEST_CASE("frames are reassembled from pieces of any size") {
   using namespace detail;
   const std::string large(200'000, 'x');
   const std::string bytes = frame_text(FrameKind::Result, 7, std::string_view("small")) +
@@ -91,7 +91,7 @@ TEST_CASE("frames are whole again, in whatever pieces they come") {
   }
 }
 
-TEST_CASE("what is no frame is refused") {
+TEST_CASE("bytes that are not a frame are refused") {
   using namespace detail;
   CHECK_THROWS_AS(frames_of(std::string(100, 'x'), 100), BrokenFrame);
   std::string no_end = frame_text(FrameKind::Done, 1, std::string_view());
@@ -103,7 +103,7 @@ TEST_CASE("what is no frame is refused") {
   CHECK_THROWS_AS(frames_of({reinterpret_cast<const char*>(&head), sizeof head}, 100), BrokenFrame);
 }
 
-TEST_CASE("an error is the same after its way through data") {
+TEST_CASE("an error is the same after serialization") {
   Host host(over_fixtures());
   for (const char* name : {"raises_a_group", "raises_with_a_cause", "raises_with_notes", "recurses_in_threes",
                            "has_no_create", "gives_a_set", "has_an_unclosed_bracket", "no_such_module"}) {
@@ -118,7 +118,7 @@ TEST_CASE("an error is the same after its way through data") {
   CHECK_THROWS_AS(detail::error_from_json(Json::object()), Json::exception);
 }
 
-TEST_CASE("a worker that is ruined costs its one run, and the next one is right") {
+TEST_CASE("a crash costs one run, and the next one succeeds") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   for (const auto& [how, says] : std::vector<std::pair<std::string, std::string>>{
@@ -143,7 +143,7 @@ TEST_CASE("a worker that is ruined costs its one run, and the next one is right"
   }
 }
 
-TEST_CASE("a crash says where the module was") {
+TEST_CASE("the error of a crash has the module's place") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   REQUIRE_ERROR(error, WorkerCrashed, pool.submit("ruins_its_process", ruins("segfault")).get());
@@ -153,7 +153,7 @@ TEST_CASE("a crash says where the module was") {
   CHECK(error.place().source.find("ctypes.string_at(0)") != std::string::npos);
 }
 
-TEST_CASE("a run that nothing else stops is killed at its deadline") {
+TEST_CASE("a run that cannot be cancelled is killed at its deadline") {
   std::size_t written = 0;
   Options options = over_fixtures();
   options.on_output = [&](const Output& output) { written += output.text.size(); };
@@ -169,7 +169,7 @@ TEST_CASE("a run that nothing else stops is killed at its deadline") {
   CHECK(written > 0);
 }
 
-TEST_CASE("a run that was begun is never begun again, and what waited behind it is run once") {
+TEST_CASE("a started run is never started again, and pending runs behind it run once") {
   Host host(over_fixtures());
   const fs::path file = fs::temp_directory_path() / ("pyhost-runs-" + std::to_string(getpid()));
   fs::remove(file);
@@ -197,7 +197,7 @@ TEST_CASE("a run that was begun is never begun again, and what waited behind it 
   fs::remove(file);
 }
 
-TEST_CASE("no run waits behind a slow one while another worker has nothing to do") {
+TEST_CASE("no run waits behind a slow one while another worker is idle") {
   Host host(over_fixtures());
   Pool pool(host, processes(2));
   std::vector<std::future<Json>> quick;
@@ -209,7 +209,7 @@ TEST_CASE("no run waits behind a slow one while another worker has nothing to do
   pool.cancel();
 }
 
-TEST_CASE("what waits behind a slow run goes to another worker also where one beside it was cancelled") {
+TEST_CASE("a run behind a slow one moves to another worker also when its neighbours were cancelled") {
   Host host(over_fixtures());
   Pool pool(host, processes(2));
   std::vector<std::future<Json>> quick;
@@ -227,7 +227,7 @@ TEST_CASE("what waits behind a slow run goes to another worker also where one be
   pool.cancel();
 }
 
-TEST_CASE("a large state among small ones is made when its turn comes") {
+TEST_CASE("a large state among small ones is run in its turn") {
   Options options = over_fixtures();
   std::atomic<int> events = 0;
   options.on_event = [&](const Event&) { ++events; };
@@ -246,7 +246,7 @@ TEST_CASE("a large state among small ones is made when its turn comes") {
   CHECK(events > 0);
 }
 
-TEST_CASE("a large state behind a slow run goes to another worker") {
+TEST_CASE("a large state behind a slow run moves to another worker") {
   Host host(over_fixtures());
   Pool pool(host, processes(2));
   const std::string large = R"({"i":")" + std::string(60'000, 'x') + R"("})";
@@ -277,7 +277,7 @@ TEST_CASE("a worker process starts before it has a run") {
   CHECK(eventually([&] { return started.load(); }));
 }
 
-TEST_CASE("a thread that a run has left behind is answered though nothing runs") {
+TEST_CASE("a thread that a run left behind can call services while nothing runs") {
   Host host(over_fixtures());
   std::atomic<int> noted = 0;
   host.provide("ask", [](const Json&) { return 7; });
@@ -295,7 +295,7 @@ TEST_CASE("a thread that a run has left behind is answered though nothing runs")
   CHECK(eventually([&] { return noted == 7; }));
 }
 
-TEST_CASE("states that are not wanted any more while they are sent are cancelled, however many") {
+TEST_CASE("large states are cancelled while they are sent") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   const std::string state = R"({"i":")" + std::string(20'000'000, 'x') + R"("})";
@@ -310,7 +310,7 @@ TEST_CASE("states that are not wanted any more while they are sent are cancelled
   CHECK(pool.submit("wins").get() == "second");
 }
 
-TEST_CASE("a memory limit makes a MemoryError of what is too large") {
+TEST_CASE("an allocation beyond the memory limit raises MemoryError") {
   Host host(over_fixtures());
   PoolOptions options = processes();
   options.memory_limit = std::size_t{256} << 20;
@@ -323,7 +323,7 @@ TEST_CASE("a memory limit makes a MemoryError of what is too large") {
   CHECK(error.exception().type == "MemoryError");
 }
 
-TEST_CASE("a worker is replaced after as many runs as was said, or when it has grown too large") {
+TEST_CASE("a worker is replaced after max_runs_per_worker runs or beyond max_resident") {
   Host host(over_fixtures());
   PoolOptions few = processes();
   few.max_runs_per_worker = 2;
@@ -342,7 +342,7 @@ TEST_CASE("a worker is replaced after as many runs as was said, or when it has g
   CHECK(pid(other) != before);
 }
 
-TEST_CASE("a child that a module forks does not answer for it") {
+TEST_CASE("a process that a module forks does not answer for it") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   for (int i = 0; i < 5; ++i) {
@@ -351,7 +351,7 @@ TEST_CASE("a child that a module forks does not answer for it") {
   }
 }
 
-TEST_CASE("states and results may be large") {
+TEST_CASE("large states and results are transferred") {
   Host host(over_fixtures());
   Pool pool(host, processes(2));
   const std::string large = R"({"a":")" + std::string(20'000'000, 'x') + R"("})";
@@ -363,7 +363,7 @@ TEST_CASE("states and results may be large") {
   CHECK(second.get() == large);
 }
 
-TEST_CASE("services are called from any thread of a run, and may take long") {
+TEST_CASE("services can be called from any thread of a run, and can take long") {
   Host host(over_fixtures());
   std::atomic<int> inside = 0;
   host.provide("meet", [&](const Json& arguments) -> Json {
@@ -383,7 +383,7 @@ TEST_CASE("services are called from any thread of a run, and may take long") {
   CHECK(result == Json{1, 2});
 }
 
-TEST_CASE("a worker that begins nothing is replaced, and its runs are made") {
+TEST_CASE("a worker that starts no run is replaced, and its runs succeed") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   pool.submit("ruins_its_process", ruins("take the GIL later")).get();
@@ -391,7 +391,7 @@ TEST_CASE("a worker that begins nothing is replaced, and its runs are made") {
   CHECK(pool.submit("wins", Json::object(), {.timeout = patience}).get() == "second");
 }
 
-TEST_CASE("workers that are killed while they have nothing to do cost no run") {
+TEST_CASE("workers that are killed while idle cost no run") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   for (int i = 0; i < 5; ++i) {
@@ -422,7 +422,7 @@ TEST_CASE("a state for which a worker has no memory is refused, and the next one
   }
 }
 
-TEST_CASE("a run at its memory limit is cancelled as any other") {
+TEST_CASE("a run at its memory limit can be cancelled") {
   Host host(over_fixtures());
   PoolOptions options = processes();
   options.memory_limit = std::size_t{6} << 20;
@@ -437,7 +437,7 @@ TEST_CASE("a run at its memory limit is cancelled as any other") {
 
 #endif
 
-TEST_CASE("what a module does when it is unloaded has the host's services") {
+TEST_CASE("on_unload in a worker can call the host's services") {
   std::atomic<int> called = 0;
   Host host(over_fixtures());
   host.provide("quote", [&](const Json&) { return ++called; });
@@ -451,7 +451,7 @@ TEST_CASE("what a module does when it is unloaded has the host's services") {
   CHECK(called == 2);
 }
 
-TEST_CASE("a trace function that raises is dropped") {
+TEST_CASE("a trace function that raises is removed, and the worker goes on") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   const Json before = pid(pool);
@@ -460,7 +460,7 @@ TEST_CASE("a trace function that raises is dropped") {
   CHECK(pid(pool) == before);
 }
 
-TEST_CASE("what a worker leaves goes with it where nobody gets its status") {
+TEST_CASE("children of a worker end with it where SIGCHLD is ignored") {
   struct sigaction ignore{}, before{};
   ignore.sa_handler = SIG_IGN;
   sigaction(SIGCHLD, &ignore, &before);
@@ -478,7 +478,7 @@ TEST_CASE("what a worker leaves goes with it where nobody gets its status") {
   CHECK(eventually([&] { return !fs::exists(left); }));
 }
 
-TEST_CASE("a worker program of another version is refused, and says so") {
+TEST_CASE("a worker program of another version is refused with a reason") {
   Host host(over_fixtures());
   PoolOptions options = processes();
   options.worker = test::fixtures / "another_worker.sh";
@@ -487,7 +487,7 @@ TEST_CASE("a worker program of another version is refused, and says so") {
   CHECK_SAYS(error, "it ended with status 1");
 }
 
-TEST_CASE("a worker program that is not there is refused with where it was looked for") {
+TEST_CASE("a missing worker program is refused with the searched path") {
   Host host(over_fixtures());
   PoolOptions options = processes();
   options.worker = "/no/such/worker";
@@ -499,7 +499,7 @@ TEST_CASE("a worker program that is not there is refused with where it was looke
   CHECK_SAYS(other, "a worker process did not start: it ended with status 1");
 }
 
-TEST_CASE("a program may be its own worker") {
+TEST_CASE("a program can be its own worker") {
   Host host(over_fixtures());
   PoolOptions options = processes();
   options.worker = "/proc/self/exe";
@@ -507,7 +507,7 @@ TEST_CASE("a program may be its own worker") {
   CHECK(pool.submit("wins").get() == "second");
 }
 
-TEST_CASE("a worker that dies while it has nothing to do is buried at once, and replaced for the next run") {
+TEST_CASE("a worker that dies while idle is reaped at once, and replaced for the next run") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   const auto process = [&] {
@@ -519,7 +519,7 @@ TEST_CASE("a worker that dies while it has nothing to do is buried at once, and 
   CHECK(process() != first);
 }
 
-TEST_CASE("on_error is told of a worker that crashed, as it is of one that was killed for its time") {
+TEST_CASE("on_error is called for a crashed worker and for one killed at its deadline") {
   std::vector<ErrorKind> told;
   Options options = over_fixtures();
   options.on_error = [&](const Error& error) { told.push_back(error.kind()); };
@@ -530,7 +530,7 @@ TEST_CASE("on_error is told of a worker that crashed, as it is of one that was k
   CHECK(told == std::vector<ErrorKind>{ErrorKind::WorkerCrashed, ErrorKind::TimedOut});
 }
 
-TEST_CASE("nothing is left of workers that crashed and were killed") {
+TEST_CASE("crashed and killed workers leave no process and no descriptor") {
   Host host(over_fixtures());
   const auto before = descriptors();
   {
