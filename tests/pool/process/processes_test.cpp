@@ -386,8 +386,12 @@ TEST_CASE("services can be called from any thread of a run, and can take long") 
 TEST_CASE("a worker that starts no run is replaced, and its runs succeed") {
   Host host(over_fixtures());
   Pool pool(host, processes());
-  pool.submit("ruins_its_process", ruins("take the GIL later")).get();
-  std::this_thread::sleep_for(1s);  // as the thread that it has left does
+  const fs::path tell = fs::temp_directory_path() / ("pyhost-gil-" + std::to_string(getpid()));
+  std::ofstream(tell) << '0';
+  pool.submit("ruins_its_process", {{"how", "take the GIL later"}, {"tell", tell.string()}}).get();
+  std::fstream(tell) << '1';  // the thread that the run has left takes the GIL now
+  CHECK(eventually([&] { return std::ifstream(tell).get() == '2'; }));
+  fs::remove(tell);
   CHECK(pool.submit("wins", Json::object(), {.timeout = patience}).get() == "second");
 }
 
