@@ -23,7 +23,7 @@ def test_the_articles_module_runs(pyhost: Run) -> None:
     )
 
 
-def test_a_result_follows_what_the_module_prints_as_one_line(pyhost: Run) -> None:
+def test_a_result_is_one_line_after_the_modules_output(pyhost: Run) -> None:
     done = pyhost("run", "prints", *MODULES)
     assert done.returncode == 0
     assert done.stdout == 'from print\nfrom fd 1\nfrom a child\nno newline{"printed":true}\n'
@@ -95,7 +95,7 @@ def test_a_state_comes_from_a_file_or_from_stdin(pyhost: Run, tmp_path: Path) ->
     assert done.stdout == '{"from":"stdin","x":1}\n'
 
 
-def test_stdin_is_the_modules_own_unless_it_is_asked_for(pyhost: Run) -> None:
+def test_stdin_belongs_to_the_module_unless_the_state_comes_from_it(pyhost: Run) -> None:
     words = ["run", "evaluates", "-p", "give=__import__('sys').stdin.read()", *MODULES]
     assert pyhost(*words, input="typed").stdout == '"typed"\n'
 
@@ -111,7 +111,7 @@ def test_every_flag_has_a_variable_and_the_flag_wins(pyhost: Run) -> None:
     assert pyhost("run", "returns_state", "-s", "{}", env=variables).stdout == "{}\n"
 
 
-def test_without_a_module_path_it_looks_here_and_among_the_shipped_modules(
+def test_the_default_module_paths_are_the_current_folder_and_the_shipped_modules(
     pyhost: Run, tmp_path: Path
 ) -> None:
     module = "class M:\n    def run(self): return {!r}\ndef create(state): return M()\n"
@@ -124,9 +124,7 @@ def test_without_a_module_path_it_looks_here_and_among_the_shipped_modules(
     assert pyhost("run", "mod1").stdout == "This is module1 doing its thing\n"
 
 
-def test_the_result_goes_to_a_file_and_replaces_it_only_when_the_run_ends_well(
-    pyhost: Run, tmp_path: Path
-) -> None:
+def test_a_result_file_is_replaced_only_if_the_run_succeeds(pyhost: Run, tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     done = pyhost("run", "prints", "-o", str(file), *MODULES)
     assert file.read_text() == '{"printed":true}\n'
@@ -205,7 +203,7 @@ def test_a_module_that_raises_is_shown_with_its_own_lines(pyhost: Run) -> None:
     ]
 
 
-def test_a_result_that_cannot_be_written_is_no_success(pyhost: Run) -> None:
+def test_a_result_that_cannot_be_written_fails_with_74(pyhost: Run) -> None:
     with open("/dev/full", "w") as full:
         done = pyhost(
             "run",
@@ -226,7 +224,7 @@ def test_a_file_left_open_is_written_out_and_atexit_runs(pyhost: Run, tmp_path: 
     assert file.read_text() == "all of it"
 
 
-def test_children_of_multiprocessing_find_the_modules_too(pyhost: Run, tmp_path: Path) -> None:
+def test_children_of_multiprocessing_find_the_modules(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "spreads.py").write_text(
         "import multiprocessing, os\n"
@@ -282,5 +280,5 @@ def test_a_module_whose_import_fails_is_imported_once(pyhost: Run) -> None:
     assert (done.returncode, done.stdout) == (3, "imported\n")
 
 
-def test_a_broken_pipe_is_an_exception_and_not_the_end(pyhost: Run) -> None:
+def test_a_broken_pipe_raises_in_the_module(pyhost: Run) -> None:
     assert pyhost("run", "writes_to_a_broken_pipe", *MODULES).stdout == '"told"\n'

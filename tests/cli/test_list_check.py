@@ -78,7 +78,7 @@ def test_list_and_check_run_nothing(pyhost: Run, tmp_path: Path) -> None:
     assert (tmp_path / "it_ran").exists()
 
 
-def test_packages_and_plain_folders_give_dotted_names(pyhost: Run, tmp_path: Path) -> None:
+def test_modules_in_packages_and_folders_have_dotted_names(pyhost: Run, tmp_path: Path) -> None:
     write(
         tmp_path,
         {
@@ -97,7 +97,7 @@ def test_packages_and_plain_folders_give_dotted_names(pyhost: Run, tmp_path: Pat
         assert pyhost("run", name, "-m", ".").stdout == "1\n"
 
 
-def test_what_a_first_path_hides_is_told(pyhost: Run, tmp_path: Path) -> None:
+def test_a_module_that_an_earlier_path_hides_is_reported(pyhost: Run, tmp_path: Path) -> None:
     write(tmp_path / "one", {"both.py": GOOD, "pack/__init__.py": GOOD, "pack/a.py": GOOD})
     write(tmp_path / "two", {"both.py": "broken(", "pack/b.py": GOOD, "pack.py": GOOD})
     words = ("-m", "one", "-m", "two")
@@ -124,7 +124,9 @@ def test_a_plain_folder_spans_paths_and_gives_way_to_a_module(pyhost: Run, tmp_p
     assert pyhost("run", "given.x", *words).returncode == 3
 
 
-def test_files_whose_names_can_be_no_modules_are_told_apart(pyhost: Run, tmp_path: Path) -> None:
+def test_files_without_a_valid_module_name_are_listed_separately(
+    pyhost: Run, tmp_path: Path
+) -> None:
     odd = ["my-mod.py", "class.py", "2fast.py", "naïve.py", "a.b.py"]
     write(tmp_path, {"fine.py": GOOD, **dict.fromkeys(odd, GOOD)})
     (tmp_path / "modules" / os.fsdecode(b"\xff.py")).write_text(GOOD)
@@ -137,9 +139,7 @@ def test_files_whose_names_can_be_no_modules_are_told_apart(pyhost: Run, tmp_pat
     assert {stray["code"] for stray in document["strays"]} == {"bad-name"}
 
 
-def test_what_a_docstring_would_have_a_terminal_do_is_shown_inert(
-    pyhost: Run, tmp_path: Path
-) -> None:
+def test_terminal_escapes_in_a_docstring_are_escaped(pyhost: Run, tmp_path: Path) -> None:
     text = "red \\x1b[31m bell \\x07 back \\x9b and \\u202e turned"
     write(tmp_path, {"m.py": f'"{text}"\n' + GOOD})
     out = pyhost("list", "-m", ".").stdout
@@ -148,7 +148,7 @@ def test_what_a_docstring_would_have_a_terminal_do_is_shown_inert(
     assert doc.startswith("red \x1b[31m bell \x07")
 
 
-def test_a_docstring_that_is_no_text_is_shown_all_the_same(pyhost: Run, tmp_path: Path) -> None:
+def test_a_docstring_with_a_lone_surrogate_is_shown(pyhost: Run, tmp_path: Path) -> None:
     write(tmp_path, {"m.py": '"a lone \\ud800"\n' + GOOD})
     done = pyhost("list", "-m", ".")
     # From Python 3.13 on this is an error of the module's, which an import meets as well.
@@ -156,7 +156,7 @@ def test_a_docstring_that_is_no_text_is_shown_all_the_same(pyhost: Run, tmp_path
     assert "\\ud800" in done.stdout
 
 
-def test_an_empty_module_path_says_what_to_do(pyhost: Run, tmp_path: Path) -> None:
+def test_an_empty_module_path_has_a_hint(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     done = pyhost("list", "-m", ".")
     assert (done.returncode, done.stdout) == (0, "")
@@ -226,7 +226,7 @@ def test_colour_is_for_terminals_and_can_be_switched_off(program: str, tmp_path:
 # --- files that mean no good
 
 
-def test_files_that_would_hang_or_exhaust_a_reader_do_not(pyhost: Run, tmp_path: Path) -> None:
+def test_hostile_files_do_not_stop_list_and_check(pyhost: Run, tmp_path: Path) -> None:
     write(
         tmp_path,
         {
@@ -283,9 +283,7 @@ def test_sources_are_read_as_python_reads_them(pyhost: Run, tmp_path: Path) -> N
     assert docs == ["Has a BOM.", "Has DOS lines.", "", "café"]
 
 
-def test_modules_without_source_are_there_and_said_to_be_unseen(
-    pyhost: Run, tmp_path: Path
-) -> None:
+def test_modules_without_source_are_listed_as_not_checked(pyhost: Run, tmp_path: Path) -> None:
     write(tmp_path, {"native.so": b"\x7fELF", "other.cpython-27-x.so": b"", "compiled.pyc": b""})
     assert [(n, c) for n, _, _, c in checked(pyhost)] == [
         ("compiled", "no-source"),
@@ -384,7 +382,7 @@ FINE = [
 
 
 @pytest.mark.parametrize("source", FINE)
-def test_check_has_nothing_against_what_works(pyhost: Run, tmp_path: Path, source: str) -> None:
+def test_check_accepts_valid_modules(pyhost: Run, tmp_path: Path, source: str) -> None:
     write(tmp_path, {"m.py": source})
     assert checked(pyhost) == []
 
@@ -426,14 +424,14 @@ IMPORTED = [
 
 
 @pytest.mark.parametrize(("source", "code"), IMPORTED)
-def test_with_import_check_sees_more(pyhost: Run, tmp_path: Path, source: str, code: str) -> None:
+def test_check_with_import_finds_more(pyhost: Run, tmp_path: Path, source: str, code: str) -> None:
     write(tmp_path, {"m.py": source})
     without = [c for _, _, _, c in checked(pyhost)]
     assert without in ([], ["create-unseen"], ["run-unseen"])
     assert [c for _, _, _, c in checked(pyhost, "--import")] == [code]
 
 
-def test_with_import_what_could_not_be_seen_is_settled(pyhost: Run, tmp_path: Path) -> None:
+def test_check_with_import_decides_what_the_source_leaves_open(pyhost: Run, tmp_path: Path) -> None:
     write(
         tmp_path,
         {
@@ -453,9 +451,7 @@ def test_with_import_what_could_not_be_seen_is_settled(pyhost: Run, tmp_path: Pa
     assert checked(pyhost, "--import") == []
 
 
-def test_what_modules_print_while_they_are_imported_is_no_diagnostic(
-    pyhost: Run, tmp_path: Path
-) -> None:
+def test_output_of_an_import_is_not_mixed_with_diagnostics(pyhost: Run, tmp_path: Path) -> None:
     write(tmp_path, {"m.py": "import os\nprint('loud')\nos.system('echo child')\n" + GOOD})
     done = pyhost("check", "-m", ".", "--import", "--format", "json")
     assert json.loads(done.stdout)["modules"] == 1
@@ -505,7 +501,7 @@ def test_only_the_modules_named_are_checked(pyhost: Run, tmp_path: Path) -> None
         (["list", "surplus"], 2, "surplus"),
     ],
 )
-def test_a_mistake_says_what_is_wrong_and_has_its_exit_code(
+def test_a_usage_error_has_a_message_and_an_exit_code(
     pyhost: Run, words: list[str], code: int, message: str
 ) -> None:
     done = pyhost(*words)
@@ -523,14 +519,14 @@ def test_every_flag_has_a_variable_and_the_flag_wins(pyhost: Run, tmp_path: Path
     assert names(json.loads(pyhost("list", env={**variables, "PYHOST_JSON": "1"}).stdout)) == ["m"]
 
 
-def test_with_json_a_failure_is_a_document_too(pyhost: Run) -> None:
+def test_a_failure_with_json_is_a_document(pyhost: Run) -> None:
     for words in (["check", "nope"], ["list", "-m", "no/such"]):
         done = pyhost(*words, "--json")
         assert "kind" in json.loads(done.stdout)["error"]
         assert done.returncode in (3, 70)
 
 
-def test_every_code_is_explained_and_comes_up(pyhost: Run) -> None:
+def test_every_code_is_explained_and_tested(pyhost: Run) -> None:
     explained = dict(
         line.split(maxsplit=2)[:2] for line in pyhost("check", "--codes").stdout.splitlines()
     )
@@ -587,7 +583,7 @@ def test_help_begins_with_examples_and_names_the_exit_codes(pyhost: Run, command
     assert "Exit codes: 0 " in done.stdout
 
 
-def test_a_list_that_cannot_be_written_is_no_success(pyhost: Run) -> None:
+def test_a_list_that_cannot_be_written_fails(pyhost: Run) -> None:
     for command in ("list", "check"):
         words = ["--json"] if command == "check" else []
         with open("/dev/full", "w") as full:

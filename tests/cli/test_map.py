@@ -79,7 +79,7 @@ def test_each_state_has_a_line_with_its_result(pyhost: Run, level: str) -> None:
     assert last_line(done).startswith("pyhost: 100 states done in ")
 
 
-def test_results_come_in_the_order_of_the_states_if_that_is_wished(
+def test_ordered_results_come_in_the_order_of_the_states(
     pyhost: Run, tmp_path: Path, level: str
 ) -> None:
     # The first one waits until another has been run, by the other worker.
@@ -114,7 +114,7 @@ def test_states_are_json_lines_or_one_array(pyhost: Run, tmp_path: Path, text: s
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "[]", " [ ] \n"])
-def test_no_states_are_no_lines(pyhost: Run, tmp_path: Path, text: str) -> None:
+def test_no_states_give_no_lines(pyhost: Run, tmp_path: Path, text: str) -> None:
     done = pyhost(*words("returns_state", "shared", "-o", "out"), input=text)
     assert (done.returncode, done.stdout) == (0, "")
     assert (tmp_path / "out").read_text() == ""
@@ -145,7 +145,7 @@ def test_parameters_are_added_to_each_state(pyhost: Run, tmp_path: Path) -> None
     assert "-p takes key=value, and got 'c'" in refused.stderr
 
 
-def test_how_many_log_records_were_dropped_is_said_in_the_end(program: str, level: str) -> None:
+def test_the_number_of_dropped_log_records_is_reported_at_the_end(program: str, level: str) -> None:
     more = (
         "--log-level",
         "info",
@@ -173,14 +173,14 @@ def test_how_many_log_records_were_dropped_is_said_in_the_end(program: str, leve
     assert len([match for match in told if match]) == 1
 
 
-def test_a_large_state_and_an_array_over_many_reads_come_through(pyhost: Run) -> None:
+def test_large_states_and_arrays_are_read_in_full(pyhost: Run) -> None:
     long = [{"text": 'x,]}"\\' * 30_000, "i": i} for i in range(5)]
     for text in [states(long), json.dumps(long), json.dumps(long, indent=1)]:
         done = pyhost(*words("returns_state", "shared", "--ordered"), input=text)
         assert [line["result"] for line in lines_of(done.stdout)] == long
 
 
-def test_what_modules_print_is_not_among_the_results(
+def test_output_of_modules_is_not_mixed_with_results(
     pyhost: Run, tmp_path: Path, level: str
 ) -> None:
     done = pyhost(*words("evaluates", level), input=gives("print('said')"))
@@ -194,7 +194,7 @@ def test_what_modules_print_is_not_among_the_results(
 # --- what fails
 
 
-def test_it_stops_at_the_first_failure_and_says_which(pyhost: Run, level: str) -> None:
+def test_map_stops_at_the_first_failure_and_names_it(pyhost: Run, level: str) -> None:
     given = gives(*["1"] * 10, "1 / 0", *["import_never"] * 5000)
     done = pyhost(*words("evaluates", level, "-j", "1"), input=given)
     assert done.returncode == 1
@@ -207,7 +207,7 @@ def test_it_stops_at_the_first_failure_and_says_which(pyhost: Run, level: str) -
     assert " failed" in last_line(done)
 
 
-def test_it_goes_on_after_failures_if_that_is_wished(pyhost: Run, level: str) -> None:
+def test_keep_going_continues_after_failures(pyhost: Run, level: str) -> None:
     given = gives("1", "1 / 0", "{1}", "2", "print(", "3")
     done = pyhost(*words("evaluates", level, "--keep-going", "--ordered"), input=given)
     assert done.returncode == 1
@@ -217,7 +217,7 @@ def test_it_goes_on_after_failures_if_that_is_wished(pyhost: Run, level: str) ->
     assert last_line(done).startswith("error: 3 of 6 states failed in ")
 
 
-def test_a_line_that_is_no_json_is_an_error_with_its_number(pyhost: Run, level: str) -> None:
+def test_a_line_that_is_not_json_is_an_error_with_its_number(pyhost: Run, level: str) -> None:
     given = '{"a":1}\n\n{"a":\n{"a":2} {"a":3}\n7\n{"a":4}\n'
     done = pyhost(*words("returns_state", level, "--keep-going", "--ordered"), input=given)
     assert done.returncode == 1
@@ -246,7 +246,7 @@ def test_a_line_that_is_no_json_is_an_error_with_its_number(pyhost: Run, level: 
         ),
     ],
 )
-def test_an_array_that_is_none_is_told_with_its_line(
+def test_a_malformed_array_is_reported_with_its_line(
     pyhost: Run, text: str, problem: str, results: int
 ) -> None:
     done = pyhost(*words("returns_state", "shared"), input=text)
@@ -256,13 +256,13 @@ def test_an_array_that_is_none_is_told_with_its_line(
 
 
 @pytest.mark.parametrize("text", ['{"a":1}\n\0{"a":2}\n{"a":3}\n', '[{"a":1},\0{"a":2},{"a":3}]'])
-def test_a_nul_byte_ends_nothing(pyhost: Run, text: str) -> None:
+def test_a_nul_byte_does_not_end_the_states(pyhost: Run, text: str) -> None:
     done = pyhost(*words("returns_state", "shared", "--keep-going", "--ordered"), input=text)
     assert done.returncode == 1
     assert [line["status"] for line in lines_of(done.stdout)] == ["ok", "invalid", "ok"]
 
 
-def test_a_missing_element_of_an_array_is_a_state_that_is_none(pyhost: Run) -> None:
+def test_a_missing_element_of_an_array_is_an_invalid_state(pyhost: Run) -> None:
     done = pyhost(*words("returns_state", "shared", "--keep-going", "--ordered"), input="[{},,{},]")
     assert [line["status"] for line in lines_of(done.stdout)] == ["ok", "invalid", "ok", "invalid"]
 
@@ -319,9 +319,7 @@ def create(state):
 """
 
 
-def test_a_module_that_cannot_be_loaded_later_is_told_before_what_was_done(
-    pyhost: Run, tmp_path: Path
-) -> None:
+def test_a_later_load_failure_is_reported_before_the_summary(pyhost: Run, tmp_path: Path) -> None:
     done = pyhost(*own_module(tmp_path, SPOILS_ITSELF), input=states([{}] * 3))
     assert done.returncode == 3
     assert "could not be imported" in done.stderr
@@ -330,7 +328,7 @@ def test_a_module_that_cannot_be_loaded_later_is_told_before_what_was_done(
     assert last.startswith("error: 1 of 1 state failed in ")
 
 
-def test_an_array_that_does_not_end_is_told_before_what_was_done(pyhost: Run) -> None:
+def test_an_unterminated_array_is_reported_before_the_summary(pyhost: Run) -> None:
     done = pyhost(*words("returns_state", "shared", "-o", "out"), input='[{"a":1},{"a"')
     assert done.returncode == 2
     assert "stdin:1: the array of states does not end" in done.stderr
@@ -349,7 +347,7 @@ def test_a_run_that_takes_too_long_has_timed_out(pyhost: Run, level: str) -> Non
     assert by_index[1]["result"] == "late"
 
 
-def test_a_run_that_timed_out_is_made_again(pyhost: Run, tmp_path: Path, level: str) -> None:
+def test_a_run_that_timed_out_is_retried(pyhost: Run, tmp_path: Path, level: str) -> None:
     tries = f"n = len(open({str(tmp_path / 'tries')!r}, 'a+').write('x') and open({str(tmp_path / 'tries')!r}).read())\n"
     given = states([{"first": tries + "import time\nwhile n < 3: time.sleep(0.01)", "give": "n"}])
     once = pyhost(*words("evaluates", level, "--timeout", "1s", "--retries", "1"), input=given)
@@ -376,7 +374,7 @@ def test_a_run_that_timed_out_is_made_again(pyhost: Run, tmp_path: Path, level: 
         (["-o", "."], "-o takes a file"),
     ],
 )
-def test_what_makes_no_sense_is_refused(pyhost: Run, more: list[str], said: str) -> None:
+def test_invalid_options_are_refused(pyhost: Run, more: list[str], said: str) -> None:
     done = pyhost(*words("returns_state", "shared", *more), input="{}")
     assert done.returncode == 2
     assert said in done.stderr
@@ -436,7 +434,7 @@ def resumed(pyhost: Run, given: str, *more: str) -> Done[str]:
     return pyhost(*words("evaluates", "shared", "-o", "out", "--resume", *more), input=given)
 
 
-def test_what_has_a_result_is_not_run_again(pyhost: Run, tmp_path: Path) -> None:
+def test_map_resume_skips_finished_states(pyhost: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     note = f"open({str(tmp_path / 'ran')!r}, 'a').write(state['give'] + '\\n')"
 
@@ -455,7 +453,7 @@ def test_what_has_a_result_is_not_run_again(pyhost: Run, tmp_path: Path) -> None
     assert lines[5]["result"] == 33
 
 
-def test_a_line_that_was_half_written_is_dropped(pyhost: Run, tmp_path: Path) -> None:
+def test_map_resume_drops_an_incomplete_line(pyhost: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     given = gives("0", "1", "2")
     resumed(pyhost, given, "--ordered")
@@ -467,14 +465,14 @@ def test_a_line_that_was_half_written_is_dropped(pyhost: Run, tmp_path: Path) ->
         assert [line["result"] for line in lines_of(out.read_text())] == [0, 1, 2]
 
 
-def test_without_resume_the_file_is_written_anew(pyhost: Run, tmp_path: Path) -> None:
+def test_map_without_resume_overwrites_the_file(pyhost: Run, tmp_path: Path) -> None:
     for _ in range(2):
         pyhost(*words("evaluates", "shared", "-o", "out"), input=gives("1"))
     assert len(lines_of((tmp_path / "out").read_text())) == 1
 
 
 @pytest.mark.parametrize("text", ["my only copy", "my only copy\n", "\n", '{"a":0}\n'])
-def test_a_file_that_map_did_not_write_is_not_touched(
+def test_map_resume_refuses_a_file_that_map_did_not_write(
     pyhost: Run, tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "out").write_text(text)
@@ -484,7 +482,7 @@ def test_a_file_that_map_did_not_write_is_not_touched(
     assert (tmp_path / "out").read_text() == text
 
 
-def test_a_line_that_is_damaged_may_be_deleted(pyhost: Run, tmp_path: Path) -> None:
+def test_map_resume_asks_to_delete_a_damaged_line(pyhost: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     resumed(pyhost, gives("0", "1", "2"), "--ordered")
     lines = out.read_text().splitlines(keepends=True)
@@ -504,7 +502,7 @@ def test_a_huge_index_takes_no_memory(pyhost: Run, tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text().startswith(line)
 
 
-def test_the_results_of_another_module_do_not_count(pyhost: Run, tmp_path: Path) -> None:
+def test_map_resume_ignores_results_of_another_module(pyhost: Run, tmp_path: Path) -> None:
     pyhost(*words("returns_state", "shared", "-o", "out"), input=gives("1"))
     assert last_line(resumed(pyhost, gives("1"))).startswith("pyhost: 1 state done in ")
     assert lines_of((tmp_path / "out").read_text())[1]["result"] == 1
@@ -524,7 +522,7 @@ def test_the_hash_is_that_of_the_modules_name_and_the_states_text(pyhost: Run) -
 
 
 @pytest.mark.parametrize("option", ["-o", "--trace"])
-def test_the_states_are_not_written_over(pyhost: Run, tmp_path: Path, option: str) -> None:
+def test_the_states_file_is_not_overwritten(pyhost: Run, tmp_path: Path, option: str) -> None:
     (tmp_path / "states").write_text(gives("1"))
     os.link(tmp_path / "states", tmp_path / "same")
     for more in ([], ["--resume"]) if option == "-o" else ([],):
@@ -534,7 +532,7 @@ def test_the_states_are_not_written_over(pyhost: Run, tmp_path: Path, option: st
         assert (tmp_path / "states").read_text() == gives("1")
 
 
-def test_stdout_does_not_grow_into_the_states(pyhost: Run, tmp_path: Path) -> None:
+def test_stdout_cannot_be_the_states_file(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "states").write_text(gives("1"))
     with open(tmp_path / "states", "a") as end:
         streams = {"capture_output": False, "stdout": end, "stderr": subprocess.PIPE}
@@ -548,7 +546,7 @@ def test_stdout_does_not_grow_into_the_states(pyhost: Run, tmp_path: Path) -> No
     ("name", "given", "code"),
     [("evaluatse", gives("2"), 3), ("raises_in_import", gives("2"), 3), ("evaluates", "[2", 2)],
 )
-def test_a_call_that_has_no_result_leaves_earlier_ones(
+def test_a_call_without_results_keeps_earlier_results(
     pyhost: Run, tmp_path: Path, name: str, given: str, code: int
 ) -> None:
     pyhost(*words("evaluates", "shared", "-o", "out"), input=gives("1"))
@@ -621,7 +619,7 @@ GO_ON = "while not os.path.exists('go_on'): time.sleep(0.01)"
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_finishes_what_runs_and_says_how_to_go_on(
+def test_ctrl_c_finishes_runs_in_flight_and_says_how_to_resume(
     program: str, pyhost: Run, tmp_path: Path, started: Started, by: int
 ) -> None:
     process, said = interrupted(program, tmp_path, started, how=GO_ON, by=by)
@@ -636,7 +634,9 @@ def test_ctrl_c_finishes_what_runs_and_says_how_to_go_on(
     assert indices((tmp_path / "out").read_text()) == list(range(5002))
 
 
-def test_a_second_ctrl_c_ends_what_runs(program: str, tmp_path: Path, started: Started) -> None:
+def test_a_second_ctrl_c_cancels_runs_in_flight(
+    program: str, tmp_path: Path, started: Started
+) -> None:
     process, said = interrupted(program, tmp_path, started, how="while True: pass", times=2)
     assert process.wait(PATIENCE) == -signal.SIGINT
     assert "hint: the same command with --resume goes on from out\n" in said
@@ -644,7 +644,7 @@ def test_a_second_ctrl_c_ends_what_runs(program: str, tmp_path: Path, started: S
     assert not [line for line in done if line["index"] in (0, 1)]
 
 
-def test_a_second_ctrl_c_ends_what_cannot_be_stopped(
+def test_a_second_ctrl_c_ends_runs_that_cannot_be_cancelled(
     program: str, tmp_path: Path, started: Started
 ) -> None:
     process, said = interrupted(program, tmp_path, started, how="time.sleep(1000)", times=2)
@@ -653,7 +653,7 @@ def test_a_second_ctrl_c_ends_what_cannot_be_stopped(
 
 
 @pytest.mark.parametrize("stderr", [subprocess.PIPE, subprocess.STDOUT], ids=["stdout", "both"])
-def test_a_second_ctrl_c_ends_it_where_nobody_reads(program: str, stderr: int) -> None:
+def test_a_second_ctrl_c_ends_map_while_its_output_is_blocked(program: str, stderr: int) -> None:
     with subprocess.Popen(
         [program, *words("evaluates", "shared", "-q")], text=True, env=clean_environment(),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
@@ -675,7 +675,7 @@ def test_a_second_ctrl_c_ends_it_where_nobody_reads(program: str, stderr: int) -
         assert process.wait(PATIENCE) == -signal.SIGINT
 
 
-def test_after_ctrl_c_no_run_is_made_again(program: str, tmp_path: Path, started: Started) -> None:
+def test_after_ctrl_c_no_run_is_retried(program: str, tmp_path: Path, started: Started) -> None:
     how = "open(state['file'] + 'tries', 'a').write('x')\nwhile True: pass"
     more = ("--timeout", "500ms", "--retries", "9", "--keep-going")
     process, _ = interrupted(program, tmp_path, started, *more, how=how)
@@ -699,7 +699,7 @@ def test_ctrl_c_ends_a_wait_for_states(program: str) -> None:
 # --- more than one machine
 
 
-def test_shards_make_all_states_once(pyhost: Run) -> None:
+def test_shards_run_each_state_once(pyhost: Run) -> None:
     given = states({"i": i} for i in range(10))
     seen: list[object] = []
     for part in ("1/3", "2/3", "3/3"):
@@ -743,7 +743,7 @@ def test_a_cluster_says_which_shard_it_is(
         (SLURM | {"SLURM_ARRAY_TASK_ID": "8"}, "a Slurm array without gaps"),
     ],
 )
-def test_a_cluster_that_says_too_little_is_told_so(
+def test_incomplete_cluster_variables_are_reported(
     pyhost: Run, variables: dict[str, str], said: str
 ) -> None:
     done = pyhost(*words("returns_state", "shared", "--shard", "auto"), input="{}", env=variables)
@@ -804,7 +804,7 @@ def test_no_color_has_a_bar_without_colour(program: str, tmp_path: Path) -> None
     assert "\x1b[31m" not in shown
 
 
-def test_a_terminal_that_cannot_has_no_bar(program: str, tmp_path: Path) -> None:
+def test_a_dumb_terminal_has_no_bar(program: str, tmp_path: Path) -> None:
     _, shown = on_terminal(program, tmp_path, count=4, TERM="dumb")
     assert "\x1b" not in shown
 

@@ -25,9 +25,7 @@ def commands(said: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["shout", "reports.daily", "a.b.c"])
-def test_the_three_commands_that_it_prints_succeed(
-    pyhost: Run, program: str, tmp_path: Path, name: str
-) -> None:
+def test_the_printed_commands_succeed(pyhost: Run, program: str, tmp_path: Path, name: str) -> None:
     done = pyhost("new", name)
     assert (done.returncode, done.stderr) == (0, "")
     run, check, test = commands(done.stdout)
@@ -59,7 +57,7 @@ def test_a_dotted_name_makes_packages(pyhost: Run, tmp_path: Path) -> None:
     assert len(tree(tmp_path)) == 5
 
 
-def test_it_writes_where_the_modules_are(pyhost: Run, tmp_path: Path) -> None:
+def test_new_writes_to_the_first_module_path(pyhost: Run, tmp_path: Path) -> None:
     for folder in ("given", "by_variable", "python_modules"):
         (tmp_path / folder).mkdir()
     assert pyhost("new", "one", "-m", "given").returncode == 0
@@ -87,7 +85,7 @@ def test_it_writes_where_the_modules_are(pyhost: Run, tmp_path: Path) -> None:
         ("tests/test_a_b.py", "a.b"),
     ],
 )
-def test_it_never_overwrites_and_leaves_nothing_half_done(
+def test_new_never_overwrites_and_leaves_no_partial_files(
     pyhost: Run, tmp_path: Path, there: str, name: str
 ) -> None:
     file = tmp_path / there
@@ -101,7 +99,7 @@ def test_it_never_overwrites_and_leaves_nothing_half_done(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_link_is_not_written_through(pyhost: Run, tmp_path: Path) -> None:
+def test_new_does_not_write_through_a_link(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "shout.py").symlink_to(tmp_path / "elsewhere.py")
     assert pyhost("new", "shout").returncode == 2
@@ -109,27 +107,27 @@ def test_a_link_is_not_written_through(pyhost: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "a-b", "class", "__init__", "a..b", "", "x.py/y", "é"])
-def test_a_name_that_can_be_no_modules_is_refused(pyhost: Run, tmp_path: Path, name: str) -> None:
+def test_an_invalid_module_name_is_refused(pyhost: Run, tmp_path: Path, name: str) -> None:
     done = pyhost("new", name)
     assert (done.returncode, done.stdout) == (2, "")
     assert "cannot be a module's name" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_module_path_that_is_no_folder_is_refused(pyhost: Run) -> None:
+def test_a_module_path_that_is_not_a_folder_is_refused(pyhost: Run) -> None:
     done = pyhost("new", "x", "-m", "no/such")
     assert done.returncode == 2
     assert "module path 'no/such' is no folder" in done.stderr
 
 
-def test_a_folder_that_takes_no_file_is_said(pyhost: Run, tmp_path: Path) -> None:
+def test_a_folder_without_write_permission_is_reported(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").write_text("a file where a folder should be")
     done = pyhost("new", "x")
     assert done.returncode == 74
     assert "modules/x.py could not be written: Not a directory" in done.stderr
 
 
-def test_what_it_writes_is_typed_and_formatted(pyhost: Run, tmp_path: Path) -> None:
+def test_new_files_are_typed_and_formatted(pyhost: Run, tmp_path: Path) -> None:
     needs_package("mypy")
     pyhost("new", "shout")
     files = [str(tmp_path / "modules/shout.py"), str(tmp_path / "tests/test_shout.py")]

@@ -44,11 +44,11 @@ def test_a_shell_sees_which_signal_ended_it(
     assert done.stdout == f"{code}\n"
 
 
-def test_a_keyboard_interrupt_that_a_module_raises_by_itself_is_its_error(pyhost: Run) -> None:
+def test_a_keyboard_interrupt_that_a_module_raises_is_its_error(pyhost: Run) -> None:
     assert pyhost("run", "raises_in_run", "-p", "what=interrupt", *MODULES).returncode == 1
 
 
-def test_what_was_ignored_stays_ignored(program: str, tmp_path: Path) -> None:
+def test_an_ignored_signal_stays_ignored(program: str, tmp_path: Path) -> None:
     words = write_module(
         tmp_path, "kills", "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nreturn 'lives'"
     )
@@ -73,9 +73,7 @@ for i in range(3):
 """
 
 
-def test_what_python_c_and_children_print_comes_out_in_its_order(
-    program: str, tmp_path: Path
-) -> None:
+def test_output_of_python_c_and_children_keeps_its_order(program: str, tmp_path: Path) -> None:
     words = write_module(tmp_path, "prints_in_turn", ORDER)
     expected = "".join(f"print {i}\nfd 1\nC stdio\na child\na shell\n" for i in range(3))
     piped = subprocess.run(
@@ -87,7 +85,7 @@ def test_what_python_c_and_children_print_comes_out_in_its_order(
     assert (tmp_path / "out").read_text() == expected
 
 
-def test_much_output_is_whole(pyhost: Run, tmp_path: Path) -> None:
+def test_large_output_is_complete(pyhost: Run, tmp_path: Path) -> None:
     words = write_module(
         tmp_path, "prints_much", "for i in range(20000): print(i, 'x' * 100)\nprint('end', end='')"
     )
@@ -116,7 +114,7 @@ def test_a_closed_stdout_is_refused_before_anything_runs(program: str, tmp_path:
     assert "stdout is closed" in done.stderr
 
 
-def test_a_closed_stdin_and_stderr_are_no_trouble(program: str, tmp_path: Path) -> None:
+def test_closed_stdin_and_stderr_do_no_harm(program: str, tmp_path: Path) -> None:
     words = write_module(
         tmp_path,
         "opens",
@@ -128,7 +126,7 @@ def test_a_closed_stdin_and_stderr_are_no_trouble(program: str, tmp_path: Path) 
     assert (done.returncode, done.stdout) == (0, "True\n")
 
 
-def test_a_reader_that_leaves_is_an_error_and_no_silent_end(program: str, tmp_path: Path) -> None:
+def test_a_closed_pipe_is_an_error(program: str, tmp_path: Path) -> None:
     words = write_module(tmp_path, "prints_on", "for i in range(100000): print(i)")
     done = subprocess.run(
         ["bash", "-c", f"{program} {' '.join(words)} | head -n 1; echo ${{PIPESTATUS[0]}}"],
@@ -161,7 +159,7 @@ def test_atexit_handlers_run_and_threads_are_waited_for(pyhost: Run, tmp_path: P
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\nthread done\nat exit\n", "")
 
 
-def test_executors_that_were_left_open_are_no_trouble(pyhost: Run, tmp_path: Path) -> None:
+def test_executors_that_were_left_open_end_with_the_process(pyhost: Run, tmp_path: Path) -> None:
     words = write_module(
         tmp_path,
         "leaves_executors",
@@ -200,7 +198,7 @@ def test_a_daemon_thread_that_prints_does_not_disturb_the_end(pyhost: Run, tmp_p
         ),
     ],
 )
-def test_what_hangs_at_the_end_is_named_and_cut_short(
+def test_a_shutdown_that_hangs_is_cut_short_and_explained(
     pyhost: Run, tmp_path: Path, run: str, named: str
 ) -> None:
     words = write_module(
@@ -222,9 +220,7 @@ def test_what_hangs_at_the_end_is_named_and_cut_short(
         assert "in hang" in done.stderr or "in spin" in done.stderr
 
 
-def test_the_exit_code_is_the_earned_one_also_when_the_end_hangs(
-    pyhost: Run, tmp_path: Path
-) -> None:
+def test_the_exit_code_is_kept_when_the_shutdown_hangs(pyhost: Run, tmp_path: Path) -> None:
     words = write_module(
         tmp_path,
         "raises_and_hangs",
@@ -237,7 +233,7 @@ def test_the_exit_code_is_the_earned_one_also_when_the_end_hangs(
     assert "still runs" in done.stderr
 
 
-def test_a_thread_that_raises_is_told_as_under_python(pyhost: Run, tmp_path: Path) -> None:
+def test_an_exception_in_a_thread_is_reported_as_under_python(pyhost: Run, tmp_path: Path) -> None:
     run = "t = threading.Thread(target=lambda: 1 / 0)\nt.start()\nt.join()\nreturn 1"
     words = write_module(tmp_path, "raises_in_a_thread", run, "import threading")
     done = pyhost(*words)

@@ -161,7 +161,7 @@ def test_a_run_that_was_lost_with_its_worker_has_its_time(pyhost: Run, tmp_path:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("command", ["run", "map"])
-def test_it_is_whole_however_the_program_ends(
+def test_a_trace_is_complete_however_the_program_ends(
     program: str, tmp_path: Path, how: signal.Signals, command: str
 ) -> None:
     give = "open('begun', 'w').close() or __import__('time').sleep(2)"
@@ -185,7 +185,7 @@ def test_it_is_whole_however_the_program_ends(
         assert json.loads(file.read_text())
 
 
-def test_a_pipe_may_take_it(program: str, tmp_path: Path) -> None:
+def test_a_trace_can_be_written_to_a_pipe(program: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     running = subprocess.Popen(
         [program, "run", "mod1", "--trace", "pipe"], cwd=tmp_path, env=clean_environment(),
@@ -209,7 +209,7 @@ def test_a_pipe_may_take_it(program: str, tmp_path: Path) -> None:
         ("/dev/full", 74, "the trace could not be written to '/dev/full': No space left on device"),
     ],
 )
-def test_a_file_that_cannot_be_written_is_refused(
+def test_a_trace_file_that_cannot_be_written_is_refused(
     pyhost: Run, command: list[str], file: str, code: int, said: str
 ) -> None:
     done = pyhost(*command, "--trace", file, input="{}\n")
@@ -220,7 +220,7 @@ def test_a_file_that_cannot_be_written_is_refused(
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_it_is_not_written_over_the_results(pyhost: Run, tmp_path: Path, there: bool) -> None:
+def test_a_trace_cannot_overwrite_the_results(pyhost: Run, tmp_path: Path, there: bool) -> None:
     results = tmp_path / "results"
     trace = "./results"
     if there:

@@ -117,7 +117,7 @@ STATES = st.dictionaries(TEXT, VALUES, max_size=8)
 
 @MANY
 @given(state=STATES, indent=st.sampled_from([None, 1, 7]), ascii_only=st.booleans())
-def test_any_state_goes_there_and_back(
+def test_any_state_is_returned_unchanged(
     answers: Program, state: dict[str, Any], indent: int | None, ascii_only: bool
 ) -> None:
     check(answers, json.dumps(state, ensure_ascii=ascii_only, indent=indent).encode())
@@ -125,7 +125,7 @@ def test_any_state_goes_there_and_back(
 
 @MANY
 @given(state=STATES, data=st.data())
-def test_a_text_that_was_damaged_gets_the_verdict_of_json_loads(
+def test_a_damaged_text_is_accepted_or_refused_as_by_json_loads(
     answers: Program, state: dict[str, Any], data: st.DataObject
 ) -> None:
     text = bytearray(json.dumps(state, ensure_ascii=False).encode())
@@ -178,12 +178,14 @@ NASTY = [
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_a_nasty_text_gets_the_verdict_of_json_loads(answers: Program, text: bytes) -> None:
+def test_an_unusual_text_is_accepted_or_refused_as_by_json_loads(
+    answers: Program, text: bytes
+) -> None:
     check(answers, text)
 
 
 @pytest.mark.parametrize("size", [*range(1, 200), 4095, 4096, 4097, 70000])
-def test_a_string_of_any_size_goes_there_and_back(answers: Program, size: int) -> None:
+def test_a_string_of_any_size_is_returned_unchanged(answers: Program, size: int) -> None:
     for filling in ("a", "é", "€", "😀", '"', "\\", "\n", "\x01"):
         text = (filling * size)[:size]
         state = {text: text, "b": ["x" * (size - 1) + filling, filling + "x" * size, " " * size]}
@@ -192,7 +194,7 @@ def test_a_string_of_any_size_goes_there_and_back(answers: Program, size: int) -
 
 
 @pytest.mark.parametrize("levels", [1, 250, 1001, 1024, 1025, 100_000])
-def test_levels_end_at_1000(answers: Program, levels: int) -> None:
+def test_more_than_1000_levels_are_refused(answers: Program, levels: int) -> None:
     text = b'{"a":' * (levels - 1) + b"{}" + b"}" * (levels - 1)
     # That 1,000 fit is shown by convert_test.cpp: repr(), which is asked here, ends before.
     assert ask(answers, text)[0] == ("ok" if levels <= 250 else "no")

@@ -81,7 +81,7 @@ def page_of(example: Path) -> Path:
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
-def test_a_page_s_cpp_examples_are_those_that_are_built(page: Path) -> None:
+def test_the_cpp_examples_of_a_page_are_built(page: Path) -> None:
     sources = [example.read_text() for example in EXAMPLES if page_of(example) == page]
     assert sources == blocks(page, "cpp")
 
@@ -100,13 +100,13 @@ def test_a_cpp_example_of_the_docs_prints_what_its_page_shows(
     assert done.stdout == blocks(page, "text")[blocks(page, "cpp").index(example.read_text())]
 
 
-def test_it_is_short_and_its_first_code_comes_early() -> None:
+def test_the_readme_is_short_and_its_first_code_comes_early() -> None:
     lines = README.read_text().splitlines()
     assert len(lines) <= 130
     assert any(line.startswith("```") for line in lines[:10])
 
 
-def test_every_file_it_names_exists() -> None:
+def test_every_file_that_the_readme_names_exists() -> None:
     for name in re.findall(r"`((?:cpp|tests|python_modules)/[\w./]*)`", README.read_text()):
         assert (ROOT / name).exists(), name
 

@@ -140,7 +140,9 @@ def compare(name: str, kind: str, found: str, expected: Any, version: str) -> No
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_module_is_told_as_text(pyhost: Run, name: str, python: tuple[str, str]) -> None:
+def test_the_error_of_a_bad_module_as_text_is_as_recorded(
+    pyhost: Run, name: str, python: tuple[str, str]
+) -> None:
     version, prefix = python
     done = run(pyhost, name)
     assert done.returncode == BAD[name]
@@ -149,7 +151,9 @@ def test_a_bad_module_is_told_as_text(pyhost: Run, name: str, python: tuple[str,
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_module_is_told_as_json(pyhost: Run, name: str, python: tuple[str, str]) -> None:
+def test_the_error_of_a_bad_module_as_json_is_as_recorded(
+    pyhost: Run, name: str, python: tuple[str, str]
+) -> None:
     version, prefix = python
     done = run(pyhost, name, "--json")
     assert done.returncode == BAD[name]
@@ -168,7 +172,7 @@ def run(pyhost: Run, name: str, *more: str) -> Any:
     return pyhost("run", NAMES.get(name, name), *words)
 
 
-def test_every_fixture_is_told_or_sound() -> None:
+def test_every_fixture_has_a_recorded_error_or_is_valid() -> None:
     files = {file.stem for file in (FIXTURES / "modules").glob("*.py")}
     assert files == (set(BAD) - set(NAMES)) | GOOD
 

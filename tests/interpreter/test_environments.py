@@ -65,7 +65,9 @@ def in_the_host(
 
 
 @pytest.mark.parametrize("in_venv", [False, True])
-def test_a_module_sees_what_the_same_python_shows(pyhost: Run, venv: Path, in_venv: bool) -> None:
+def test_a_module_sees_the_same_environment_as_under_python3(
+    pyhost: Run, venv: Path, in_venv: bool
+) -> None:
     imports = "import json, os, site, sys, sysconfig"
     expression = FACTS.replace("\n", "").replace('"implementation", ', "")
     python = venv / "bin" / "python" if in_venv else PYTHON
@@ -77,7 +79,7 @@ def test_a_module_sees_what_the_same_python_shows(pyhost: Run, venv: Path, in_ve
     assert in_the_host(pyhost, expression, *words, imports=imports) == json.loads(real.stdout)
 
 
-def test_a_venv_is_the_one_that_is_asked_for_or_active_or_beside_the_modules(
+def test_the_venv_is_the_requested_the_active_or_the_one_beside_the_modules(
     pyhost: Run, venv: Path, tmp_path: Path
 ) -> None:
     def prefix(*words: str, **variables: str) -> object:
@@ -119,9 +121,7 @@ def test_pth_files_and_system_site_packages_count(pyhost: Run, venv: Path, tmp_p
     assert repr(seen) == real.stdout.strip()
 
 
-def test_the_users_variables_do_nothing_unless_they_are_asked_for(
-    pyhost: Run, tmp_path: Path
-) -> None:
+def test_python_variables_of_the_user_are_ignored_by_default(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "hidden").mkdir()
     variables = {
         "PYTHONPATH": str(tmp_path / "hidden"),
@@ -173,7 +173,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("how", "message"), BROKEN)
-def test_a_wrong_venv_is_refused_if_asked_for_and_passed_over_if_found(
+def test_an_unusable_venv_is_refused_if_requested_and_skipped_if_found(
     pyhost: Run, venv: Path, tmp_path: Path, how: str, message: str
 ) -> None:
     wrong = str(broken_venv(venv, tmp_path, how))
@@ -188,9 +188,7 @@ def test_a_wrong_venv_is_refused_if_asked_for_and_passed_over_if_found(
     assert pyhost("run", "mod1", "-q", env={"VIRTUAL_ENV": wrong}).stderr == ""
 
 
-def test_a_venv_beside_the_modules_that_others_own_is_not_found(
-    pyhost: Run, venv: Path, tmp_path: Path
-) -> None:
+def test_a_venv_that_another_user_owns_is_not_used(pyhost: Run, venv: Path, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     (tmp_path / "modules").mkdir()
@@ -224,7 +222,7 @@ def test_real_packages_of_a_venv_work(pyhost: Run, packages: Path, tmp_path: Pat
 
 @pytest.mark.skipif(embedded_version() < (3, 13), reason="interpreters need Python 3.13")
 @pytest.mark.skipif(SANITIZED, reason="numpy is not built for the sanitizers")
-def test_an_extension_that_needs_the_main_interpreter_is_named_with_who_imports_it(
+def test_an_extension_that_needs_the_main_interpreter_is_named_with_its_importer(
     pyhost: Run, packages: Path, tmp_path: Path
 ) -> None:
     write_module(tmp_path, "uses_numpy", "return int(numpy.arange(4).sum())", "import numpy")
@@ -358,9 +356,7 @@ def test_extension_modules_import_in_a_plug_in_that_was_loaded_locally(
         ("numpy.frombuffer(state['numbers'])[2:]", "2 8"),
     ],
 )
-def test_numpy_looks_at_the_host_s_own_memory_and_the_host_at_numpy_s(
-    packages: Path, give: str, shown: str
-) -> None:
+def test_numpy_and_the_host_share_memory(packages: Path, give: str, shown: str) -> None:
     done = subprocess.run(
         [*small_program("shares_numbers"), FIXTURES, packages, give],
         capture_output=True, text=True, env=clean_environment(),
@@ -427,7 +423,7 @@ def findings(pyhost: Run, *words: str, code: int, **options: object) -> dict[str
     return {each["name"]: each for each in document["findings"]}
 
 
-def test_the_doctor_finds_a_sound_python_sound(pyhost: Run, venv: Path) -> None:
+def test_the_doctor_finds_no_fault_in_a_valid_setup(pyhost: Run, venv: Path) -> None:
     found = findings(pyhost, "--venv", str(venv), "-m", str(FIXTURES), code=0)
     assert VERSION in found["libpython"]["value"]
     assert found["virtual environment"]["value"] == f"{venv} (asked for)"
@@ -483,7 +479,7 @@ def other_libpython(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.skipif(SANITIZED, reason="another libpython cannot be preloaded before the sanitizer")
-def test_another_libpython_is_noticed_before_it_is_started(
+def test_another_libpython_is_refused_before_the_start(
     other_libpython: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "modules").mkdir()
@@ -502,7 +498,7 @@ def test_another_libpython_is_noticed_before_it_is_started(
 
 
 @pytest.mark.skipif(SANITIZED, reason="another libpython cannot be preloaded before the sanitizer")
-def test_the_program_runs_the_python_that_it_holds_whatever_else_is_loaded(
+def test_the_program_runs_its_own_python_whatever_else_is_loaded(
     pyhost: Run, other_libpython: dict[str, str]
 ) -> None:
     holds_python = findings(pyhost, code=0)["libpython"]["value"].endswith("/pyhost")

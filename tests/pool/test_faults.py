@@ -131,12 +131,12 @@ def cases() -> list[Any]:
 
 
 @pytest.mark.parametrize("fault", cases())
-def test_a_host_withstands(fault: Fault, tmp_path: Path) -> None:
+def test_a_host_survives(fault: Fault, tmp_path: Path) -> None:
     check(fault, tmp_path, "host")
 
 
 @pytest.mark.parametrize("fault", faults.F + more_faults.F, ids=lambda fault: fault["id"])
-def test_a_pool_of_processes_withstands(fault: Fault, tmp_path: Path) -> None:
+def test_a_pool_of_processes_survives(fault: Fault, tmp_path: Path) -> None:
     check(fault, tmp_path, "process")
 
 
@@ -161,5 +161,5 @@ def check(fault: Fault, tmp_path: Path, level: str) -> None:
     assert status == 0, told
 
 
-def test_what_cannot_be_withstood_is_in_the_battery() -> None:
+def test_known_limits_are_in_the_battery() -> None:
     assert set(BEYOND_US) <= {fault["id"] for fault in faults.F + more_faults.F}

@@ -42,7 +42,7 @@ def run_pytest(
     )
 
 
-def test_a_module_is_run_and_its_result_is_what_json_has() -> None:
+def test_run_module_returns_the_result_as_json_has_it() -> None:
     state = {"a": [1, {"b": None}], "f": 0.1}
     result = over_fixtures("returns_state", state)
     assert result == state
@@ -52,7 +52,7 @@ def test_a_module_is_run_and_its_result_is_what_json_has() -> None:
     assert over_fixtures("returns_state") == {}
 
 
-def test_a_module_does_not_see_what_the_test_does_to_its_state() -> None:
+def test_run_module_copies_the_state() -> None:
     state = {"list": [1]}
     over_fixtures("keeps_its_state", state)
     assert state == {"list": [1]}
@@ -89,7 +89,7 @@ FINE = [
 
 
 @pytest.mark.parametrize("give", RESULTS)
-def test_a_result_that_a_host_refuses_is_refused_in_the_same_words(pyhost: Run, give: str) -> None:
+def test_a_result_is_refused_with_the_hosts_message(pyhost: Run, give: str) -> None:
     with pytest.raises(ContractError) as refused:
         over_fixtures("evaluates", {"give": give})
     done = pyhost("run", "evaluates", "-m", str(FIXTURES), "-p", f"give={give}", "--json")
@@ -98,12 +98,12 @@ def test_a_result_that_a_host_refuses_is_refused_in_the_same_words(pyhost: Run, 
 
 
 @pytest.mark.parametrize("give", FINE)
-def test_a_result_that_a_host_takes_comes_back_the_same(pyhost: Run, give: str) -> None:
+def test_a_valid_result_is_the_same_as_from_a_host(pyhost: Run, give: str) -> None:
     done = pyhost("run", "evaluates", "-m", str(FIXTURES), "-p", f"give={give}", "--json")
     assert over_fixtures("evaluates", {"give": give}) == json.loads(done.stdout)["result"]
 
 
-def test_a_result_of_a_thousand_levels_is_taken() -> None:
+def test_a_result_of_a_thousand_levels_is_accepted() -> None:
     deep = "__import__('functools').reduce(lambda a, _: [a], range(999), [])"
     result = over_fixtures("evaluates", {"give": deep})
     levels = 1
@@ -117,7 +117,7 @@ def test_a_result_of_a_thousand_levels_is_taken() -> None:
     "state",
     [[], None, "{}", {1: 2}, {"a": {2, 3}}, {"a": float("nan")}, {"a": "\ud800"}, {"a": object()}],
 )
-def test_a_state_that_is_no_json_object_is_refused(state: Any) -> None:
+def test_a_state_that_is_not_a_json_object_is_refused(state: Any) -> None:
     with Modules([FIXTURES]) as modules, pytest.raises(ContractError, match="the state"):
         modules.run("returns_state", state)
 
@@ -136,7 +136,7 @@ def test_a_state_that_is_no_json_object_is_refused(state: Any) -> None:
         "has_run_of_one_argument",
     ],
 )
-def test_a_broken_contract_is_told_in_the_hosts_words(pyhost: Run, name: str) -> None:
+def test_a_broken_contract_has_the_hosts_message(pyhost: Run, name: str) -> None:
     with pytest.raises(ContractError) as refused:
         over_fixtures(name)
     said = json.loads(pyhost("run", name, "-m", str(FIXTURES), "--json").stdout)["error"]
@@ -146,7 +146,7 @@ def test_a_broken_contract_is_told_in_the_hosts_words(pyhost: Run, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["no_such", "package.no_such", "retruns_state", "os"])
-def test_an_unknown_module_says_where_it_looked(name: str) -> None:
+def test_the_error_of_an_unknown_module_names_the_searched_paths(name: str) -> None:
     with pytest.raises(ContractError) as refused:
         over_fixtures(name)
     assert f"no module '{name}'; looked in {FIXTURES}/modules" in str(refused.value)
@@ -154,7 +154,7 @@ def test_an_unknown_module_says_where_it_looked(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "a-b", "class", "__init__", "", "a..b"])
-def test_a_name_that_can_be_no_modules_is_refused(name: str) -> None:
+def test_an_invalid_module_name_is_refused_by_run_module(name: str) -> None:
     with pytest.raises(ContractError, match="cannot be a module's name"):
         over_fixtures(name)
 
@@ -171,13 +171,15 @@ def test_a_name_that_can_be_no_modules_is_refused(name: str) -> None:
         ("is_python2", SyntaxError),
     ],
 )
-def test_what_a_module_raises_comes_out_as_it_is(name: str, error: type[BaseException]) -> None:
+def test_an_exception_of_a_module_is_raised_unchanged(
+    name: str, error: type[BaseException]
+) -> None:
     with pytest.raises(error) as raised:
         over_fixtures(name)
     assert type(raised.value) is error
 
 
-def test_a_module_that_only_looks_like_a_missing_one_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_a_failed_import_within_a_module_is_not_a_missing_module(tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     raises = "raise ModuleNotFoundError('mine', name=__name__)\n"
     (tmp_path / "modules" / "odd.py").write_text(raises)
@@ -185,7 +187,7 @@ def test_a_module_that_only_looks_like_a_missing_one_is_not_taken_for_it(tmp_pat
         run_module("odd", module_paths=[tmp_path])
 
 
-def test_modules_is_the_hosts_namespace_and_gone_afterwards(tmp_path: Path) -> None:
+def test_the_modules_namespace_exists_only_during_run_module(tmp_path: Path) -> None:
     before = {name for name in sys.modules if name.split(".")[0] == "modules"}
     path = list(sys.path)
     first = FIXTURES / "first_path"
@@ -216,7 +218,7 @@ def test_the_fixture_runs_modules_of_the_project_and_shipped_ones(tmp_path: Path
     assert "did you mean 'mine'?" in done.stdout
 
 
-def test_a_test_imports_modules_anew_and_may_reach_into_them(tmp_path: Path) -> None:
+def test_each_test_imports_modules_again_and_can_patch_them(tmp_path: Path) -> None:
     done = run_pytest(
         tmp_path,
         test=(
@@ -245,7 +247,7 @@ def test_module_paths_come_from_the_ini_file_or_the_variable(tmp_path: Path) -> 
     assert "1 passed" in run_pytest(tmp_path, test=test).stdout
 
 
-def test_children_of_multiprocessing_find_the_modules_too(tmp_path: Path) -> None:
+def test_children_of_multiprocessing_find_the_modules_of_a_test(tmp_path: Path) -> None:
     spreads = (
         "import multiprocessing\n"
         "def work(n):\n    from modules import other\n    return [n * n, other.__name__]\n"
@@ -265,7 +267,7 @@ def test_children_of_multiprocessing_find_the_modules_too(tmp_path: Path) -> Non
 # --- the package
 
 
-def test_the_package_is_typed_and_so_are_the_modules_that_ship() -> None:
+def test_the_package_and_the_shipped_modules_are_typed() -> None:
     needs_package("mypy")
     for version in ("3.9", "3.13"):
         done = subprocess.run(
@@ -297,7 +299,7 @@ def test_a_type_checker_knows_the_contract(tmp_path: Path) -> None:
     assert results[1].count("error:") == 2, results[1]
 
 
-def test_the_protocols_can_be_asked_at_run_time() -> None:
+def test_the_protocols_work_with_isinstance() -> None:
     from pyhost import Factory, Module
 
     class Runs:
@@ -331,13 +333,13 @@ def test_a_module_in_a_host_can_import_it(pyhost: Run, tmp_path: Path) -> None:
     assert json.loads(done.stdout) == [True, str(PYTHON_MODULES / "pyhost" / "__init__.py")]
 
 
-def test_what_is_async_or_yields_is_run_as_a_host_runs_it() -> None:
+def test_async_and_yielding_modules_run_as_in_a_host() -> None:
     assert isinstance(over_fixtures("awaits"), int)
     assert over_fixtures("yields", {"items": [1, "two"]}) == [1, "two"]
     assert over_fixtures("yields_async", {"items": [1, "two"]}) == [1, "two"]
 
 
-def test_modules_and_objects_are_told_of_their_life_as_by_a_host() -> None:
+def test_life_cycle_functions_are_called_as_by_a_host() -> None:
     told: list[str] = []
     sys.told = told  # type: ignore[attr-defined]
     with Modules([FIXTURES]) as modules:
@@ -350,7 +352,7 @@ def test_modules_and_objects_are_told_of_their_life_as_by_a_host() -> None:
     assert told == ["load", "run one", "close one", "run two", "close two", "unload"]
 
 
-def test_without_a_host_no_run_is_ever_to_stop() -> None:
+def test_without_a_host_no_run_is_cancelled() -> None:
     from pyhost import Stopped, cancelled
 
     assert not cancelled.is_set()

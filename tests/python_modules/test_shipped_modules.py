@@ -116,7 +116,7 @@ def test_a_portfolio_worth_nothing_has_no_weights() -> None:
     }
 
 
-def test_the_result_stays_finite_at_the_edges_of_what_is_let_in() -> None:
+def test_the_result_is_finite_at_the_limits_of_the_input() -> None:
     least, most = "1e-60", "9.99e29"
     rates = {"BIG": most, "TINY": least}
     big = position("A", most, most, currency="BIG")
@@ -135,7 +135,7 @@ def test_a_missing_key_names_the_position(key: str) -> None:
 
 
 @pytest.mark.parametrize("price", ["cheap", "", None, True, [1], {}])
-def test_a_price_that_is_no_number_is_named_with_its_position(price: Any) -> None:
+def test_a_price_that_is_not_a_number_is_named_with_its_position(price: Any) -> None:
     message = refusal("portfolio", portfolio(position("A", 1, price)))
     assert message.startswith("state.positions[0].price must be a number, not ")
 
@@ -176,7 +176,7 @@ def test_a_misspelt_key_is_refused_rather_than_priced_wrong() -> None:
         (portfolio(rates={"EUR": 2}), "state.rates.EUR must be 1: it is the base currency"),
     ],
 )
-def test_a_portfolio_that_makes_no_sense_says_why(state: dict[str, Any], message: str) -> None:
+def test_an_invalid_portfolio_has_a_message(state: dict[str, Any], message: str) -> None:
     assert refusal("portfolio", state) == message
 
 
@@ -227,13 +227,13 @@ def test_a_csv_file_reads_like_its_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-Infinity", "1e999", "1_000", "0x10", "٣", "1 2"])
-def test_only_a_plain_finite_number_is_a_number(value: str) -> None:
+def test_a_number_that_is_not_plain_and_finite_is_text(value: str) -> None:
     (column,) = columns(f"n\n1\n{value}\n2\n")
     assert (column["kind"], column["count"], column["distinct"]) == ("text", 3, 3)
 
 
 @pytest.mark.parametrize("value", ["7", "+7", "7.", "70e-1", " 7 ", "07", ".7E1"])
-def test_a_number_may_be_written_in_every_usual_way(value: str) -> None:
+def test_common_notations_of_a_number_are_accepted(value: str) -> None:
     assert [column.get("mean") for column in columns(f"n\n{value}\n")] == [7.0]
 
 
@@ -244,7 +244,7 @@ def test_a_mean_is_exact_and_never_overflows() -> None:
     assert columns("n\n" + "0.1\n" * 10)[0]["mean"] == 0.1
 
 
-def test_a_header_alone_is_a_csv_of_no_rows() -> None:
+def test_a_csv_with_a_header_alone_has_no_rows() -> None:
     assert run("csv_summary", {"text": "\na\n"}) == {
         "rows": 0,
         "columns": [{"name": "a", "kind": "empty", "count": 0, "missing": 0}],
@@ -275,7 +275,7 @@ def test_a_quote_that_is_never_closed_is_refused() -> None:
     assert "line 3: unexpected end of data" in refusal("csv_summary", {"text": 'a\n"1\n2\n'})
 
 
-def test_a_file_that_is_not_utf_8_says_so(tmp_path: Path) -> None:
+def test_a_csv_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "latin.csv"
     file.write_bytes(b"a\n\xfc\n")
     assert refusal("csv_summary", {"path": str(file)}).endswith("not UTF-8 text")
@@ -298,7 +298,7 @@ def test_a_missing_file_is_named() -> None:
         ({"text": "a", "delimeter": ";"}, "state.delimeter is not a known key"),
     ],
 )
-def test_a_csv_state_that_makes_no_sense_says_why(state: dict[str, Any], message: str) -> None:
+def test_an_invalid_csv_state_has_a_message(state: dict[str, Any], message: str) -> None:
     assert refusal("csv_summary", state) == message
 
 
@@ -471,7 +471,7 @@ def test_a_url_that_cannot_be_asked_for_is_a_failed_check(site: Site, url: str, 
 
 
 @pytest.mark.parametrize("url", ["ftp://host/", "file:///etc/hostname", "host", "http://", "", 7])
-def test_only_http_and_https_urls_are_let_in(url: Any) -> None:
+def test_only_http_and_https_urls_are_accepted(url: Any) -> None:
     message = refusal("url_check", {"urls": ["http://127.0.0.1/", url]})
     assert message == f"state.urls[1] must be an http or https URL, not {url!r}"
 
@@ -489,5 +489,5 @@ def test_only_http_and_https_urls_are_let_in(url: Any) -> None:
         ({"url": "http://127.0.0.1/"}, "state.url is not a known key"),
     ],
 )
-def test_a_url_check_that_makes_no_sense_says_why(more: dict[str, Any], message: str) -> None:
+def test_an_invalid_url_check_has_a_message(more: dict[str, Any], message: str) -> None:
     assert refusal("url_check", {"urls": ["http://127.0.0.1/"], **more}) == message

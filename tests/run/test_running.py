@@ -119,7 +119,7 @@ def test_a_run_that_timed_out_is_one_json_document(pyhost: Run) -> None:
     assert error["place"]["function"] == "loop"
 
 
-def test_a_run_may_end_by_itself_but_is_late_all_the_same(pyhost: Run) -> None:
+def test_a_run_that_returns_after_its_deadline_timed_out(pyhost: Run) -> None:
     done = timed(pyhost, "listen")
     assert done.returncode == 124
     assert "after its deadline of 1 s, of which it had been told" in done.stderr
@@ -132,7 +132,7 @@ def test_a_timeout_that_is_long_enough_changes_nothing(pyhost: Run, time: str) -
 
 
 @pytest.mark.parametrize("time", ["soon", "3 x", "-1s", "1e99s", "s", "nan", "5d"])
-def test_a_timeout_that_is_no_time_is_refused(pyhost: Run, time: str) -> None:
+def test_an_invalid_timeout_is_refused(pyhost: Run, time: str) -> None:
     done = pyhost("run", "-m", str(FIXTURES), "wins", f"--timeout={time}")
     assert done.returncode == 2
     assert (
@@ -144,7 +144,7 @@ ITEMS = 'items=[1,"two",{"b":1,"a":2}]'
 
 
 @pytest.mark.parametrize("name", ["yields", "yields_async"])
-def test_what_a_run_yields_is_a_line_each(pyhost: Run, name: str, tmp_path: Path) -> None:
+def test_each_yielded_item_is_a_line(pyhost: Run, name: str, tmp_path: Path) -> None:
     run = ("run", "-m", str(FIXTURES), name, "-p", ITEMS)
     lines = '1\n"two"\n{"b":1,"a":2}\n'
     assert pyhost(*run).stdout == lines
@@ -179,14 +179,14 @@ def test_an_item_is_printed_before_the_next_is_made(program: str, tmp_path: Path
     assert process.returncode == 0
 
 
-def test_what_goes_wrong_after_some_items_is_told_after_them(pyhost: Run) -> None:
+def test_an_error_after_some_items_is_reported_after_them(pyhost: Run) -> None:
     done = pyhost("run", "-m", str(FIXTURES), "yields", "-p", 'items=[1,"bad"]')
     assert done.returncode == 1
     assert done.stdout == "1\n"
     assert done.stderr.startswith("error: module 'yields' raised ValueError: bad\n")
 
 
-def test_what_close_raises_is_the_runs_error(pyhost: Run) -> None:
+def test_an_exception_of_close_is_the_runs_error(pyhost: Run) -> None:
     done = pyhost("run", "-m", str(FIXTURES), "raises_in_the_end")
     assert done.returncode == 1
     assert done.stderr.startswith(
@@ -197,7 +197,7 @@ def test_what_close_raises_is_the_runs_error(pyhost: Run) -> None:
 # What a close raises is the error of its run, but for one that has failed already; then it stands after that.
 @pytest.mark.parametrize("isolation", ["host", "process"])
 @pytest.mark.parametrize("run", ["return 1", "raise ValueError('in the run')"])
-def test_what_is_raised_in_the_end_is_told_too(
+def test_exceptions_of_the_shutdown_are_reported(
     pyhost: Run, tmp_path: Path, run: str, isolation: str
 ) -> None:
     (tmp_path / "modules").mkdir()
@@ -222,9 +222,7 @@ def test_what_is_raised_in_the_end_is_told_too(
         assert done.stdout == ("" if of_run or close else "1\n")
 
 
-def test_map_tells_what_is_raised_when_its_modules_are_unloaded(
-    pyhost: Run, tmp_path: Path
-) -> None:
+def test_map_reports_exceptions_of_on_unload(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "ends_badly.py").write_text(
         "class Module:\n    def run(self): return 1\n"

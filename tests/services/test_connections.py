@@ -71,9 +71,7 @@ def connects(to: str, give: str) -> tuple[str, ...]:
 # --- the project's file
 
 
-def test_the_nearest_file_above_says_where_modules_are_and_what_they_get(
-    pyhost: Run, tmp_path: Path
-) -> None:
+def test_the_nearest_project_file_sets_module_paths_and_states(pyhost: Run, tmp_path: Path) -> None:
     project(
         tmp_path,
         f'module_paths = ["{FIXTURES}"]\n[modules.returns_state]\nstate = {{ a = [1, 2.5, "x", true] }}\n',
@@ -101,7 +99,9 @@ def test_flags_beat_variables_and_variables_beat_the_file(pyhost: Run, tmp_path:
     assert pyhost("run", "returns_state", "-m", str(FIXTURES), env=elsewhere).returncode == 0
 
 
-def test_so_it_is_with_the_store_the_timeout_and_the_venv(pyhost: Run, tmp_path: Path) -> None:
+def test_flags_beat_variables_for_the_store_the_timeout_and_the_venv(
+    pyhost: Run, tmp_path: Path
+) -> None:
     project(
         tmp_path,
         f'module_paths = ["{FIXTURES}"]\nstore = "file.db"\nvenv = "no-venv"\n[modules.does_not_end]\n'
@@ -121,7 +121,7 @@ def test_so_it_is_with_the_store_the_timeout_and_the_venv(pyhost: Run, tmp_path:
     assert {each.name for each in tmp_path.glob("*.db")} == {"file.db", "variable.db", "flag.db"}
 
 
-def test_a_table_in_pyproject_toml_does_as_well(pyhost: Run, tmp_path: Path) -> None:
+def test_a_table_in_pyproject_toml_is_read(pyhost: Run, tmp_path: Path) -> None:
     project(tmp_path, f'[tool.pyhost]\nmodule_paths = ["{FIXTURES}"]\n', "pyproject.toml")
     assert pyhost("run", "wins").returncode == 0
     below = tmp_path / "below"
@@ -146,7 +146,7 @@ def test_a_module_has_its_timeout_from_the_file(pyhost: Run, tmp_path: Path) -> 
     assert pyhost("run", "does_not_end").returncode == 124
 
 
-def test_what_modules_log_goes_to_stderr_as_the_file_says(pyhost: Run, tmp_path: Path) -> None:
+def test_the_project_file_sets_the_logging(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "says.py").write_text(
         "import logging\nclass M:\n    def run(self): logging.info('there')\ndef create(s): return M()\n"
@@ -180,7 +180,7 @@ def test_what_modules_log_goes_to_stderr_as_the_file_says(pyhost: Run, tmp_path:
         ("modules.other.timeout = -1\n", "pyhost.toml:1: modules.other.timeout takes a time like"),
     ],
 )  # fmt: skip
-def test_a_fault_in_the_file_is_told_with_its_line(
+def test_an_error_in_the_project_file_has_its_line(
     pyhost: Run, tmp_path: Path, text: str, problem: str
 ) -> None:
     project(tmp_path, text)
@@ -189,7 +189,7 @@ def test_a_fault_in_the_file_is_told_with_its_line(
     assert problem in done.stderr
 
 
-def test_a_timeout_in_the_file_that_is_none_is_told(pyhost: Run, tmp_path: Path) -> None:
+def test_an_invalid_timeout_in_the_project_file_is_reported(pyhost: Run, tmp_path: Path) -> None:
     project(tmp_path, 'modules.mod1.timeout = "soon"\n')
     done = pyhost("run", "mod1")
     assert done.returncode == 2
@@ -199,14 +199,16 @@ def test_a_timeout_in_the_file_that_is_none_is_told(pyhost: Run, tmp_path: Path)
     )
 
 
-def test_a_link_to_a_file_that_is_not_there_is_told(pyhost: Run, tmp_path: Path) -> None:
+def test_a_dangling_link_as_project_file_is_reported(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "pyhost.toml").symlink_to("nowhere")
     done = pyhost("run", "mod1")
     assert done.returncode == 2
     assert "pyhost.toml: it is a link to a file that is not there" in done.stderr
 
 
-def test_the_doctor_tells_of_a_fault_in_the_file_with_all_else(pyhost: Run, tmp_path: Path) -> None:
+def test_the_doctor_reports_an_error_in_the_project_file_among_its_findings(
+    pyhost: Run, tmp_path: Path
+) -> None:
     project(tmp_path, "xyzzy = 1\n")
     done = pyhost("doctor", "--json")
     assert done.returncode == 70
@@ -222,7 +224,7 @@ def test_the_doctor_tells_of_a_fault_in_the_file_with_all_else(pyhost: Run, tmp_
     ("text", "problem"),
     [("[tool\n", "pyproject.toml:1: "), ("[tool]\npyhost = 3\n", "pyproject.toml:2: 'tool.pyhost' is to be a table")],
 )  # fmt: skip
-def test_a_fault_in_pyproject_toml_is_not_passed_over(
+def test_an_error_in_pyproject_toml_is_reported(
     pyhost: Run, tmp_path: Path, text: str, problem: str
 ) -> None:
     project(tmp_path, text, "pyproject.toml")
@@ -249,7 +251,7 @@ def test_a_run_that_fails_leaves_the_store_as_it_was(pyhost: Run, tmp_path: Path
     assert pyhost(*COUNTS, *store).stdout == "2\n"
 
 
-def test_processes_at_once_lose_nothing(program: str, pyhost: Run, tmp_path: Path) -> None:
+def test_concurrent_processes_lose_no_count(program: str, pyhost: Run, tmp_path: Path) -> None:
     store = ("--store", str(tmp_path / "counts.db"))
     running = [
         subprocess.Popen([program, *COUNTS, *store], stdout=subprocess.PIPE, text=True, env=clean_environment())
@@ -260,7 +262,7 @@ def test_processes_at_once_lose_nothing(program: str, pyhost: Run, tmp_path: Pat
     assert pyhost(*COUNTS, *store).stdout == "13\n"
 
 
-def test_a_file_that_is_no_store_is_told(pyhost: Run, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_store_is_reported(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text(
         "this is no database, and it is long enough to be looked at\n" * 20
     )
@@ -282,7 +284,7 @@ def test_a_store_belongs_to_a_run(pyhost: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("by", ["another program", "another run"])
-def test_a_run_that_waits_for_the_store_can_be_stopped(
+def test_a_run_that_waits_for_the_store_can_be_cancelled(
     pyhost: Run, tmp_path: Path, by: str
 ) -> None:
     other: contextlib.closing[sqlite3.Connection] | IO[bytes]
@@ -318,7 +320,7 @@ def test_a_map_counts_every_run_once(pyhost: Run, tmp_path: Path, level: str, ho
     ("ends", "code"),
     [("os.kill(os.getpid(), 9)", -9), ("time.sleep(100)", 124), ("raise ValueError", 1)],
 )
-def test_a_run_that_is_ended_in_the_midst_leaves_the_store_to_the_next(
+def test_a_run_that_ends_abruptly_releases_the_store(
     pyhost: Run, tmp_path: Path, ends: str, code: int
 ) -> None:
     module(
@@ -332,7 +334,7 @@ def test_a_run_that_is_ended_in_the_midst_leaves_the_store_to_the_next(
     assert pyhost(*words).stdout == '{"n":1}\n'
 
 
-def test_what_may_be_written_can_be_read(pyhost: Run, tmp_path: Path) -> None:
+def test_a_stored_value_can_be_read_back(pyhost: Run, tmp_path: Path) -> None:
     deep = "deep = 1\nfor _ in range(998): deep = [deep]\nstore['deep'] = deep\n"
     module(tmp_path, "deep", deep + "return store.get('n')")
     for _ in range(2):
@@ -341,7 +343,7 @@ def test_what_may_be_written_can_be_read(pyhost: Run, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_a_store_is_as_good_as_a_dict(pyhost: Run, tmp_path: Path) -> None:
+def test_a_store_behaves_like_a_dict(pyhost: Run, tmp_path: Path) -> None:
     module(
         tmp_path,
         "uses",
@@ -361,7 +363,7 @@ def test_a_store_is_as_good_as_a_dict(pyhost: Run, tmp_path: Path) -> None:
     assert "give dict(store)" in pyhost("run", "gives", "--store", "a.db").stderr
 
 
-def test_the_import_of_a_module_is_too_early_for_the_store(pyhost: Run, tmp_path: Path) -> None:
+def test_the_store_is_not_available_during_an_import(pyhost: Run, tmp_path: Path) -> None:
     module(tmp_path, "early", "return 1", "store['n'] = 1")
     done = pyhost("run", "early", "--store", "a.db")
     assert "and not where the module is imported" in done.stderr
@@ -375,7 +377,7 @@ def test_the_import_of_a_module_is_too_early_for_the_store(pyhost: Run, tmp_path
     ("store", "problem"),
     [("no/such/a.db", "there is no folder"), (".", "that is a folder")],
 )
-def test_where_no_store_can_be_it_is_told_before_a_module_runs(
+def test_an_impossible_store_is_reported_before_a_module_runs(
     pyhost: Run, store: str, problem: str
 ) -> None:
     done = pyhost("run", "mod1", "--store", store)
@@ -383,14 +385,14 @@ def test_where_no_store_can_be_it_is_told_before_a_module_runs(
     assert f"there can be no store {store}, because {problem}" in done.stderr
 
 
-def test_a_table_of_another_program_is_told(pyhost: Run, tmp_path: Path) -> None:
+def test_a_database_with_a_foreign_table_is_reported(pyhost: Run, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as database:
         database.execute("create table store (name, price)")
     done = pyhost(*COUNTS, "--store", "a.db")
     assert "it has a table 'store' that is not pyhost's; name another file" in done.stderr
 
 
-def test_a_thread_that_outlives_a_host_has_the_store_of_the_next(
+def test_a_thread_that_outlives_a_host_uses_the_store_of_the_next(
     offered: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.modules["_pyhost"], "store_file", str(tmp_path / "a.db"))
@@ -410,9 +412,7 @@ def test_a_thread_that_outlives_a_host_has_the_store_of_the_next(
 # --- connections
 
 
-def test_sqlite_comes_with_python_and_lies_by_the_project_s_file(
-    pyhost: Run, tmp_path: Path
-) -> None:
+def test_a_relative_sqlite_path_starts_at_the_project_file(pyhost: Run, tmp_path: Path) -> None:
     project(tmp_path, '[connections]\nmain = "sqlite:///data.db"\n')
     with sqlite3.connect(tmp_path / "data.db") as database:
         database.execute("create table fruit as select 'apple' as name")
@@ -421,7 +421,7 @@ def test_sqlite_comes_with_python_and_lies_by_the_project_s_file(
     assert pyhost(*words, cwd=tmp_path / "below").stdout == '"apple"\n'
 
 
-def test_an_unknown_connection_is_told_with_the_nearest(pyhost: Run, tmp_path: Path) -> None:
+def test_an_unknown_connection_is_reported_with_similar_names(pyhost: Run, tmp_path: Path) -> None:
     project(tmp_path, '[connections]\nmain = "sqlite://"\n')
     done = pyhost(*connects("mian", "1"))
     assert "there is no connection 'mian'; did you mean 'main'?" in done.stderr
@@ -435,7 +435,7 @@ def test_an_unknown_connection_is_told_with_the_nearest(pyhost: Run, tmp_path: P
         ("snowflake://a/b", "sqlalchemy"),
     ],
 )
-def test_a_missing_package_is_told_with_what_installs_it(
+def test_a_missing_package_is_reported_with_the_command_that_installs_it(
     pyhost: Run, tmp_path: Path, url: str, package: str
 ) -> None:
     venv = tmp_path / "bare"
@@ -471,7 +471,7 @@ def test_a_variable_that_is_not_set_is_named(pyhost: Run, tmp_path: Path) -> Non
         ("redis://a/b", "there is no scheme redis://; sqlite://, http:// and https:// are known"),
     ],
 )  # fmt: skip
-def test_a_missing_driver_or_scheme_is_told_with_what_to_do(
+def test_a_missing_driver_or_scheme_is_reported_with_a_hint(
     pyhost: Run, drivers: Path, tmp_path: Path, url: str, problem: str
 ) -> None:
     project(tmp_path, f'[connections]\nmain = "{url}"\n')
@@ -479,7 +479,7 @@ def test_a_missing_driver_or_scheme_is_told_with_what_to_do(
     assert problem.format(python=f"{drivers}/bin/python") in done.stderr
 
 
-def test_without_a_driver_for_postgresql_it_is_told_which_to_install(
+def test_a_missing_postgresql_driver_is_reported_with_its_package(
     offered: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = SimpleNamespace(make_url=lambda url: SimpleNamespace(drivername="postgresql"))
@@ -556,7 +556,7 @@ MIXED = 'it\'s "open" sesame, 100% é🔑\\n&=+~'
         ("http://127.0.0.1:{port}/${{A}}", {"A": "open-sesame" * 1000}),
     ],
 )  # fmt: skip
-def test_no_way_of_writing_a_secret_shows_it(
+def test_no_encoding_of_a_secret_is_shown(
     pyhost: Run, drivers: Path, prices: int, tmp_path: Path, url: str, values: dict[str, str]
 ) -> None:
     project(tmp_path, f'[connections]\nprices = "{url.format(port=prices)}"\n')
@@ -591,9 +591,7 @@ def test_no_way_of_writing_a_secret_shows_it(
                 assert word not in done.stdout + done.stderr
 
 
-def test_host_and_port_are_no_secret(
-    pyhost: Run, drivers: Path, prices: int, tmp_path: Path
-) -> None:
+def test_host_and_port_are_shown(pyhost: Run, drivers: Path, prices: int, tmp_path: Path) -> None:
     project(
         tmp_path,
         '[connections]\nprices = "http://${HOST}:${PORT}/v1"\nmain = "postgresql://${HOST}:${NONE}/x"\n',
@@ -607,7 +605,7 @@ def test_host_and_port_are_no_secret(
     assert "is not shown" not in done.stderr
 
 
-def test_a_module_that_closes_a_connection_closes_it_for_nobody_else(
+def test_a_module_that_closes_a_connection_does_not_close_it_for_others(
     pyhost: Run, drivers: Path, prices: int, tmp_path: Path
 ) -> None:
     project(
@@ -635,7 +633,7 @@ def test_a_module_that_closes_a_connection_closes_it_for_nobody_else(
     ] * 2
 
 
-def test_what_is_open_is_closed_with_the_host(
+def test_open_connections_are_closed_with_the_host(
     pyhost: Run, drivers: Path, prices: int, tmp_path: Path
 ) -> None:
     project(
@@ -787,7 +785,7 @@ def test_no_error_shows_a_password(
     assert "wrong-Password" not in done.stdout + done.stderr
 
 
-def test_a_secret_that_spoils_the_url_is_not_shown_either(
+def test_a_secret_that_makes_a_url_invalid_is_not_shown(
     pyhost: Run, drivers: Path, tmp_path: Path
 ) -> None:
     project(tmp_path, '[connections]\nmain = "postgresql://ada@127.0.0.1:${WORD}/x"\n')
@@ -797,7 +795,7 @@ def test_a_secret_that_spoils_the_url_is_not_shown_either(
     assert "Hidden" not in done.stderr
 
 
-def test_a_password_may_have_any_characters_and_a_short_one_is_not_shown(
+def test_a_password_with_any_characters_works_and_is_not_shown(
     pyhost: Run, drivers: Path, postgresql: int, tmp_path: Path
 ) -> None:
     project(tmp_path, on_postgresql(postgresql))
@@ -808,7 +806,7 @@ def test_a_password_may_have_any_characters_and_a_short_one_is_not_shown(
         assert ("is not shown" in done.stderr) == (password == "p")
 
 
-def test_a_password_that_spoils_a_whole_url_is_not_shown_in_parts(
+def test_no_part_of_a_password_that_makes_a_url_invalid_is_shown(
     pyhost: Run, drivers: Path, tmp_path: Path
 ) -> None:
     project(tmp_path, '[connections]\nmain = "${DATABASE}"\n')
@@ -819,7 +817,7 @@ def test_a_password_that_spoils_a_whole_url_is_not_shown_in_parts(
 
 
 @pytest.mark.parametrize("folder", ["%41", "a b", "a?b", "${HOME}"])
-def test_a_folder_may_have_any_name(pyhost: Run, tmp_path: Path, folder: str) -> None:
+def test_a_folder_can_have_any_name(pyhost: Run, tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
     project(tmp_path / folder, '[connections]\nmain = "sqlite:///data.db"\n')
     words = connects("main", "opened.execute('create table t (n)').rowcount")
@@ -827,7 +825,7 @@ def test_a_folder_may_have_any_name(pyhost: Run, tmp_path: Path, folder: str) ->
     assert (tmp_path / folder / "data.db").exists()
 
 
-def test_a_variable_in_a_path_counts_as_what_it_stands_for(pyhost: Run, tmp_path: Path) -> None:
+def test_a_variable_in_a_path_is_replaced_by_its_value(pyhost: Run, tmp_path: Path) -> None:
     for folder in ("below", "data", "elsewhere"):
         (tmp_path / folder).mkdir()
     project(tmp_path, '[connections]\nmain = "sqlite:///${DATA}/x.db"\n')
@@ -839,28 +837,26 @@ def test_a_variable_in_a_path_counts_as_what_it_stands_for(pyhost: Run, tmp_path
 
 
 @pytest.mark.parametrize("variable", ["${API-KEY}", "${}", "${A", "${1A}"])
-def test_what_only_looks_like_a_variable_is_refused(
-    pyhost: Run, tmp_path: Path, variable: str
-) -> None:
+def test_a_malformed_variable_is_refused(pyhost: Run, tmp_path: Path, variable: str) -> None:
     project(tmp_path, f'[connections]\nmain = "sqlite:///{variable}.db"\n')
     done = pyhost(*connects("main", "1"))
     assert "connection 'main' has a '${' that begins no variable" in done.stderr
 
 
-def test_two_dollars_make_no_variable(pyhost: Run, tmp_path: Path) -> None:
+def test_two_dollars_stand_for_one(pyhost: Run, tmp_path: Path) -> None:
     project(tmp_path, '[connections]\nmain = "sqlite:///$${HOME}.db"\n')
     done = pyhost(*connects("main", "opened.execute('create table t (n)').rowcount"))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "${HOME}.db").exists()
 
 
-def test_a_variable_that_is_no_text_is_told(pyhost: Run, tmp_path: Path) -> None:
+def test_a_variable_that_is_not_utf_8_is_reported(pyhost: Run, tmp_path: Path) -> None:
     project(tmp_path, '[connections]\nmain = "postgresql://ada:${WORD}@127.0.0.1/x"\n')
     done = pyhost(*connects("main", "1"), env={"WORD": "open\udcff"})
     assert "the environment variable WORD, and what that holds is no UTF-8" in done.stderr
 
 
-def test_a_driver_of_sqlite_has_its_file_by_the_project_s_file(
+def test_a_path_for_an_sqlite_driver_starts_at_the_project_file(
     pyhost: Run, drivers: Path, tmp_path: Path
 ) -> None:
     project(tmp_path, '[connections]\nmain = "sqlite+pysqlite:///rel.db"\n')
@@ -883,7 +879,9 @@ def test_a_connection_to_the_file_of_the_store_is_refused(pyhost: Run, tmp_path:
     assert "connection 'main' is to the file of pyhost.store" in done.stderr
 
 
-def test_one_that_a_second_thread_cannot_open_is_told_as_one(pyhost: Run, tmp_path: Path) -> None:
+def test_a_connection_that_a_second_thread_cannot_open_is_reported(
+    pyhost: Run, tmp_path: Path
+) -> None:
     project(tmp_path, '[connections]\nmain = "sqlite:///data/a.db"\n')
     (tmp_path / "data").mkdir()
     module(
@@ -919,7 +917,7 @@ def half(state):
         ),
     ],
 )
-def test_half_of_what_a_failed_run_did_on_another_thread_is_not_committed_by_the_next(
+def test_changes_of_a_failed_run_on_another_thread_are_not_committed_by_the_next(
     pyhost: Run, tmp_path: Path, first: str, of: str, body: str
 ) -> None:
     project(tmp_path, '[connections]\nmain = "sqlite:///a.db"\n')
@@ -937,7 +935,7 @@ def test_parameters_of_an_sqlite_url_are_refused(pyhost: Run, tmp_path: Path) ->
     assert [each.name for each in tmp_path.iterdir()] == ["pyhost.toml"]
 
 
-def test_the_place_of_an_error_is_the_module_s_own_line(pyhost: Run, tmp_path: Path) -> None:
+def test_the_place_of_a_connection_error_is_the_modules_line(pyhost: Run, tmp_path: Path) -> None:
     done = pyhost(*connects("main", "1"), "--json")
     error = json.loads(done.stdout)["error"]
     assert error["exception"]["type"] == "pyhost.ConnectionFailed"
@@ -945,7 +943,7 @@ def test_the_place_of_an_error_is_the_module_s_own_line(pyhost: Run, tmp_path: P
     assert error["exception"]["frames"][-1]["origin"] == "machinery"
 
 
-def test_what_was_not_committed_is_told(pyhost: Run, tmp_path: Path) -> None:
+def test_uncommitted_changes_are_reported(pyhost: Run, tmp_path: Path) -> None:
     project(tmp_path, '[connections]\nmain = "sqlite:///data.db"\n')
     with sqlite3.connect(tmp_path / "data.db") as database:
         database.execute("create table t (n)")
@@ -990,7 +988,7 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return urls
 
 
-def test_one_that_opens_slowly_keeps_nobody_from_another(
+def test_a_connection_that_opens_slowly_does_not_block_others(
     offered: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offered.update(slow="x://", quick="sqlite://")
@@ -1018,7 +1016,7 @@ def test_one_that_opens_slowly_keeps_nobody_from_another(
         _connections.close_all()
 
 
-def test_one_that_opens_while_the_host_closes_is_not_kept_for_the_next(
+def test_a_connection_that_opens_while_the_host_closes_is_closed(
     offered: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offered["main"] = "x://"
@@ -1054,7 +1052,7 @@ def test_one_that_opens_while_the_host_closes_is_not_kept_for_the_next(
         ("https://${A}/u/@me", {"A": "api.example"}, set(), {"api.example"}),
     ],
 )  # fmt: skip
-def test_what_is_secret_about_a_url(
+def test_secrets_of_a_url_are_found(
     monkeypatch: pytest.MonkeyPatch,
     url: str,
     values: dict[str, str],
@@ -1070,7 +1068,7 @@ def test_what_is_secret_about_a_url(
         assert not found
 
 
-def test_once_the_host_is_closed_its_connections_and_store_say_so(
+def test_connections_and_store_of_a_closed_host_say_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(

@@ -39,7 +39,7 @@ def test_json_is_one_document_a_line(pyhost: Run) -> None:
 
 
 @pytest.mark.parametrize("where", ["host", "process"])
-def test_how_many_records_were_dropped_is_said_in_the_end(program: str, where: str) -> None:
+def test_the_number_of_dropped_records_is_reported_at_the_end(program: str, where: str) -> None:
     words = ["run", "logs", "-m", str(FIXTURES), "--log-level", "info", "-p", "times=30000"]
     # What a worker process still holds in the end may take a busy machine longer than the usual five seconds.
     words += ["--isolation", where, "--shutdown-timeout", "60"]
@@ -64,18 +64,20 @@ def test_how_many_records_were_dropped_is_said_in_the_end(program: str, where: s
     ("level", "number", "shown"),
     [("debug", 10, True), ("info", 10, False), ("error", 30, False), ("off", 50, False)],
 )
-def test_the_level_says_what_is_shown(pyhost: Run, level: str, number: int, shown: bool) -> None:
+def test_records_below_the_level_are_not_shown(
+    pyhost: Run, level: str, number: int, shown: bool
+) -> None:
     done = logged(pyhost, "--log-level", level, "-p", f"level={number}")
     assert bool(done.stderr) == shown, done.stderr
 
 
-def test_variables_say_the_same(pyhost: Run) -> None:
+def test_variables_set_level_and_format(pyhost: Run) -> None:
     environment = {"PYHOST_LOG_LEVEL": "info", "PYHOST_LOG_FORMAT": "json"}
     done = logged(pyhost, "-p", "level=20", env=environment)
     assert json.loads(done.stderr)["level"] == "info"
 
 
-def test_another_level_is_refused(pyhost: Run) -> None:
+def test_an_unknown_level_is_refused(pyhost: Run) -> None:
     done = logged(pyhost, "--log-level", "loud")
     assert done.returncode == 2
     assert "--log-level" in done.stderr
@@ -89,35 +91,35 @@ def test_a_module_that_configures_the_console_does_not_double_its_lines(pyhost: 
     assert forced.stderr.count("spread is") == 2, forced.stderr
 
 
-def test_a_module_may_log_to_a_file_of_its_own(pyhost: Run, tmp_path: object) -> None:
+def test_a_module_can_log_to_its_own_file(pyhost: Run, tmp_path: object) -> None:
     first = "first=logging.basicConfig(filename='own.log')"
     done = logged(pyhost, "--log-level", "info", "-p", first)
     assert done.stderr.count("spread is") == 1, done.stderr
     assert (tmp_path / "own.log").read_text() == "WARNING:desk:spread is 0.5\n"  # type: ignore[operator]
 
 
-def test_what_led_to_an_error_stands_before_it(pyhost: Run) -> None:
+def test_records_come_before_the_error_of_their_run(pyhost: Run) -> None:
     fail = "logging.error('first'); raise ValueError('then')"
     done = logged(pyhost, "--log-level", "info", "-p", f"first={fail}")
     assert done.returncode == 1
     assert done.stderr.index("first") < done.stderr.index("error: module 'logs' raised")
 
 
-def test_a_logged_exception_is_told_with_its_lines(pyhost: Run) -> None:
+def test_a_logged_exception_is_shown_with_its_traceback(pyhost: Run) -> None:
     first = "first=try:\n  1/0\nexcept ZeroDivisionError:\n  logging.exception('no price')"
     done = logged(pyhost, "--log-level", "info", "-p", first, "-p", "times=0")
     told = "error root: no price\nZeroDivisionError: division by zero\n  <string>:2 in <module>\n"
     assert told in done.stderr
 
 
-def test_a_record_cannot_command_the_terminal(pyhost: Run) -> None:
+def test_a_record_cannot_control_the_terminal(pyhost: Run) -> None:
     first = "first=logging.error('a\\n\\x1b[31mb')"
     done = logged(pyhost, "--log-level", "info", "-p", first, "-p", "times=0")
     assert "\x1b" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_logging_is_imported_only_by_a_module_that_wants_it(pyhost: Run) -> None:
+def test_logging_is_imported_only_if_a_module_imports_it(pyhost: Run) -> None:
     give = "give='logging' in __import__('sys').modules"
     words = ("-m", str(FIXTURES), "--log-level", "info")
     assert pyhost("run", "evaluates", *words, "-p", give).stdout == "false\n"
@@ -171,7 +173,7 @@ def test_a_logger_from_before_a_reload_still_logs_to_the_host(pyhost: Run) -> No
     assert re.fullmatch(r"\S+ info desk: old\n", done.stderr), done.stderr
 
 
-def test_a_module_that_configures_the_console_has_its_own_handlers_all_the_same(
+def test_handlers_of_a_module_that_configures_the_console_work(
     pyhost: Run, tmp_path: object
 ) -> None:
     first = (
@@ -185,7 +187,7 @@ def test_a_module_that_configures_the_console_has_its_own_handlers_all_the_same(
     assert (tmp_path / "own.log").read_text() == "spread is 0.5\n"  # type: ignore[operator]
 
 
-def test_how_the_console_is_configured_is_checked_as_under_python3(pyhost: Run) -> None:
+def test_arguments_of_basic_config_are_checked_as_under_python3(pyhost: Run) -> None:
     wrong = logged(pyhost, "--log-level", "info", "-p", "first=logging.basicConfig(nonsense=1)")
     assert "ValueError: Unrecognised argument(s): nonsense" in wrong.stderr, wrong.stderr
 
@@ -196,9 +198,7 @@ def test_a_child_has_the_console_that_its_parent_configured(pyhost: Run) -> None
 
 
 @pytest.mark.parametrize("where", ["host", "process"])
-def test_a_reader_that_stalls_until_the_end_is_told_what_it_has_missed(
-    program: str, where: str
-) -> None:
+def test_a_stalled_reader_gets_the_number_of_dropped_records(program: str, where: str) -> None:
     words = ["run", "logs", "-m", str(FIXTURES), "--log-level", "info", "-p", "times=3000"]
     words += ["--isolation", where, "--shutdown-timeout", "0.3", "-p", 'last="all are logged"']
     with subprocess.Popen(
@@ -218,7 +218,7 @@ def test_a_reader_that_stalls_until_the_end_is_told_what_it_has_missed(
 
 
 @pytest.mark.parametrize("where", ["host", "process"])
-def test_what_a_module_logs_when_it_is_unloaded_comes(pyhost: Run, where: str) -> None:
+def test_records_of_on_unload_arrive(pyhost: Run, where: str) -> None:
     first = "import sys; sys.modules['modules.logs'].on_unload = lambda: logging.warning('bye')"
     words = ("--log-level", "info", "--isolation", where, "-p", f"first={first}")
     done = logged(pyhost, *words)

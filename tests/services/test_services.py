@@ -84,7 +84,7 @@ def test_the_program_provides_nothing_and_says_so(pyhost: Run) -> None:
     compile(done.stdout, "services.pyi", "exec")
 
 
-def test_without_a_host_a_service_says_so_and_a_test_may_put_its_own(
+def test_without_a_host_a_service_raises_and_a_test_can_replace_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(package.HostClosed, match="there is no host in this process"):
@@ -93,14 +93,14 @@ def test_without_a_host_a_service_says_so_and_a_test_may_put_its_own(
     assert package.services.quote(symbol="A") == "AA"
 
 
-def test_a_service_error_can_be_sent_to_another_process() -> None:
+def test_a_service_error_can_be_pickled() -> None:
     error = package.ServiceError("quote", "std::runtime_error", "no market")
     again = pickle.loads(pickle.dumps(error))
     assert str(again) == str(error) == "service 'quote': std::runtime_error: no market"
     assert (again.service, again.type, again.message, again.kind) == error.args
 
 
-def test_a_module_on_the_command_line_may_ask_whether_there_is_a_service(pyhost: Run) -> None:
+def test_a_module_on_the_command_line_can_ask_for_a_service(pyhost: Run) -> None:
     fixtures = str(ROOT / "tests" / "fixtures")
     first = "first=from pyhost import services"
     give = 'give=[hasattr(services, "quote"), dir(services)]'

@@ -62,7 +62,7 @@ def test_a_run_in_a_process_prints_its_result(pyhost: Run) -> None:
     assert done.stdout == "[1,2]\n"
 
 
-def test_what_a_module_prints_in_a_process_is_printed(pyhost: Run) -> None:
+def test_output_of_a_module_in_a_process_is_printed(pyhost: Run) -> None:
     words = ("run", "evaluates", "-p", "give=print('here')", *IN_PROCESS, *MODULES)
     assert pyhost(*words).stdout == "here\n"
     done = pyhost(*words, "--json")
@@ -78,7 +78,9 @@ def test_what_a_module_prints_in_a_process_is_printed(pyhost: Run) -> None:
         ("exit", 1, "status 3"),
     ],
 )
-def test_a_crash_has_an_exit_code_and_is_told(pyhost: Run, how: str, code: int, says: str) -> None:
+def test_a_crash_has_a_message_and_an_exit_code(
+    pyhost: Run, how: str, code: int, says: str
+) -> None:
     done = pyhost("run", "ruins_its_process", "-p", f"how={how}", *IN_PROCESS, *MODULES)
     assert done.returncode == code
     assert says in done.stderr
@@ -117,7 +119,7 @@ except BaseException as stopped:
     assert said.startswith("error: module 'evaluates' was ")
 
 
-def test_a_run_takes_no_more_memory_than_its_limit(pyhost: Run) -> None:
+def test_a_run_beyond_its_memory_limit_fails(pyhost: Run) -> None:
     words = ("-p", "how=allocate", "-p", "bytes=400000000", *IN_PROCESS, *MODULES)
     assert pyhost("run", "ruins_its_process", *words).stdout == "400000000\n"
     done = pyhost("run", "ruins_its_process", *words, "--memory-limit", "200M")
@@ -125,7 +127,7 @@ def test_a_run_takes_no_more_memory_than_its_limit(pyhost: Run) -> None:
     assert "MemoryError" in done.stderr
 
 
-def test_a_memory_limit_that_cannot_be_kept_is_refused(pyhost: Run) -> None:
+def test_an_invalid_memory_limit_is_refused(pyhost: Run) -> None:
     assert "--isolation process" in pyhost("run", "wins", *MODULES, "--memory-limit", "1G").stderr
     done = pyhost("run", "wins", *MODULES, *IN_PROCESS, "--memory-limit", "lots")
     assert done.returncode == 2
