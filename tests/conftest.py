@@ -88,16 +88,19 @@ def embedded_version() -> tuple[int, ...]:
 
 def missing(what: str) -> NoReturn:
     """Skips the test, or the file that calls it, for want of something; in CI that is a failure."""
+    __tracebackhide__ = True  # so that the skip is told of the test
     if os.environ.get("CI"):
         pytest.fail(what)
     pytest.skip(what, allow_module_level=True)
 
 
 def without_index(problem: str) -> NoReturn:
+    __tracebackhide__ = True
     missing(f"the package index could not be reached: {problem}")
 
 
 def needs_package(name: str) -> None:
+    __tracebackhide__ = True
     if importlib.util.find_spec(name) is None:
         missing(f"the package {name} is not installed")
 

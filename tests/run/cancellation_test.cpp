@@ -144,7 +144,7 @@ TEST_CASE("a stop token cancels a run") {
   HostOfEndless host;
   std::stop_source source;
   std::thread stopper([&] {
-    std::this_thread::sleep_for(50ms);
+    std::this_thread::sleep_for(500ms);
     source.request_stop();
   });
   REQUIRE_ERROR(error, Cancelled, host.run("does_not_end", does("sleep"), {.stop = source.get_token()}));

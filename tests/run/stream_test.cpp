@@ -54,7 +54,7 @@ TEST_CASE("a deadline cancels an awaited call") {
   Host host(over_fixtures());
   host.run("awaits");  // so that the import of asyncio takes nothing of the deadline
   const auto times_out = [&] {
-    REQUIRE_ERROR(error, TimedOut, host.run("awaits", {{"seconds", 1000}}, {.timeout = 100ms}));
+    REQUIRE_ERROR(error, TimedOut, host.run("awaits", {{"seconds", 1000}}, {.timeout = 1s}));
     CHECK(error.exception().type == "asyncio.exceptions.CancelledError");
     CHECK(evaluated(host, "over", "import sys; over = sys.__dict__.pop('awaited')") == "over");
     CHECK(host.run("awaits").is_number());

@@ -48,8 +48,8 @@ class Conversions {
   std::unique_ptr<Cache> kept_;
 };
 
-/// The state as JSON text, for a worker that cannot share the Json; null is `{}`. Refuses what to_python() would
-/// refuse, in the same words. Needs no GIL.
+/// The state as JSON text, for a worker that cannot share the Json; null is `{}`. Refuses what to_python()
+/// would refuse, in the same words. Needs no GIL.
 std::string state_text(const Json& state);
 
 }  // namespace pyhost::detail

@@ -70,7 +70,8 @@ void check_limits(const PoolOptions& options) {
 }
 
 std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& make_host,
-                                                  const HostInternals& internals, const PoolOptions& options) {
+                                                  const HostInternals& internals,
+                                                  const PoolOptions& options) {
   const std::size_t count = options.workers != 0 ? options.workers : usable_cores();
   if (options.isolation == Isolation::Process) return make_process_workers(internals, options, count);
   std::vector<std::unique_ptr<Worker>> workers;

@@ -52,7 +52,8 @@ class Services {
   std::string stubs() const;
 
   /// Answers questions of modules in place of these services: {"call": name, "arguments": …} by
-  /// {"answer": …}, {"raised": {"type", "message", "kind"}}, {"missing": message} or {"closed": message}; {"doc": name} by
+  /// {"answer": …}, {"raised": {"type", "message", "kind"}}, {"missing": message} or {"closed": message};
+  /// {"doc": name} by
   /// {"doc": text}; {"names": true} by {"names": […]}. Called without the GIL, on any thread.
   using RemoteAnswer = std::function<Json(const Json& question)>;
 
