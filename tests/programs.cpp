@@ -18,6 +18,7 @@ struct Program {
 
 constexpr Program programs[] = {
     {"answers_texts", answers_texts},
+    {"ends_python", ends_python},
     {"fault_host", fault_host},
     {"many_hosts", many_hosts},
     {"prints_stubs", prints_stubs},

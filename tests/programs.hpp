@@ -4,6 +4,7 @@
 namespace pyhost::test {
 
 int answers_texts(int argc, char** argv);
+int ends_python(int argc, char** argv);
 int fault_host(int argc, char** argv);
 int many_hosts(int argc, char** argv);
 int prints_stubs(int argc, char** argv);

@@ -23,4 +23,5 @@
 
 #include "pyhost/doctor.hpp"       // IWYU pragma: export
 #include "pyhost/python_main.hpp"  // IWYU pragma: export
+#include "pyhost/shutdown.hpp"     // IWYU pragma: export
 #include "pyhost/worker_main.hpp"  // IWYU pragma: export

@@ -12,6 +12,7 @@
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
 #include "pyhost/python_main.hpp"
+#include "pyhost/shutdown.hpp"
 
 namespace pyhost::cli {
 
@@ -39,9 +40,14 @@ struct Command {
 };
 
 int run_program(int argc, char** argv) {
-  const CommandLine given = parse_command_line(argc, argv);
-  if (given.exit_code) return *given.exit_code;
-  return exit_code_of(given.command, [&] { return std::visit(Command(), given.arguments); });
+  try {
+    const CommandLine given = parse_command_line(argc, argv);
+    if (given.exit_code) return *given.exit_code;
+    return exit_code_of(given.command, [&] { return std::visit(Command(), given.arguments); });
+  } catch (const std::exception& unforeseen) {
+    std::fprintf(stderr, "error: %s\n", unforeseen.what());
+    return not_started;
+  }
 }
 
 }  // namespace
@@ -51,10 +57,7 @@ int run_program(int argc, char** argv) {
 int main(int argc, char** argv) {
   if (const std::optional<int> code = pyhost::python_main(argc, argv)) return *code;
   pyhost::cli::open_standard_streams();
-  try {
-    return pyhost::cli::run_program(argc, argv);
-  } catch (const std::exception& unforeseen) {
-    std::fprintf(stderr, "error: %s\n", unforeseen.what());
-    return pyhost::cli::not_started;
-  }
+  const int code = pyhost::cli::run_program(argc, argv);
+  pyhost::shut_down(code);  // here, and not in exit(): that destroys objects of extension modules first
+  return code;
 }

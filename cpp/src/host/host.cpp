@@ -16,6 +16,7 @@
 #include "interpreter/interpreter.hpp"
 #include "interpreter/interpreter_snapshot.hpp"
 #include "interpreter/output.hpp"
+#include "interpreter/shutdown.hpp"
 #include "pyhost/error.hpp"
 #include "python/gil.hpp"
 #include "run/cancellation.hpp"
@@ -47,6 +48,7 @@ Host::Host(Options given) : data_(std::make_unique<Data>()) {
   const GilAcquire gil;
   data_->enter_python();
   detail::enable_wakeup_signal();  // also for runs without a timeout, which may be cancelled
+  detail::set_before_shutdown([data = data_.get()] { data->close_with_process(); });
 }
 
 Host::Host(const Data& outer) : data_(std::make_unique<Data>()) {
@@ -84,19 +86,34 @@ void Host::Data::run_shutdown_hooks() {
 }
 
 Host::~Host() {
+  if (data_->single_host) detail::set_before_shutdown(nullptr);
+  data_->close();
+}
+
+void Host::Data::close() {
+  if (std::exchange(closed_, true)) return;
   try {
-    data_->run_shutdown_hooks();
+    run_shutdown_hooks();
     const GilAcquire gil;
-    data_->leave_python();
+    leave_python();
   } catch (const Error&) {
     // The process is ending: its streams were flushed before.
-    data_->host_state->open = false;
-    static_cast<void>(data_->modules.release());
-    static_cast<void>(data_->redirection.release());
-    static_cast<void>(data_->log_handler.release());
+    host_state->open = false;
+    static_cast<void>(modules.release());
+    static_cast<void>(redirection.release());
+    static_cast<void>(log_handler.release());
   }
   // While everything that on_log may use still exists, even if a call of it throws HostClosed.
-  if (data_->single_host && data_->logging) data_->logging->close();
+  if (single_host && logging) logging->close();
+  if (single_host) detail::move_shutdown_to_front();
+}
+
+void Host::Data::close_with_process() {
+  {
+    const GilAcquire gil;
+    if (!CurrentRun::outermost().empty()) return;
+  }
+  close();
 }
 
 void Host::Data::leave_python() {

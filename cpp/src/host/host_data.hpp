@@ -44,6 +44,13 @@ struct Host::Data {
 
   void run_shutdown_hooks();
 
+  /// Closes the host, once. Thread: any, one at a time.
+  void close();
+
+  /// Closes the host if the process ends while it is open, as it does with a static one or after exit(). If a
+  /// run is in flight, does nothing: it might be what calls exit().
+  void close_with_process();
+
   /// Imports a module and calls its on_load. The caller holds the GIL.
   std::shared_ptr<detail::ModuleData> import(const std::string& name, const detail::CurrentRun& run);
 
@@ -51,6 +58,8 @@ struct Host::Data {
   bool unload(std::string_view name);
 
  private:
+  bool closed_ = false;
+
   bool load(const detail::CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module);
 };
 

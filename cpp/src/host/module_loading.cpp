@@ -10,6 +10,7 @@
 #include "host/import_errors.hpp"
 #include "interpreter/interpreter_snapshot.hpp"
 #include "interpreter/output.hpp"
+#include "interpreter/shutdown.hpp"
 #include "pyhost/host.hpp"
 #include "python/gil.hpp"
 #include "run/cancellation.hpp"
@@ -68,6 +69,7 @@ std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, 
   for (;;) {
     const py::object module = detail::with_output_flushed(
         detail::call_module_code(run, [&] { return modules->import(name).release().ptr(); }).release().ptr());
+    detail::move_shutdown_before_loaded();
     detail::throw_if_cancelled(run, Phase::Import);
     if (!module) detail::throw_not_imported(name, paths);
     const std::shared_ptr<detail::ModuleData> read = detail::read_module(host_state, name, module);

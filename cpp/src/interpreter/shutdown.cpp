@@ -2,18 +2,24 @@
 // under threads that still run, and under handles that still live.
 #include "interpreter/shutdown.hpp"
 
+#include <cxxabi.h>
+#include <link.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 
 #include "interpreter/output.hpp"
+#include "pyhost/shutdown.hpp"
 #include "python/gil.hpp"
 
 namespace pyhost::detail {
@@ -206,8 +212,22 @@ class Watch {
   std::thread thread_;  // the last member: it uses the others
 };
 
+std::atomic<bool> started_here = false;
+
+std::mutex before_shutdown_lock;
+
+// Never destroyed: static hosts may be opened before and closed after the static objects of this file.
+std::function<void()>& before_shutdown() {
+  static std::function<void()>& call = *new std::function<void()>;
+  return call;
+}
+
 void end(int status) {
+  if (!started_here) return;
   try {
+    if (const std::unique_lock lock(before_shutdown_lock, std::try_to_lock); lock.owns_lock()) {
+      if (const auto call = std::exchange(before_shutdown(), nullptr)) call();
+    }
     const GilAcquire gil;
     set_python_access(PythonAccess::Ended);
     const Watch watch(status);
@@ -217,14 +237,52 @@ void end(int status) {
   }
 }
 
+// Where the exit code is not known. It matters only if the end hangs.
+void end_without_status() { end(EXIT_FAILURE); }
+
+// How many shared objects the process had loaded when the end was moved to the front.
+std::atomic<unsigned long long> loaded_before = 0;
+
+unsigned long long count_loaded_objects() {
+  unsigned long long count = 0;
+  const auto read_first = [](dl_phdr_info* info, std::size_t, void* result) {
+    *static_cast<unsigned long long*>(result) = info->dlpi_adds;
+    return 1;
+  };
+  dl_iterate_phdr(read_first, &count);
+  return count;
+}
+
 }  // namespace
 
 void shut_down_with_process() {
+  started_here = true;
+  move_shutdown_to_front();
+}
+
+// Exit handlers and destructors run in the reverse order of their registration, so a new handler runs before
+// the older ones. Those that are left over find Python ended, and do nothing.
+void move_shutdown_to_front() {
+  if (!started_here) return;
+  loaded_before = count_loaded_objects();
 #ifdef __GLIBC__
   on_exit([](int status, void*) { end(status); }, nullptr);
 #else
-  std::atexit([] { end(EXIT_FAILURE); });  // the status is not known here, and matters only if the end hangs
+  std::atexit(end_without_status);
 #endif
+  if (gettid() == getpid())
+    abi::__cxa_thread_atexit([](void*) { end_without_status(); }, nullptr, &started_here);
+}
+
+void move_shutdown_before_loaded() {
+  if (count_loaded_objects() != loaded_before) move_shutdown_to_front();
+}
+
+void set_before_shutdown(std::function<void()> call) {
+  wait_without_gil([&] {
+    const std::lock_guard lock(before_shutdown_lock);
+    before_shutdown() = std::move(call);
+  });
 }
 
 void shut_down_with_python() {
@@ -242,3 +300,5 @@ void shut_down_with_python() {
 void set_shutdown_timeout(std::chrono::milliseconds timeout) noexcept { shutdown_timeout = timeout; }
 
 }  // namespace pyhost::detail
+
+void pyhost::shut_down(int exit_code) noexcept { detail::end(exit_code); }

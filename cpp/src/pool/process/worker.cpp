@@ -32,6 +32,7 @@
 #include "pool/process/worker_process.hpp"
 #include "pool/process/worker_start.hpp"
 #include "pyhost/host.hpp"
+#include "pyhost/shutdown.hpp"
 #include "python/cpp_exception.hpp"
 #include "python/gil.hpp"
 #include "run/spans.hpp"
@@ -299,7 +300,9 @@ std::optional<int> worker_main(int argc, char** argv) {
   detail::prepare_descriptors(*arguments);
   detail::end_when_pool_ends(*arguments);
   // Never destroyed: threads of modules may use it until the process ends.
-  return (new detail::WorkerSide(*arguments))->work();
+  const int code = (new detail::WorkerSide(*arguments))->work();
+  shut_down(code);
+  return code;
 }
 
 }  // namespace pyhost

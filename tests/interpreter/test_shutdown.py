@@ -1,0 +1,92 @@
+"""The end of Python: it comes before the process destroys what extension modules have."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import BUILD, Run, cached, clean_environment, small_program
+
+EMBEDDINGS = BUILD / "tests"
+SANITIZED = cached("PYHOST_SANITIZE") == "ON"
+
+USES_DESTRUCTORS = """\
+import atexit, ctypes, sys, threading, time
+sys.path.append(EMBEDDINGS)
+import destructors
+
+destructors.use()
+
+def work():
+    time.sleep(0.3)
+    print("thread:", destructors.use(), flush=True)
+
+def on_unload():
+    print("on_unload:", destructors.use())
+
+class Module:
+    def __init__(self, state):
+        self.state = state
+    def run(self):
+        atexit.register(lambda: print("atexit:", destructors.use(), flush=True))
+        threading.Thread(target=work).start()
+        if self.state.get("exits"):
+            ctypes.CDLL(None).exit(7)
+        return destructors.use()
+
+def create(state):
+    return Module(state)
+"""
+
+ALIVE = "static alive, thread_local alive"
+
+pytestmark = pytest.mark.skipif(
+    SANITIZED,
+    reason="a program without the sanitizers' runtime cannot load what was built with them",
+)
+
+
+@pytest.fixture
+def module_path(tmp_path: Path) -> Path:
+    """A module path with the module `uses`, which uses such an extension until the end."""
+    (tmp_path / "modules").mkdir()
+    code = USES_DESTRUCTORS.replace("EMBEDDINGS", repr(str(EMBEDDINGS.resolve())))
+    (tmp_path / "modules" / "uses.py").write_text(code)
+    return tmp_path
+
+
+@pytest.mark.parametrize("isolation", ["host", "process"])
+def test_the_program_ends_python_before_objects_of_extensions_are_destroyed(
+    pyhost: Run, module_path: Path, isolation: str
+) -> None:
+    done = pyhost("run", "uses", "-m", str(module_path), "--isolation", isolation)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = set(done.stdout.splitlines())
+    assert lines == {
+        f'"{ALIVE}"', f"on_unload: {ALIVE}", f"thread: {ALIVE}", f"atexit: {ALIVE}",
+    }  # fmt: skip
+
+
+def test_a_module_that_calls_exit_of_c_still_has_its_objects_at_the_end(
+    pyhost: Run, module_path: Path
+) -> None:
+    done = pyhost("run", "uses", "-m", str(module_path), "-p", "exits=true")
+    assert (done.returncode, done.stderr) == (7, "")
+    assert set(done.stdout.splitlines()) == {f"thread: {ALIVE}", f"atexit: {ALIVE}"}
+
+
+@pytest.mark.parametrize("how", ["shut_down", "return", "exit", "static"])
+def test_an_application_ends_python_before_objects_of_extensions_are_destroyed(
+    module_path: Path, how: str
+) -> None:
+    done = subprocess.run(
+        [*small_program("ends_python"), module_path, "uses", how],
+        capture_output=True, text=True, env=clean_environment(), cwd=module_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (7, "")
+    lines = done.stdout.splitlines()
+    assert set(lines) - {"main goes on"} == {
+        f'"{ALIVE}"', f"on_unload: {ALIVE}", f"thread: {ALIVE}", f"atexit: {ALIVE}",
+    }  # fmt: skip
+    assert (lines[-1] == "main goes on") is (how == "shut_down")
