@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -141,6 +142,49 @@ def test_text_is_utf_8_whatever_the_locale(pyhost: Run, tmp_path: Path) -> None:
         tmp_path, "prints_umlauts", "print('Grüße')\nreturn open(__file__).read().count('ü')"
     )
     assert pyhost(*words, env={"LC_ALL": "C"}).stdout == "Grüße\n2\n"
+
+
+# --- as process 1 of a container
+
+SENDS = """\
+def send(name):
+    os.kill(1, getattr(signal, name))
+    time.sleep(0.3)
+"""
+SENDS_LATER = "subprocess.Popen(['sh', '-c', 'sleep 0.5; kill -TERM 1; sleep 0.5; kill -TERM 1'])"
+
+
+@pytest.mark.parametrize(
+    ("words", "run", "code"),
+    [
+        (("run",), "send('SIGINT'); time.sleep(600)", 130),
+        (("run", "--isolation", "process"), "send('SIGINT'); time.sleep(600)", 130),
+        (("map", "--isolation", "process"), "send('SIGTERM')", 143),
+        (("map", "--isolation", "shared"), "send('SIGTERM')", 143),
+        # Stuck in C code with the GIL held: the second signal ends the program.
+        (
+            ("map", "--isolation", "shared"),
+            f"{SENDS_LATER}\nwhile True: ctypes.PyDLL(None).sleep(600)",
+            143,
+        ),
+    ],
+)
+def test_process_1_ends_with_the_exit_code_of_the_signal(
+    program: str, tmp_path: Path, words: tuple[str, ...], run: str, code: int
+) -> None:
+    as_process_1 = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
+    if shutil.which("unshare") is None or subprocess.run([*as_process_1, "true"]).returncode != 0:
+        pytest.skip("a new process namespace is not allowed here")
+    command, name, *path = write_module(
+        tmp_path, "signals", run, f"import ctypes, os, signal, subprocess, time\n\n{SENDS}"
+    )
+    assert command == "run"
+    states = ("-j", "1", "--states", "-") if words[0] == "map" else ()
+    done = subprocess.run(
+        [*as_process_1, program, words[0], name, *path, *words[1:], *states],
+        input="{}\n" * 20, capture_output=True, text=True, timeout=PATIENCE, env=clean_environment(),
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
 
 
 # --- the end

@@ -30,14 +30,20 @@ std::atomic<int> last_seen = 0;
 std::atomic<int> max_count = 0;
 std::atomic<int> wake = -1;  // an eventfd
 
-// Must be safe in a signal handler.
-[[noreturn]] void end_process() {
-  std::signal(last_seen, SIG_DFL);
-  kill(getpid(), last_seen);
-  while (true) pause();
+// Ends the process as the signal does by default. The kernel ignores that default for process 1 of a
+// container, which ends with the exit code that a shell shows for the signal. Must be safe in a signal
+// handler.
+[[noreturn]] void end_process(int signal) {
+  std::signal(signal, SIG_DFL);
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signal);
+  pthread_sigmask(SIG_UNBLOCK, &only, nullptr);
+  std::raise(signal);
+  _exit(128 + signal);
 }
 
-void end_by_alarm(int) { end_process(); }
+void end_by_alarm(int) { end_process(last_seen); }
 
 void handle(int signal) {
   const int before = errno;
@@ -54,9 +60,7 @@ void handle(int signal) {
 volatile std::sig_atomic_t end_signal = 0;
 
 void end_by_last_signal() {
-  if (end_signal == 0) return;
-  std::signal(end_signal, SIG_DFL);
-  std::raise(end_signal);
+  if (end_signal != 0) end_process(end_signal);
 }
 
 }  // namespace
@@ -106,7 +110,7 @@ void Signals::watch() {
     if (notified == options_.max_count && !until) until = Clock::now() + patience;
     if (!until || Clock::now() < *until) continue;
     if (options_.before_exit) options_.before_exit();
-    end_process();
+    end_process(last_seen);
   }
 }
 
