@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 
+#include "interpreter/library_copy.hpp"
 #include "interpreter/output.hpp"
 #include "interpreter/shutdown.hpp"
 #include "pyhost/error.hpp"
@@ -249,7 +250,10 @@ void check_wishes(const Options& options, const Environment& is) {
 Environment start_interpreter(const Options& options, const ModulePaths& paths) {
   const std::lock_guard lock(starting);
   set_shutdown_timeout(options.shutdown_timeout);
-  if (!running) running = Py_IsInitialized() != 0 ? join() : start(options, paths);
+  if (!running) {
+    pin_library();
+    running = Py_IsInitialized() != 0 ? join() : start(options, paths);
+  }
   check_wishes(options, *running);
   return *running;
 }
