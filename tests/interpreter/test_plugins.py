@@ -45,3 +45,25 @@ def test_a_plug_in_may_be_unloaded_and_loaded_again(tmp_path: Path) -> None:
     done = act(tmp_path, *once, *once)
     assert (done.returncode, done.stderr) == (7, "")
     assert done.stdout == '"tool 0"\n"tool 0"\nmain returns\n'
+
+
+def test_a_second_copy_of_the_library_is_refused_while_the_first_has_a_host(
+    tmp_path: Path,
+) -> None:
+    done = act(tmp_path, "load0", "load1", "open0", "open1", "run0", "close0")
+    assert (done.returncode, done.stderr) == (7, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == (
+        "another copy of pyhost has a host open in this process: "
+        f"that in {tmp_path}/hidden_plugin_0.so"
+    )
+    assert lines[1].startswith("hint: ")
+    assert lines[2:] == ['"tool 0"', "main returns"]
+
+
+def test_a_second_copy_of_the_library_opens_a_host_after_the_first_has_closed_its_own(
+    tmp_path: Path,
+) -> None:
+    done = act(tmp_path, "load0", "load1", "open0", "run0", "close0", "open1", "run1", "close1")
+    assert (done.returncode, done.stderr) == (7, "")
+    assert done.stdout == '"tool 0"\n"tool 1"\nmain returns\n'

@@ -41,11 +41,12 @@ Host::Host(Options given) : data_(std::make_unique<Data>()) {
   data_->paths = detail::find_module_paths(options.module_paths);
   detail::check_store(options.store);
   data_->environment = detail::start_interpreter(options, data_->paths);
+  const GilAcquire gil;
+  data_->open_host_note.emplace();
   data_->services = std::make_shared<detail::Services>();
   data_->sink = detail::make_sink(options.on_output);
   detail::clear_secrets();  // those of an earlier host
   if (options.on_log) data_->logging = std::make_shared<detail::Logging>(options);
-  const GilAcquire gil;
   data_->enter_python();
   detail::enable_wakeup_signal();  // also for runs without a timeout, which may be cancelled
   detail::set_before_shutdown([data = data_.get()] { data->close_with_process(); });

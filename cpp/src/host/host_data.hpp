@@ -10,6 +10,7 @@
 #include "host/loaded_modules.hpp"
 #include "host/shutdown_hooks.hpp"
 #include "host/single_host.hpp"
+#include "interpreter/library_copy.hpp"
 #include "interpreter/modules_package.hpp"
 #include "pyhost/host.hpp"
 #include "run/handle_data.hpp"
@@ -21,6 +22,7 @@ namespace pyhost {
 
 struct Host::Data {
   std::optional<detail::SingleHost> single_host = {};  // none in the other interpreters of a pool
+  std::optional<detail::OpenHostNote> open_host_note = {};  // the same among copies of the library
   Options options = {};
   detail::ModulePaths paths = {};
   std::shared_ptr<detail::HostState> host_state = std::make_shared<detail::HostState>();

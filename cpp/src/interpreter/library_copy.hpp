@@ -7,4 +7,15 @@ namespace pyhost::detail {
 /// plug-in that holds it unloads nothing any more.
 void pin_library() noexcept;
 
+/// Notes in Python itself that this copy has a host open. All copies in the process share one Python, so the
+/// others see it.
+class OpenHostNote {
+ public:
+  /// Throws StartupFailed if another copy has a host open. The caller holds the GIL.
+  OpenHostNote();
+  ~OpenHostNote();
+  OpenHostNote(const OpenHostNote&) = delete;
+  OpenHostNote& operator=(const OpenHostNote&) = delete;
+};
+
 }  // namespace pyhost::detail
