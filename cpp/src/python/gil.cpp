@@ -113,6 +113,8 @@ PyThreadState* make_thread_state() { return this_thread_state.make(); }
 
 void set_main_thread() noexcept { main_thread = PyThread_get_thread_ident(); }
 
+bool has_started_python() noexcept { return main_thread != 0; }
+
 void set_python_access(PythonAccess to) noexcept { python_access = to; }
 
 void drop_async_exception(PyThreadState* here) noexcept {

@@ -26,6 +26,9 @@ inline std::atomic<PythonAccess> python_access = PythonAccess::Open;
 /// Says that this thread is Python's main one. The caller holds the GIL.
 void set_main_thread() noexcept;
 
+/// Returns whether pyhost has started Python, and not the application.
+bool has_started_python() noexcept;
+
 /// Makes the thread state that this thread keeps until it ends.
 PyThreadState* make_thread_state();
 

@@ -10,6 +10,7 @@
 #include "python/gil.hpp"
 #include "python/native_module.hpp"
 #include "python/traceback.hpp"
+#include "run/event_loops.hpp"
 #include "run/python_cancelled.hpp"
 #include "run/wakeup_signal.hpp"
 
@@ -23,6 +24,12 @@ using Clock = Cancellation::Clock;
 constexpr auto raise_interval = 50ms;
 constexpr auto gil_patience = 250ms;  // with C code that does not release the GIL
 constexpr std::size_t longest_name = 1000;
+
+// What a task that was cancelled raises.
+bool is_cancelled_error(const py::object& raised) {
+  const std::string type = type_of(raised.ptr());
+  return type == "asyncio.exceptions.CancelledError" || type == "trio.Cancelled";
+}
 
 }  // namespace
 
@@ -40,8 +47,19 @@ std::shared_ptr<Cancellation> Cancellation::of(const CurrentRun& run) {
   return run.cancellation();
 }
 
+// A run that was begun from within an event loop must leave that one alone.
+Cancellation::Cancellation(const CurrentRun& run)
+    : thread_(run.thread()),
+      interpreter_(PyInterpreterState_Get()),
+      module_(run.module()),
+      begun_(Clock::now()),
+      knows_outer_loop_(run.outer() == nullptr && has_started_python()) {}
+
 void Cancellation::prepare(const RunOptions& options, Clock::time_point begun) {
   begun_ = begun;
+  outer_loop_ = running_asyncio_loop(thread_);
+  outer_task_ = thread_.cancel_task.ptr();
+  knows_outer_loop_ = true;
   thread_.arrived = false;
   if (options.timeout) timeout_ = clamp_wait(*options.timeout);
   grace_ = options.grace;
@@ -119,6 +137,8 @@ std::optional<Clock::time_point> Cancellation::on_timer() noexcept {
     if (over_) return std::nullopt;
     gil_was_free_ = true;
     const py::error_scope kept;
+    const bool cancels = cancel_tasks_when_due();
+    if (over_) return std::nullopt;  // the GIL may have been released
     const bool pending = thread_.is_pending();
     if (pending) arrived_late_ = true;
     if (thread_.raised && !pending) {
@@ -126,12 +146,7 @@ std::optional<Clock::time_point> Cancellation::on_timer() noexcept {
       if (!arrived_at_) arrived_at_ = Clock::now();
     }
     update_place();
-    const auto now = Clock::now();
-    const bool cancels =
-        thread_.cancel_task && (!task_cancelled_at_ || now - *task_cancelled_at_ >= grace_ / 2);
-    if (cancels) cancel_task(now);
-    if (over_) return std::nullopt;  // cancel_task releases the GIL
-    const auto since = now - requested_at_;
+    const auto since = Clock::now() - requested_at_;
     const bool has_time = cancels && grace_ > 0ms;
     const bool may_raise = thread_.inside && !pending && !in_import_ && !has_time && !is_cleaning_up();
     if (may_raise && since >= (listens_ ? grace_ / 2 : 0ms)) raise();
@@ -164,13 +179,28 @@ void Cancellation::wake_without_gil() {
   send_wakeup_signal(thread_);
 }
 
-// The task may run on for as long as a module that listens, and clean up for as long as one that was
-// interrupted.
-void Cancellation::cancel_task(Clock::time_point now) {
-  listens_ = true;
-  task_cancelled_at_ = now;
-  const py::object cancel = thread_.cancel_task;
-  if (!steal(PyObject_CallNoArgs(cancel.ptr()))) PyErr_Clear();
+// Cancels the task that this run awaits, or those of the event loop that the module runs itself, now and then
+// until they end. Such a loop may swallow what is raised inside of it, and it waits in C code where nothing
+// arrives: it is woken for that. Tasks may run on for as long as a module that listens, and clean up for as
+// long as one that was interrupted. Returns whether they were cancelled now.
+bool Cancellation::cancel_tasks_when_due() {
+  const bool own_task = runs_own_task();
+  const bool may_run_loop = !own_task && thread_.inside && knows_outer_loop_;
+  const py::object loop = may_run_loop ? find_event_loop(thread_, outer_loop_) : py::object();
+  if (over_ || (!own_task && !loop)) return false;
+  const auto now = Clock::now();
+  const bool due = !task_cancelled_at_ || now - *task_cancelled_at_ >= grace_ / 2;
+  if (due) {
+    listens_ = true;
+    task_cancelled_at_ = now;
+  }
+  if (loop) {
+    due ? cancel_tasks(loop) : wake_event_loop(loop);
+  } else if (due) {
+    const py::object cancel = thread_.cancel_task;
+    if (!steal(PyObject_CallNoArgs(cancel.ptr()))) PyErr_Clear();
+  }
+  return due;
 }
 
 void Cancellation::raise() {
@@ -227,9 +257,8 @@ void Cancellation::report_stuck(RunPosition position) {
 }
 
 CancelledEnd Cancellation::end_of(const py::object& raised) const {
-  const bool was_stopped =
-      raised && (PyErr_GivenExceptionMatches(raised.ptr(), stopped_type().ptr()) != 0 ||
-                 (task_cancelled_at_ && type_of(raised.ptr()) == "asyncio.exceptions.CancelledError"));
+  const bool was_stopped = raised && (PyErr_GivenExceptionMatches(raised.ptr(), stopped_type().ptr()) != 0 ||
+                                      (task_cancelled_at_ && is_cancelled_error(raised)));
   if (was_stopped) return arrived_late_ ? CancelledEnd::StoppedLate : CancelledEnd::Stopped;
   if (listens_ && !thread_.arrived && !thread_.raised) return CancelledEnd::ByItself;
   if (thread_.arrived) return CancelledEnd::CaughtStopped;

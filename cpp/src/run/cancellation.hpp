@@ -70,7 +70,10 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   void raise();
   void wake_without_gil();
   void update_place();
-  void cancel_task(Clock::time_point now);
+  bool cancel_tasks_when_due();
+  bool runs_own_task() const noexcept {
+    return thread_.cancel_task && thread_.cancel_task.ptr() != outer_task_;
+  }
   bool is_cleaning_up() const;
   RunPosition position(bool pending) const;
   void report_stuck(RunPosition position);
@@ -78,11 +81,7 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   CancelledRun described() const { return {why_, module_, timeout_, Clock::now() - requested_at_}; }
   Timers& gil_timers() const { return thread_.timers != nullptr ? *thread_.timers : Timers::with_gil(); }
 
-  explicit Cancellation(const CurrentRun& run)
-      : thread_(run.thread()),
-        interpreter_(PyInterpreterState_Get()),
-        module_(run.module()),
-        begun_(Clock::now()) {}
+  explicit Cancellation(const CurrentRun& run);
 
   CurrentRun::Thread& thread_;       // alive until the run is over
   PyInterpreterState* interpreter_;  // alive until the run is over
@@ -103,6 +102,9 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
 
   // These are guarded by the GIL.
   bool listens_ = false;
+  bool knows_outer_loop_ = false;   // whether the two that follow are known
+  PyObject* outer_loop_ = nullptr;  // the event loop that the run was called from; borrowed
+  PyObject* outer_task_ = nullptr;  // what cancels the task that it was called from; borrowed
   std::optional<Clock::time_point> task_cancelled_at_;  // the last time
   bool arrived_late_ = false;                           // whether a raised exception was long in arriving
   bool in_import_ = false;                              // at the last update_place()

@@ -1,0 +1,112 @@
+"""Modules that run an event loop of their own, by asyncio.run(), uvloop.run() or trio.run()."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Run, kept_venv
+
+# run() runs main() in a loop. What main() waits for would be set by a callback, which is busy and is interrupted.
+MODULE = """
+import time
+{first}
+
+
+async def wait():
+    try:
+        print("started", flush=True)
+        await {wait}
+    finally:
+        print("cleaned up", flush=True)
+
+
+async def main():
+    await wait()
+
+
+async def main_with_busy_callback():
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    def work():
+        end = time.monotonic() + 100_000
+        while time.monotonic() < end:
+            pass
+        done.set_result(1)
+
+    loop.call_soon(work)
+    try:
+        print("started", flush=True)
+        await done
+    finally:
+        print("cleaned up", flush=True)
+
+
+class Module:
+    def run(self):
+        return {run}
+
+
+def create(state):
+    return Module()
+"""
+
+LOOPS = {
+    "asyncio": ("import asyncio", "asyncio.sleep(100_000)", "asyncio.run(main())"),
+    "asyncio_with_busy_callback": (
+        "import asyncio",
+        "asyncio.sleep(0)",
+        "asyncio.run(main_with_busy_callback())",
+    ),
+    "uvloop": ("import asyncio, uvloop", "asyncio.sleep(100_000)", "uvloop.run(main())"),
+    "uvloop_of_its_own": (
+        "import asyncio, uvloop",
+        "asyncio.sleep(100_000)",
+        "uvloop.new_event_loop().run_until_complete(main())",
+    ),
+    "uvloop_with_busy_callback": (
+        "import asyncio, uvloop",
+        "asyncio.sleep(0)",
+        "uvloop.run(main_with_busy_callback())",
+    ),
+    "trio": ("import trio", "trio.sleep(100_000)", "trio.run(main)"),
+}
+
+
+@pytest.fixture
+def words(loop: str, tmp_path: Path) -> tuple[str, ...]:
+    """The name of a module with this loop, and the options that it needs."""
+    first, wait, run = LOOPS[loop]
+    (tmp_path / "modules").mkdir()
+    source = MODULE.format(first=first, wait=wait, run=run)
+    (tmp_path / "modules" / "loops.py").write_text(source)
+    if loop.startswith("asyncio"):
+        return ("loops", "-m", str(tmp_path))
+    venv = kept_venv("venv-with-loops", ("uvloop", "trio"))
+    return ("loops", "-m", str(tmp_path), "--venv", str(venv))
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_deadline_on_the_main_thread_cancels_the_tasks_of_a_loop(
+    pyhost: Run, words: tuple[str, ...]
+) -> None:
+    done = pyhost("run", *words, "--timeout", "1s")
+    assert done.returncode == 124, done.stderr
+    assert "was stopped at its deadline of 1 s" in done.stderr
+    assert done.stdout == "started\ncleaned up\n"
+    assert len(done.stderr.splitlines()) < 60  # each raise may be told once, not each wait
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_deadline_on_a_thread_of_a_pool_cancels_the_tasks_of_a_loop(
+    pyhost: Run, words: tuple[str, ...]
+) -> None:
+    done = pyhost(
+        *("map", *words, "--isolation", "shared", "-j", "1", "--timeout", "1s", "--states", "-"),
+        input="{}\n",
+    )
+    assert done.returncode == 1, done.stderr
+    assert "was stopped at its deadline of 1 s" in done.stdout
+    assert "cleaned up" in done.stdout + done.stderr
+    assert len(done.stderr.splitlines()) < 60
