@@ -203,6 +203,28 @@ def test_atexit_handlers_run_and_threads_are_waited_for(pyhost: Run, tmp_path: P
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\nthread done\nat exit\n", "")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run",),
+        ("run", "--isolation", "process"),
+        ("map", "--isolation", "shared", "-j", "1", "--states", "-"),
+        ("map", "--isolation", "process", "-j", "1", "--states", "-"),
+    ],
+    ids=" ".join,
+)
+def test_a_thread_that_a_module_started_is_waited_for(
+    pyhost: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    work = "def work():\n    time.sleep(0.5)\n    print('the work is done')"
+    start = "thread = threading.Thread(target=work)\nthread.start()\nreturn thread.daemon"
+    _, *module = write_module(tmp_path, "works_on", start, f"import threading, time\n\n{work}")
+    done = pyhost(words[0], *module, *words[1:], input="{}\n")
+    assert done.returncode == 0, done.stderr
+    assert "false" in done.stdout
+    assert "the work is done" in done.stdout + done.stderr
+
+
 def test_executors_that_were_left_open_end_with_the_process(pyhost: Run, tmp_path: Path) -> None:
     words = write_module(
         tmp_path,

@@ -14,6 +14,7 @@
 #include <functional>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -126,7 +127,9 @@ std::string hanging_threads(PyObject* threading, PyObject* frames, PyObject* mai
   const py::object threads = steal(PyObject_CallMethod(threading, "enumerate", nullptr));
   for (Py_ssize_t i = 0; threads && i < PyList_Size(threads.ptr()); ++i) {
     PyObject* thread = PyList_GET_ITEM(threads.ptr(), i);
-    if (thread == main || is_true(thread, "daemon")) continue;
+    const bool is_dummy =
+        std::string_view(Py_TYPE(thread)->tp_name) == "_DummyThread";  // nobody waits for it
+    if (thread == main || is_dummy || is_true(thread, "daemon")) continue;
     const py::object identity = steal(PyObject_GetAttrString(thread, "ident"));
     lines += "\n  thread '" + text_of_attribute(thread, "name") + "' still runs" +
              place_of(frames, identity.ptr());

@@ -1,6 +1,8 @@
 // The GIL, for as long as the process is not ending.
 #include "python/gil.hpp"
 
+#include "python/cpp_threads.hpp"
+
 namespace pyhost::detail {
 
 namespace {
@@ -16,30 +18,6 @@ bool python_runs() {
 
 unsigned long main_thread = 0;  // the one that started Python, if that was pyhost
 
-// Up to Python 3.12 `threading` takes the thread that imports it first for the main one, and the end would
-// not wait for what modules start from others. To import it at each start would take a quarter of the start;
-// so it is done for the first other thread that enters, and what it then takes for the main thread is put
-// right.
-void settle_threading() {
-#if PY_VERSION_HEX < 0x030D0000
-  if (main_thread == 0 || main_thread == PyThread_get_thread_ident()) return;
-  if (PyDict_GetItemString(PyImport_GetModuleDict(), "threading") != nullptr) return;
-  const py::object names =
-      steal(Py_BuildValue("{sOsk}", "__builtins__", PyEval_GetBuiltins(), "ident", main_thread));
-  const py::object done = steal(names ? PyRun_String("import threading, _thread, posix\n"
-                                                     "main = threading._main_thread\n"
-                                                     "del threading._active[main._ident]\n"
-                                                     "threading._shutdown_locks.discard(main._tstate_lock)\n"
-                                                     "main._ident, main._native_id = ident, posix.getpid()\n"
-                                                     "main._tstate_lock = _thread.allocate_lock()\n"
-                                                     "main._tstate_lock.acquire()\n"
-                                                     "threading._active[ident] = main\n",
-                                                     Py_file_input, names.ptr(), names.ptr())
-                                      : nullptr);
-  if (!done) PyErr_Clear();
-#endif
-}
-
 // The thread state of a C++ thread, kept until the thread ends: else one would be made and thrown away at
 // each call. It is PyGILState_Ensure's own, with one entry that is never left, so that pybind11 and every
 // other user of that function find the same. Threads that have one anyway (the one that started Python, and
@@ -52,7 +30,7 @@ class LastingThreadState {
 
   PyThreadState* make() {
     PyGILState_Ensure();
-    settle_threading();
+    correct_main_thread(main_thread);
     made_ = PyEval_SaveThread();
     return made_;
   }
@@ -62,6 +40,7 @@ class LastingThreadState {
         PyGILState_GetThisThreadState() != made_)
       return;
     PyGILState_Ensure();
+    forget_cpp_thread();
     PyGILState_Release(PyGILState_LOCKED);    // this destructor's entry
     PyGILState_Release(PyGILState_UNLOCKED);  // the one that was kept: it ends the thread state
   }
@@ -114,6 +93,8 @@ PyThreadState* make_thread_state() { return this_thread_state.make(); }
 void set_main_thread() noexcept { main_thread = PyThread_get_thread_ident(); }
 
 bool has_started_python() noexcept { return main_thread != 0; }
+
+bool is_main_thread() noexcept { return main_thread == PyThread_get_thread_ident(); }
 
 void set_python_access(PythonAccess to) noexcept { python_access = to; }
 

@@ -29,6 +29,9 @@ void set_main_thread() noexcept;
 /// Returns whether pyhost has started Python, and not the application.
 bool has_started_python() noexcept;
 
+/// Returns whether pyhost has started Python on this thread.
+bool is_main_thread() noexcept;
+
 /// Makes the thread state that this thread keeps until it ends.
 PyThreadState* make_thread_state();
 

@@ -5,6 +5,9 @@
 #include <atomic>
 #include <mutex>
 
+#include "python/cpp_threads.hpp"
+#include "python/gil.hpp"
+
 namespace pyhost::detail {
 
 namespace {
@@ -41,6 +44,14 @@ CurrentRun::Thread::~Thread() {
 CurrentRun::Thread* CurrentRun::make_thread() {
   static thread_local Thread made;
   return &made;
+}
+
+// The first run of a thread, or the first one in an interpreter. Other interpreters take their worker for
+// their main thread.
+void CurrentRun::enter_thread(Thread& thread, PyThreadState* here) {
+  thread.state = here;
+  if (!is_main_thread() && PyThreadState_GetInterpreter(here) == PyInterpreterState_Main())
+    register_cpp_thread();
 }
 
 RunId CurrentRun::next_block_of_ids() { return next_block.fetch_add(block, std::memory_order_relaxed); }

@@ -77,6 +77,7 @@ class CurrentRun {
   static constexpr RunId block = 1024;
   static RunId next_block_of_ids();
   static Thread* make_thread();
+  static void enter_thread(Thread& thread, PyThreadState* here);
   void end_cancellation() const;
 
   // Without the test at each use that a destructor costs.
@@ -117,7 +118,8 @@ struct CurrentRun::Thread {
 
 inline CurrentRun::CurrentRun(std::string_view module, Extent extent, PyThreadState* here)
     : thread_(this_thread()), outer_(thread_.innermost), module_(module), extent_(extent) {
-  if (outer_ == nullptr) thread_.state = here;
+  if (outer_ == nullptr && thread_.state != here) [[unlikely]]
+    enter_thread(thread_, here);
   if (outer_ != nullptr && outer_->extent_ == Extent::Whole) {
     id_ = outer_->id_;
   } else {
