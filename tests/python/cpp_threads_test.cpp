@@ -42,6 +42,22 @@ TEST_CASE("a C++ thread that has ended is not among Python's threads") {
   CHECK(evaluated(host, names, "import threading") == before);
 }
 
+TEST_CASE("threading.settrace and setprofile are for C++ threads that begin to run modules after that") {
+  Host host(over_fixtures());
+  evaluated(host, "None",
+            "import sys, threading\n"
+            "sys.seen_in_threads = set()\n"
+            "def trace(frame, event, what): sys.seen_in_threads.add('trace')\n"
+            "def profile(frame, event, what): sys.seen_in_threads.add('profile')\n"
+            "threading.settrace(trace)\n"
+            "threading.setprofile(profile)\n");
+  const Json seen = evaluated_on_thread(host, "sorted(sys.seen_in_threads)", "import sys\n(lambda: 0)()\n");
+  evaluated(host, "None",
+            "import sys, threading\nthreading.settrace(None)\nthreading.setprofile(None)\n"
+            "del sys.seen_in_threads\n");
+  CHECK(seen == Json{"profile", "trace"});
+}
+
 TEST_CASE("a child that is forked on a C++ thread ends as it should") {
   Host host(over_fixtures());
   const char* const fork =

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, Run, cached, clean_environment
+from conftest import FIXTURES, Run, cached, clean_environment, make_venv, write_module
 
 # A mutex that is locked twice: no signal ends that.
 STUCK = """
@@ -235,3 +235,25 @@ def test_map_reports_exceptions_of_on_unload(pyhost: Run, tmp_path: Path) -> Non
         assert json.loads(done.stdout)["result"] == 1
         assert "error: module 'ends_badly' raised OSError: cannot unload" in done.stderr
         assert done.returncode == 1
+
+
+def test_a_trace_function_that_is_set_at_the_start_sees_the_threads_of_a_pool(
+    pyhost: Run, tmp_path: Path
+) -> None:
+    make_venv(tmp_path / "venv", cached("Python_EXECUTABLE"))
+    (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    (site / "traces.pth").write_text("import traces\n")  # as coverage does it
+    (site / "traces.py").write_text(
+        "import threading\n"
+        "def trace(frame, event, what):\n"
+        "    if frame.f_code.co_name == 'run': print('traced')\n"
+        "threading.settrace(trace)\n"
+    )
+    _, *module = write_module(tmp_path, "is_traced", "return 1")
+    done = pyhost(
+        *("map", *module, "--venv", str(tmp_path / "venv")),
+        *("--isolation", "shared", "-j", "1", "--states", "-"),
+        input="{}\n{}\n",
+    )
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout + done.stderr).count("traced") == 2

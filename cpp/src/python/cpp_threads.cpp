@@ -24,13 +24,17 @@ threading._active[ident] = main
 
 // Before a fork the dummy is taken away: in the child, `threading` makes a real main thread then.
 constexpr const char* cpp_threads_source = R"(
-import os, threading
+import os, sys, threading
 
 def register():
     thread = threading.current_thread()
     if not isinstance(thread, threading._DummyThread):
         return
     thread._daemonic = False
+    if threading._trace_hook:
+        sys.settrace(threading._trace_hook)
+    if threading._profile_hook:
+        sys.setprofile(threading._profile_hook)
 
 def forget():
     if isinstance(threading._active.get(threading.get_ident()), threading._DummyThread):
