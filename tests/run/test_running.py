@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, Run, cached, clean_environment, make_venv, write_module
+from conftest import FIXTURES, PATIENCE, Run, cached, clean_environment, make_venv, write_module
 
 # A mutex that is locked twice: no signal ends that.
 STUCK = """
@@ -66,6 +67,25 @@ def test_a_run_that_does_not_end_is_stopped_where_it_is(pyhost: Run, how: str) -
     assert source == "    return getattr(self, self.how)()"
     assert f" in {how}" in done.stderr
     assert done.stdout == ""
+
+
+BLOCKED = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGURG])"
+
+
+@pytest.mark.parametrize("who", ["the module", "the process that started it"])
+def test_a_deadline_ends_a_run_whose_thread_blocks_signals(
+    program: str, tmp_path: Path, who: str
+) -> None:
+    block = f"{BLOCKED}\n" if who == "the module" else ""
+    words = write_module(tmp_path, "spins", f"{block}while True:\n    pass", "import signal")
+    start = f"import os, signal, sys; {BLOCKED}; os.execv(sys.argv[1], sys.argv[1:])"
+    first = [] if block else [sys.executable, "-c", start]
+    done = subprocess.run(
+        [*first, program, *words, "--timeout", "1s"],
+        capture_output=True, text=True, timeout=PATIENCE, env=clean_environment(),
+    )  # fmt: skip
+    assert done.returncode == 124
+    assert "was stopped at its deadline of 1 s" in done.stderr
 
 
 def test_a_run_that_catches_everything_ends_with_the_process(pyhost: Run) -> None:

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <memory>
@@ -96,6 +97,7 @@ struct CurrentRun::Thread {
   RunId last = 0;                  ///< The last number that it has given.
   PyThreadState* state = nullptr;  ///< As of the outermost run.
   pthread_t handle = pthread_self();
+  pid_t kernel_id = gettid();
   unsigned long identity = PyThread_get_thread_ident();
   PyInterpreterState* interpreter = nullptr;  ///< Whose GIL guards it,
   class Timers* timers = nullptr;             ///< and which may wait for that; null for Timers::with_gil().

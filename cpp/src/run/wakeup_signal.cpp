@@ -5,6 +5,11 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <string_view>
 
 #include "python/native_module.hpp"
 #include "run/python_cancelled.hpp"
@@ -27,6 +32,19 @@ PyObject* wake(PyObject* /*self*/, PyObject* /*signal and frame*/) {
   if (!woken || !thread.inside) return borrow(Py_None).release().ptr();
   PyErr_SetNone(stopped_type().ptr());
   return nullptr;
+}
+
+// Whether the thread has blocked the signal, by itself or because it was started so. Only the kernel knows
+// that of another thread; without /proc, it is taken to be free.
+bool blocks_wakeup_signal(const Thread& thread) {
+  std::ifstream status("/proc/self/task/" + std::to_string(thread.kernel_id) + "/status");
+  constexpr std::string_view name = "SigBlk:";
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with(name)) continue;
+    const std::uint64_t blocked = std::strtoull(line.c_str() + name.size(), nullptr, 16);
+    return (blocked >> (wakeup_signal - 1) & 1) != 0;
+  }
+  return false;
 }
 
 }  // namespace
@@ -61,7 +79,7 @@ bool has_wakeup_signal(const Thread& thread) {
 
 // An earlier host may have set the handler, so the functions are compared, not the objects.
 bool raises_stopped(const Thread& thread) {
-  if (!has_wakeup_signal(thread)) return false;
+  if (!has_wakeup_signal(thread) || blocks_wakeup_signal(thread)) return false;
   const py::object signal = steal(PyImport_ImportModule("_signal"));
   const py::object handler =
       signal ? steal(PyObject_CallMethod(signal.ptr(), "getsignal", "i", wakeup_signal)) : py::object();
