@@ -25,6 +25,12 @@ async def main():
     await wait()
 
 
+async def main_in_nursery():
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.sleep_forever()
+
+
 async def main_with_busy_callback():
     loop = asyncio.get_running_loop()
     done = loop.create_future()
@@ -71,6 +77,7 @@ LOOPS = {
         "uvloop.run(main_with_busy_callback())",
     ),
     "trio": ("import trio", "trio.sleep(100_000)", "trio.run(main)"),
+    "trio_in_a_nursery": ("import trio", "trio.sleep(100_000)", "trio.run(main_in_nursery)"),
 }
 
 

@@ -25,10 +25,18 @@ constexpr auto raise_interval = 50ms;
 constexpr auto gil_patience = 250ms;  // with C code that does not release the GIL
 constexpr std::size_t longest_name = 1000;
 
-// What a task that was cancelled raises.
-bool is_cancelled_error(const py::object& raised) {
+// Whether a task that was cancelled raises that; trio's nurseries make groups of it.
+bool is_cancelled_error(const py::object& raised, int most_levels = 10) {
   const std::string type = type_of(raised.ptr());
-  return type == "asyncio.exceptions.CancelledError" || type == "trio.Cancelled";
+  if (type == "asyncio.exceptions.CancelledError" || type == "trio.Cancelled") return true;
+  const py::object members = steal(PyObject_GetAttrString(raised.ptr(), "exceptions"));
+  PyErr_Clear();
+  if (most_levels == 0 || !members || !PyTuple_Check(members.ptr())) return false;
+  const Py_ssize_t size = PyTuple_GET_SIZE(members.ptr());
+  for (Py_ssize_t i = 0; i < size; ++i) {
+    if (!is_cancelled_error(borrow(PyTuple_GET_ITEM(members.ptr(), i)), most_levels - 1)) return false;
+  }
+  return size > 0;
 }
 
 }  // namespace
