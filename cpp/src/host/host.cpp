@@ -19,6 +19,7 @@
 #include "interpreter/shutdown.hpp"
 #include "pyhost/error.hpp"
 #include "python/gil.hpp"
+#include "run/borrowed_signals.hpp"
 #include "run/cancellation.hpp"
 #include "run/current_run.hpp"
 #include "run/events.hpp"
@@ -72,6 +73,7 @@ void Host::Data::enter_python() {
   host_state->on_stuck = options.on_stuck;
   host_state->on_span = options.on_span;
   if (options.on_event) detail::forward_events(host_state->observers, options.on_event);
+  detail::watch_signal_handlers();
   detail::prepare_cancellation();
   detail::add_services_to_python(services, conversions());
   detail::take_interpreter_snapshot();
@@ -129,6 +131,7 @@ void Host::Data::leave_python() {
   host_state->conversions.clear();
   modules->remove();
   if (log_handler) detail::Logging::leave_python(std::exchange(log_handler, {}));
+  detail::give_signals_back();  // also those that a module has taken when it was loaded
   detail::flush_output();
 }
 
@@ -155,6 +158,7 @@ auto as_one_run(const detail::HostState& host, std::string_view name, const RunO
                 Action action) {
   const GilAcquire gil;
   const CurrentRun whole(name, CurrentRun::Extent::Whole, gil.thread_state());
+  const detail::BorrowedSignals borrowed_signals(whole);
   if (options != nullptr) {
     detail::report_errors(host, [&] {
       detail::notify_failure_of(host.observers, name, [&] { detail::apply_limits(options, whole); });

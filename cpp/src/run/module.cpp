@@ -4,6 +4,7 @@
 #include "convert/buffer_protocol.hpp"
 #include "convert/convert.hpp"
 #include "pyhost/error.hpp"
+#include "run/borrowed_signals.hpp"
 #include "run/cancellation.hpp"
 #include "run/current_run.hpp"
 #include "run/handle_data.hpp"
@@ -77,6 +78,7 @@ auto run_inside(const GilAcquire& gil, InstanceData& instance, Convert convert, 
   const ModuleData& module = *instance.module;
   HostState& host = *module.host;
   const CurrentRun run(module.name, gil.thread_state());
+  const BorrowedSignals borrowed_signals(run);
   const SpanTimer span_timer(host.on_span, SpanKind::Run, module.name, run.id());
   const auto begun = host.observers.begin();
   return notify_failure_of(host.observers, module.name, [&] {

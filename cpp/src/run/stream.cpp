@@ -6,6 +6,7 @@
 #include "convert/convert.hpp"
 #include "interpreter/output.hpp"
 #include "pyhost/module.hpp"
+#include "run/borrowed_signals.hpp"
 #include "run/cancellation.hpp"
 #include "run/contract.hpp"
 #include "run/handle_data.hpp"
@@ -30,6 +31,7 @@ struct Stream::Data {
   RunId run = 0;
   py::object items = {};  // the generator, or the one result; null at the end
   ResultForm form = ResultForm::Result;
+  detail::StreamSignals signals = {};
 
   Data(std::shared_ptr<detail::InstanceData> of, const RunOptions& how)
       : instance(std::move(of)), options(how) {}
@@ -40,6 +42,17 @@ struct Stream::Data {
   const detail::HostState& host() const { return *instance->module->host; }
   const std::string& module() const { return instance->module->name; }
 
+  class SettleSignals {
+   public:
+    explicit SettleSignals(Data& data) : data_(data) {}
+    ~SettleSignals() { data_.signals.after_step(static_cast<bool>(data_.items)); }
+    SettleSignals(const SettleSignals&) = delete;
+    SettleSignals& operator=(const SettleSignals&) = delete;
+
+   private:
+    Data& data_;
+  };
+
   // Does a step of the run. A step that fails is the last one.
   template <class Action>
   auto step(Action action) {
@@ -49,6 +62,8 @@ struct Stream::Data {
       if (!host().open || !host().is_this_interpreter()) instance->check_open();
       const CurrentRun here = run == 0 ? CurrentRun(module()) : CurrentRun(module(), run);
       run = here.id();
+      const detail::BorrowedSignals borrowed_signals(here);
+      const SettleSignals settle_signals(*this);
       return notify_failure_of(host().observers, module(), [&] {
         try {
           instance->check_open();

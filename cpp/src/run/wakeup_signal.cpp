@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "python/native_module.hpp"
+#include "run/borrowed_signals.hpp"
 #include "run/python_cancelled.hpp"
 
 namespace pyhost::detail {
@@ -59,12 +60,8 @@ void enable_wakeup_signal(Thread& thread) {
   thread.wakes = Thread::Wakes::No;
   struct sigaction now{};
   if (sigaction(wakeup_signal, nullptr, &now) != 0 || now.sa_handler != SIG_DFL) return;
-  const py::object signal = steal(PyImport_ImportModule("_signal"));
   const py::object handler = native_attribute("wake");
-  const py::object installed =
-      signal && handler
-          ? steal(PyObject_CallMethod(signal.ptr(), "signal", "iO", wakeup_signal, handler.ptr()))
-          : py::object();
+  const py::object installed = handler ? set_own_handler(wakeup_signal, handler.ptr()) : py::object();
   PyErr_Clear();  // Python refuses on any thread but the main one
   if (!installed || sigaction(wakeup_signal, nullptr, &now) != 0) return;
   python_handler = now.sa_handler;

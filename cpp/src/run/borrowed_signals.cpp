@@ -1,0 +1,179 @@
+// A function in the place of `_signal.signal`, which signal.signal() calls, remembers what was there before.
+// To ask for all handlers at each run would take longer than a small run.
+#include "run/borrowed_signals.hpp"
+
+#include <sys/time.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "python/exception.hpp"
+#include "python/native_module.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+struct BorrowedSignal {
+  int signal;
+  struct sigaction before;
+  struct sigaction after;
+  py::object handler_before;  // as Python knows it: None for a function of C
+  itimerval timer_before;
+};
+
+// Never destroyed, since its objects need the GIL. Guarded by the GIL.
+std::vector<BorrowedSignal>& borrowed_signals() {
+  static auto* const kept = new std::vector<BorrowedSignal>;
+  return *kept;
+}
+
+// Whether Python's own entry for a signal is a handler that was given back: Python would return it as the one
+// before. Guarded by the GIL.
+std::array<bool, 65> has_stale_handler{};
+
+std::atomic<int> streams_that_keep_signals = 0;
+
+// The timer that sends the signal.
+std::optional<__itimer_which_t> timer_of(int signal) {
+  if (signal == SIGALRM) return ITIMER_REAL;
+  if (signal == SIGVTALRM) return ITIMER_VIRTUAL;
+  if (signal == SIGPROF) return ITIMER_PROF;
+  return std::nullopt;
+}
+
+struct sigaction action_of(int signal) {
+  struct sigaction action{};
+  sigaction(signal, nullptr, &action);
+  return action;
+}
+
+py::object original_setter() { return native_attribute("set_signal_handler"); }
+
+std::vector<BorrowedSignal>::iterator find_borrowed(int signal) {
+  return std::ranges::find(borrowed_signals(), signal, &BorrowedSignal::signal);
+}
+
+// Whether Python knew what the application had.
+bool knows_handler(const BorrowedSignal& borrowed) {
+  PyObject* const handler = borrowed.handler_before.ptr();
+  if (PyLong_Check(handler)) {
+    const bool ignores = PyLong_AsLong(handler) == 1;
+    return borrowed.before.sa_handler == (ignores ? SIG_IGN : SIG_DFL);
+  }
+  return handler != Py_None;
+}
+
+void give_back(const BorrowedSignal& borrowed) noexcept {
+  const struct sigaction now = action_of(borrowed.signal);
+  if (now.sa_handler != borrowed.after.sa_handler) return;  // the application has set another one meanwhile
+  // Python's own entry is left alone if it was wrong before: with SIG_DFL in force for a moment, a signal
+  // would end the process.
+  if (knows_handler(borrowed)) {
+    const py::object set = original_setter();
+    if (!set ||
+        !steal(PyObject_CallFunction(set.ptr(), "iO", borrowed.signal, borrowed.handler_before.ptr())))
+      PyErr_Clear();
+  } else {
+    has_stale_handler[static_cast<std::size_t>(borrowed.signal)] = true;
+  }
+  if (const auto timer = timer_of(borrowed.signal)) {
+    const itimerval none{};  // by default, its signal ends the process
+    setitimer(*timer, borrowed.before.sa_handler == SIG_DFL ? &none : &borrowed.timer_before, nullptr);
+  }
+  sigaction(borrowed.signal, &borrowed.before, nullptr);
+}
+
+// signal.signal(number, None): what a module does that gives back what signal.signal() has returned for a
+// function of C.
+PyObject* give_back_early(int signal) {
+  const auto found = find_borrowed(signal);
+  if (found == borrowed_signals().end()) return nullptr;
+  const BorrowedSignal borrowed = std::move(*found);
+  borrowed_signals().erase(found);
+  give_back(borrowed);
+  const py::object module = steal(PyImport_ImportModule("_signal"));
+  return module ? PyObject_CallMethod(module.ptr(), "getsignal", "i", signal) : nullptr;
+}
+
+// In the place of `_signal.signal`.
+PyObject* set_signal(PyObject* /*self*/, PyObject* arguments) {
+  const py::object original = original_setter();
+  const bool two = PyTuple_GET_SIZE(arguments) == 2 && PyLong_Check(PyTuple_GET_ITEM(arguments, 0));
+  if (!original) return PyErr_SetString(PyExc_RuntimeError, "signals cannot be set any more"), nullptr;
+  const bool in_run = CurrentRun::here() != nullptr;
+  if (!two || !in_run) {
+    return PyObject_CallObject(original.ptr(), arguments);
+  }
+  const int signal = static_cast<int>(PyLong_AsLong(PyTuple_GET_ITEM(arguments, 0)));
+  PyErr_Clear();
+  if (PyTuple_GET_ITEM(arguments, 1) == Py_None) {
+    if (PyObject* given_back = give_back_early(signal)) return given_back;
+    PyErr_Clear();
+  }
+  const struct sigaction before = action_of(signal);
+  itimerval timer{};
+  if (const auto which = timer_of(signal)) getitimer(*which, &timer);
+  py::object handler_before = steal(PyObject_CallObject(original.ptr(), arguments));
+  if (!handler_before) return nullptr;
+  if (std::exchange(has_stale_handler[static_cast<std::size_t>(signal)], false))
+    handler_before = borrow(Py_None);
+  if (const auto found = find_borrowed(signal); found != borrowed_signals().end()) {
+    found->after = action_of(signal);
+  } else {
+    borrowed_signals().push_back({signal, before, action_of(signal), handler_before, timer});
+    signals_borrowed_by = PyThread_get_thread_ident();
+  }
+  return handler_before.release().ptr();
+}
+
+}  // namespace
+
+void watch_signal_handlers() {
+  if (PyInterpreterState_Get() != PyInterpreterState_Main() || original_setter()) return;
+  static PyMethodDef function{
+      "signal", set_signal, METH_VARARGS,
+      "signal($module, signalnum, handler, /)\n--\n\n"
+      "Sets the action for the signal until the run ends, and returns the one before.\n\n"
+      "The action is signal.SIG_DFL, signal.SIG_IGN or a function that is called with "
+      "the signal's\nnumber and the frame. None gives the signal back to the application."};
+  const py::object signal = require(PyImport_ImportModule("_signal"), "importing _signal");
+  set_native_attribute("set_signal_handler",
+                       require(PyObject_GetAttrString(signal.ptr(), "signal"), "finding _signal.signal"));
+  const py::object watched = require(PyCFunction_New(&function, nullptr), "watching signal handlers");
+  if (PyObject_SetAttrString(signal.ptr(), "signal", watched.ptr()) != 0)
+    require(nullptr, "watching signal handlers");
+}
+
+py::object set_own_handler(int signal, PyObject* handler) {
+  py::object set = original_setter();
+  if (!set) {
+    const py::object module = steal(PyImport_ImportModule("_signal"));
+    if (module) set = steal(PyObject_GetAttrString(module.ptr(), "signal"));
+  }
+  return set ? steal(PyObject_CallFunction(set.ptr(), "iO", signal, handler)) : py::object();
+}
+
+void give_signals_back() noexcept {
+  std::vector<BorrowedSignal>& all = borrowed_signals();
+  if (signals_borrowed_by != PyThread_get_thread_ident() || streams_that_keep_signals > 0) return;
+  const py::error_scope kept;
+  while (!all.empty()) {
+    const BorrowedSignal last = std::move(all.back());
+    all.pop_back();
+    give_back(last);
+  }
+  signals_borrowed_by = 0;
+}
+
+void StreamSignals::after_step(bool goes_on) noexcept {
+  if (goes_on == kept_ || (goes_on && signals_borrowed_by != PyThread_get_thread_ident())) return;
+  kept_ = goes_on;
+  streams_that_keep_signals += goes_on ? 1 : -1;
+}
+
+}  // namespace pyhost::detail
