@@ -129,6 +129,11 @@ void exit_stuck(const std::function<void()>& report) noexcept {
   _exit(timed_out);
 }
 
+// trio may raise the KeyboardInterrupt within a group.
+bool is_interrupt(const PythonException& exception) {
+  return exception.type == "KeyboardInterrupt" || std::ranges::any_of(exception.members, is_interrupt);
+}
+
 // Runs the module in a worker process. The first Ctrl-C cancels the run, and kills the worker if it does not
 // react. The second one ends this process, and the worker with it.
 std::string result_in_process(Host& host, const RunArguments& arguments, const std::string& state,
@@ -186,7 +191,7 @@ int run(const RunArguments& arguments) {
   } catch (const Error& error) {
     if (host) print_dropped_logs(*host);  // log records come before the error
     report.error(error);
-    const bool raised = host && host->interrupted() && error.exception().type == "KeyboardInterrupt";
+    const bool raised = host && host->interrupted() && is_interrupt(error.exception());
     host.reset();
     trace.end();
     close_errors.print(&error, arguments.verbose);

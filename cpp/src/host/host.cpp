@@ -15,6 +15,7 @@
 #include "host/survey.hpp"
 #include "interpreter/interpreter.hpp"
 #include "interpreter/interpreter_snapshot.hpp"
+#include "interpreter/interrupts.hpp"
 #include "interpreter/output.hpp"
 #include "interpreter/shutdown.hpp"
 #include "pyhost/error.hpp"

@@ -8,13 +8,13 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <cstdlib>
 #include <mutex>
 #include <optional>
 #include <string>
 
 #include "interpreter/library_copy.hpp"
+#include "interpreter/interrupts.hpp"
 #include "interpreter/output.hpp"
 #include "interpreter/shutdown.hpp"
 #include "pyhost/error.hpp"
@@ -28,7 +28,6 @@ namespace fs = std::filesystem;
 
 std::mutex starting;
 std::optional<Environment> running;  // once Python runs; guarded by `starting`
-std::atomic<bool> interrupted = false;
 std::atomic<bool> stand_in_allowed = false;
 
 [[noreturn]] void refuse(std::string message, std::string hint) {
@@ -125,43 +124,6 @@ void guard_forks() {
   require(PyObject_Call(guard.ptr(), py::tuple().ptr(), names.ptr()), "guarding forks");
 }
 
-// As signal.default_int_handler, but it leaves a note for was_interrupted().
-PyObject* interrupt(PyObject* /*self*/, PyObject* /*signal and frame*/) {
-  interrupted = true;
-  PyErr_SetNone(PyExc_KeyboardInterrupt);
-  return nullptr;
-}
-
-// The mere import of `signal` (asyncio does it) makes CPython take SIGINT, even if it was told not to at the
-// start (github.com/python/cpython/issues/111400). It is imported here and now, and SIGINT given back.
-void settle_signals(const Options& options) {
-  const py::object signal = require(PyImport_ImportModule("_signal"), "importing _signal");
-  const py::object current =
-      require(PyObject_CallMethod(signal.ptr(), "getsignal", "i", SIGINT), "reading SIGINT");
-  const py::object taken =
-      require(PyObject_GetAttrString(signal.ptr(), "default_int_handler"), "finding default_int_handler");
-  const bool is_free = PyLong_Check(current.ptr()) && PyLong_AsLong(current.ptr()) == 0;  // SIG_DFL
-  if (current.is(taken) || is_free) {
-    py::object handler = require(PyLong_FromLong(0), "giving SIGINT back");
-    if (options.interruptible) {
-      // In the place of CPython's: asyncio steps aside for what is called default_int_handler only.
-      static PyMethodDef method{"default_int_handler", interrupt, METH_VARARGS, nullptr};
-      handler = require(PyCFunction_New(&method, nullptr), "making a handler of SIGINT");
-      if (PyObject_SetAttrString(signal.ptr(), "default_int_handler", handler.ptr()) != 0) {
-        require(nullptr, "setting default_int_handler");
-      }
-    }
-    require(PyObject_CallMethod(signal.ptr(), "signal", "iO", SIGINT, handler.ptr()), "settling SIGINT");
-  }
-  // As under python3: a broken pipe and a full quota are errors that can be told, not the end of the process.
-  for (const char* name : {"SIGPIPE", "SIGXFSZ"}) {
-    const int number = name[3] == 'P' ? SIGPIPE : SIGXFSZ;
-    struct sigaction action{};
-    if (sigaction(number, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;
-    require(PyObject_CallMethod(signal.ptr(), "signal", "ii", number, 1 /* SIG_IGN */), "ignoring a signal");
-  }
-}
-
 fs::path path_in_sys(const char* name) { return view(borrow(PySys_GetObject(name)).ptr()); }
 
 // What the look before the start cannot see: whether Python took what it was told, and extension modules will
@@ -201,7 +163,7 @@ Environment start(const Options& options, const ModulePaths& paths) {
   make_symbols_global(environment.library);
   initialize(options, environment);
   check_itself(environment);
-  settle_signals(options);
+  settle_signals(options.interruptible);
   order_output();
   guard_forks();
   set_main_thread();
@@ -257,8 +219,6 @@ Environment start_interpreter(const Options& options, const ModulePaths& paths) 
   check_wishes(options, *running);
   return *running;
 }
-
-bool was_interrupted() noexcept { return interrupted; }
 
 void allow_stand_in() noexcept { stand_in_allowed = true; }
 

@@ -12,9 +12,6 @@ namespace pyhost::detail {
 /// runs. Throws StartupFailed; what can be known is checked before the start.
 Environment start_interpreter(const Options& options, const ModulePaths& paths);
 
-/// Whether SIGINT has reached Python's own handler since the start.
-bool was_interrupted() noexcept;
-
 /// Says that this program calls python_main(), and so may stand in for a python binary.
 void allow_stand_in() noexcept;
 

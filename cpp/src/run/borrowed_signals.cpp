@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "interpreter/interrupts.hpp"
 #include "python/exception.hpp"
 #include "python/native_module.hpp"
 
@@ -107,7 +108,9 @@ PyObject* set_signal(PyObject* /*self*/, PyObject* arguments) {
   if (!original) return PyErr_SetString(PyExc_RuntimeError, "signals cannot be set any more"), nullptr;
   const bool in_run = CurrentRun::here() != nullptr;
   if (!two || !in_run) {
-    return PyObject_CallObject(original.ptr(), arguments);
+    PyObject* const done = PyObject_CallObject(original.ptr(), arguments);
+    if (done != nullptr) note_interrupts();
+    return done;
   }
   const int signal = static_cast<int>(PyLong_AsLong(PyTuple_GET_ITEM(arguments, 0)));
   PyErr_Clear();
@@ -122,6 +125,7 @@ PyObject* set_signal(PyObject* /*self*/, PyObject* arguments) {
   if (!handler_before) return nullptr;
   if (std::exchange(has_stale_handler[static_cast<std::size_t>(signal)], false))
     handler_before = borrow(Py_None);
+  if (signal == SIGINT) note_interrupts();
   if (const auto found = find_borrowed(signal); found != borrowed_signals().end()) {
     found->after = action_of(signal);
   } else {
