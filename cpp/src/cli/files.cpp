@@ -6,10 +6,21 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <system_error>
 
 #include "cli/errors.hpp"
 
 namespace pyhost::cli {
+
+const std::filesystem::path& start_folder() {
+  static std::error_code failed;
+  static const std::filesystem::path folder = std::filesystem::current_path(failed);
+  return folder;
+}
+
+std::filesystem::path absolute_path(const std::string& file) {
+  return file.empty() ? std::filesystem::path() : start_folder() / file;
+}
 
 // Checked before the run: a result that took an hour must not be lost because of a typo in a folder's name.
 void check_writable(const std::string& file, const std::string& option) {

@@ -11,6 +11,7 @@
 #include "cli/command_line.hpp"
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
+#include "cli/files.hpp"
 #include "pyhost/python_main.hpp"
 #include "pyhost/shutdown.hpp"
 
@@ -57,6 +58,7 @@ int run_program(int argc, char** argv) {
 int main(int argc, char** argv) {
   if (const std::optional<int> code = pyhost::python_main(argc, argv)) return *code;
   pyhost::cli::open_standard_streams();
+  pyhost::cli::start_folder();
   const int code = pyhost::cli::run_program(argc, argv);
   pyhost::shut_down(code);  // here, and not in exit(): that destroys objects of extension modules first
   return code;

@@ -79,7 +79,8 @@ class Mapping {
         members_(json_members(arguments_.parameters)),
         runs_(context.pool.runs(arguments_.name, options)),
         shard_(parse_shard(arguments_.shard)),
-        earlier_(arguments_.resume ? EarlierResults(arguments_.output) : EarlierResults()) {}
+        earlier_(arguments_.resume ? EarlierResults(context.output.path(), arguments_.output)
+                                   : EarlierResults()) {}
 
   int run() {
     context_.progress.begin();

@@ -2,6 +2,8 @@
 #include "cli/result_stream.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -13,7 +15,8 @@
 namespace pyhost::cli {
 
 ResultStream::ResultStream(std::string file, bool takes_stdout, bool appends)
-    : file_(std::move(file)), begun_(appends) {
+    : file_(std::move(file)), path_(absolute_path(file_)), file_mask_(umask(0)), begun_(appends) {
+  umask(file_mask_);
   if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
     throw OutputError("stdout is closed: what the module prints would be lost; to lose it, use >/dev/null");
   }
@@ -29,9 +32,18 @@ ResultStream::~ResultStream() {
   if (stdout_ > STDERR_FILENO) close(stdout_);
 }
 
-void ResultStream::write(std::string_view text) {
+int ResultStream::open_file() const {
   const int how = O_WRONLY | O_CREAT | O_CLOEXEC | (begun_ ? O_APPEND : O_TRUNC);
-  const int to = file_.empty() ? stdout_ : open(file_.c_str(), how, 0666);
+  const mode_t mask_of_modules = umask(file_mask_);
+  const int opened = open(path_.c_str(), how, 0666);
+  const int failed = errno;
+  umask(mask_of_modules);
+  errno = failed;
+  return opened;
+}
+
+void ResultStream::write(std::string_view text) {
+  const int to = file_.empty() ? stdout_ : open_file();
   if (to < 0) fail();
   begun_ = true;
   if (!write_all(to, text)) fail();

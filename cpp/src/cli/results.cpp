@@ -58,13 +58,13 @@ std::string result_line(const StateId& state, const Outcome& outcome) {
   return line + ",\"error\":" + error_json(*outcome.error) + "}\n";
 }
 
-EarlierResults::EarlierResults(const std::string& file) {
+EarlierResults::EarlierResults(const std::filesystem::path& file, const std::string& name) {
   std::ifstream stream(file, std::ios::binary);
   if (!stream) return;
   std::uintmax_t whole = 0;
   std::size_t number = 0;
   for (std::string line; std::getline(stream, line);) {
-    const std::string place = file + ":" + std::to_string(++number);
+    const std::string place = name + ":" + std::to_string(++number);
     if (stream.eof()) {  // no newline: the line is incomplete
       if (!could_begin_a_line(line)) refuse(line, place);
       break;
@@ -75,7 +75,7 @@ EarlierResults::EarlierResults(const std::string& file) {
   std::ranges::stable_sort(lines_, {}, &Line::index);
   std::error_code failed;
   if (std::filesystem::is_regular_file(file, failed)) std::filesystem::resize_file(file, whole, failed);
-  if (failed) throw UsageError("cannot go on with '" + file + "': " + failed.message());
+  if (failed) throw UsageError("cannot go on with '" + name + "': " + failed.message());
 }
 
 void EarlierResults::read_line(const std::string& line, const std::string& place) {

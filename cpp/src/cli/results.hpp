@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,8 @@ class EarlierResults {
 
   /// Reads the file of the earlier call, if it exists, and cuts off a last line that is incomplete. Throws:
   /// UsageError if the file contains anything else.
-  explicit EarlierResults(const std::string& file);
+  /// `name` is what messages call the file.
+  EarlierResults(const std::filesystem::path& file, const std::string& name);
 
   /// Returns whether there is a result with this index and hash, that is, of the same module and state.
   bool contains(const StateId& state) const;

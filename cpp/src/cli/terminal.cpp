@@ -16,6 +16,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "cli/files.hpp"
+
 namespace pyhost::cli {
 
 namespace {
@@ -162,10 +164,9 @@ std::string padded(const std::string& text, std::size_t columns) {
 }
 
 std::string display_path(const std::string& file) {
-  std::error_code failed;
-  const std::filesystem::path here = std::filesystem::current_path(failed);
+  const std::filesystem::path& here = start_folder();
   const std::filesystem::path relative =
-      failed ? std::filesystem::path() : std::filesystem::path(file).lexically_relative(here);
+      here.empty() ? here : std::filesystem::path(file).lexically_relative(here);
   return relative.empty() || *relative.begin() == ".." ? file : relative.string();
 }
 

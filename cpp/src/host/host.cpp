@@ -1,6 +1,7 @@
 // Host: opens and closes the interpreter for modules, and runs them.
 #include "pyhost/host.hpp"
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -42,6 +43,10 @@ Host::Host(Options given) : data_(std::make_unique<Data>()) {
   const Options& options = data_->options = std::move(given);
   data_->paths = detail::find_module_paths(options.module_paths);
   detail::check_store(options.store);
+  // Modules may change the current folder. Workers that start later are given these paths.
+  for (std::filesystem::path* path : {&data_->options.store, &data_->options.home}) {
+    if (!path->empty()) *path = std::filesystem::absolute(*path);
+  }
   data_->environment = detail::start_interpreter(options, data_->paths);
   const GilAcquire gil;
   data_->open_host_note.emplace();

@@ -1,0 +1,109 @@
+"""What a module changes in its process (the current folder, the umask) does not reach the program's files."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from conftest import Run
+
+# Moves into a folder that is gone when the result is written, and takes all permissions from new files.
+MOVES = """
+import os
+import tempfile
+
+
+class Module:
+    def run(self):
+        folder = tempfile.mkdtemp()
+        os.chdir(folder)
+        os.rmdir(folder)
+        os.umask(0o777)
+        return "here"
+
+
+def create(state):
+    return Module()
+"""
+
+STORES = """
+import os
+
+import pyhost
+
+
+class Module:
+    def run(self):
+        pyhost.store["runs"] = pyhost.store.get("runs", 0) + 1
+        os.makedirs("elsewhere", exist_ok=True)
+        os.chdir("elsewhere")
+        return pyhost.store["runs"]
+
+
+def create(state):
+    return Module()
+"""
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    (folder / "modules").mkdir(exist_ok=True)
+    (folder / "modules" / f"{name}.py").write_text(text)
+
+
+def permissions(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--isolation", "process")])
+def test_a_module_that_moves_does_not_move_the_result(
+    pyhost: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    write(tmp_path, "moves", MOVES)
+    done = pyhost("run", "moves", "-o", "result.json", "--trace", "trace.json", *words)
+    assert done.returncode == 0, done.stderr
+    assert "here" in (tmp_path / "result.json").read_text()
+    mask = os.umask(0)
+    os.umask(mask)
+    assert permissions(tmp_path / "result.json") == 0o666 & ~mask
+    json.loads((tmp_path / "trace.json").read_text())
+
+
+@pytest.mark.parametrize("isolation", ["shared", "process"])
+def test_a_module_that_moves_does_not_move_the_results_of_map(
+    pyhost: Run, tmp_path: Path, isolation: str
+) -> None:
+    write(tmp_path, "moves", MOVES)
+    (tmp_path / "states.jsonl").write_text("{}\n{}\n{}\n")
+    words = (
+        "map",
+        "moves",
+        "--isolation",
+        isolation,
+        "--states",
+        "states.jsonl",
+        "-o",
+        "out.jsonl",
+        "-j",
+        "1",
+        "-q",
+    )
+    done = pyhost(*words)
+    assert done.returncode == 0, done.stderr
+    results = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["result"] for line in results] == ["here"] * 3
+    done = pyhost(*words, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.jsonl").read_text().splitlines() == results
+
+
+def test_a_module_that_moves_does_not_move_the_store(pyhost: Run, tmp_path: Path) -> None:
+    write(tmp_path, "stores", STORES)
+    done = pyhost(
+        *("map", "stores", "--isolation", "shared", "--store", "store.db", "--states", "-", "-j", "1", "-q"),
+        input="{}\n" * 3,
+    )  # fmt: skip
+    assert [json.loads(line)["result"] for line in done.stdout.splitlines()] == [1, 2, 3]
+    assert [file.parent for file in tmp_path.rglob("store.db")] == [tmp_path]
