@@ -135,3 +135,18 @@ def write_module(folder: Path, name: str, run: str, first: str = "") -> tuple[st
         f"{first}\n\nclass Module:\n    def run(self):\n{body}\n\ndef create(state):\n    return Module()\n"
     )
     return ("run", name, "-m", str(folder))
+
+
+@pytest.fixture(scope="session")
+def comma_locale(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment in which a module can choose de_DE.UTF-8, a locale that writes 1.5 as 1,5."""
+    folder = tmp_path_factory.mktemp("locales")
+    if shutil.which("localedef") is None:
+        pytest.skip("localedef, which makes a locale with a decimal comma, is not installed")
+    made = subprocess.run(
+        ["localedef", "-i", "de_DE", "-f", "UTF-8", str(folder / "de_DE.UTF-8")],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if not (folder / "de_DE.UTF-8" / "LC_NUMERIC").exists():
+        pytest.skip(f"localedef could not make de_DE.UTF-8: {made.stderr.strip()}")
+    return {"LOCPATH": str(folder)}

@@ -1,4 +1,5 @@
-"""What a module changes in its process (the current folder, the umask) does not reach the program's files."""
+"""What a module changes in its process (the current folder, the umask, the locale) does not reach the program's files
+and messages."""
 
 from __future__ import annotations
 
@@ -27,6 +28,28 @@ class Module:
 
 def create(state):
     return Module()
+"""
+
+CHOOSES_COMMA = """
+import locale
+import time
+
+
+class Module:
+    def __init__(self, state):
+        self.seconds = state.get("sleep", 0)
+
+    def run(self):
+        locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
+        assert locale.localeconv()["decimal_point"] == ","
+        deadline = time.monotonic() + self.seconds
+        while time.monotonic() < deadline:
+            pass
+        return 1.5
+
+
+def create(state):
+    return Module(state)
 """
 
 STORES = """
@@ -107,3 +130,38 @@ def test_a_module_that_moves_does_not_move_the_store(pyhost: Run, tmp_path: Path
     )  # fmt: skip
     assert [json.loads(line)["result"] for line in done.stdout.splitlines()] == [1, 2, 3]
     assert [file.parent for file in tmp_path.rglob("store.db")] == [tmp_path]
+
+
+@pytest.mark.parametrize("isolation", ["host", "process"])
+def test_a_decimal_comma_leaves_the_trace_of_a_run_json(
+    pyhost: Run, tmp_path: Path, comma_locale: dict[str, str], isolation: str
+) -> None:
+    write(tmp_path, "chooses_comma", CHOOSES_COMMA)
+    words = ("run", "chooses_comma", "--trace", "trace.json", "--isolation", isolation)
+    done = pyhost(*words, env=comma_locale)
+    assert (done.returncode, done.stdout) == (0, "1.5\n"), done.stderr
+    events = json.loads((tmp_path / "trace.json").read_text())
+    assert all(isinstance(event["ts"], (int, float)) for event in events if event["ph"] == "X")
+
+
+def test_a_decimal_comma_is_not_in_results_messages_and_trace_of_map(
+    pyhost: Run, tmp_path: Path, comma_locale: dict[str, str]
+) -> None:
+    write(tmp_path, "chooses_comma", CHOOSES_COMMA)
+    done = pyhost(
+        *("map", "chooses_comma", "--isolation", "shared", "--states", "-", "-j", "1", "--trace", "trace.json"),
+        input="{}\n" * 3, env=comma_locale,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["result"] for line in done.stdout.splitlines()] == [1.5] * 3
+    assert "pyhost: 3 states done in " in done.stderr and "," not in done.stderr
+    json.loads((tmp_path / "trace.json").read_text())
+
+
+def test_a_decimal_comma_is_not_in_the_message_of_a_timeout(
+    pyhost: Run, tmp_path: Path, comma_locale: dict[str, str]
+) -> None:
+    write(tmp_path, "chooses_comma", CHOOSES_COMMA)
+    done = pyhost("run", "chooses_comma", "-p", "sleep=600", "--timeout", "1.5s", env=comma_locale)
+    assert done.returncode == 124
+    assert "1.5 s" in done.stderr and "1,5" not in done.stderr

@@ -1,10 +1,8 @@
 // Converts values to JSON text.
 #include "cli/json_text.hpp"
 
-#include <array>
-#include <charconv>
-
 #include "error/json_text.hpp"
+#include "error/number_text.hpp"
 
 namespace pyhost::cli {
 
@@ -43,11 +41,6 @@ std::string error_document(const Error& error) {
   return "{\"error\":" + error_json(error) + ",\"schema\":1}";
 }
 
-std::string seconds_text(double seconds) {
-  std::array<char, 330> text{};  // for any double
-  const auto end =
-      std::to_chars(text.data(), text.data() + text.size(), seconds, std::chars_format::fixed, 6).ptr;
-  return {text.data(), end};
-}
+std::string seconds_text(double seconds) { return detail::fixed_text(seconds, 6); }
 
 }  // namespace pyhost::cli

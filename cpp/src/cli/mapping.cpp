@@ -28,6 +28,7 @@
 #include "cli/shard.hpp"
 #include "cli/signals.hpp"
 #include "cli/states.hpp"
+#include "error/number_text.hpp"
 #include "pyhost/pool.hpp"
 
 namespace pyhost::cli {
@@ -245,8 +246,8 @@ class Mapping {
     std::string summary = failed_ > 0 ? std::to_string(failed_) + " of " + counted(done_, "state") + " failed"
                                       : counted(done_, "state") + " done";
     if (skipped_ > 0) summary += ", " + std::to_string(skipped_) + " were done before";
-    std::fprintf(stderr, "%s%s in %.1f s\n", failed_ > 0 ? "error: " : "pyhost: ", summary.c_str(),
-                 context_.progress.seconds());
+    std::fprintf(stderr, "%s%s in %s s\n", failed_ > 0 ? "error: " : "pyhost: ", summary.c_str(),
+                 detail::fixed_text(context_.progress.seconds(), 1).c_str());
   }
 
   const MapContext& context_;

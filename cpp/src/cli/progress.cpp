@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "cli/terminal.hpp"
+#include "error/number_text.hpp"
 
 namespace pyhost::cli {
 
@@ -46,9 +47,7 @@ std::string clock(double seconds) {
 
 std::string rate(double per_second) {
   if (per_second >= 10) return grouped(static_cast<std::size_t>(per_second)) + "/s";
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.2g/s", per_second);
-  return text.data();
+  return detail::general_text(per_second, 2) + "/s";
 }
 
 }  // namespace
@@ -89,7 +88,7 @@ std::string Progress::bar(const ProgressState& now, bool coloured) const {
   if (!now.fraction) return text(now, coloured);
   const auto full = static_cast<std::size_t>(std::lround(*now.fraction * longest));
   std::array<char, 16> percent{};
-  std::snprintf(percent.data(), percent.size(), "] %3.0f%% ", *now.fraction * 100);
+  std::snprintf(percent.data(), percent.size(), "] %3ld%% ", std::lround(*now.fraction * 100));
   return "[" + std::string(full, '#') + std::string(longest - full, ' ') + percent.data() +
          text(now, coloured);
 }

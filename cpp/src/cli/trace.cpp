@@ -4,9 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -15,6 +13,7 @@
 #include "cli/errors.hpp"
 #include "cli/files.hpp"
 #include "cli/json_text.hpp"
+#include "error/number_text.hpp"
 #include "pyhost/options.hpp"
 
 namespace pyhost::cli {
@@ -27,11 +26,7 @@ constexpr std::size_t many = std::size_t{1} << 18;
 // The trace has a single process, so that a worker keeps its track when its process is replaced.
 constexpr const char* process = "\"pid\":1,\"tid\":";
 
-std::string with_nanoseconds(double microseconds) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.3f", microseconds);
-  return text.data();
-}
+std::string with_nanoseconds(double microseconds) { return detail::fixed_text(microseconds, 3); }
 
 const char* category_of(SpanKind kind) {
   const bool of_pool = kind == SpanKind::Start || kind == SpanKind::Queue || kind == SpanKind::Send;

@@ -4,8 +4,10 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <exception>
+#include <string_view>
 #include <system_error>
+
+#include "error/number_text.hpp"
 
 namespace pyhost::cli {
 
@@ -17,18 +19,11 @@ std::optional<std::chrono::milliseconds> parse_duration(const std::string& text)
                         : unit == "m"                 ? 60'000
                         : unit == "h"                 ? 3'600'000
                                                       : 0;
-  std::size_t read = 0;
-  double number = 0;
-  try {
-    number = std::stod(text, &read);
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
+  const std::optional<double> number =
+      detail::parse_number(std::string_view(text).substr(0, text.size() - unit.size()));
   constexpr double longest = 1e12;  // 30 years
-  if (factor == 0 || read + unit.size() != text.size() || !(number >= 0 && number * factor <= longest)) {
-    return std::nullopt;
-  }
-  return std::chrono::milliseconds(std::llround(number * factor));
+  if (factor == 0 || !number || !(*number >= 0 && *number * factor <= longest)) return std::nullopt;
+  return std::chrono::milliseconds(std::llround(*number * factor));
 }
 
 std::optional<std::size_t> parse_size(const std::string& text) {

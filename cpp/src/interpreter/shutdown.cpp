@@ -19,6 +19,7 @@
 #include <thread>
 #include <utility>
 
+#include "error/number_text.hpp"
 #include "interpreter/output.hpp"
 #include "pyhost/shutdown.hpp"
 #include "python/gil.hpp"
@@ -204,8 +205,8 @@ class Watch {
 
   void report(double seconds, const std::string& what) {
     reported_ = true;
-    std::fprintf(stderr, "pyhost: the end of the process was cut short after %g s:%s\n", seconds,
-                 what.c_str());
+    std::fprintf(stderr, "pyhost: the end of the process was cut short after %s s:%s\n",
+                 general_text(seconds, 6).c_str(), what.c_str());
   }
 
   std::mutex mutex_;
