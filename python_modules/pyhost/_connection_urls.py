@@ -40,7 +40,7 @@ def _value_of(name: str, variable: Optional[str]) -> str:
             f"connection {name!r} has a '${{' that begins no variable: a variable is written ${{NAME}}, with letters, "
             "digits and _, and a '${' as such is written '$${'"
         )
-    value = os.environ.get(variable)
+    value = _environment_variable(variable)
     if value is None:
         raise ConnectionFailed(
             f"connection {name!r} needs the environment variable {variable}, which is not set"
@@ -51,6 +51,14 @@ def _value_of(name: str, variable: Optional[str]) -> str:
         raise ConnectionFailed(
             f"connection {name!r} needs the environment variable {variable}, and what that holds is no UTF-8"
         ) from None
+    return value
+
+
+def _environment_variable(name: str) -> Optional[str]:
+    # os.environ is a copy: without this, what a C++ application sets after the start of Python is not seen.
+    host = sys.modules.get("_pyhost")
+    read = getattr(host, "environment_variable", os.environ.get)
+    value: Optional[str] = read(name)
     return value
 
 

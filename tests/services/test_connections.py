@@ -452,6 +452,24 @@ def test_a_missing_package_is_reported_with_the_command_that_installs_it(
     )
 
 
+def test_a_variable_that_the_application_sets_after_the_start_of_python_is_seen(
+    pyhost: Run, tmp_path: Path
+) -> None:
+    project(tmp_path, '[connections]\nmain = "sqlite:///${PYHOST_TEST_LATE}"\n')
+    module(
+        tmp_path,
+        "sets_late",
+        """
+        import ctypes, os
+        setenv = ctypes.CDLL(None).setenv  # as an application in C++ calls it: os.environ does not notice
+        setenv(b"PYHOST_TEST_LATE", b":memory:", 1)
+        return [os.environ.get("PYHOST_TEST_LATE"), connection("main").execute("select 1").fetchone()[0]]
+        """,
+    )
+    done = pyhost("run", "sets_late")
+    assert (done.returncode, done.stdout) == (0, "[null,1]\n"), done.stderr
+
+
 def test_a_variable_that_is_not_set_is_named(pyhost: Run, tmp_path: Path) -> None:
     project(tmp_path, '[connections]\nmain = "sqlite:///${NO_SUCH_FOLDER}/a.db"\n')
     done = pyhost(*connects("main", "1"))

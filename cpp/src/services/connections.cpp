@@ -2,6 +2,7 @@
 // a module uses them.
 #include "services/connections.hpp"
 
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <utility>
@@ -52,6 +53,15 @@ PyObject* hide_text(PyObject* /*self*/, PyObject* text) {
   if (!secret) return nullptr;
   add_secret(*std::move(secret));
   return borrow(Py_None).release().ptr();
+}
+
+// A variable of the process's environment, or None. os.environ is a copy from the start of Python, so it
+// lacks what the application sets later.
+PyObject* environment_variable(PyObject* /*self*/, PyObject* name) {
+  const char* const utf8 = PyUnicode_AsUTF8(name);
+  if (utf8 == nullptr) return nullptr;
+  const char* const value = std::getenv(utf8);
+  return value != nullptr ? PyUnicode_DecodeFSDefault(value) : borrow(Py_None).release().ptr();
 }
 
 // The text without those of the list, and without all that are hidden.
@@ -188,6 +198,8 @@ void register_connections(const Options& options, Observers& observers,
   add_native_function(function);
   static PyMethodDef hiding{"hide", hide_text, METH_O, nullptr};
   add_native_function(hiding);
+  static PyMethodDef variable{"environment_variable", environment_variable, METH_O, nullptr};
+  add_native_function(variable);
   static PyMethodDef leaving_out{"without", text_without, METH_VARARGS, nullptr};
   add_native_function(leaving_out);
   static PyMethodDef reading{"read_object", read_object, METH_O, nullptr};
