@@ -11,3 +11,14 @@ _MARK = "pyhost-module-path:"  # as in cpp/src/interpreter/modules_package.cpp
 _marked = [entry[len(_MARK) :] + "/modules" for entry in sys.path if entry.startswith(_MARK)]
 if _marked:
     __path__ = _marked
+    if sys.version_info >= (
+        3,
+        10,
+    ):  # before, importlib.resources reads no package of several folders
+
+        def _get_resource_reader(name):
+            from pyhost._resources import namespace_reader
+
+            return namespace_reader(_marked)
+
+        __spec__.loader.get_resource_reader = _get_resource_reader

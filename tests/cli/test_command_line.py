@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, ROOT, Run, clean_environment
+from conftest import FIXTURES, ROOT, Run, clean_environment, embedded_version
 
 MODULES = ("-m", str(FIXTURES))
 
@@ -222,6 +222,32 @@ def test_a_file_left_open_is_written_out_and_atexit_runs(pyhost: Run, tmp_path: 
     done = pyhost("run", "leaves_a_file_open", "-p", f"path={file}", *MODULES)
     assert (done.returncode, done.stdout, done.stderr) == (0, "at exit\n", "")
     assert file.read_text() == "all of it"
+
+
+@pytest.mark.skipif(
+    embedded_version() < (3, 10), reason="importlib.resources reads no namespace package there"
+)
+@pytest.mark.parametrize("child", [False, True])
+def test_files_beside_modules_are_resources_of_their_package(
+    pyhost: Run, tmp_path: Path, child: bool
+) -> None:
+    for folder, text in (("a", "first"), ("b", "second")):
+        (tmp_path / folder / "modules").mkdir(parents=True)
+        (tmp_path / folder / "modules" / f"{folder}.txt").write_text(text)
+    (tmp_path / "a" / "modules" / "reads.py").write_text(
+        "import importlib.resources, multiprocessing\n"
+        "def read(name):\n"
+        "    return importlib.resources.files(__package__).joinpath(name).read_text()\n"
+        "class M:\n"
+        "    def __init__(self, state): self.child = state['child']\n"
+        "    def run(self):\n"
+        "        names = ['a.txt', 'b.txt']\n"
+        "        if not self.child: return list(map(read, names))\n"
+        "        with multiprocessing.get_context('spawn').Pool(1) as pool: return pool.map(read, names)\n"
+        "def create(state): return M(state)\n"
+    )
+    done = pyhost("run", "reads", "-m", "a", "-m", "b", "-p", f"child={json.dumps(child)}")
+    assert (done.returncode, done.stdout) == (0, '["first","second"]\n'), done.stderr
 
 
 def test_children_of_multiprocessing_find_the_modules(pyhost: Run, tmp_path: Path) -> None:

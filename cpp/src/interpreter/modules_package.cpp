@@ -87,6 +87,22 @@ void put_marks_on_sys_path(const ModulePaths& paths) {
   }
 }
 
+// For importlib.resources: the loader of a namespace package refuses a __path__ that is a list. `self` is
+// that list.
+PyObject* get_resource_reader(PyObject* self, PyObject* /*name*/) {
+  const py::object resources = steal(PyImport_ImportModule("pyhost._resources"));
+  return resources ? PyObject_CallMethod(resources.ptr(), "namespace_reader", "O", self) : nullptr;
+}
+
+void add_resource_reader(const py::object& spec, const py::object& path) {
+  if (PY_VERSION_HEX < 0x030A0000) return;  // there, importlib.resources reads no package of several folders
+  static PyMethodDef method{"get_resource_reader", get_resource_reader, METH_O, nullptr};
+  const py::object loader = require(PyObject_GetAttrString(spec.ptr(), "loader"), "reading a ModuleSpec");
+  const py::object function = require(PyCFunction_New(&method, path.ptr()), "making a function");
+  if (PyObject_SetAttrString(loader.ptr(), method.ml_name, function.ptr()) != 0)
+    require(nullptr, "making the package modules");
+}
+
 }  // namespace
 
 ModulePaths find_module_paths(const ModulePaths& given) {
@@ -164,6 +180,7 @@ ModulesPackage::ModulesPackage(const ModulePaths& paths) {
   }
   package_ = require(PyObject_CallMethod(importlib_.ptr(), "module_from_spec", "O", spec.ptr()),
                      "making the package modules");
+  add_resource_reader(spec, path_);
 
   if (const fs::path own_files = python_modules(); !own_files.empty()) put_on_sys_path(own_files);
   put_marks_on_sys_path(paths);
