@@ -22,6 +22,7 @@ constexpr Program programs[] = {
     {"fault_host", fault_host},
     {"many_hosts", many_hosts},
     {"prints_stubs", prints_stubs},
+    {"small_stack", small_stack},
     {"soak", soak},
     {"stands_in", stands_in},
     {"shares_numbers", shares_numbers},

@@ -202,3 +202,37 @@ def test_more_than_1000_levels_are_refused(answers: Program, levels: int) -> Non
     text = b'{"a":' * (levels - 1) + b"{}" + b"}" * (levels - 1)
     # That 1,000 fit is shown by convert_test.cpp: repr(), which is asked here, ends before.
     assert ask(answers, text)[0] == ("ok" if levels <= 250 else "no")
+
+
+DEEP_STATE = '{"give":"len(state)","deep":' + '{"a":' * 980 + "1" + "}" * 981
+DEEP_RESULT = json.dumps({"first": "x = []\nfor i in range(980): x = [x]", "give": "x", "deep": []})
+
+
+def on_a_small_stack(kilobytes: int, how: str, state: str) -> str:
+    done = subprocess.run(
+        [*small_program("small_stack"), str(FIXTURES), str(kilobytes), how, state],
+        capture_output=True, text=True, env=clean_environment(),
+    )  # fmt: skip
+    assert done.returncode == 0, (done.returncode, done.stderr)
+    return done.stdout
+
+
+# The sizes are those at which each way from C++ to Python ended the process by SIGSEGV.
+@pytest.mark.parametrize(("how", "kilobytes"), [("text", 64), ("json", 128), ("process", 96)])
+def test_a_deep_state_on_a_small_stack_is_an_error(how: str, kilobytes: int) -> None:
+    said = on_a_small_stack(kilobytes, how, DEEP_STATE)
+    assert said.startswith("InvalidState: module 'evaluates': the state at /deep/a/a/"), said
+    assert "is nested too deeply for the stack of this thread" in said
+    assert on_a_small_stack(8192, how, DEEP_STATE) == "1\n"
+
+
+@pytest.mark.parametrize("how", ["text", "json"])
+def test_a_deep_result_on_a_small_stack_is_an_error(how: str) -> None:
+    said = on_a_small_stack(256, how, DEEP_RESULT)
+    assert said.startswith("InvalidResult: module 'evaluates': the result at /0/0/"), said
+    assert "is nested too deeply for the stack of this thread" in said
+    assert not on_a_small_stack(8192, how, DEEP_RESULT).startswith("Invalid")
+
+
+def test_a_flat_state_needs_no_large_stack() -> None:
+    assert on_a_small_stack(64, "text", '{"give":"[[[1]]]"}') == "7\n"

@@ -15,6 +15,7 @@
 
 #include "convert/convert.hpp"
 #include "convert/decimal.hpp"
+#include "convert/depth.hpp"
 #include "convert/object_building.hpp"
 #include "error/utf8.hpp"
 
@@ -272,7 +273,7 @@ class Building {
   }
 
   bool array(int depth) {
-    if (depth >= max_depth) return false;
+    if (depth >= max_depth || lacks_stack(depth)) return false;
     PyObject** base = top_;
     if (peek() == ']') {
       ++at_;
@@ -294,7 +295,7 @@ class Building {
   }
 
   bool object(int depth) {
-    if (depth >= max_depth) return false;
+    if (depth >= max_depth || lacks_stack(depth)) return false;
     PyObject** base = top_;
     if (peek() == '}') {
       ++at_;

@@ -1,10 +1,12 @@
 // How the ways from JSON to Python refuse a state.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
 #include "convert/convert.hpp"
+#include "convert/depth.hpp"
 #include "error/json_place.hpp"
 #include "error/utf8.hpp"
 #include "pyhost/error.hpp"
@@ -63,10 +65,11 @@ inline void must_be_object(const Json& state) {
   refuse_non_object((state.is_array() ? "an " : "a ") + std::string(state.type_name()));
 }
 
-inline void check_depth(const JsonPlace& place) {
+inline void check_depth(const JsonPlace& place, std::size_t stack_per_level = 0) {
   if (place.depth >= max_depth) {
     refuse_state(place, "is nested more than " + std::to_string(max_depth) + " levels deep");
   }
+  if (lacks_stack(place.depth, stack_per_level)) refuse_state(place, too_deep_for_stack, larger_stack);
 }
 
 }  // namespace pyhost::detail

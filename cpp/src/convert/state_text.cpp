@@ -1,5 +1,6 @@
 // Json -> JSON text, as strict as the way from Json to Python.
 #include <cmath>
+#include <cstddef>
 
 #include "convert/convert.hpp"
 #include "convert/state_errors.hpp"
@@ -11,6 +12,13 @@ namespace pyhost::detail {
 
 namespace {
 
+// nlohmann's dump() calls itself for each level, and its frames are larger than those here. In bytes.
+#ifdef PYHOST_SANITIZED
+constexpr std::size_t dump_frame = 4096;
+#else
+constexpr std::size_t dump_frame = 512;
+#endif
+
 void check(const Json& json, const JsonPlace& place);
 
 void check_string(std::string_view utf8, const JsonPlace& place) {
@@ -18,12 +26,12 @@ void check_string(std::string_view utf8, const JsonPlace& place) {
 }
 
 void check_array(const Json::array_t& array, const JsonPlace& place) {
-  check_depth(place);
+  check_depth(place, dump_frame);
   for (std::size_t i = 0; i < array.size(); ++i) check(array[i], place.in_array(i));
 }
 
 void check_object(const Json::object_t& object, const JsonPlace& place) {
-  check_depth(place);
+  check_depth(place, dump_frame);
   for (const auto& [name, json] : object) {
     const JsonPlace below = place.in_object(name);
     check_string(name, below);

@@ -5,6 +5,7 @@
 
 #include "convert/conversion_cache.hpp"
 #include "convert/convert.hpp"
+#include "convert/depth.hpp"
 #include "convert/json_writer.hpp"
 #include "error/json_place.hpp"
 #include "pyhost/error.hpp"
@@ -148,6 +149,7 @@ std::string hint_for(std::string_view type) {
 }
 
 void check_container(PyObject* object, const JsonPlace& place, const Container* around) {
+  if (lacks_stack(place.depth)) refuse(place, too_deep_for_stack, larger_stack);
   if (place.depth < max_depth) return;
   for (const Container* at = around; at != nullptr; at = at->around) {
     if (at->object == object) refuse(place, "holds itself");

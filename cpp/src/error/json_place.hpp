@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "error/secrets.hpp"
 
@@ -21,16 +22,23 @@ struct JsonPlace {
 
 /// The JSON pointer of a place, as RFC 6901 writes it, without secrets; the top is "".
 inline std::string pointer(const JsonPlace& place) {
-  if (place.parent == nullptr) return {};
-  std::string text = pointer(*place.parent) + "/";
-  if (place.key.data() == nullptr) return text + std::to_string(place.index);
-  for (const char c : mask_secrets(std::string(place.key))) {
-    if (c == '~') {
-      text += "~0";
-    } else if (c == '/') {
-      text += "~1";
-    } else {
-      text += c;
+  std::vector<const JsonPlace*> steps;  // not by recursion: little of the stack may be left
+  for (const JsonPlace* at = &place; at->parent != nullptr; at = at->parent) steps.push_back(at);
+  std::string text;
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    text += '/';
+    if ((*step)->key.data() == nullptr) {
+      text += std::to_string((*step)->index);
+      continue;
+    }
+    for (const char c : mask_secrets(std::string((*step)->key))) {
+      if (c == '~') {
+        text += "~0";
+      } else if (c == '/') {
+        text += "~1";
+      } else {
+        text += c;
+      }
     }
   }
   return text;

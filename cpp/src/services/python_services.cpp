@@ -1,11 +1,8 @@
 // A call from Python: a dict in, the GIL released, a value or an exception out.
 #include "services/python_services.hpp"
 
-#include <pthread.h>
-
-#include <cstdint>
+#include <cstddef>
 #include <exception>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +14,7 @@
 #include "python/gil.hpp"
 #include "python/native_module.hpp"
 #include "python/py_string.hpp"
+#include "python/stack.hpp"
 
 namespace pyhost::detail {
 
@@ -31,26 +29,6 @@ constexpr std::size_t min_stack = 256 * 1024;
 #else
 constexpr std::size_t min_stack = 64 * 1024;
 #endif
-
-// In bytes. Unlimited if this code runs on another stack than the thread's own, as in a coroutine library.
-std::size_t stack_left() {
-  struct Stack {
-    std::uintptr_t lowest = 0;
-    std::size_t size = 0;
-  };
-  static thread_local const Stack stack = [] {
-    pthread_attr_t attributes;
-    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return Stack();
-    void* lowest = nullptr;
-    std::size_t size = 0;
-    pthread_attr_getstack(&attributes, &lowest, &size);
-    pthread_attr_destroy(&attributes);
-    return Stack{reinterpret_cast<std::uintptr_t>(lowest), size};
-  }();
-  const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-  const bool is_on_it = here >= stack.lowest && here - stack.lowest < stack.size;
-  return is_on_it ? here - stack.lowest : std::numeric_limits<std::size_t>::max();
-}
 
 // Thrown once Python's error is set for the module.
 struct PythonErrorSet {};
