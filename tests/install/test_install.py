@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, ROOT, cached, clean_environment, make_venv, without_index
+from conftest import BUILD, ROOT, cached, clean_environment, make_venv, without_index, write_module
 
 CONSUMER = Path(__file__).parent / "consumer"
 # These two build all of pyhost once more, as it is built for them whatever the build under test is. They build
@@ -35,25 +35,79 @@ def call(*words: object, **options: object) -> str:
     return str(done.stdout)
 
 
+USES_ALL = """
+import logging
+
+from pyhost import services
+
+
+class Module:
+    def run(self):
+        logging.getLogger("uses_all").warning("logged")
+        return services.who()
+
+
+def create(state):
+    return Module()
+"""
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree that was installed with one prefix, and then moved."""
     prefix = tmp_path_factory.mktemp("prefix")
-    call("cmake", "--install", BUILD, "--prefix", prefix)
-    return prefix
+    call("cmake", "--install", BUILD, "--prefix", prefix / "first")
+    (prefix / "first").rename(prefix / "second")
+    return prefix / "second"
+
+
+@pytest.fixture(scope="module")
+def consumer(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The build folder of a project that has found the installed tree by find_package."""
+    build = tmp_path_factory.mktemp("consumer")
+    flags = "-fsanitize=address,undefined" if cached("PYHOST_SANITIZE") == "ON" else ""
+    call("cmake", "-G", "Ninja", "-S", CONSUMER, "-B", build, f"-DCMAKE_PREFIX_PATH={installed}",
+         f"-DCMAKE_EXE_LINKER_FLAGS={flags}")  # fmt: skip
+    call("cmake", "--build", build)
+    return build
+
+
+@pytest.fixture
+def modules_of_consumer(tmp_path: Path) -> Path:
+    write_module(tmp_path, "names_its_program", "import os\nreturn os.readlink('/proc/self/exe')")
+    (tmp_path / "modules" / "uses_all.py").write_text(USES_ALL)
+    return tmp_path
 
 
 def test_a_strangers_project_builds_against_the_installed_tree(
-    installed: Path, tmp_path: Path
+    consumer: Path, tmp_path: Path
 ) -> None:
-    flags = "-fsanitize=address,undefined" if cached("PYHOST_SANITIZE") == "ON" else ""
-    call("cmake", "-G", "Ninja", "-S", CONSUMER, "-B", tmp_path / "build", f"-DCMAKE_PREFIX_PATH={installed}",
-         f"-DCMAKE_EXE_LINKER_FLAGS={flags}")  # fmt: skip
-    call("cmake", "--build", tmp_path / "build")
-    # The installed program stands beside the installed modules; the consumer finds them where it is put too.
-    consumer = installed / "bin" / "consumer"
-    consumer.write_bytes((tmp_path / "build" / "consumer").read_bytes())
-    consumer.chmod(0o755)
-    assert call(consumer, cwd=tmp_path) == SAYS
+    assert call(consumer / "consumer", cwd=tmp_path) == SAYS
+
+
+def test_a_strangers_program_has_services_logs_and_workers(
+    installed: Path, consumer: Path, modules_of_consumer: Path
+) -> None:
+    said = call(consumer / "features", modules_of_consumer, cwd=modules_of_consumer)
+    assert said == f'"C++"\n{installed}/bin/pyhost-worker\n1\n'
+
+
+def test_without_pyhosts_python_files_nothing_says_pip(
+    installed: Path, consumer: Path, modules_of_consumer: Path
+) -> None:
+    files, elsewhere = installed / "share" / "pyhost", modules_of_consumer / "elsewhere"
+    files.rename(elsewhere)
+    try:
+        words = [str(consumer / "features"), str(modules_of_consumer)]
+        done = subprocess.run(words, capture_output=True, text=True, env=clean_environment())
+        assert done.returncode == 1
+        assert "pip" not in done.stdout and "Options::python_modules" in done.stdout, done.stdout
+        said = call(*words, elsewhere / "python_modules")
+        assert said == f'"C++"\n{installed}/bin/pyhost-worker\n1\n'
+        done = subprocess.run([*words, "/tmp"], capture_output=True, text=True)
+        assert "Options.python_modules is '/tmp', which does not hold" in done.stdout, done.stdout
+    finally:
+        elsewhere.rename(files)
 
 
 def test_an_installed_program_finds_its_modules_wherever_the_tree_is_moved(

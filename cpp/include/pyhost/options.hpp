@@ -12,6 +12,7 @@
 
 #include "pyhost/error.hpp"
 #include "pyhost/event.hpp"
+#include "pyhost/installation.hpp"
 #include "pyhost/log.hpp"
 #include "pyhost/span.hpp"
 
@@ -41,6 +42,11 @@ struct Options {
   /// The folder whose Python's standard library is used, of the version that pyhost was built for. If
   /// empty: the Python that it was built with.
   std::filesystem::path home = {};
+
+  /// The folder of pyhost's own Python files, which holds `modules` and `pyhost`. If empty: `share/pyhost`
+  /// beside the folder of the program, or where find_package() has found pyhost, or where it was to be
+  /// installed.
+  std::filesystem::path python_modules = {};
 
   /// Whether PYTHONPATH, PYTHONHOME and CPython's other variables count, as they do for `python3`.
   bool use_environment = false;

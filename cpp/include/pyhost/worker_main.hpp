@@ -3,6 +3,8 @@
 
 #include <optional>
 
+#include "pyhost/installation.hpp"
+
 namespace pyhost {
 
 /// To be called first in main(), before the program has threads. If a pool has started this process as its

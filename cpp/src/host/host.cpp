@@ -14,6 +14,7 @@
 #include "host/host_internals.hpp"
 #include "host/import_errors.hpp"
 #include "host/survey.hpp"
+#include "interpreter/installation.hpp"
 #include "interpreter/interpreter.hpp"
 #include "interpreter/interpreter_snapshot.hpp"
 #include "interpreter/interrupts.hpp"
@@ -41,6 +42,7 @@ Host::Host(Options given) : data_(std::make_unique<Data>()) {
   data_->single_host.emplace();
   given.shutdown_timeout = detail::clamp_wait(given.shutdown_timeout);
   const Options& options = data_->options = std::move(given);
+  detail::use_python_modules(options.python_modules);
   data_->paths = detail::find_module_paths(options.module_paths);
   detail::check_store(options.store);
   // Modules may change the current folder. Workers that start later are given these paths.

@@ -15,6 +15,7 @@
 
 #include "interpreter/library_copy.hpp"
 #include "interpreter/interrupts.hpp"
+#include "interpreter/installation.hpp"
 #include "interpreter/output.hpp"
 #include "interpreter/shutdown.hpp"
 #include "pyhost/error.hpp"
@@ -147,7 +148,7 @@ fs::path make_stand_in(const fs::path& home) {
   made = folder;
   std::error_code failed;
   const fs::path python = fs::path(folder) / ("python" + built_version());
-  fs::create_symlink(fs::read_symlink("/proc/self/exe", failed), python, failed);
+  fs::create_symlink(program_file(), python, failed);
   fs::create_directory_symlink(home, fs::path(folder) / "home", failed);
   std::atexit([] {
     std::error_code ignored;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "interpreter/installation.hpp"
 #include "pyhost/error.hpp"
 #include "python/gil.hpp"
 

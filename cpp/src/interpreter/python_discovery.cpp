@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "interpreter/installation.hpp"
 #include "pyhost/error.hpp"
 #include "python/python.hpp"
 
@@ -135,9 +136,7 @@ std::vector<Candidate> venvs_to_be_found(const ModulePaths& paths) {
         candidates.push_back({absolute_path(venv), ".venv beside the module path"});
     }
   }
-  std::error_code failed;
-  const fs::path program = fs::read_symlink("/proc/self/exe", failed);
-  if (const fs::path venv = program.parent_path().parent_path(); is_file(venv / "pyvenv.cfg")) {
+  if (const fs::path venv = program_file().parent_path().parent_path(); is_file(venv / "pyvenv.cfg")) {
     candidates.push_back({venv, "the one that the program is installed in"});
   }
   return candidates;
@@ -237,16 +236,6 @@ Environment find_environment(const Options& options, const ModulePaths& paths) {
   find_venv(options, paths, found);
   found.executable = find_executable(found.venv, found.home);
   return found;
-}
-
-fs::path python_modules() {
-  std::error_code failed;
-  const fs::path program = fs::read_symlink("/proc/self/exe", failed);
-  const fs::path beside = program.parent_path().parent_path() / "share/pyhost/python_modules";
-  if (fs::is_directory(beside / "modules", failed)) return beside;
-  const bool in_build_tree = program.string().starts_with(PYHOST_BUILD_DIR "/");
-  const fs::path built = in_build_tree ? PYHOST_SOURCE_MODULES : PYHOST_INSTALLED_MODULES;
-  return fs::is_directory(built / "modules", failed) ? built : fs::path();
 }
 
 }  // namespace pyhost::detail

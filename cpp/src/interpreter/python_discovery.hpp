@@ -41,8 +41,4 @@ std::filesystem::path find_executable(const std::filesystem::path& venv, const s
 /// All of it. Throws StartupFailed.
 Environment find_environment(const Options& options, const ModulePaths& paths);
 
-/// The folder of pyhost's own Python files: beside the program, in the source tree if the program was
-/// built there, or where pyhost was installed. Empty if it is nowhere.
-std::filesystem::path python_modules();
-
 }  // namespace pyhost::detail

@@ -120,6 +120,12 @@ std::string import_hint(const PythonException& raised) {
   if (const std::string_view new_name = now(old_modules, top); !new_name.empty()) {
     return "this looks like Python 2: '" + top + "' is " + std::string(new_name) + " in Python 3";
   }
+  if (raised.import_name == "pyhost") {  // never pip: the package of this name on the index is another one
+    return "pyhost's own Python files were not found: install pyhost by `cmake --install`, or name their "
+           "folder by "
+           "Options::python_modules";
+  }
+  if (top == "_pyhost") return "the module needs a host, and this Python has none";
   if (std::string hint = neighbour_hint(raised, top); !hint.empty()) return hint;
   const std::string prefix = sys_text("prefix");
   if (is_of_standard_library(top)) {

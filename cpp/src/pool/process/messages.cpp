@@ -8,6 +8,7 @@
 
 #include "error/error_from_json.hpp"
 #include "host/host_internals.hpp"
+#include "interpreter/installation.hpp"
 #include "run/events.hpp"
 
 namespace pyhost::detail {
@@ -53,6 +54,7 @@ Json start_message(const HostInternals& host, const WorkerLimits& limits) {
   return {{"module_paths", paths},
           {"venv", absolute(host.environment.venv)},
           {"home", absolute(options.home)},
+          {"python_modules", python_modules().string()},
           {"use_environment", options.use_environment},
           {"connections", options.connections},
           {"store", absolute(options.store)},
@@ -74,6 +76,7 @@ Options options_from(const Json& start) {
     options.module_paths.emplace_back(path);
   options.venv = start.at("venv").get<std::string>();
   options.home = start.at("home").get<std::string>();
+  options.python_modules = start.at("python_modules").get<std::string>();
   options.use_environment = start.at("use_environment");
   options.connections = start.at("connections").get<std::map<std::string, std::string>>();
   options.store = start.at("store").get<std::string>();

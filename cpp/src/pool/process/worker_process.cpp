@@ -21,6 +21,7 @@
 #include <type_traits>
 
 #include "error/source_lines.hpp"
+#include "interpreter/installation.hpp"
 
 extern char** environ;
 
@@ -83,7 +84,7 @@ int first_descriptor() {
 }  // namespace
 
 std::string worker_version() {
-  constexpr int protocol = 3;  // grows with each change of the messages between the two
+  constexpr int protocol = 4;  // grows with each change of the messages between the two
   return PYHOST_VERSION "-" + std::to_string(protocol) + "-" + std::to_string(sizeof(SharedPage));
 }
 
@@ -281,10 +282,7 @@ fs::path find_worker(const fs::path& given) {
   if (!given.empty()) {
     looked = {given};
   } else {
-    std::error_code failed;
-    looked = {fs::read_symlink("/proc/self/exe", failed).parent_path() / "pyhost-worker",
-              fs::path(PYHOST_INSTALLED_PROGRAMS) / "pyhost-worker",
-              fs::path(PYHOST_BUILD_DIR) / "pyhost-worker"};
+    for (const fs::path& folder : program_folders()) looked.push_back(folder / "pyhost-worker");
   }
   for (const fs::path& each : looked) {
     if (access(each.c_str(), X_OK) == 0 && fs::is_regular_file(each)) return fs::absolute(each);
