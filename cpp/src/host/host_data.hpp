@@ -21,7 +21,7 @@
 namespace pyhost {
 
 struct Host::Data {
-  std::optional<detail::SingleHost> single_host = {};  // none in the other interpreters of a pool
+  std::optional<detail::SingleHost> single_host = {};       // none in the other interpreters of a pool
   std::optional<detail::OpenHostNote> open_host_note = {};  // the same among copies of the library
   Options options = {};
   detail::ModulePaths paths = {};

@@ -13,9 +13,9 @@
 #include <optional>
 #include <string>
 
-#include "interpreter/library_copy.hpp"
-#include "interpreter/interrupts.hpp"
 #include "interpreter/installation.hpp"
+#include "interpreter/interrupts.hpp"
+#include "interpreter/library_copy.hpp"
 #include "interpreter/output.hpp"
 #include "interpreter/shutdown.hpp"
 #include "pyhost/error.hpp"
