@@ -12,6 +12,7 @@ from conftest import ROOT
 PAGE = ROOT / "docs" / "architecture.md"
 LONGEST = 400
 PUBLIC = "pyhost"  # cpp/include/pyhost, which every folder may include
+WITHOUT_PYTHON = ("cli", "error")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ def faults(table: list[Row], src: Path) -> list[str]:
                 found.append(f'{name}: "{include}" does not name its folder')
             elif target != PUBLIC and target not in rules[folder].may_include:
                 found.append(f'{name}: "{include}" is not for {folder}/')
+        for include in re.findall(r"^\s*#\s*include\s+<([^>]+)>", file.read_text(), re.MULTILINE):
+            if include.rpartition("/")[0] in rules:
+                found.append(f"{name}: <{include}> is a file of ours, and has to be in quotes")
+            elif folder in WITHOUT_PYTHON and re.match(r"Python\.h|pybind11/", include):
+                found.append(f"{name}: <{include}> is not for {folder}/")
     found += [
         f"{folder}/ is in the table, and does not exist"
         for folder, row in rules.items()
@@ -174,6 +180,20 @@ def test_an_include_that_goes_up_is_found(tree: Path, file: str, include: str) -
 def test_an_include_that_does_not_name_its_folder_is_found(tree: Path, include: str) -> None:
     write(tree, "python/gil.cpp", include)
     assert faults(rows(TABLE), tree) == [f'python/gil.cpp: "{include}" does not name its folder']
+
+
+@pytest.mark.parametrize("include", ["Python.h", "pybind11/pytypes.h"])
+def test_python_in_a_folder_without_it_is_found(tree: Path, include: str) -> None:
+    for name in ("error/error.cpp", "python/gil.cpp"):
+        (tree / name).write_text(f"#include <{include}>\n")
+    assert faults(rows(TABLE), tree) == [f"error/error.cpp: <{include}> is not for error/"]
+
+
+def test_an_include_of_ours_in_angle_brackets_is_found(tree: Path) -> None:
+    (tree / "error" / "error.cpp").write_text("#include <run/run.hpp>\n")
+    assert faults(rows(TABLE), tree) == [
+        "error/error.cpp: <run/run.hpp> is a file of ours, and has to be in quotes"
+    ]
 
 
 def test_a_folder_that_is_not_in_the_table_is_found(tree: Path) -> None:
