@@ -104,7 +104,8 @@ std::optional<WorkerSupervisor::Clock::time_point> WorkerSupervisor::next_check(
   const Batch& front = in_flight_.front();
   const bool others_wait =
       front.jobs.size() - front.delivered > 1 || in_flight_.size() > 1 || !backlog_.empty();
-  if (others_wait) add(next_progress_check_);
+  // While a batch is on its way, stall_deadline() has no answer yet: it has to be asked again.
+  if (others_wait || !link_->is_sent()) add(next_progress_check_);
   return next;
 }
 
