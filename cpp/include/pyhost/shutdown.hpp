@@ -4,8 +4,9 @@
 namespace pyhost {
 
 /// Ends the Python that a host has started: waits for the threads that modules left behind, calls their
-/// atexit handlers, and flushes what they printed. All that may take Options::shutdown_timeout. Then whatever
-/// still runs is named on stderr, and the process ends with `exit_code`.
+/// atexit handlers, flushes what they printed, and closes the files that they left open. All that may take
+/// Options::shutdown_timeout. Then whatever still runs is named on stderr, and the process ends with
+/// `exit_code`.
 ///
 /// Call it at the end of main(), after the last Host is closed. Static and thread_local objects of extension
 /// modules still exist there. Without this call, Python ends while the process exits, just before the objects

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "error/number_text.hpp"
+#include "interpreter/open_files.hpp"
 #include "interpreter/output.hpp"
 #include "pyhost/shutdown.hpp"
 #include "python/gil.hpp"
@@ -37,7 +38,7 @@ constexpr auto report_timeout = 1s;
 
 // The steps of the end, in their order; each is taken once, by the thread that ends or by the one that
 // watches.
-enum class Step { Threads, AtExit, Output, Done };
+enum class Step { Threads, AtExit, Output, Files, Done };
 
 std::atomic<Step> at = Step::Threads;
 
@@ -68,21 +69,6 @@ void leave_main_thread_out() {
   PyErr_Clear();
 }
 
-// Files that a module left open: without a teardown nobody else writes out what they hold back.
-void flush_open_files() {
-  const py::object io = steal(PyImport_ImportModule("_io"));
-  const py::object gc = steal(PyImport_ImportModule("gc"));
-  const py::object base = io ? steal(PyObject_GetAttrString(io.ptr(), "_IOBase")) : py::object();
-  const py::object objects = gc ? steal(PyObject_CallMethod(gc.ptr(), "get_objects", nullptr)) : py::object();
-  for (Py_ssize_t i = base && objects ? PyList_Size(objects.ptr()) : 0; i-- > 0;) {
-    PyObject* object = PyList_GET_ITEM(objects.ptr(), i);
-    if (PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject*>(base.ptr())) == 0) continue;
-    const py::object flushed = steal(PyObject_CallMethod(object, "flush", nullptr));
-    if (!flushed) PyErr_Clear();  // closed, detached, or its disk is full
-  }
-  PyErr_Clear();
-}
-
 // The steps from this one on.
 void take_steps(Step first) {
   if (first <= Step::Threads) {
@@ -93,9 +79,12 @@ void take_steps(Step first) {
     at = Step::AtExit;
     call_at_end("atexit", "_run_exitfuncs");
   }
-  at = Step::Output;
-  flush_output();
-  flush_open_files();
+  if (first <= Step::Output) {
+    at = Step::Output;
+    flush_output();
+    at = Step::Files;
+    close_open_files();
+  }
   at = Step::Done;
 }
 
@@ -154,7 +143,12 @@ std::string what_hangs(Step step) {
   if (lines.empty()) {
     const py::object identity = steal(PyObject_GetAttrString(main.ptr(), "ident"));
     const std::string place = place_of(frames.ptr(), identity.ptr());
-    if (!place.empty()) lines = "\n  an atexit handler still runs" + place;
+    if (step == Step::Files) {
+      lines = "\n  closing a file that a module left open does not return";
+      if (place.find(closing_code_name) == std::string::npos) lines += place;
+    } else if (!place.empty()) {
+      lines = "\n  an atexit handler still runs" + place;
+    }
   }
   PyErr_Clear();
   return lines;
@@ -198,7 +192,7 @@ class Watch {
     const Step step = at;
     report(seconds, what_hangs(step));
     flush_output();  // first: the handlers that are left may hang as well
-    take_steps(step == Step::Threads ? Step::AtExit : Step::Output);
+    take_steps(step == Step::Threads ? Step::AtExit : step == Step::Files ? Step::Done : Step::Output);
     std::fflush(nullptr);
     _exit(status);
   }

@@ -1,0 +1,173 @@
+"""Files that a module leaves open: they are complete after the end, as under python3."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import shelve
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Run, write_module
+
+TEXT = "hello\n" * 1000
+
+
+def read_zip(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read("member").decode()
+
+
+def read_tar(path: Path) -> str:
+    with tarfile.open(path) as archive:
+        member = archive.extractfile("member")
+        assert member is not None
+        return member.read().decode()
+
+
+def read_shelf(path: Path) -> str:
+    with shelve.open(str(path)) as shelf:
+        return "".join(shelf["texts"])
+
+
+WRITTEN: dict[str, tuple[str, Callable[[Path], str]]] = {
+    "gzip": (
+        "f = gzip.open(path, 'wt'); f.write(text); keep.append(f)",
+        lambda path: gzip.decompress(path.read_bytes()).decode(),
+    ),
+    "bz2": (
+        "f = bz2.open(path, 'wt'); f.write(text); keep.append(f)",
+        lambda path: bz2.decompress(path.read_bytes()).decode(),
+    ),
+    "xz": (
+        "f = lzma.open(path, 'wt'); f.write(text); keep.append(f)",
+        lambda path: lzma.decompress(path.read_bytes()).decode(),
+    ),
+    "gzip in gzip": (
+        "keep.append(gzip.open(path, 'wb')); keep.insert(0, gzip.GzipFile(fileobj=keep[0], mode='wb'));"
+        " keep[0].write(text.encode())",
+        lambda path: gzip.decompress(gzip.decompress(path.read_bytes())).decode(),
+    ),
+    "zip with an open member": (
+        "f = open(path, 'wb'); z = zipfile.ZipFile(f, 'w');"
+        " m = io.TextIOWrapper(z.open('member', 'w')); m.write(text); keep.extend([f, z, m])",
+        read_zip,
+    ),
+    "tar.gz": (
+        "t = tarfile.open(path, 'w:gz'); info = tarfile.TarInfo('member'); info.size = len(text);"
+        " t.addfile(info, io.BytesIO(text.encode())); keep.append(t)",
+        read_tar,
+    ),
+    "shelf": (
+        "s = shelve.open(path, writeback=True); s['texts'] = []; s['texts'].extend([text]); keep.append(s)",
+        read_shelf,
+    ),
+    "dumb shelf": (
+        "s = shelve.Shelf(dbm.dumb.open(path), writeback=True); s['texts'] = []; s['texts'].extend([text]);"
+        " keep.append(s)",
+        lambda path: "".join(shelve.Shelf(dbm_dumb(path))["texts"]),
+    ),
+}
+
+
+def dbm_dumb(path: Path) -> shelve.Shelf[object]:
+    import dbm.dumb
+
+    return dbm.dumb.open(str(path))  # type: ignore[return-value]
+
+
+IMPORTS = "import bz2, dbm.dumb, gzip, io, lzma, shelve, tarfile, tempfile, threading, time, zipfile\nkeep = []"
+
+
+@pytest.mark.parametrize("isolation", ["host", "process"])
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_a_file_left_open_is_complete(
+    pyhost: Run, tmp_path: Path, kind: str, isolation: str
+) -> None:
+    write, read = WRITTEN[kind]
+    body = f"path = {str(tmp_path / 'written')!r}\ntext = {TEXT!r}\n{write}"
+    words = write_module(tmp_path, "leaves", body, IMPORTS)
+    done = pyhost(*words, "--isolation", isolation)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert read(tmp_path / "written") == TEXT
+
+
+def test_temporary_files_and_folders_left_open_are_removed(pyhost: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    words = write_module(
+        tmp_path,
+        "leaves",
+        f"keep.append(tempfile.NamedTemporaryFile(dir={str(folder)!r}))\n"
+        f"keep.append(tempfile.NamedTemporaryFile('w', dir={str(folder)!r}))\n"
+        f"keep.append(tempfile.TemporaryDirectory(dir={str(folder)!r}))",
+        IMPORTS,
+    )
+    done = pyhost(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(folder.iterdir()) == []
+
+
+def test_the_standard_streams_stay_open_at_the_end(pyhost: Run, tmp_path: Path) -> None:
+    words = write_module(
+        tmp_path,
+        "leaves",
+        "keep.append(open(1, 'w', closefd=False)); keep[0].write('by another object ')\n"
+        "keep.append(open(__file__))\n"
+        "class Speaks(io.StringIO):\n"
+        "    def close(self): print('after all', flush=True)\n"
+        "keep.append(Speaks())",
+        IMPORTS,
+    )
+    done = pyhost(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(done.stdout.replace("object ", "object\n").splitlines()) == [
+        "after all",
+        "by another object",
+    ]
+
+
+def test_a_daemon_thread_whose_file_is_closed_is_not_heard(pyhost: Run, tmp_path: Path) -> None:
+    words = write_module(
+        tmp_path,
+        "leaves",
+        f"f = open({str(tmp_path / 'written')!r}, 'w')\n"
+        "def work():\n    while True: f.write('x'); f.flush()\n"
+        "threading.Thread(target=work, daemon=True).start()\n"
+        "keep.extend(gzip.open('/dev/null', 'w') for _ in range(50))",
+        IMPORTS,
+    )
+    done = pyhost(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_file_that_cannot_be_closed_is_named(pyhost: Run, tmp_path: Path) -> None:
+    words = write_module(
+        tmp_path, "leaves", "f = open('/dev/full', 'w'); f.write('x'); keep.append(f)", IMPORTS
+    )
+    done = pyhost(*words)
+    assert done.returncode == 0
+    assert done.stderr == (
+        "pyhost: '/dev/full' was left open, and closing it failed: [Errno 28] No space left on device\n"
+    )
+
+
+def test_a_file_that_does_not_close_is_named_and_the_end_cut_short(
+    pyhost: Run, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    words = write_module(
+        tmp_path,
+        "hangs",
+        f"f = os.fdopen(os.open({str(pipe)!r}, os.O_RDWR), 'wb', 1 << 20); f.write(b'x' * 1_000_000); keep.append(f)",
+        IMPORTS.replace("import ", "import os, ", 1),
+    )
+    done = pyhost(*words, "--shutdown-timeout", "0.3")
+    assert done.returncode == 0
+    assert "closing a file that a module left open does not return" in done.stderr
