@@ -58,7 +58,7 @@ def find(frame, loop, excluded):
         frame = frame.f_back
 )";
 
-// As `_asyncio` has it in the state of a thread, up to Python 3.13.
+// As `_asyncio` has it in the state of a thread, up to Python 3.11; Python 3.12 has the loop itself there.
 struct RunningLoopHolder {
   PyObject ob_base;
   PyObject* loop;
@@ -88,7 +88,7 @@ void call_on_loop(const py::object& loop, const char* method) {
 }  // namespace
 
 PyObject* running_asyncio_loop(const CurrentRun::Thread& thread) {
-#if PY_VERSION_HEX < 0x030E0000
+#if PY_VERSION_HEX < 0x030D0000
   PyObject* const kept = thread.state != nullptr ? thread.state->dict : nullptr;
   PyObject* const held =
       kept != nullptr ? PyDict_GetItemString(kept, "__asyncio_running_event_loop__") : nullptr;

@@ -8,7 +8,7 @@
 namespace pyhost::detail {
 
 /// Returns the asyncio loop that the thread runs, which may be one written in C, such as uvloop; null if it
-/// runs none. From Python 3.14 on it is known for the current thread only. Runs no Python code. The caller
+/// runs none. From Python 3.13 on it is known for the current thread only. Runs no Python code. The caller
 /// holds the GIL.
 PyObject* running_asyncio_loop(const CurrentRun::Thread& thread);
 
