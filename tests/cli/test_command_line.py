@@ -250,6 +250,21 @@ def test_files_beside_modules_are_resources_of_their_package(
     assert (done.returncode, done.stdout) == (0, '["first","second"]\n'), done.stderr
 
 
+@pytest.mark.parametrize("on_path", [False, True])
+def test_without_proc_the_shipped_modules_are_found(
+    program: str, tmp_path: Path, on_path: bool
+) -> None:
+    name = "pyhost" if on_path else program
+    words = ["unshare", "-rm", "sh", "-c", f"mount -t tmpfs none /proc && exec {name} run mod1"]
+    path = f"{Path(program).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        words, capture_output=True, text=True, cwd=tmp_path, env=clean_environment(PATH=path)
+    )
+    if "unshare:" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"/proc cannot be hidden here: {done.stderr.strip()}")
+    assert (done.returncode, done.stdout) == (0, "This is module1 doing its thing\n"), done.stderr
+
+
 def test_children_of_multiprocessing_find_the_modules(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "spreads.py").write_text(

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -457,6 +458,33 @@ def test_the_doctor_names_a_missing_standard_library_and_module_path(
     assert "'no/such/folder' does not exist" in found["module path"]["problem"]
     assert "holds a folder 'modules'" in found["module path"]["cure"]
     assert found["start"]["value"].startswith("not tried")
+
+
+def test_a_standard_library_that_may_not_be_read_is_told_apart_from_a_missing_one(
+    program: str,
+) -> None:
+    closed = ("lib", f"python{'.'.join(map(str, embedded_version()))}")
+    with (
+        tempfile.TemporaryDirectory() as name
+    ):  # not tmp_path: another user must be able to come in
+        home = Path(name)
+        home.chmod(0o755)
+        copy = home / "pyhost"
+        shutil.copy(program, copy)
+        library = home.joinpath(*closed)
+        (library / "encodings").mkdir(parents=True)
+        (library / "encodings" / "__init__.py").touch()
+        library.chmod(0)
+        nobody = {"user": 65534} if os.geteuid() == 0 else {}
+        done = subprocess.run(
+            [str(copy), "run", "mod1", "--use-environment"],
+            capture_output=True, text=True, cwd="/", env=clean_environment(PYTHONHOME=name),
+            **nobody,  # type: ignore[call-overload]
+        )  # fmt: skip
+        library.chmod(0o755)
+    assert done.returncode == 70
+    assert f"Python's standard library cannot be read: {library}" in done.stderr
+    assert "permission denied" in done.stderr
 
 
 def test_the_doctor_imports_no_module(pyhost: Run, tmp_path: Path) -> None:

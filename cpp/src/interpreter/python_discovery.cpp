@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
 
@@ -40,6 +41,19 @@ struct Problem {
 bool is_file(const fs::path& path) {
   std::error_code failed;
   return fs::is_regular_file(path, failed);
+}
+
+bool is_readable(const fs::path& path) { return is_file(path) && access(path.c_str(), R_OK) == 0; }
+
+// Returns the part of the path that this process has no right to search or to read; empty if there is none.
+fs::path unreadable(const fs::path& file) {
+  fs::path part;
+  for (const fs::path& each : file) {
+    part /= each;
+    const int wanted = part == file ? R_OK : X_OK;
+    if (access(part.c_str(), wanted) != 0) return errno == EACCES ? part : fs::path();
+  }
+  return {};
 }
 
 fs::path absolute_path(const fs::path& path) { return fs::absolute(path).lexically_normal(); }
@@ -183,8 +197,13 @@ StandardLibrary find_standard_library(const Options& options) {
   std::string digits = built_version();
   std::erase(digits, '.');
   const fs::path zip = found.folder.parent_path() / ("python" + digits + ".zip");
-  if (is_file(found.folder / "encodings" / "__init__.py") || is_file(zip)) return found;
-  const std::string missing = (found.folder / "encodings" / "__init__.py").string() + " does not exist";
+  if (is_readable(found.folder / "encodings" / "__init__.py") || is_readable(zip)) return found;
+  const fs::path needed = found.folder / "encodings" / "__init__.py";
+  if (const fs::path closed = unreadable(needed); !closed.empty()) {
+    refuse({"Python's standard library cannot be read: " + closed.string() + ": permission denied",
+            "give the user of this process the right to read " + found.folder.string()});
+  }
+  const std::string missing = needed.string() + " does not exist";
   if (home.empty()) {
     refuse({"Python's standard library is missing: " + missing,
             "install Python " + built_version() + " in " + built_home.string() +

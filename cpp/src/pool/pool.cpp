@@ -1,8 +1,6 @@
 // Pool: checks what it is asked for, and puts runs into its queue.
 #include "pyhost/pool.hpp"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <array>
 #include <concepts>
@@ -10,13 +8,13 @@
 #include <exception>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "convert/convert.hpp"
 #include "error/json_text.hpp"
 #include "host/host_internals.hpp"
+#include "pool/cores.hpp"
 #include "pool/interpreters.hpp"
 #include "pool/pool_data.hpp"
 #include "pool/process/process_worker.hpp"
@@ -33,13 +31,6 @@ namespace {
 [[noreturn]] void refuse(const std::string& message, std::string hint) {
   throw Error(
       {.kind = ErrorKind::StartupFailed, .phase = Phase::Start, .message = message, .hint = std::move(hint)});
-}
-
-std::size_t usable_cores() {
-  cpu_set_t cores;
-  if (sched_getaffinity(0, sizeof cores, &cores) == 0)
-    return static_cast<std::size_t>(std::max(CPU_COUNT(&cores), 1));
-  return std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
 }
 
 void check_workers(std::size_t wanted) {

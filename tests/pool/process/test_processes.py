@@ -132,3 +132,22 @@ def test_an_invalid_memory_limit_is_refused(pyhost: Run) -> None:
     done = pyhost("run", "wins", *MODULES, *IN_PROCESS, "--memory-limit", "lots")
     assert done.returncode == 2
     assert "takes a size like 512M" in done.stderr
+
+
+LIBRARY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@pytest.mark.parametrize("given", [None, "7"])
+def test_libraries_share_the_cores_between_workers(
+    pyhost: Run, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    for name in LIBRARY_THREADS:
+        monkeypatch.delenv(name, raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    give = f"[__import__('os').environ.get(name) for name in {LIBRARY_THREADS}]"
+    done = pyhost(
+        *("map", "evaluates", *MODULES, *IN_PROCESS, "--states", "-", "-q"),
+        input=json.dumps({"give": give}) + "\n",
+    )
+    assert json.loads(done.stdout)["result"] == [given or "1", "1"], done.stderr

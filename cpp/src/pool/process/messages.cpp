@@ -67,7 +67,8 @@ Json start_message(const HostInternals& host, const WorkerLimits& limits) {
           {"on_log", static_cast<bool>(options.on_log)},
           {"on_span", static_cast<bool>(options.on_span)},
           {"memory_limit", limits.memory_limit},
-          {"max_resident", limits.max_resident}};
+          {"max_resident", limits.max_resident},
+          {"library_threads", limits.library_threads}};
 }
 
 Options options_from(const Json& start) {
@@ -87,7 +88,9 @@ Options options_from(const Json& start) {
 }
 
 WorkerLimits limits_from(const Json& start) {
-  return {.memory_limit = start.at("memory_limit"), .max_resident = start.at("max_resident")};
+  return {.memory_limit = start.at("memory_limit"),
+          .max_resident = start.at("max_resident"),
+          .library_threads = start.at("library_threads")};
 }
 
 Json message_of(const LogRecord& record) {

@@ -14,6 +14,8 @@ struct HostInternals;
 struct WorkerLimits {
   std::size_t memory_limit = 0;
   std::size_t max_resident = 0;
+  std::size_t library_threads =
+      0;  ///< That OpenMP and OpenBLAS may start, unless the user has said otherwise.
 };
 
 /// The options of a worker's host and its limits. Of callbacks it says whether there are any.

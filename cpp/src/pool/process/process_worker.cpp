@@ -1,10 +1,12 @@
 // Takes jobs from the pool's queue, and sends them in batches to a supervised worker process.
 #include "pool/process/process_worker.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 #include <utility>
 
+#include "pool/cores.hpp"
 #include "pool/process/backlog.hpp"
 #include "pool/process/batch.hpp"
 #include "pool/process/messages.hpp"
@@ -101,9 +103,11 @@ class ProcessWorker : public Worker {
 
 std::vector<std::unique_ptr<Worker>> make_process_workers(const HostInternals& host,
                                                           const PoolOptions& options, std::size_t count) {
+  const WorkerLimits limits{.memory_limit = options.memory_limit,
+                            .max_resident = options.max_resident,
+                            .library_threads = std::max<std::size_t>(usable_cores() / count, 1)};
   const std::shared_ptr<PoolContext> context(new PoolContext{
-      host, find_worker(options.worker),
-      json_frame_text(FrameKind::Start, 0, start_message(host, {options.memory_limit, options.max_resident})),
+      host, find_worker(options.worker), json_frame_text(FrameKind::Start, 0, start_message(host, limits)),
       options.max_runs_per_worker});
   std::vector<std::unique_ptr<Worker>> workers;
   for (std::size_t i = 0; i < count; ++i) workers.push_back(std::make_unique<ProcessWorker>(context));

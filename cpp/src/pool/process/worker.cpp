@@ -88,6 +88,7 @@ class WorkerSide {
     forward_callbacks(options, message);
     logs_ = static_cast<bool>(options.on_log);
     limits_ = limits_from(message);
+    limit_library_threads(limits_.library_threads);
     host_.emplace(std::move(options));
     const HostInternals internals = host_->internals();
     internals.services.answer_remotely([this](const Json& question) { return channel_.ask(question); });
@@ -102,6 +103,12 @@ class WorkerSide {
     }
     observe_forks();
     if (limits_.memory_limit > 0) limit_memory(limits_.memory_limit);
+  }
+
+  // Otherwise OpenMP and OpenBLAS take all cores in every worker. What the user has set stays.
+  static void limit_library_threads(std::size_t count) {
+    for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"})
+      setenv(name, std::to_string(count).c_str(), 0);
   }
 
   // Sends to the pool what its host has a callback for.
