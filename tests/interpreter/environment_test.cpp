@@ -50,6 +50,18 @@ TEST_CASE("on_output receives what Python code writes, with its module and strea
                                                   "/out: bare\n"});
 }
 
+TEST_CASE("with on_output, sys.stdout and sys.stderr have the descriptors of the process") {
+  Recorder recorder;
+  Host host({.module_paths = {fixtures}, .on_output = recorder.function()});
+  const char* first =
+      "import faulthandler, subprocess, sys\n"
+      "faulthandler.enable(); faulthandler.disable()\n"
+      "child = subprocess.run(['true'], stdout=sys.stdout, stderr=sys.stderr)";
+  CHECK(evaluate(host, first, "[sys.stdout.fileno(), sys.stderr.fileno(), child.returncode]") ==
+        Json{1, 2, 0});
+  CHECK(evaluate(host, "import sys", "[sys.stdout.isatty(), sys.stderr.isatty()]") == Json{false, false});
+}
+
 TEST_CASE("on_output can call its host, and its exception becomes the module's error") {
   std::vector<std::string> said;
   Host* open = nullptr;

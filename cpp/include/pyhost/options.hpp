@@ -57,7 +57,8 @@ struct Options {
 
   /// Gets what Python code writes to sys.stdout and sys.stderr, instead of the process's own streams; is
   /// called on the thread that wrote, without the GIL, one call at a time. What it throws is raised in the
-  /// module as an OSError.
+  /// module as an OSError. The descriptors of both streams stay those of the process: what child processes
+  /// and C code write goes there.
   std::function<void(const Output&)> on_output = {};
 
   /// Sees every error that comes out of a module (ImportFailed, BadContract, ModuleRaised, InvalidResult,

@@ -1,6 +1,7 @@
 // A raw stream of Python that passes whole lines to a function.
 #include "services/redirection.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <map>
@@ -100,6 +101,18 @@ PyObject* flush_sink(PyObject* self, PyObject* /*arguments*/) {
   return borrow(Py_None).release().ptr();
 }
 
+constexpr int descriptor_of(StreamName stream) {
+  return stream == StreamName::Stdout ? STDOUT_FILENO : STDERR_FILENO;
+}
+
+// The process's own: child processes and C code that are given the stream write where they do without a
+// redirection.
+template <StreamName stream>
+PyObject* own_descriptor(PyObject* /*self*/, PyObject* /*arguments*/) {
+  if (fcntl(descriptor_of(stream), F_GETFD) < 0) return PyErr_SetFromErrno(PyExc_OSError);
+  return PyLong_FromLong(descriptor_of(stream));
+}
+
 template <StreamName stream>
 py::object sink_stream(const SharedSink& sink, const char* errors) {
   static PyMethodDef functions[] = {{"write", write_to_sink<stream>, METH_O, nullptr},
@@ -107,6 +120,7 @@ py::object sink_stream(const SharedSink& sink, const char* errors) {
   static PyMethodDef methods[] = {
       {"writable", [](PyObject*, PyObject*) { return borrow(Py_True).release().ptr(); }, METH_NOARGS,
        nullptr},
+      {"fileno", own_descriptor<stream>, METH_NOARGS, nullptr},
       {}};
   const py::object type = derive_io_type("_RawIOBase", "pyhost.RawOutput", methods);
   const py::object raw = require(PyObject_CallNoArgs(type.ptr()), making_stream);
@@ -135,8 +149,7 @@ void deliver(OutputSink& sink, const Output& output) {
   const std::lock_guard lock(sink.calling);
   if (sink.function) return sink.function(output);
   // Also once the host is closed, for a thread of a module that still writes.
-  const int fd = output.stream == StreamName::Stdout ? STDOUT_FILENO : STDERR_FILENO;
-  static_cast<void>(!write(fd, output.text.data(), output.text.size()));
+  static_cast<void>(!write(descriptor_of(output.stream), output.text.data(), output.text.size()));
 }
 
 void close_sink(OutputSink& sink) {
