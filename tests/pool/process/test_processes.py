@@ -119,6 +119,26 @@ except BaseException as stopped:
     assert said.startswith("error: module 'evaluates' was ")
 
 
+@pytest.mark.parametrize("how", ["stays", "crashes", "returns"])
+def test_shared_memory_of_a_module_goes_with_its_worker(
+    pyhost: Run, tmp_path: Path, how: str
+) -> None:
+    """multiprocessing's resource tracker removes it, if it may outlive the worker for a moment."""
+    ends = {"stays": "time.sleep(100_000)", "crashes": "os.abort()", "returns": "pass"}
+    body = f"""
+import os, time
+from multiprocessing import shared_memory
+memory = shared_memory.SharedMemory(create=True, size=4096)
+open('name', 'w').write(memory.name)
+{ends[how]}
+"""
+    state = json.dumps({"first": body, "give": "1"})
+    done = pyhost("run", "evaluates", "-s", state, "--timeout", "3s", *IN_PROCESS, *MODULES)
+    assert done.returncode == {"stays": 124, "crashes": 134, "returns": 0}[how], done.stderr
+    name = (tmp_path / "name").read_text()
+    assert not Path("/dev/shm", name).exists()
+
+
 def test_a_run_beyond_its_memory_limit_fails(pyhost: Run) -> None:
     words = ("-p", "how=allocate", "-p", "bytes=400000000", *IN_PROCESS, *MODULES)
     assert pyhost("run", "ruins_its_process", *words).stdout == "400000000\n"

@@ -22,6 +22,7 @@
 
 #include "error/source_lines.hpp"
 #include "interpreter/installation.hpp"
+#include "pool/process/process_group.hpp"
 
 extern char** environ;
 
@@ -186,12 +187,11 @@ bool WorkerProcess::reap(bool block) noexcept {
     failed = waitid(P_PID, static_cast<id_t>(id_), &seen, flags);
   } while (failed != 0 && errno == EINTR);
   if (failed == 0 && seen.si_pid == 0) return false;
+  end_process_group(id_);
   if (failed != 0) {  // SIGCHLD is ignored, or the application waits for all children
-    ::kill(-id_, SIGKILL);
     ending_ = ExitStatus{};
     return true;
   }
-  ::kill(-id_, SIGKILL);
   int status = 0;
   while (waitpid(id_, &status, 0) < 0 && errno == EINTR) {
   }
@@ -202,8 +202,7 @@ bool WorkerProcess::reap(bool block) noexcept {
 
 ExitStatus WorkerProcess::kill() noexcept {
   if (!reap(false)) {
-    ::kill(-id_, SIGKILL);
-    ::kill(id_, SIGKILL);  // also where it has left its group
+    ::kill(id_, SIGKILL);  // the worker alone: its death lets a resource tracker in its group clean up
     reap(true);
   }
   return *ending_;
