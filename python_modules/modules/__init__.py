@@ -11,14 +11,11 @@ _MARK = "pyhost-module-path:"  # as in cpp/src/interpreter/modules_package.cpp
 _marked = [entry[len(_MARK) :] + "/modules" for entry in sys.path if entry.startswith(_MARK)]
 if _marked:
     __path__ = _marked
-    if sys.version_info >= (
-        3,
-        10,
-    ):  # before, importlib.resources reads no package of several folders
+    if sys.version_info >= (3, 10):  # 3.9 reads no resources of a package of several folders
 
-        def _get_resource_reader(name):
+        def _get_resource_reader(name: str) -> object:
             from pyhost._resources import namespace_reader
 
             return namespace_reader(_marked)
 
-        __spec__.loader.get_resource_reader = _get_resource_reader
+        __spec__.loader.get_resource_reader = _get_resource_reader  # type: ignore[union-attr]
