@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, ROOT, Run, clean_environment, embedded_version
+from conftest import FIXTURES, ROOT, Run, cached, clean_environment, embedded_version
 
 MODULES = ("-m", str(FIXTURES))
 
@@ -250,6 +250,7 @@ def test_files_beside_modules_are_resources_of_their_package(
     assert (done.returncode, done.stdout) == (0, '["first","second"]\n'), done.stderr
 
 
+@pytest.mark.skipif(cached("PYHOST_SANITIZE") == "ON", reason="AddressSanitizer itself needs /proc")
 @pytest.mark.parametrize("on_path", [False, True])
 def test_without_proc_the_shipped_modules_are_found(
     program: str, tmp_path: Path, on_path: bool
