@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -150,3 +151,18 @@ def comma_locale(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     if not (folder / "de_DE.UTF-8" / "LC_NUMERIC").exists():
         pytest.skip(f"localedef could not make de_DE.UTF-8: {made.stderr.strip()}")
     return {"LOCPATH": str(folder)}
+
+
+def ctrl_c_after_start(program: str, *words: str) -> str:
+    """Interrupts a run once its module says "started"; the module has to clean up. Returns what stderr said."""
+    with subprocess.Popen(
+        [program, "run", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(),
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "started\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "cleaned up\n"
+        said = process.stderr.read()
+        assert process.wait(PATIENCE) == -signal.SIGINT  # a shell makes 130 of it
+    return said

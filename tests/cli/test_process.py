@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, PATIENCE, Run, clean_environment, write_module
+from conftest import (
+    FIXTURES,
+    PATIENCE,
+    Run,
+    clean_environment,
+    ctrl_c_after_start,
+    write_module,
+)
 
 MODULES = ("-m", str(FIXTURES))
 
@@ -20,16 +26,8 @@ MODULES = ("-m", str(FIXTURES))
     "how", ["sleep", "sleep_after_signal", "sleep_after_asyncio", "asyncio", "loop"]
 )
 def test_ctrl_c_ends_a_module_with_130_after_it_cleaned_up(program: str, how: str) -> None:
-    with subprocess.Popen(
-        [program, "run", "waits", "-p", f"how={how}", *MODULES],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(),
-    ) as process:  # fmt: skip
-        assert process.stdout is not None and process.stderr is not None
-        assert process.stdout.readline() == "started\n"
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.read() == "cleaned up\n"
-        assert "raised KeyboardInterrupt" in process.stderr.read()
-        assert process.wait(PATIENCE) == -signal.SIGINT  # a shell makes 130 of it
+    said = ctrl_c_after_start(program, "waits", "-p", f"how={how}", *MODULES)
+    assert "raised KeyboardInterrupt" in said
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE, Run, clean_environment, kept_venv
+from conftest import Run, ctrl_c_after_start, kept_venv
 
 # run() runs main() in a loop. What main() waits for would be set by a callback, which is busy and is interrupted.
 MODULE = """
@@ -127,13 +125,4 @@ def test_a_deadline_on_a_thread_of_a_pool_cancels_the_tasks_of_a_loop(
 def test_ctrl_c_in_a_loop_ends_the_program_by_the_signal(
     program: str, words: tuple[str, ...], more: tuple[str, ...]
 ) -> None:
-    with subprocess.Popen(
-        [program, "run", *words, *more],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(),
-    ) as process:  # fmt: skip
-        assert process.stdout is not None and process.stderr is not None
-        assert process.stdout.readline() == "started\n"
-        process.send_signal(signal.SIGINT)
-        assert process.stdout.read() == "cleaned up\n"
-        assert "KeyboardInterrupt" in process.stderr.read()
-        assert process.wait(PATIENCE) == -signal.SIGINT  # a shell makes 130 of it
+    assert "KeyboardInterrupt" in ctrl_c_after_start(program, *words, *more)

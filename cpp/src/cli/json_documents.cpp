@@ -56,7 +56,7 @@ std::string survey_document(const Survey& survey) {
   for (const ModuleInfo& module : survey.modules) modules.push_back(module.to_json());
   Json strays = Json::array();
   for (const Diagnostic& stray : survey.strays) strays.push_back(stray.to_json());
-  return json_text({{"schema", 1}, {"modules", std::move(modules)}, {"strays", std::move(strays)}});
+  return detail::json_text_with_replacements({{"schema", 1}, {"modules", std::move(modules)}, {"strays", std::move(strays)}});
 }
 
 std::string diagnostics_document(std::size_t modules, const std::vector<Diagnostic>& diagnostics) {
@@ -65,7 +65,7 @@ std::string diagnostics_document(std::size_t modules, const std::vector<Diagnost
   };
   Json all = Json::array();
   for (const Diagnostic& each : diagnostics) all.push_back(each.to_json());
-  return json_text({{"schema", 1},
+  return detail::json_text_with_replacements({{"schema", 1},
                     {"modules", modules},
                     {"errors", count(Severity::Error)},
                     {"warnings", count(Severity::Warning)},
@@ -91,7 +91,7 @@ std::string sarif_document(const std::vector<Diagnostic>& diagnostics) {
        "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"},
       {"version", "2.1.0"},
       {"runs", Json::array({std::move(run)})}};
-  return json_text(document, 2);
+  return detail::json_text_with_replacements(document, 2);
 }
 
 std::string findings_document(const std::vector<Finding>& findings, bool healthy) {
@@ -103,7 +103,7 @@ std::string findings_document(const std::vector<Finding>& findings, bool healthy
                     {"problem", each.problem},
                     {"cure", each.cure}});
   }
-  return json_text({{"schema", 1}, {"ok", healthy}, {"findings", std::move(rows)}});
+  return detail::json_text_with_replacements({{"schema", 1}, {"ok", healthy}, {"findings", std::move(rows)}});
 }
 
 const char* verdict_name(const Finding& finding) {

@@ -25,7 +25,7 @@ std::string json_text(const Json& value, int indent) {
   return detail::json_text_with_replacements(value, indent);
 }
 
-std::string json_string(std::string_view text) { return json_text(Json(text)); }
+std::string json_string(std::string_view text) { return detail::json_text_with_replacements(Json(text)); }
 
 std::optional<std::string> json_member(const std::string& key, const std::string& value) {
   try {
@@ -35,7 +35,7 @@ std::optional<std::string> json_member(const std::string& key, const std::string
   }
 }
 
-std::string error_json(const Error& error) { return json_text(error.to_json()); }
+std::string error_json(const Error& error) { return detail::json_text_with_replacements(error.to_json()); }
 
 std::string error_document(const Error& error) {
   return "{\"error\":" + error_json(error) + ",\"schema\":1}";

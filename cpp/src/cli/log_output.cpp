@@ -64,7 +64,7 @@ std::string clock_time(std::chrono::system_clock::time_point time) {
 // "quote: no market {"symbol":"ABC"}", and below it the exception that was logged with it.
 std::string message_of(const LogRecord& record) {
   std::string text = record.logger + ": " + record.message;
-  if (!record.fields.empty()) text += " " + json_text(record.fields);
+  if (!record.fields.empty()) text += " " + detail::json_text_with_replacements(record.fields);
   if (record.dropped > 0) text += " (" + std::to_string(record.dropped) + " before it were dropped)";
   text = terminal_safe(text);
   if (!record.error) return text;
@@ -91,7 +91,7 @@ void log_to_stderr(Options& options, const LogArguments& arguments) {
   // One write for each record, so that lines of several processes do not mix. A record that cannot be written
   // is dropped.
   options.on_log = [json, colour](const LogRecord& record) {
-    write_all(STDERR_FILENO, json ? json_text(record.to_json()) + "\n" : text_line(record, colour));
+    write_all(STDERR_FILENO, json ? detail::json_text_with_replacements(record.to_json()) + "\n" : text_line(record, colour));
   };
 }
 
