@@ -18,6 +18,7 @@
 #include "cli/arguments.hpp"
 #include "cli/errors.hpp"
 #include "cli/units.hpp"
+#include "error/json_text.hpp"
 #include "pyhost/json.hpp"
 
 namespace pyhost::cli {
@@ -205,14 +206,14 @@ class ConfigurationReader {
       Configuration::Module& module = read_.modules[name];
       const std::string key = std::string(modules) + name;
       each(table_of({key, *node}), key + ".",
-           {{"state", [&](const Entry& entry) { module.state = json(table_of(entry)).dump(); }},
+           {{"state", [&](const Entry& entry) { module.state = detail::json_text(json(table_of(entry))); }},
             {"timeout", [&](const Entry& entry) { module.timeout = time(entry); }}});
     }
   }
 
   // A number is in seconds, as for --timeout.
   std::chrono::milliseconds time(const Entry& entry) const {
-    const std::string given = entry.node.is_number() ? json(entry.node).dump() : text(entry);
+    const std::string given = entry.node.is_number() ? detail::json_text(json(entry.node)) : text(entry);
     const std::optional<std::chrono::milliseconds> found = parse_duration(given);
     if (found) return *found;
     refuse(entry.node, entry.key + " takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");

@@ -5,8 +5,8 @@
 #include <string_view>
 #include <utility>
 
-#include "cli/json_text.hpp"
 #include "cli/terminal.hpp"
+#include "error/json_text.hpp"
 #include "pyhost/doctor.hpp"
 #include "pyhost/json.hpp"
 #include "pyhost/survey.hpp"
@@ -56,7 +56,8 @@ std::string survey_document(const Survey& survey) {
   for (const ModuleInfo& module : survey.modules) modules.push_back(module.to_json());
   Json strays = Json::array();
   for (const Diagnostic& stray : survey.strays) strays.push_back(stray.to_json());
-  return detail::json_text_with_replacements({{"schema", 1}, {"modules", std::move(modules)}, {"strays", std::move(strays)}});
+  return detail::json_text_with_replacements(
+      {{"schema", 1}, {"modules", std::move(modules)}, {"strays", std::move(strays)}});
 }
 
 std::string diagnostics_document(std::size_t modules, const std::vector<Diagnostic>& diagnostics) {
@@ -66,11 +67,11 @@ std::string diagnostics_document(std::size_t modules, const std::vector<Diagnost
   Json all = Json::array();
   for (const Diagnostic& each : diagnostics) all.push_back(each.to_json());
   return detail::json_text_with_replacements({{"schema", 1},
-                    {"modules", modules},
-                    {"errors", count(Severity::Error)},
-                    {"warnings", count(Severity::Warning)},
-                    {"notes", count(Severity::Note)},
-                    {"diagnostics", std::move(all)}});
+                                              {"modules", modules},
+                                              {"errors", count(Severity::Error)},
+                                              {"warnings", count(Severity::Warning)},
+                                              {"notes", count(Severity::Note)},
+                                              {"diagnostics", std::move(all)}});
 }
 
 std::string sarif_document(const std::vector<Diagnostic>& diagnostics) {

@@ -10,26 +10,22 @@ namespace {
 
 std::string json_or_string(const std::string& text) {
   try {
-    const Json readable = Json::parse(text);
+    const Json readable = detail::parse_json(text);
     return text;
   } catch (const Json::out_of_range&) {
     return text;  // a number that is too large for Json, but not for JSON text
   } catch (const Json::parse_error&) {
-    return Json(text).dump();
+    return detail::json_text(Json(text));
   }
 }
 
 }  // namespace
 
-std::string json_text(const Json& value, int indent) {
-  return detail::json_text_with_replacements(value, indent);
-}
-
 std::string json_string(std::string_view text) { return detail::json_text_with_replacements(Json(text)); }
 
 std::optional<std::string> json_member(const std::string& key, const std::string& value) {
   try {
-    return Json(key).dump() + ":" + json_or_string(value);
+    return detail::json_text(Json(key)) + ":" + json_or_string(value);
   } catch (const Json::exception&) {
     return std::nullopt;
   }

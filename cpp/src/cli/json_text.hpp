@@ -10,10 +10,6 @@
 
 namespace pyhost::cli {
 
-/// Returns the value as JSON text, on one line or with `indent` spaces for each level. Bytes that are not
-/// UTF-8 are replaced.
-std::string json_text(const Json& value, int indent = -1);
-
 /// Returns the text as a JSON string, quoted.
 std::string json_string(std::string_view text);
 

@@ -14,8 +14,8 @@
 #include "cli/arguments.hpp"
 #include "cli/configuration.hpp"
 #include "cli/files.hpp"
-#include "cli/json_text.hpp"
 #include "cli/terminal.hpp"
+#include "error/json_text.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/log.hpp"
 
@@ -91,7 +91,8 @@ void log_to_stderr(Options& options, const LogArguments& arguments) {
   // One write for each record, so that lines of several processes do not mix. A record that cannot be written
   // is dropped.
   options.on_log = [json, colour](const LogRecord& record) {
-    write_all(STDERR_FILENO, json ? detail::json_text_with_replacements(record.to_json()) + "\n" : text_line(record, colour));
+    write_all(STDERR_FILENO, json ? detail::json_text_with_replacements(record.to_json()) + "\n"
+                                  : text_line(record, colour));
   };
 }
 
