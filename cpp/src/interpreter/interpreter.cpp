@@ -19,6 +19,7 @@
 #include "interpreter/output.hpp"
 #include "interpreter/shutdown.hpp"
 #include "pyhost/error.hpp"
+#include "python/floating_point.hpp"
 #include "python/gil.hpp"
 
 namespace pyhost::detail {
@@ -162,6 +163,7 @@ Environment start(const Options& options, const ModulePaths& paths) {
   if (environment.executable.empty() && stand_in_allowed)
     environment.executable = make_stand_in(environment.home);
   make_symbols_global(environment.library);
+  const DefaultFloatingPoint floating_point;
   initialize(options, environment);
   check_itself(environment);
   settle_signals(options.interruptible);

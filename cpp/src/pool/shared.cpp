@@ -9,6 +9,7 @@
 
 #include "pool/span_buffer.hpp"
 #include "python/cpp_exception.hpp"
+#include "python/floating_point.hpp"
 #include "python/gil.hpp"
 #include "run/cancellation.hpp"
 #include "run/current_run.hpp"
@@ -76,6 +77,7 @@ class SharedWorker : public Worker {
     }
     const auto begun = Clock::now();
     spans.begin(job, begun);
+    const DefaultFloatingPoint floating_point;  // also after a module that changed it
     const auto ended = [&] { job.seconds = std::chrono::duration<double>(Clock::now() - begun).count(); };
     const RunOptions options{.timeout = job.timeout, .stop = job.stop};
     try {

@@ -7,6 +7,7 @@
 
 #include "pyhost/error.hpp"
 #include "python/exception.hpp"
+#include "python/floating_point.hpp"
 #include "python/python.hpp"
 
 namespace pyhost::detail {
@@ -54,9 +55,10 @@ inline bool holds_gil() {
 }
 
 /// Holds the GIL on the current thread for as long as it lives; may be nested, at next to no cost. A thread's
-/// first one makes the thread state that the thread then keeps until it ends.
-/// Throws HostClosed once the end of the process has begun, because a thread that waits for the GIL
-/// then might wait for ever, and in a child that the application forked, where there is no thread to give it.
+/// first one makes the thread state that the thread then keeps until it ends. The outermost one sets the
+/// default floating-point environment meanwhile. Throws HostClosed once the end of the process has begun,
+/// because a thread that waits for the GIL then might wait for ever, and in a child that the application
+/// forked, where there is no thread to give it.
 class GilAcquire {
  public:
   GilAcquire() {
@@ -68,7 +70,7 @@ class GilAcquire {
   static GilAcquire at_shutdown() { return GilAcquire(PythonAccess::Ended); }
 
   ~GilAcquire() {
-    if (acquired_) PyEval_SaveThread();
+    if (inside_) PyEval_SaveThread();
   }
   GilAcquire(const GilAcquire&) = delete;
   GilAcquire& operator=(const GilAcquire&) = delete;
@@ -85,10 +87,10 @@ class GilAcquire {
       here_ = make_thread_state();
     if (current_thread_state() == here_) return;
     PyEval_RestoreThread(here_);
-    acquired_ = true;
+    inside_.emplace();
   }
   PyThreadState* here_ = nullptr;
-  bool acquired_ = false;
+  std::optional<DefaultFloatingPoint> inside_;  // empty if this thread held the GIL before
 };
 
 /// Holds the GIL of that interpreter, on a thread that holds none, to access the runs in it. Throws as
@@ -106,7 +108,8 @@ class InterpreterGilAcquire {
   PyThreadState* made_ = nullptr;
 };
 
-/// Lets the GIL go for as long as it lives, around what may take long or call back.
+/// Lets the GIL go for as long as it lives, around what may take long or call the application, which then
+/// computes in its own floating-point environment.
 class GilRelease {
  public:
   GilRelease() : thread_(PyEval_SaveThread()) {}
@@ -116,20 +119,20 @@ class GilRelease {
 
  private:
   PyThreadState* thread_;
+  CallersFloatingPoint outside_;
 };
 
 /// Lets the GIL go if this thread holds it, around a call of the application's own.
 class GilReleaseIfHeld {
  public:
-  GilReleaseIfHeld() : thread_(holds_gil() ? PyEval_SaveThread() : nullptr) {}
-  ~GilReleaseIfHeld() {
-    if (thread_ != nullptr) PyEval_RestoreThread(thread_);
+  GilReleaseIfHeld() {
+    if (holds_gil()) released_.emplace();
   }
   GilReleaseIfHeld(const GilReleaseIfHeld&) = delete;
   GilReleaseIfHeld& operator=(const GilReleaseIfHeld&) = delete;
 
  private:
-  PyThreadState* thread_;
+  std::optional<GilRelease> released_;
 };
 
 /// Waits for another thread, which may need the GIL for what is waited for. Also where there is no Python any

@@ -1,0 +1,60 @@
+// The floating-point environment, where the application's is not the default one or a module has changed it.
+#include "python/floating_point.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+// The innermost change from an environment of the application's that is not the default one.
+thread_local const DefaultFloatingPoint* innermost_change = nullptr;
+
+}  // namespace
+
+#ifdef __x86_64__
+
+void FloatingPoint::set() const noexcept {
+  // Loading a control word while a status flag is set that it does not mask would trap.
+  if (current().x87_ != x87_) asm volatile("fnclex\n\tfldcw %0" : : "m"(x87_));
+  asm volatile("ldmxcsr %0" : : "m"(sse_));
+}
+
+FloatingPoint FloatingPoint::defaults() noexcept { return {}; }
+
+#else
+
+void FloatingPoint::set() const noexcept { std::fesetenv(&environment_); }
+
+FloatingPoint FloatingPoint::defaults() noexcept {
+  const FloatingPoint before = current();
+  std::fesetenv(FE_DFL_ENV);
+  const FloatingPoint result = current();
+  before.set();
+  return result;
+}
+
+#endif
+
+void DefaultFloatingPoint::enter() noexcept {
+  FloatingPoint::defaults().set();
+  before_ = innermost_change;
+  innermost_change = this;
+  entered_ = true;
+}
+
+void DefaultFloatingPoint::leave() noexcept {
+  outside_.set();
+  if (entered_) innermost_change = before_;
+}
+
+CallersFloatingPoint::CallersFloatingPoint() noexcept {
+  if (innermost_change != nullptr)
+    innermost_change->outside_.set();
+  else if (!inside_.is_default())
+    FloatingPoint::defaults().set();
+}
+
+CallersFloatingPoint::~CallersFloatingPoint() {
+  if (FloatingPoint::current() != inside_) inside_.set();
+}
+
+}  // namespace pyhost::detail

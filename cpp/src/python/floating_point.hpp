@@ -1,0 +1,86 @@
+// The floating-point environment (rounding, traps, denormal numbers): Python computes in the default one, and
+// the application in its own.
+#pragma once
+
+#include <cfenv>
+#include <cstdint>
+
+namespace pyhost::detail {
+
+/// What a thread computes in. Equal values mean that nothing has to be set; the status flags count, so that
+/// the flags which Python raises do not reach the application.
+class FloatingPoint {
+ public:
+#ifdef __x86_64__
+  static FloatingPoint current() noexcept {
+    FloatingPoint now;
+    asm volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(now.sse_), "=m"(now.x87_));
+    return now;
+  }
+  bool is_default() const noexcept { return (sse_ & ~sse_flags) == default_sse && x87_ == default_x87; }
+  bool operator==(const FloatingPoint&) const = default;
+#else
+  static FloatingPoint current() noexcept {
+    FloatingPoint now;
+    std::fegetenv(&now.environment_);
+    return now;
+  }
+  bool is_default() const noexcept { return false; }
+  bool operator==(const FloatingPoint&) const noexcept { return false; }
+#endif
+
+  void set() const noexcept;
+  static FloatingPoint defaults() noexcept;
+
+ private:
+#ifdef __x86_64__
+  // Intel's manual, volume 1: MXCSR in 10.2.3, the x87 control word in 8.1.5. The defaults are those of the
+  // x86-64 psABI, 3.2.3.
+  static constexpr std::uint32_t sse_flags = 0x3f;
+  static constexpr std::uint32_t default_sse = 0x1f80;
+  static constexpr std::uint16_t default_x87 = 0x037f;
+  std::uint32_t sse_ = default_sse;
+  std::uint16_t x87_ = default_x87;
+#else
+  std::fenv_t environment_;
+#endif
+};
+
+/// While it lives, this thread computes in the default environment. Afterwards it computes in the one it had.
+class DefaultFloatingPoint {
+ public:
+  DefaultFloatingPoint() noexcept {
+    if (!outside_.is_default()) [[unlikely]]
+      enter();
+  }
+  ~DefaultFloatingPoint() {
+    if (entered_ || FloatingPoint::current() != outside_) [[unlikely]]
+      leave();
+  }
+  DefaultFloatingPoint(const DefaultFloatingPoint&) = delete;
+  DefaultFloatingPoint& operator=(const DefaultFloatingPoint&) = delete;
+
+ private:
+  friend class CallersFloatingPoint;
+  void enter() noexcept;
+  void leave() noexcept;
+
+  const FloatingPoint outside_ = FloatingPoint::current();
+  const DefaultFloatingPoint* before_ = nullptr;
+  bool entered_ = false;
+};
+
+/// While it lives, a thread that Python has called back computes as the application did before it called
+/// Python. Afterwards it computes as Python did.
+class CallersFloatingPoint {
+ public:
+  CallersFloatingPoint() noexcept;
+  ~CallersFloatingPoint();
+  CallersFloatingPoint(const CallersFloatingPoint&) = delete;
+  CallersFloatingPoint& operator=(const CallersFloatingPoint&) = delete;
+
+ private:
+  const FloatingPoint inside_ = FloatingPoint::current();
+};
+
+}  // namespace pyhost::detail
