@@ -91,9 +91,10 @@ class Host {
   std::size_t cancel_all();
 
   /// Closes the module's instances, calls its `on_unload()`, and forgets it: handles to it throw HostClosed,
-  /// and the next load imports it anew. What it raises is told to Options.on_error and on_event, and stops
-  /// nothing; each call may take Options.shutdown_timeout. With a package goes what was loaded from within
-  /// it. A run that is under way finds its instance closed. False if it is not loaded.
+  /// and the next load imports it anew, with the helpers of its module paths that no other loaded module
+  /// uses. What it raises is told to Options.on_error and on_event, and stops nothing; each call may take
+  /// Options.shutdown_timeout. With a package goes what was loaded from within it. A run that is under way
+  /// finds its instance closed. False if it is not loaded.
   bool unload(std::string_view name);
 
   /// Lets modules call `services.<name>(…)`, imported by `from pyhost import services`, from now on; in the

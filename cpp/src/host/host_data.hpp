@@ -62,6 +62,7 @@ struct Host::Data {
  private:
   bool closed_ = false;
 
+  [[noreturn]] void throw_not_imported(const std::string& name);
   bool load(const detail::CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module);
 };
 

@@ -33,6 +33,13 @@ bool LoadedModules::remove(const std::shared_ptr<ModuleData>& module) {
   return true;
 }
 
+std::vector<std::string> LoadedModules::full_names() const {
+  std::vector<std::string> names;
+  const std::lock_guard lock(mutex_);
+  for (const auto& module : in_order_) names.push_back("modules." + module->name);
+  return names;
+}
+
 std::vector<std::string> LoadedModules::names_within(std::string_view package) const {
   const std::string prefix = std::string(package) + ".";
   std::vector<std::string> names;

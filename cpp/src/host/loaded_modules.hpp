@@ -33,6 +33,9 @@ class LoadedModules {
   /// Returns false if the module is not in the table any more.
   bool remove(const std::shared_ptr<ModuleData>& module);
 
+  /// The names of all modules in sys.modules.
+  std::vector<std::string> full_names() const;
+
   /// The names of the modules within a package, the last loaded first.
   std::vector<std::string> names_within(std::string_view package) const;
 

@@ -71,11 +71,21 @@ std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, 
         detail::call_module_code(run, [&] { return modules->import(name).release().ptr(); }).release().ptr());
     detail::move_shutdown_before_loaded();
     detail::throw_if_cancelled(run, Phase::Import);
-    if (!module) detail::throw_not_imported(name, paths);
+    if (!module) throw_not_imported(name);
     const std::shared_ptr<detail::ModuleData> read = detail::read_module(host_state, name, module);
     if (!load(run, read)) continue;
     host_state->observers.notify_end(Moment::Imported, name, run, begun, !run.is_part());
     return read;
+  }
+}
+
+// With its helpers forgotten, so that the next attempt reads their sources again.
+void Host::Data::throw_not_imported(const std::string& name) {
+  try {
+    detail::throw_not_imported(name, paths);
+  } catch (const Error&) {
+    modules->forget_helpers(name, loaded.full_names());
+    throw;
   }
 }
 
@@ -100,7 +110,7 @@ bool Host::Data::load(const CurrentRun& run, const std::shared_ptr<detail::Modul
   try {
     detail::call_on_load(run, *module);
   } catch (const Error&) {
-    modules->forget(module->name);
+    modules->forget(module->name, loaded.full_names());
     throw;
   }
   loaded.add(module);
@@ -123,7 +133,7 @@ bool Host::Data::unload(std::string_view name) {
     if (!loaded.remove(module)) continue;  // another thread has unloaded it, or loaded it with another create
     for (const std::string& inner : loaded.names_within(name)) unload(inner);
     detail::unload_module(*module);
-    modules->forget(module->name);
+    modules->forget(module->name, loaded.full_names());
     return true;
   }
   return false;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "interpreter/installation.hpp"
 #include "pyhost/error.hpp"
@@ -236,7 +237,7 @@ bool ModulesPackage::finds(std::string_view name) const noexcept {
   return spec && !spec.is_none();
 }
 
-py::object ModulesPackage::import(std::string_view name) {
+py::object ModulesPackage::import_by_name(std::string_view name) {
   const std::string full = "modules." + std::string(name);
   const py::object modules = sys_object("modules");
   py::object by_hand;
@@ -260,47 +261,108 @@ py::object ModulesPackage::import(std::string_view name) {
 
 namespace {
 
-void remove_from_sys_modules(std::string_view full) noexcept {
+// The names in sys.modules of a package, or a module, and of what is within it.
+std::vector<py::object> names_within(std::string_view full) noexcept {
+  std::vector<py::object> found;
   const py::object modules = borrow(PySys_GetObject("modules"));
   const py::object names = modules ? steal(PyDict_Keys(modules.ptr())) : py::object();
-  for (Py_ssize_t i = names ? PyList_GET_SIZE(names.ptr()) : 0; i-- > 0;) {
-    PyObject* name = PyList_GET_ITEM(names.ptr(), i);
+  for (Py_ssize_t i = 0; names && i < PyList_GET_SIZE(names.ptr()); ++i) {
+    PyObject* const name = PyList_GET_ITEM(names.ptr(), i);
     const std::string_view text = view(name);
-    if (text.starts_with(full) && (text.size() == full.size() || text[full.size()] == '.')) {
-      PyDict_DelItem(modules.ptr(), name);
-    }
-    PyErr_Clear();
+    if (text.starts_with(full) && (text.size() == full.size() || text[full.size()] == '.'))
+      found.push_back(borrow(name));
   }
+  PyErr_Clear();
+  return found;
+}
+
+std::set<std::string> imported_names() noexcept {
+  std::set<std::string> names;
+  for (const py::object& name : names_within("modules")) names.emplace(view(name.ptr()));
+  return names;
+}
+
+}  // namespace
+
+py::object ModulesPackage::import(const std::string& name) {
+  const std::set<std::string> before = imported_names();
+  py::object module = import_by_name(name);
+  const py::error_scope raised;
+  std::vector<std::string>& imported = imported_by_load_[name];
+  std::ranges::set_difference(imported_names(), before, std::back_inserter(imported));
+  return module;
+}
+
+namespace {
+
+void remove_from_sys_modules(const py::object& name) noexcept {
+  PyObject* const modules = PySys_GetObject("modules");
+  if (modules != nullptr && PyDict_Check(modules)) PyDict_DelItem(modules, name.ptr());
+  PyErr_Clear();
 }
 
 // Python holds a source that was edited within the same second, to the same length, for the one that it has
 // compiled.
-void drop_bytecode(const py::object& module) {
+void drop_bytecode(PyObject* module) {
+  const py::object spec = steal(PyObject_GetAttrString(module, "__spec__"));
   const auto file = [&](const char* attribute) {
-    const py::object name = steal(module ? PyObject_GetAttrString(module.ptr(), attribute) : nullptr);
-    return std::string(view(name.ptr()));
+    const py::object name = steal(spec ? PyObject_GetAttrString(spec.ptr(), attribute) : nullptr);
+    const py::object bytes =
+        steal(name && PyUnicode_Check(name.ptr()) ? PyUnicode_EncodeFSDefault(name.ptr()) : nullptr);
+    return std::string(bytes ? PyBytes_AS_STRING(bytes.ptr()) : "");
   };
-  const std::string source = file("__file__"), compiled = file("__cached__");
+  const std::string source = file("origin"), compiled = file("cached");
   PyErr_Clear();
   std::error_code failed;
   if (source.ends_with(".py") && compiled.ends_with(".pyc")) fs::remove(compiled, failed);
 }
 
+// Makes the next import of a module, and of what is within it, read the sources.
+void forget_module(std::string_view full) noexcept {
+  PyObject* const modules = PyImport_GetModuleDict();
+  for (const py::object& name : names_within(full)) {
+    if (const py::object module = borrow(PyDict_GetItem(modules, name.ptr()))) drop_bytecode(module.ptr());
+    remove_from_sys_modules(name);
+  }
+  const std::size_t dot = full.rfind('.');
+  const py::object parent = borrow(PyDict_GetItemString(modules, std::string(full.substr(0, dot)).c_str()));
+  if (parent) PyObject_DelAttrString(parent.ptr(), std::string(full.substr(dot + 1)).c_str());
+  PyErr_Clear();
+}
+
+py::object list_of(const std::vector<std::string>& texts) noexcept {
+  py::object list = steal(PyList_New(0));
+  for (const std::string& each : texts) {
+    const py::object text = steal(PyUnicode_FromString(each.c_str()));
+    if (list && text) PyList_Append(list.ptr(), text.ptr());
+  }
+  return list;
+}
+
 }  // namespace
 
-void ModulesPackage::forget(std::string_view name) noexcept {
-  const std::string full = "modules." + std::string(name);
-  const std::size_t dot = full.rfind('.');
-  drop_bytecode(borrow(PyDict_GetItemString(PyImport_GetModuleDict(), full.c_str())));
-  remove_from_sys_modules(full);
-  const py::object parent =
-      borrow(PyDict_GetItemString(PyImport_GetModuleDict(), full.substr(0, dot).c_str()));
-  if (parent) PyObject_DelAttrString(parent.ptr(), full.c_str() + dot + 1);
+void ModulesPackage::forget(const std::string& name, const std::vector<std::string>& loaded) noexcept {
+  forget_helpers(name, loaded);
+  forget_module("modules." + name);
+}
+
+void ModulesPackage::forget_helpers(const std::string& name,
+                                    const std::vector<std::string>& loaded) noexcept {
+  const py::object imported = list_of(std::exchange(imported_by_load_[name], {}));
+  const py::object others = list_of(loaded);
+  const py::object finder = steal(PyImport_ImportModule("pyhost._helpers"));
+  const py::object unused =
+      steal(finder && imported && others
+                ? PyObject_CallMethod(finder.ptr(), "unused_helpers", "sOO", ("modules." + name).c_str(),
+                                      imported.ptr(), others.ptr())
+                : nullptr);
+  for (Py_ssize_t i = 0; unused && i < PyList_GET_SIZE(unused.ptr()); ++i)
+    forget_module(view(PyList_GET_ITEM(unused.ptr(), i)));
   PyErr_Clear();
 }
 
 void ModulesPackage::remove() noexcept {
-  remove_from_sys_modules("modules");
+  for (const py::object& name : names_within("modules")) remove_from_sys_modules(name);
   const py::object path = borrow(PySys_GetObject("path"));
   for (Py_ssize_t i = path && PyList_Check(path.ptr()) ? PyList_GET_SIZE(path.ptr()) : 0; i-- > 0;) {
     const py::object entry =

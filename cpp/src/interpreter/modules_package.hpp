@@ -1,6 +1,7 @@
 // The namespace `modules` over all module paths.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,21 +42,28 @@ class ModulesPackage {
   bool finds(std::string_view name) const noexcept;
 
   /// `modules.<name>` by importlib.import_module; null with Python's error set. The caller holds the GIL.
-  py::object import(std::string_view name);
+  py::object import(const std::string& name);
 
   /// Takes `modules.<name>` and all below it out of sys.modules and its package, so that the next import
-  /// reads the source. The caller holds the GIL.
-  void forget(std::string_view name) noexcept;
+  /// reads the source; its helpers, too, as forget_helpers() does. The caller holds the GIL.
+  void forget(const std::string& name, const std::vector<std::string>& loaded) noexcept;
+
+  /// Does so with what `modules.<name>` imports from the module paths, unless another module uses it: one of
+  /// the `loaded`, which are names in sys.modules, or one that is being imported. The caller holds the GIL.
+  void forget_helpers(const std::string& name, const std::vector<std::string>& loaded) noexcept;
 
   /// Takes `modules` and all below it out of sys.modules and sys.path. The caller holds the GIL.
   void remove() noexcept;
 
  private:
+  py::object import_by_name(std::string_view name);
+
   py::object package_;
   py::object path_;
   py::object importlib_;
-  py::object name_;       // "modules"
-  py::object path_name_;  // "__path__"
+  py::object name_;                                                   // "modules"
+  py::object path_name_;                                              // "__path__"
+  std::map<std::string, std::vector<std::string>> imported_by_load_;  // what import() has imported first
 };
 
 }  // namespace pyhost::detail
