@@ -6,6 +6,7 @@ namespace pyhost::test {
 int answers_texts(int argc, char** argv);
 int ends_python(int argc, char** argv);
 int fault_host(int argc, char** argv);
+int finalizes_python(int argc, char** argv);
 int many_hosts(int argc, char** argv);
 int prints_stubs(int argc, char** argv);
 int shares_numbers(int argc, char** argv);

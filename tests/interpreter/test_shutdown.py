@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, Run, cached, clean_environment, small_program
+from conftest import BUILD, FIXTURES, Run, cached, clean_environment, small_program
 
 EMBEDDINGS = BUILD / "tests"
 SANITIZED = cached("PYHOST_SANITIZE") == "ON"
@@ -90,3 +90,18 @@ def test_an_application_ends_python_before_objects_of_extensions_are_destroyed(
         f'"{ALIVE}"', f"on_unload: {ALIVE}", f"thread: {ALIVE}", f"atexit: {ALIVE}",
     }  # fmt: skip
     assert (lines[-1] == "main goes on") is (how == "shut_down")
+
+
+@pytest.mark.parametrize("who", ["application", "pyhost"])
+def test_a_host_says_that_the_application_has_ended_python(who: str) -> None:
+    done = subprocess.run(
+        [*small_program("finalizes_python"), FIXTURES, who],
+        capture_output=True, text=True, env=clean_environment(),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    result, *errors = done.stdout.splitlines()
+    assert result == '"second"'
+    assert len(errors) == 3
+    for error in errors:
+        assert "Python was ended by the application, which called Py_Finalize()" in error
+        assert "call it after the last use of pyhost" in error

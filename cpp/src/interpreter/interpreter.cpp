@@ -169,6 +169,7 @@ Environment start(const Options& options, const ModulePaths& paths) {
   settle_signals(options.interruptible);
   order_output();
   guard_forks();
+  observe_finalization();
   set_main_thread();
   PyEval_SaveThread();
   shut_down_with_process();
@@ -186,7 +187,7 @@ Environment join() {
     environment.venv_source = "the Python that runs already";
   }
   guard_forks();
-  shut_down_with_python();
+  observe_finalization();
   return environment;
 }
 

@@ -283,16 +283,17 @@ void set_before_shutdown(std::function<void()> call) {
   });
 }
 
-void shut_down_with_python() {
-  static PyMethodDef leave{"pyhost_leaves",
+void observe_finalization() {
+  static PyMethodDef leave{"pyhost_observes_finalization",
                            [](PyObject*, PyObject*) -> PyObject* {
-                             set_python_access(PythonAccess::Ended);
+                             if (python_access == PythonAccess::Open)
+                               set_python_access(PythonAccess::EndedByApplication);
                              return borrow(Py_None).release().ptr();
                            },
                            METH_NOARGS, nullptr};
-  const py::object function = require(PyCFunction_New(&leave, nullptr), "seeing to the end");
-  const py::object atexit = require(PyImport_ImportModule("atexit"), "seeing to the end");
-  require(PyObject_CallMethod(atexit.ptr(), "register", "O", function.ptr()), "seeing to the end");
+  const py::object function = require(PyCFunction_New(&leave, nullptr), "observing Py_Finalize()");
+  const py::object atexit = require(PyImport_ImportModule("atexit"), "observing Py_Finalize()");
+  require(PyObject_CallMethod(atexit.ptr(), "register", "O", function.ptr()), "observing Py_Finalize()");
 }
 
 void set_shutdown_timeout(std::chrono::milliseconds timeout) noexcept { shutdown_timeout = timeout; }

@@ -20,9 +20,8 @@ void move_shutdown_before_loaded();
 /// Sets what the end of Python calls first, without the GIL. Waits while that is being called.
 void set_before_shutdown(std::function<void()> call);
 
-/// Sees to the end of an interpreter that somebody else started: when it is finalized, nothing of ours enters
-/// any more. The caller holds the GIL.
-void shut_down_with_python();
+/// Refuses access to Python once the application calls Py_Finalize(). The caller holds the GIL.
+void observe_finalization();
 
 /// How long the end may take.
 void set_shutdown_timeout(std::chrono::milliseconds timeout) noexcept;

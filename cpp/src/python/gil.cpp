@@ -60,6 +60,13 @@ void throw_no_access() {
                  .message = "this process was forked from one that runs Python, and cannot run it itself",
                  .hint = "call exec in the child, or open the host after the fork"});
   }
+  if (python_access == PythonAccess::EndedByApplication) {
+    throw Error(
+        {.kind = ErrorKind::HostClosed,
+         .phase = Phase::Close,
+         .message = "Python was ended by the application, which called Py_Finalize()",
+         .hint = "call it after the last use of pyhost, which cannot use a Python that is started again"});
+  }
   throw Error({.kind = ErrorKind::HostClosed,
                .phase = Phase::Close,
                .message = "the process is ending: Python takes no more calls"});

@@ -13,7 +13,7 @@
 namespace pyhost::detail {
 
 /// Whether the GIL may be acquired, and why not.
-enum class PythonAccess { Open, Ended, Forked };
+enum class PythonAccess { Open, Ended, EndedByApplication, Forked };
 
 /// Allows or refuses access to Python: while it is refused, no new GilAcquire succeeds.
 void set_python_access(PythonAccess to) noexcept;
@@ -57,8 +57,8 @@ inline bool holds_gil() {
 /// Holds the GIL on the current thread for as long as it lives; may be nested, at next to no cost. A thread's
 /// first one makes the thread state that the thread then keeps until it ends. The outermost one sets the
 /// default floating-point environment meanwhile. Throws HostClosed once the end of the process has begun,
-/// because a thread that waits for the GIL then might wait for ever, and in a child that the application
-/// forked, where there is no thread to give it.
+/// because a thread that waits for the GIL then might wait for ever, once the application has called
+/// Py_Finalize(), and in a child that the application forked, where there is no thread to give it.
 class GilAcquire {
  public:
   GilAcquire() {
