@@ -1,8 +1,11 @@
 """Prepares the Python of a pool's worker process before it runs modules."""
 
+import builtins
 import faulthandler
+import getpass
+import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 
 def begin(trace: int, dump_signal: int) -> None:
@@ -12,6 +15,38 @@ def begin(trace: int, dump_signal: int) -> None:
     faulthandler.register(dump_signal, trace, all_threads=True)
     sys.setprofile = _guarded(sys.setprofile, "profile")
     sys.settrace = _guarded(sys.settrace, "trace")
+    _refuse_questions()
+
+
+def _refuse_questions() -> None:
+    """Makes calls that ask the user raise an EOFError that says why nobody can answer."""
+    read_line, break_here = builtins.input, sys.breakpointhook
+
+    def refuse(what: str) -> NoReturn:
+        raise EOFError(
+            f"{what} cannot ask anybody: stdin of a worker process is /dev/null; "
+            "use `pyhost run` without --isolation process, or the isolation `shared`"
+        )
+
+    def input(prompt: object = "", /) -> str:
+        try:
+            return read_line(prompt)
+        except EOFError:
+            if sys.stdin is not sys.__stdin__:  # the module's own
+                raise
+        refuse("input()")
+
+    def breakpointhook(*args: Any, **kwargs: Any) -> Any:
+        named = not sys.flags.ignore_environment and os.environ.get("PYTHONBREAKPOINT")
+        if named:  # perhaps a debugger that needs no stdin, or none
+            return break_here(*args, **kwargs)
+        refuse("breakpoint()")
+
+    # The original would look for a terminal first, from which a worker, in the background, cannot read.
+    def ask_password(*args: Any, **kwargs: Any) -> str:
+        refuse("getpass.getpass()")
+
+    builtins.input, sys.breakpointhook, getpass.getpass = input, breakpointhook, ask_password
 
 
 def _guarded(setter: Any, kind: str) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, PATIENCE, Run, clean_environment
+from conftest import FIXTURES, PATIENCE, Run, clean_environment, write_module
 
 MODULES = ("-m", str(FIXTURES))
 IN_PROCESS = ("--isolation", "process")
@@ -171,3 +171,30 @@ def test_libraries_share_the_cores_between_workers(
         input=json.dumps({"give": give}) + "\n",
     )
     assert json.loads(done.stdout)["result"] == [given or "1", "1"], done.stderr
+
+
+@pytest.mark.parametrize("call", ["input('?')", "breakpoint()", "getpass.getpass()"])
+@pytest.mark.parametrize("command", ["run", "map"])
+def test_calls_that_ask_the_user_say_that_a_worker_has_no_stdin(
+    pyhost: Run, tmp_path: Path, command: str, call: str
+) -> None:
+    write_module(tmp_path, "asks", call, "import getpass")
+    (tmp_path / "states.jsonl").write_text("{}\n")
+    states = ("--states", str(tmp_path / "states.jsonl")) if command == "map" else ()
+    done = pyhost(command, "asks", *states, *IN_PROCESS, "-m", str(tmp_path))
+    assert done.returncode == 1
+    name = call.partition("(")[0]
+    assert f"EOFError: {name}() cannot ask anybody" in done.stderr + done.stdout
+    assert "stdin of a worker process is /dev/null" in done.stderr + done.stdout
+
+
+def test_input_reads_the_stdin_that_a_module_makes(pyhost: Run, tmp_path: Path) -> None:
+    body = (
+        "sys.stdin = io.StringIO('first')\nline = input()\n"
+        "try: input()\nexcept EOFError as error: return [line, str(error)]"
+    )
+    write_module(tmp_path, "asks", body, "import io, sys")
+    done = pyhost("run", "asks", *IN_PROCESS, "-m", str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, '["first","EOF when reading a line"]\n'), (
+        done.stderr
+    )
