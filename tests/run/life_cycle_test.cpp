@@ -145,6 +145,24 @@ TEST_CASE("close() closes an object once, for all its handles") {
   REQUIRE_ERROR(state, HostClosed, same.state());
 }
 
+TEST_CASE("close() drops an object on its own thread, and the last handle may go on another") {
+  const ModuleFolder folder;
+  folder.write("belongs_to_its_thread.py",
+               "import sys, threading\n"
+               "class Module:\n"
+               "    def __init__(self): self.thread = threading.get_ident()\n"
+               "    def __del__(self): sys.told.append(str(threading.get_ident() == self.thread))\n"
+               "    def run(self): return 1\n"
+               "def create(state): return Module()\n");
+  Host host(folder.options());
+  told(host);
+  Instance instance = host.load("belongs_to_its_thread").create();
+  instance.close();
+  CHECK(told(host) == Lines{"True"});
+  std::thread([last = std::move(instance)] {}).join();
+  CHECK(told(host) == Lines{});
+}
+
 TEST_CASE("a context manager is entered after create and exited with the exception of its run") {
   Host host(over_fixtures());
   told(host);

@@ -22,6 +22,9 @@ struct InstanceData;
 /// is called once when the object is given up: by close(), else with the last handle, else when the module is
 /// unloaded or the host closed. If its class is a context manager, `__enter__` is called after `create`, and
 /// `__exit__` then.
+/// Thread: the object is closed and dropped on the thread that gives it up. One that belongs to the thread
+/// where it was made, as Tcl's objects (tkinter) do, must be given up there: otherwise Tcl aborts the
+/// process.
 class Instance {
  public:
   /// Calls `run()` and gives its result; awaits it if it is async, and makes an array of all that it yields.
