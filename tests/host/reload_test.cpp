@@ -124,6 +124,23 @@ TEST_CASE("a helper that is loaded by itself stays until it is unloaded") {
   CHECK(host.run("b") == 1);
 }
 
+TEST_CASE("a helper of a module that is being loaded stays when another module is unloaded") {
+  const ModuleFolder folder;
+  write(folder, "helper.py", value(1));
+  write(folder, "a.py", module("import modules.helper", "modules.helper.value"));
+  const std::string imports = "import modules.helper\nfrom pyhost import services\n";
+  write(folder, "in_import.py", module(imports + "services.unload_a()", "modules.helper.value"));
+  write(folder, "in_on_load.py",
+        module(imports + "def on_load(): services.unload_a()", "modules.helper.value"));
+  Host host(folder.options());
+  host.provide("unload_a", [&](const Json&) -> Json { return host.unload("a"); });
+  for (const char* name : {"in_import", "in_on_load"}) {
+    host.load("a");
+    CHECK(host.run(name) == 1);
+    host.unload(name);
+  }
+}
+
 TEST_CASE("unloading a module leaves what others import under names that are not in their source") {
   const ModuleFolder folder;
   write(folder, "a.py", module("from . import helper", "helper.value"));

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "host/load_locks.hpp"
 #include "host/loaded_modules.hpp"
@@ -31,6 +32,7 @@ struct Host::Data {
   std::shared_ptr<detail::Logging> logging = {};
   std::unique_ptr<detail::ModulesPackage> modules = {};
   detail::LoadedModules loaded = {};
+  std::vector<std::string> in_on_load = {};  // names in sys.modules; guarded by the GIL
   detail::LoadLocks load_locks = {};
   std::unique_ptr<detail::Redirection> redirection = {};
   detail::py::object log_handler = {};  // of this interpreter
@@ -61,6 +63,9 @@ struct Host::Data {
 
  private:
   bool closed_ = false;
+
+  /// The names in sys.modules of the modules whose helpers stay. The caller holds the GIL.
+  std::vector<std::string> users() const;
 
   [[noreturn]] void throw_not_imported(const std::string& name);
   bool load(const detail::CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module);

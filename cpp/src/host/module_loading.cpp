@@ -84,7 +84,7 @@ void Host::Data::throw_not_imported(const std::string& name) {
   try {
     detail::throw_not_imported(name, paths);
   } catch (const Error&) {
-    modules->forget_helpers(name, loaded.full_names());
+    modules->forget_helpers(name, users());
     throw;
   }
 }
@@ -107,14 +107,23 @@ bool Host::Data::load(const CurrentRun& run, const std::shared_ptr<detail::Modul
     loaded.add(module);  // it may have another create
     return true;
   }
+  in_on_load.push_back("modules." + module->name);
   try {
     detail::call_on_load(run, *module);
   } catch (const Error&) {
-    modules->forget(module->name, loaded.full_names());
+    std::erase(in_on_load, "modules." + module->name);
+    modules->forget(module->name, users());
     throw;
   }
+  std::erase(in_on_load, "modules." + module->name);
   loaded.add(module);
   return true;
+}
+
+std::vector<std::string> Host::Data::users() const {
+  std::vector<std::string> names = loaded.full_names();
+  names.insert(names.end(), in_on_load.begin(), in_on_load.end());
+  return names;
 }
 
 bool Host::unload(std::string_view name) {
@@ -133,7 +142,7 @@ bool Host::Data::unload(std::string_view name) {
     if (!loaded.remove(module)) continue;  // another thread has unloaded it, or loaded it with another create
     for (const std::string& inner : loaded.names_within(name)) unload(inner);
     detail::unload_module(*module);
-    modules->forget(module->name, loaded.full_names());
+    modules->forget(module->name, users());
     return true;
   }
   return false;
