@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import sys
+import types
 from typing import Any, Optional
 
 from pyhost._contract_check import ASYNC_CREATE, CREATE_YIELDS
@@ -29,16 +30,13 @@ class ImportCheck:
         self.package.__path__ = self.path
         try:
             module = importlib.import_module(f"modules.{report.name}")
-            needs_create = hasattr(module, "create") or report.needs_create
+            broken = _broken_lazy_imports(module, report)
+            needs_create = not broken and (hasattr(module, "create") or report.needs_create)
         except BaseException as error:  # a module cannot end its host
-            where, line = _place(error, file)
-            return [
-                *kept,
-                (
-                    where,
-                    Finding(line, 0, "import-failed", f"importing it raised {_error_text(error)}"),
-                ),
-            ]
+            line = _line_in(error, file)
+            return [*kept, (file, _import_failed(error, line, "importing it"))]
+        if broken:
+            return kept + broken
         if not needs_create:
             return kept
         try:
@@ -49,6 +47,27 @@ class ImportCheck:
         if found is None:
             return [each for each in known if each[1].code not in _SETTLED - {"run-unseen"}]
         return kept + found
+
+
+def _broken_lazy_imports(module: Any, report: ModuleReport) -> _Findings:
+    """Carries out the lazy imports of Python 3.15, which otherwise fail at the first use of the name."""
+    lazy: Any = getattr(types, "LazyImportType", ())
+    values = list(getattr(module, "__dict__", {}).items())
+    names = [name for name, value in values if isinstance(value, lazy)]
+    broken: dict[int, Finding] = {}
+    for name in names:
+        try:
+            getattr(module, name)
+        except BaseException as error:
+            line = _line_in(error, report.file)
+            broken[line] = _import_failed(error, line, "a lazy import")
+    for name, line in report.submodules:  # of `import a.b`, the name a has only the package
+        if name.partition(".")[0] in names:
+            try:
+                importlib.import_module(name)
+            except BaseException as error:
+                broken.setdefault(line, _import_failed(error, line, "a lazy import"))
+    return [(report.file, broken[line]) for line in sorted(broken)]
 
 
 def _check_module(module: Any, file: str, class_name: Optional[str]) -> Optional[_Findings]:
@@ -115,15 +134,23 @@ def _finding(at: Any, file: str, code: str, message: str) -> tuple[str, Finding]
     return file, Finding(line, 0, code, message)
 
 
-def _place(error: BaseException, file: str) -> tuple[str, int]:
+def _import_failed(error: BaseException, line: int, what: str) -> Finding:
+    return Finding(line, 0, "import-failed", f"{what} raised {_error_text(error)}")
+
+
+def _line_in(error: BaseException, file: str) -> int:
     """The last line of the module's own on the way to the exception."""
     line = 1
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == file:
-            line = trace.tb_lineno or line
-        trace = trace.tb_next
-    return file, line
+    for each in (
+        error.__cause__,
+        error,
+    ):  # the line of a lazy import is in the traceback of the cause
+        trace = each.__traceback__ if each else None
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == file:
+                line = trace.tb_lineno or line
+            trace = trace.tb_next
+    return line
 
 
 def _error_text(error: BaseException) -> str:

@@ -20,6 +20,7 @@ class ModuleReport:
         self.doc = ""
         self.class_name: Optional[str] = None  # of the object that create returns
         self.needs_create = True
+        self.submodules: list[tuple[str, int]] = []  # of each `import a.b`, with its line
         self.findings: list[tuple[str, Finding]] = []  # with the file that each is in
 
     def as_json(self) -> dict[str, Any]:

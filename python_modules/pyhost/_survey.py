@@ -95,6 +95,9 @@ def _read(report: ModuleReport, file: str, warned: list[Any]) -> list[Finding]:
         return [Finding(_line_of_fault(source), 0, "syntax-error", f"{error}")]
     doc = ast.get_docstring(tree, clean=False) or ""
     report.doc = next((line.strip() for line in doc.splitlines() if line.strip()), "")
+    imports = [node for node in tree.body if isinstance(node, ast.Import)]
+    names = [(each, node.lineno) for node in imports for each in node.names if not each.asname]
+    report.submodules = [(each.name, line) for each, line in names if "." in each.name]
     check = check_contract(tree, report.needs_create)
     report.class_name = check.class_name
     lines = source.splitlines() if check.findings else []

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FIXTURES, Run, clean_environment
+from conftest import FIXTURES, Run, clean_environment, embedded_version
 
 GOOD = "class M:\n    def run(self):\n        return 1\n\n\ndef create(state):\n    return M()\n"
 
@@ -449,6 +449,37 @@ def test_check_with_import_decides_what_the_source_leaves_open(pyhost: Run, tmp_
         *["create-unseen"] * 3,
     ]
     assert checked(pyhost, "--import") == []
+
+
+LAZY = [
+    "import no_such_thing",
+    "from json import no_such_name",
+    "import modules._raises",
+    "import modules._raises_from",
+]
+
+
+@pytest.mark.parametrize("broken", LAZY)
+def test_check_with_import_reports_broken_lazy_imports(
+    pyhost: Run, tmp_path: Path, broken: str
+) -> None:
+    if embedded_version() < (3, 15):
+        pytest.skip("lazy imports come with Python 3.15")
+    helpers = {
+        "_raises.py": "1 / 0\n",
+        "_raises_from.py": "raise ValueError('x') from KeyError('y')\n",
+    }
+    explicit = {"m.py": GOOD + f"lazy import json\nlazy {broken}\n"}
+    write(tmp_path, helpers | explicit)
+    assert checked(pyhost, "m") == []
+    assert checked(pyhost, "m", "--import") == [("m", 9, 1, "import-failed")]
+    # A module can also name what is lazy, and everything can be made so.
+    package = broken.split()[1]
+    write(tmp_path, {"m.py": f"__lazy_modules__ = [{package!r}]\n{broken}\n" + GOOD})
+    assert checked(pyhost, "m", "--import") == [("m", 2, 1, "import-failed")]
+    write(tmp_path, {"m.py": f"import sys\nsys.set_lazy_imports('all')\n{broken}\n" + GOOD})
+    done = pyhost("check", "-m", ".", "m", "--import")
+    assert done.stdout.startswith("modules/m.py:3:1: a lazy import raised "), done.stdout
 
 
 def test_output_of_an_import_is_not_mixed_with_diagnostics(pyhost: Run, tmp_path: Path) -> None:
