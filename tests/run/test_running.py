@@ -8,7 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import FIXTURES, PATIENCE, Run, cached, clean_environment, make_venv, write_module
+from conftest import (
+    FIXTURES,
+    PATIENCE,
+    Run,
+    cached,
+    clean_environment,
+    embedded_version,
+    make_venv,
+    write_module,
+)
 
 # A mutex that is locked twice: no signal ends that.
 STUCK = """
@@ -277,3 +286,59 @@ def test_a_trace_function_that_is_set_at_the_start_sees_the_threads_of_a_pool(
     )
     assert done.returncode == 0, done.stderr
     assert (done.stdout + done.stderr).count("traced") == 2
+
+
+has_lazy_imports = pytest.mark.skipif(
+    embedded_version() < (3, 15), reason="lazy imports come with Python 3.15"
+)
+
+
+@has_lazy_imports
+def test_the_error_of_a_broken_lazy_import_tells_where_it_is_imported_and_used(
+    pyhost: Run, tmp_path: Path
+) -> None:
+    done = pyhost(*write_module(tmp_path, "m", "no_such_thing.do()", "lazy import no_such_thing"))
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("error: module 'm' raised ModuleNotFoundError: No module named")
+    assert lines[1].endswith("/modules/m.py:5 in run")
+    assert "/modules/m.py:1 in <module>" in done.stderr
+    assert "'no_such_thing' is not installed in " in done.stderr
+
+
+@has_lazy_imports
+def test_functions_that_the_host_calls_may_be_imported_lazily(pyhost: Run, tmp_path: Path) -> None:
+    words = write_module(tmp_path, "m", "1 / 0")
+    names = ("on_load", "on_unload", "on_error")
+    helper = "".join(f"def {name}(*given): print('{name}')\n" for name in names)
+    (tmp_path / "modules" / "_helper.py").write_text(
+        f"{helper}class Module:\n    def run(self): 1 / 0\ndef create(state): return Module()\n"
+    )
+    (tmp_path / "modules" / "m.py").write_text(
+        f"lazy from modules._helper import create, {', '.join(names)}\n"
+    )
+    done = pyhost(*words)
+    assert done.returncode == 1
+    assert done.stdout.split() == ["on_load", "on_error", "on_unload"], done.stderr
+
+
+@has_lazy_imports
+@pytest.mark.parametrize(
+    ("name", "code", "says"),
+    [
+        ("create", 3, "error: module 'm' could not be asked for its create: ModuleNotFoundError"),
+        ("on_load", 3, "error: module 'm' was not loaded, because its on_load raised ModuleNotF"),
+        ("on_unload", 1, "error: module 'm' raised ModuleNotFoundError: No module named"),
+        ("on_error", 1, "its on_error failed: ModuleNotFoundError: No module named 'no_such"),
+    ],
+)
+def test_a_broken_lazy_import_of_a_function_that_the_host_calls_is_an_error(
+    pyhost: Run, tmp_path: Path, name: str, code: int, says: str
+) -> None:
+    run = "1 / 0" if name == "on_error" else "return 1"
+    words = write_module(tmp_path, "m", run)
+    with open(tmp_path / "modules" / "m.py", "a") as module:
+        module.write(f"lazy from no_such_thing import {name}\n")
+    done = pyhost(*words)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr

@@ -70,14 +70,16 @@ bool takes_other_arguments(PyObject* raised, PyObject* callable, PyObject* argum
 // can neither replace nor swallow the error; it leaves the exception's traceback as it was. It is a part of
 // the run, and can be stopped as such.
 std::string call_on_error(const ModuleData& module, PyObject* raised) {
+  if (raised == nullptr) return {};
   const py::object on_error = steal(PyObject_GetAttrString(module.module.ptr(), "on_error"));
-  if (!on_error || raised == nullptr) {
+  if (!on_error && PyErr_ExceptionMatches(PyExc_AttributeError)) {
     PyErr_Clear();
     return {};
   }
   const py::object traceback = steal(PyException_GetTraceback(raised));
-  const py::object done = call_module_code(CurrentRun::this_thread(),
-                                           [&] { return PyObject_CallOneArg(on_error.ptr(), raised); });
+  const py::object done = call_module_code(CurrentRun::this_thread(), [&] {
+    return on_error ? PyObject_CallOneArg(on_error.ptr(), raised) : nullptr;
+  });
   std::string note;
   if (!done) {
     const py::object failure = take_raised();

@@ -17,13 +17,25 @@ namespace pyhost::detail {
 
 namespace {
 
-// A function that the module itself has; what a __getattr__ of its might make up does not count.
-py::object function_of(const ModuleData& module, const char* name) {
+// Whether the module itself has the function; what a __getattr__ of its might make up does not count.
+bool has_function(const ModuleData& module, const char* name) {
   PyObject* object = module.module.ptr();
-  py::object found = PyModule_Check(object) ? borrow(PyDict_GetItemString(PyModule_GetDict(object), name))
-                                            : steal(PyObject_GetAttrString(object, name));
-  PyErr_Clear();
-  return found;
+  if (PyModule_Check(object)) return PyDict_GetItemString(PyModule_GetDict(object), name) != nullptr;
+  return PyObject_HasAttrString(object, name) != 0;
+}
+
+// Returns the result of a call into the module, which is awaited if it is async; null with Python's error
+// set. Flushes the output.
+py::object all_of(const CurrentRun& run, py::object returned) {
+  if (returned && result_form_of(returned.ptr()) == ResultForm::Awaitable)
+    returned = await(run, returned.ptr());
+  return with_output_flushed(returned.release().ptr());
+}
+
+// By the attribute, because the module's dict may hold a lazy import of Python 3.15 in its place.
+py::object call_function(const CurrentRun& run, const ModuleData& module, const char* name) {
+  return all_of(
+      run, call_module_code(run, [&] { return PyObject_CallMethod(module.module.ptr(), name, nullptr); }));
 }
 
 // As Python looks for __enter__ and __exit__: on the type, so that no code of the module's runs for it.
@@ -46,14 +58,6 @@ py::object call_close(InstanceData& instance, PyObject* object, Closing closing)
   const py::object traceback = steal(PyException_GetTraceback(raised.ptr()));
   return steal(PyObject_CallMethod(object, exit, "OOO", reinterpret_cast<PyObject*>(Py_TYPE(raised.ptr())),
                                    raised.ptr(), traceback ? traceback.ptr() : Py_None));
-}
-
-// Returns the result of a call into the module, which is awaited if it is async; null with Python's error
-// set. Flushes the output.
-py::object all_of(const CurrentRun& run, py::object returned) {
-  if (returned && result_form_of(returned.ptr()) == ResultForm::Awaitable)
-    returned = await(run, returned.ptr());
-  return with_output_flushed(returned.release().ptr());
 }
 
 // Limits the time for closing, if the run around it has used up its own time.
@@ -90,15 +94,13 @@ void reporting_errors(const HostState& host, Action action) noexcept {
 }
 
 void call_on_unload(const ModuleData& module) {
-  const py::object on_unload = function_of(module, "on_unload");
-  if (!on_unload) return;
+  if (!has_function(module, "on_unload")) return;
   const CurrentRun run(module.name);
   const RunOptions limit =
       within_shutdown_timeout(*module.host, "on_unload() of module '" + module.name + "'");
   apply_limits(&limit, run);
   notify_failure_of(module.host->observers, module.name, [&] {
-    const py::object done =
-        all_of(run, call_module_code(run, [&] { return PyObject_CallNoArgs(on_unload.ptr()); }));
+    const py::object done = call_function(run, module, "on_unload");
     throw_if_cancelled(run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
     module.host->observers.notify(Moment::Ending, module.name, run.id(), module.host->observers.begin());
@@ -108,10 +110,8 @@ void call_on_unload(const ModuleData& module) {
 }  // namespace
 
 void call_on_load(const CurrentRun& run, const ModuleData& module) {
-  const py::object on_load = function_of(module, "on_load");
-  if (!on_load) return;
-  const py::object done =
-      all_of(run, call_module_code(run, [&] { return PyObject_CallNoArgs(on_load.ptr()); }));
+  if (!has_function(module, "on_load")) return;
+  const py::object done = call_function(run, module, "on_load");
   throw_if_cancelled(run, Phase::Import);
   if (done) return;
   const py::object raised = take_raised();
