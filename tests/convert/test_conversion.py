@@ -235,4 +235,5 @@ def test_a_deep_result_on_a_small_stack_is_an_error(how: str) -> None:
 
 
 def test_a_flat_state_needs_no_large_stack() -> None:
-    assert on_a_small_stack(64, "text", '{"give":"[[[1]]]"}') == "7\n"
+    # From Python 3.14 on, 64 KB are too little for its parser, which "give" needs.
+    assert on_a_small_stack(64, "text", '{"see":[[[1]]]}') == f"{len(json.dumps('[[[1]]]'))}\n"
