@@ -1,5 +1,5 @@
-// A loop of asyncio is found in the state of its thread, one of trio by the frames of its thread. What is
-// asked of them is written in Python, because it is theirs to call.
+// A loop of asyncio is found in the state of its thread, or from Python 3.13 on by the frames of its thread,
+// as one of trio is. What is asked of them is written in Python, because it is theirs to call.
 #include "run/event_loops.hpp"
 
 #include <string_view>
@@ -41,7 +41,34 @@ class Trio:
     def wake(self):
         self.runner.entry_queue.run_sync_soon(bool)
 
-def find(frame, loop, excluded):
+# From Python 3.13 on, the thread of a uvloop is not known: it has no frames. Each looks when it is called.
+class Uvloops:
+    def __init__(self, loops, thread):
+        self.loops = [Asyncio(loop) for loop in loops]
+        self.thread = thread
+
+    def cancel(self):
+        for each in self.loops:
+            each.loop.call_soon_threadsafe(self.cancel_here, each)
+
+    def cancel_here(self, each):
+        import threading
+        if threading.get_ident() == self.thread:
+            each.cancel_here()
+
+    def wake(self):
+        for each in self.loops:
+            each.wake()
+
+def running_uvloops(excluded):
+    import gc, sys
+    kind = getattr(sys.modules.get("uvloop"), "Loop", None)
+    if kind is None or sys.version_info < (3, 13):
+        return []
+    loops = [each for each in gc.get_objects() if issubclass(type(each), kind)]
+    return [each for each in loops if each is not excluded and each.is_running()]
+
+def find(frame, loop, excluded, thread):
     if loop is not None:
         return Asyncio(loop)
     while frame is not None:
@@ -56,6 +83,8 @@ def find(frame, loop, excluded):
             if hasattr(loop, "call_soon_threadsafe") and loop.is_running():
                 return None if loop is excluded else Asyncio(loop)
         frame = frame.f_back
+    loops = running_uvloops(excluded)
+    return Uvloops(loops, thread) if loops else None
 )";
 
 // As `_asyncio` has it in the state of a thread, up to Python 3.11; Python 3.12 has the loop itself there.
@@ -113,9 +142,9 @@ py::object find_event_loop(const CurrentRun::Thread& thread, PyObject* except) {
   const py::object frame = steal(reinterpret_cast<PyObject*>(PyThreadState_GetFrame(thread.state)));
   const py::object find = frame ? find_function() : py::object();
   const py::object excluded = borrow(except != nullptr ? except : Py_None);
-  py::object found =
-      find ? steal(PyObject_CallFunctionObjArgs(find.ptr(), frame.ptr(), loop.ptr(), excluded.ptr(), nullptr))
-           : py::object();
+  py::object found = find ? steal(PyObject_CallFunction(find.ptr(), "OOOk", frame.ptr(), loop.ptr(),
+                                                        excluded.ptr(), thread.identity))
+                          : py::object();
   PyErr_Clear();
   return found && !found.is_none() ? found : py::object();
 }
