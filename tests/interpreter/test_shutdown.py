@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, FIXTURES, Run, cached, clean_environment, small_program
+from conftest import BUILD, FIXTURES, Run, cached, clean_environment, small_program, write_module
 
 EMBEDDINGS = BUILD / "tests"
 SANITIZED = cached("PYHOST_SANITIZE") == "ON"
@@ -105,3 +105,48 @@ def test_a_host_says_that_the_application_has_ended_python(who: str) -> None:
     for error in errors:
         assert "Python was ended by the application, which called Py_Finalize()" in error
         assert "call it after the last use of pyhost" in error
+
+
+HAS_DAEMON = """\
+import atexit, io, os, threading, time
+
+ended = False
+
+class Slow(io.RawIOBase):
+    def close(self):
+        if not self.closed:
+            time.sleep(0.3)
+        super().close()
+
+def work():
+    while True:
+        try:
+            time.sleep(0.01)
+        finally:
+            if ended:
+                os.write(2, b"a daemon thread still runs\\n")
+
+def set_ended():
+    global ended
+    ended = True
+
+atexit.register(set_ended)
+left_open = Slow()
+"""
+
+
+@pytest.mark.parametrize("how", ["program", "shut_down", "return"])
+def test_daemon_threads_stop_when_the_atexit_handlers_are_done(
+    pyhost: Run, tmp_path: Path, how: str
+) -> None:
+    words = write_module(
+        tmp_path, "daemon", "threading.Thread(target=work, daemon=True).start()", HAS_DAEMON
+    )
+    if how == "program":
+        done = pyhost(*words)
+    else:
+        done = subprocess.run(
+            [*small_program("ends_python"), tmp_path, "daemon", how],
+            capture_output=True, text=True, env=clean_environment(), cwd=tmp_path,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0 if how == "program" else 7, "")

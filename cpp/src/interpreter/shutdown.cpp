@@ -52,6 +52,9 @@ void call_at_end(const char* module, const char* function) {
   if (!done) PyErr_WriteUnraisable(nullptr);
 }
 
+// Whether `threading` has not started it: nobody waits for such a thread.
+bool is_dummy(PyObject* thread) { return std::string_view(Py_TYPE(thread)->tp_name) == "_DummyThread"; }
+
 // Up to Python 3.12 `threading` waits for the thread that started Python too, if another one ends the
 // process. That is the application's, and may be gone without Python's knowing.
 void leave_main_thread_out() {
@@ -69,6 +72,40 @@ void leave_main_thread_out() {
   PyErr_Clear();
 }
 
+// Does not return, so that the thread which calls it runs no more Python code.
+PyObject* wait_forever(PyObject* /*self*/, PyObject* /*arguments*/) {
+  const GilRelease no_gil;
+  for (;;) pause();
+}
+
+// An exception that no handler ever gets: Python makes the object before it enters a `finally` or an
+// `except`.
+py::object halting_exception() {
+  static PyMethodDef init{"pyhost_halts", wait_forever, METH_VARARGS, nullptr};
+  const py::object function = steal(PyCFunction_New(&init, nullptr));
+  const py::object names = steal(function ? Py_BuildValue("{sO}", "__init__", function.ptr()) : nullptr);
+  return steal(names ? PyErr_NewException("pyhost.Halted", PyExc_BaseException, names.ptr()) : nullptr);
+}
+
+// Halts the threads of `threading` that are left, most of them daemons, as the end of python3 does. They
+// would go on with files and objects of extensions that are gone. Threads of C++ may still be joined.
+void halt_other_threads() {
+  PyObject* const threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
+  if (threading == nullptr) return;
+  const py::object main = steal(PyObject_GetAttrString(threading, "_main_thread"));
+  const py::object active = steal(PyObject_GetAttrString(threading, "_active"));
+  const py::object halted = halting_exception();
+  Py_ssize_t at_item = 0;
+  PyObject* identity = nullptr;
+  PyObject* thread = nullptr;
+  while (halted && active && PyDict_Next(active.ptr(), &at_item, &identity, &thread) != 0) {
+    const unsigned long number = PyLong_AsUnsignedLong(identity);
+    if (thread == main.ptr() || is_dummy(thread) || number == PyThread_get_thread_ident()) continue;
+    PyThreadState_SetAsyncExc(number, halted.ptr());
+  }
+  PyErr_Clear();
+}
+
 // The steps from this one on.
 void take_steps(Step first) {
   if (first <= Step::Threads) {
@@ -81,6 +118,7 @@ void take_steps(Step first) {
   }
   if (first <= Step::Output) {
     at = Step::Output;
+    halt_other_threads();
     flush_output();
     at = Step::Files;
     close_open_files();
@@ -117,9 +155,7 @@ std::string hanging_threads(PyObject* threading, PyObject* frames, PyObject* mai
   const py::object threads = steal(PyObject_CallMethod(threading, "enumerate", nullptr));
   for (Py_ssize_t i = 0; threads && i < PyList_Size(threads.ptr()); ++i) {
     PyObject* thread = PyList_GET_ITEM(threads.ptr(), i);
-    const bool is_dummy =
-        std::string_view(Py_TYPE(thread)->tp_name) == "_DummyThread";  // nobody waits for it
-    if (thread == main || is_dummy || is_true(thread, "daemon")) continue;
+    if (thread == main || is_dummy(thread) || is_true(thread, "daemon")) continue;
     const py::object identity = steal(PyObject_GetAttrString(thread, "ident"));
     lines += "\n  thread '" + text_of_attribute(thread, "name") + "' still runs" +
              place_of(frames, identity.ptr());
