@@ -135,18 +135,42 @@ left_open = Slow()
 """
 
 
+COMPUTES = """\
+import sys, threading, time
+sys.path.append(EMBEDDINGS)
+import destructors
+
+def work():
+    while True:
+        destructors.compute()
+"""
+
+
 @pytest.mark.parametrize("how", ["program", "shut_down", "return"])
 def test_daemon_threads_stop_when_the_atexit_handlers_are_done(
     pyhost: Run, tmp_path: Path, how: str
 ) -> None:
-    words = write_module(
-        tmp_path, "daemon", "threading.Thread(target=work, daemon=True).start()", HAS_DAEMON
+    run_daemon(pyhost, tmp_path, how, HAS_DAEMON)
+
+
+@pytest.mark.parametrize("how", ["program", "shut_down", "return"])
+def test_c_code_on_a_daemon_thread_returns_before_its_objects_are_destroyed(
+    pyhost: Run, tmp_path: Path, how: str
+) -> None:
+    run_daemon(
+        pyhost, tmp_path, how, COMPUTES.replace("EMBEDDINGS", repr(str(EMBEDDINGS.resolve())))
     )
+
+
+def run_daemon(pyhost: Run, folder: Path, how: str, code: str) -> None:
+    """Runs work() of this code on a daemon thread, and expects an end without complaints."""
+    start = "threading.Thread(target=work, daemon=True).start(); time.sleep(0.05)"
+    words = write_module(folder, "daemon", start, code)
     if how == "program":
         done = pyhost(*words)
     else:
         done = subprocess.run(
-            [*small_program("ends_python"), tmp_path, "daemon", how],
-            capture_output=True, text=True, env=clean_environment(), cwd=tmp_path,
+            [*small_program("ends_python"), folder, "daemon", how],
+            capture_output=True, text=True, env=clean_environment(), cwd=folder,
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (0 if how == "program" else 7, "")

@@ -6,11 +6,14 @@
 #include <link.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -18,6 +21,7 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "error/number_text.hpp"
 #include "interpreter/open_files.hpp"
@@ -35,6 +39,9 @@ std::atomic<std::chrono::milliseconds> shutdown_timeout{5s};
 
 // How long the report about what hangs may take before the process is ended without one.
 constexpr auto report_timeout = 1s;
+
+// How long the end waits for C code that computes on threads which are halted.
+constexpr auto computing_timeout = 500ms;
 
 // The steps of the end, in their order; each is taken once, by the thread that ends or by the one that
 // watches.
@@ -87,6 +94,9 @@ py::object halting_exception() {
   return steal(names ? PyErr_NewException("pyhost.Halted", PyExc_BaseException, names.ptr()) : nullptr);
 }
 
+// The operating system's numbers of the threads that were halted; guarded by the GIL.
+std::vector<long> halted_threads;
+
 // Halts the threads of `threading` that are left, most of them daemons, as the end of python3 does. They
 // would go on with files and objects of extensions that are gone. Threads of C++ may still be joined.
 void halt_other_threads() {
@@ -102,8 +112,29 @@ void halt_other_threads() {
     const unsigned long number = PyLong_AsUnsignedLong(identity);
     if (thread == main.ptr() || is_dummy(thread) || number == PyThread_get_thread_ident()) continue;
     PyThreadState_SetAsyncExc(number, halted.ptr());
+    const py::object native = steal(PyObject_GetAttrString(thread, "_native_id"));
+    if (native && PyLong_Check(native.ptr())) halted_threads.push_back(PyLong_AsLong(native.ptr()));
   }
   PyErr_Clear();
+}
+
+// Whether the thread runs on a processor, or waits for one.
+bool is_computing(long thread) {
+  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  const std::size_t name_end = line.rfind(") ");
+  return name_end != std::string::npos && line.compare(name_end + 2, 1, "R") == 0;
+}
+
+// C code that computes without the GIL is halted when it returns to Python. Until then it uses objects that
+// exit() destroys.
+void wait_for_computing_threads() {
+  const auto end = std::chrono::steady_clock::now() + computing_timeout;
+  const std::vector<long> threads = std::exchange(halted_threads, {});
+  const GilRelease no_gil;
+  while (std::any_of(threads.begin(), threads.end(), is_computing) && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(1ms);
 }
 
 // The steps from this one on.
@@ -264,8 +295,11 @@ void end(int status) {
     }
     const GilAcquire gil;
     set_python_access(PythonAccess::Ended);
-    const Watch watch(status);
-    take_steps(Step::Threads);
+    {
+      const Watch watch(status);
+      take_steps(Step::Threads);
+    }
+    wait_for_computing_threads();
   } catch (const Error&) {
     // Access was refused before: there is nothing left to end.
   }
