@@ -97,6 +97,35 @@ def test_a_file_left_open_is_complete(
     assert read(tmp_path / "written") == TEXT
 
 
+@pytest.mark.parametrize("isolation", ["host", "process"])
+def test_an_object_left_behind_writes_in_its_destructor(
+    pyhost: Run, tmp_path: Path, isolation: str
+) -> None:
+    words = write_module(
+        tmp_path,
+        "leaves",
+        "keep.append(Writer())",
+        IMPORTS + "\nclass Writer:\n    def __del__(self): print('the footer')",
+    )
+    done = pyhost(*words, "--isolation", isolation)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the footer\n", "")
+
+
+def test_a_destructor_that_hangs_is_named_and_the_end_cut_short(
+    pyhost: Run, tmp_path: Path
+) -> None:
+    words = write_module(
+        tmp_path,
+        "leaves",
+        "keep.append(Hangs())",
+        IMPORTS + "\nclass Hangs:\n    def __del__(self): time.sleep(60)",
+    )
+    done = pyhost(*words, "--shutdown-timeout", "0.3")
+    assert done.returncode == 0
+    assert "a destructor still runs at" in done.stderr
+    assert "in __del__" in done.stderr
+
+
 def test_temporary_files_and_folders_left_open_are_removed(pyhost: Run, tmp_path: Path) -> None:
     folder = tmp_path / "temporary"
     folder.mkdir()
@@ -120,7 +149,7 @@ def test_the_standard_streams_stay_open_at_the_end(pyhost: Run, tmp_path: Path) 
         "keep.append(open(1, 'w', closefd=False)); keep[0].write('by another object ')\n"
         "keep.append(open(__file__))\n"
         "class Speaks(io.StringIO):\n"
-        "    def close(self): print('after all', flush=True)\n"
+        "    def close(self): self.closed or print('after all', flush=True); super().close()\n"
         "keep.append(Speaks())",
         IMPORTS,
     )

@@ -45,7 +45,7 @@ constexpr auto computing_timeout = 500ms;
 
 // The steps of the end, in their order; each is taken once, by the thread that ends or by the one that
 // watches.
-enum class Step { Threads, AtExit, Output, Files, Done };
+enum class Step { Threads, AtExit, Output, Files, Garbage, Done };
 
 std::atomic<Step> at = Step::Threads;
 
@@ -76,6 +76,15 @@ void leave_main_thread_out() {
     const py::object lock = attribute(main.ptr(), "_tstate_lock");
     if (locks && lock) steal(PyObject_CallMethod(locks.ptr(), "discard", "O", lock.ptr()));
   }
+  PyErr_Clear();
+}
+
+// Modules that were unloaded are garbage, with all that they refer to. Some of it writes data in its
+// destructor. The files come first, because the order in which garbage is destroyed would not heed which one
+// wraps which.
+void collect_garbage() {
+  const py::object gc = steal(PyImport_ImportModule("gc"));
+  if (gc) steal(PyObject_CallMethod(gc.ptr(), "collect", nullptr));
   PyErr_Clear();
 }
 
@@ -153,6 +162,9 @@ void take_steps(Step first) {
     flush_output();
     at = Step::Files;
     close_open_files();
+    at = Step::Garbage;
+    collect_garbage();
+    flush_output();
   }
   at = Step::Done;
 }
@@ -213,6 +225,8 @@ std::string what_hangs(Step step) {
     if (step == Step::Files) {
       lines = "\n  closing a file that a module left open does not return";
       if (place.find(closing_code_name) == std::string::npos) lines += place;
+    } else if (step == Step::Garbage) {
+      lines = "\n  a destructor still runs" + place;
     } else if (!place.empty()) {
       lines = "\n  an atexit handler still runs" + place;
     }
@@ -259,7 +273,7 @@ class Watch {
     const Step step = at;
     report(seconds, what_hangs(step));
     flush_output();  // first: the handlers that are left may hang as well
-    take_steps(step == Step::Threads ? Step::AtExit : step == Step::Files ? Step::Done : Step::Output);
+    take_steps(step == Step::Threads ? Step::AtExit : step >= Step::Files ? Step::Done : Step::Output);
     std::fflush(nullptr);
     _exit(status);
   }
