@@ -185,6 +185,25 @@ def test_process_1_ends_with_the_exit_code_of_the_signal(
     assert done.returncode == code, done.stderr
 
 
+@pytest.mark.parametrize("isolation", ["shared", "process"])
+def test_a_child_that_a_module_forks_can_be_terminated(
+    pyhost: Run, tmp_path: Path, isolation: str
+) -> None:
+    _, *module = write_module(
+        tmp_path,
+        "forks",
+        "child = multiprocessing.get_context('fork').Process(target=time.sleep, args=(600,))\n"
+        "child.start(); child.terminate(); child.join(10); code = child.exitcode\n"
+        "child.kill()\nreturn code",
+        "import multiprocessing, time",
+    )
+    done = pyhost(
+        "map", *module, "--isolation", isolation, "-j", "1", "--states", "-", input="{}\n"
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"result":-15' in done.stdout
+
+
 # --- the end
 
 

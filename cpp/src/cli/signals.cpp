@@ -57,6 +57,26 @@ void handle(int signal) {
   errno = before;
 }
 
+// In a process that a module forks, for example by multiprocessing, nobody would heed a signal that is only
+// counted. It is blocked there until it has its default action.
+thread_local sigset_t mask_before_fork;
+
+void block_before_fork() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &mask_before_fork);
+}
+
+void restore_mask() { pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr); }
+
+void restore_defaults_in_child() {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    struct sigaction action{};
+    if (sigaction(signal, nullptr, &action) == 0 && action.sa_handler == handle) std::signal(signal, SIG_DFL);
+  }
+  restore_mask();
+}
+
 volatile std::sig_atomic_t end_signal = 0;
 
 void end_by_last_signal() {
@@ -69,6 +89,8 @@ Signals::Signals(SignalOptions options) : options_(std::move(options)) {
   count_seen = 0;
   max_count = options_.max_count;
   wake = eventfd(0, EFD_CLOEXEC);
+  static const int registered = pthread_atfork(block_before_fork, restore_mask, restore_defaults_in_child);
+  static_cast<void>(registered);
   watching_ = std::thread([this] { watch(); });
   for (const int signal : options_.signals) {
     if (std::signal(signal, handle) == SIG_IGN) {
