@@ -242,6 +242,29 @@ def test_a_thread_that_a_module_started_is_waited_for(
     assert "the work is done" in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("handler", "how"),
+    [
+        ("lambda: os.kill(os.getpid(), signal.SIGSEGV)", "signal 11 (SIGSEGV)"),
+        ("lambda: os._exit(9)", "status 9"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "map"])
+def test_a_worker_process_that_fails_at_its_end_is_named(
+    pyhost: Run, tmp_path: Path, command: str, handler: str, how: str
+) -> None:
+    _, *module = write_module(
+        tmp_path, "ends_badly", f"atexit.register({handler})", "import atexit, os, signal"
+    )
+    states = ("-q", "--states", "-") if command == "map" else ()
+    done = pyhost(command, *module, "--isolation", "process", *states, input="{}\n")
+    assert done.returncode == 0
+    assert done.stderr == (
+        f"pyhost: a worker process ended with {how} after its last run: what its modules had to do at the"
+        " end may be lost\n"
+    )
+
+
 def test_executors_that_were_left_open_end_with_the_process(pyhost: Run, tmp_path: Path) -> None:
     words = write_module(
         tmp_path,

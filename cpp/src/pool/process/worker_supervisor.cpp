@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <exception>
 #include <limits>
 #include <string_view>
@@ -28,6 +29,15 @@ constexpr auto stall_timeout = 10s;   // in which a worker must begin one of the
 constexpr int max_failed_starts = 3;  // in a row, of workers that end before they begin a run
 
 std::atomic<std::uint64_t> last_process = 0;  // of all pools
+
+// No run fails because of it: all have their outcomes.
+void report_failed_end(const ExitStatus& ending) {
+  if (!ending.known || (ending.signal == 0 && ending.status == 0)) return;
+  std::fprintf(stderr,
+               "pyhost: a worker process ended with %s after its last run: what its modules had to do at the "
+               "end may be lost\n",
+               to_string(ending).c_str());
+}
 
 }  // namespace
 
@@ -293,7 +303,8 @@ void WorkerSupervisor::end_process() {
       eventfd_t woken = 0;
       if (eventfd_read(wakeup_.get(), &woken) == 0) answers_.send(process_number_, *link_);
     }
-    link_->process().ends_within(std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()));
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
+    if (link_->process().ends_within(left)) report_failed_end(link_->process().kill());
   } catch (const std::exception&) {
     // No run is in flight that could fail because of it.
   }
