@@ -298,6 +298,7 @@ def test_a_daemon_thread_that_prints_does_not_disturb_the_end(pyhost: Run, tmp_p
         ("threading.Thread(target=spin, name='Busy').start()", "thread 'Busy' still runs at"),
         ("atexit.register(hang)", "an atexit handler still runs at"),
         ("atexit.register(spin)", "an atexit handler still runs at"),
+        ("atexit.register(time.sleep, 600)", "an atexit handler still runs, in C code"),
         (
             "atexit.register(ctypes.PyDLL(None).sleep, 100_000)",
             "C code of a module does not return",

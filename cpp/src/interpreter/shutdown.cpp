@@ -227,8 +227,8 @@ std::string what_hangs(Step step) {
       if (place.find(closing_code_name) == std::string::npos) lines += place;
     } else if (step == Step::Garbage) {
       lines = "\n  a destructor still runs" + place;
-    } else if (!place.empty()) {
-      lines = "\n  an atexit handler still runs" + place;
+    } else if (step <= Step::AtExit || !place.empty()) {
+      lines = "\n  an atexit handler still runs" + (place.empty() ? ", in C code" : place);
     }
   }
   PyErr_Clear();
