@@ -147,8 +147,9 @@ void register_calls(Host& host) {
     benchmark::DoNotOptimize(pyjson::to_json(object.attr("run")()));
   });
   const std::string ten_as_text = "10 keys in and out, text";
-  measure(ten_as_text, "pyhost",
-          [echoes, text = ten_keys.dump()] { benchmark::DoNotOptimize(echoes.create(text).run_text()); });
+  measure(ten_as_text, "pyhost", [echoes, text = ten_keys.dump()] {
+    benchmark::DoNotOptimize(echoes.create(text).run<std::string>());
+  });
   const std::string cached = "load of a module that is loaded";
   measure(cached, "pyhost", [&host] { benchmark::DoNotOptimize(host.load("quiet")); });
   measure(cached, "floor", [] {

@@ -23,7 +23,7 @@ int pyhost::test::answers_texts(int argc, char** argv) {
     std::string text(std::stoul(line), '\0');
     std::cin.read(text.data(), static_cast<std::streamsize>(text.size()));
     try {
-      answer("ok", module.create(text).run_text());
+      answer("ok", module.create(text).run<std::string>());
     } catch (const pyhost::Error& error) {
       answer("no", error.what());
     }

@@ -15,15 +15,15 @@ TEST_CASE("a module reads memory of C++ without a copy") {
   std::vector<double> prices{1.5, 2.5};
   const Buffer buffer = Buffer::borrow(std::span<const double>(prices));
   const Module module = host.load("looks_at_a_buffer");
-  const Instance sum = module.create({{"give", "sum(v)"}}, {{"data", buffer}});
+  const Instance sum = module.create(State{{"give", "sum(v)"}}.with("data", buffer));
   CHECK(sum.run() == 4.0);
   prices[0] = 10;  // what Python sees is this very memory
   CHECK(sum.run() == 12.5);
   CHECK(module
-            .create({{"give", "[v.format, v.itemsize, v.shape, v.readonly, repr(state['data'])]"}},
-                    {{"data", buffer}})
+            .create(State{{"give", "[v.format, v.itemsize, v.shape, v.readonly, repr(state['data'])]"}}.with(
+                "data", buffer))
             .run() == Json{"d", 8, {2}, true, "<buffer of the host, format 'd', shape (2)>"});
-  CHECK(module.create(R"({"give": "v[1]"})", {{"data", buffer}}).run() == 2.5);
+  CHECK(module.create(State(R"({"give": "v[1]"})").with("data", buffer)).run() == 2.5);
 }
 
 TEST_CASE("a module cannot write into a read-only buffer") {
@@ -31,10 +31,10 @@ TEST_CASE("a module cannot write into a read-only buffer") {
   std::array<int, 3> numbers{1, 2, 3};
   const Module module = host.load("looks_at_a_buffer");
   const Json write{{"give", "v.__setitem__(0, 7)"}};
-  module.create(write, {{"data", Buffer::borrow(std::span<int>(numbers), true)}}).run();
+  module.create(State(write).with("data", Buffer::borrow(std::span<int>(numbers), true))).run();
   CHECK(numbers[0] == 7);
   REQUIRE_ERROR(error, ModuleRaised,
-                module.create(write, {{"data", Buffer::borrow(std::span<int>(numbers))}}).run());
+                module.create(State(write).with("data", Buffer::borrow(std::span<int>(numbers)))).run());
   CHECK(error.exception().type == "TypeError");
 }
 
@@ -49,11 +49,11 @@ TEST_CASE("an image has its shape and its strides") {
   CHECK_FALSE(image.is_contiguous());
   const Module module = host.load("looks_at_a_buffer");
   const Json list{{"give", "v.tolist()"}};
-  CHECK(module.create(list, {{"data", image}}).run() == Json{{1, 2, 3}, {4, 5, 6}});
-  CHECK(module.create(list, {{"data", turned}}).run() == Json{{1, 4}, {2, 5}, {3, 6}});
+  CHECK(module.create(State(list).with("data", image)).run() == Json{{1, 2, 3}, {4, 5, 6}});
+  CHECK(module.create(State(list).with("data", turned)).run() == Json{{1, 4}, {2, 5}, {3, 6}});
   REQUIRE_ERROR(
       gaps, ModuleRaised,
-      module.create({{"give", "__import__('io').BytesIO(state['data'])"}}, {{"data", image}}).run());
+      module.create(State{{"give", "__import__('io').BytesIO(state['data'])"}}.with("data", image)).run());
   CHECK(gaps.exception().type == "BufferError");
 }
 
@@ -66,7 +66,7 @@ TEST_CASE("a buffer keeps its memory for as long as C++ or Python has it") {
     const double* data = memory->data();
     const Buffer buffer(std::move(memory), data, {.format = "d", .item_size = 8, .shape = {3}});
     instance =
-        host.load("looks_at_a_buffer").create({{"give", "sum(v)"}, {"keep", true}}, {{"data", buffer}});
+        host.load("looks_at_a_buffer").create(State{{"give", "sum(v)"}, {"keep", true}}.with("data", buffer));
   }
   CHECK_FALSE(watched.expired());
   std::thread([&] { instance.reset(); }).join();
@@ -78,8 +78,8 @@ TEST_CASE("borrowed memory is revoked once no view of it is left") {
   std::vector<float> numbers(3, 1.0F);
   const Buffer buffer = Buffer::borrow(std::span<float>(numbers));
   const Module module = host.load("looks_at_a_buffer");
-  const Instance looks = module.create({{"give", "sum(v)"}}, {{"data", buffer}});
-  std::optional<Instance> keeps = module.create({{"give", "v[0]"}, {"keep", true}}, {{"data", buffer}});
+  const Instance looks = module.create(State{{"give", "sum(v)"}}.with("data", buffer));
+  std::optional<Instance> keeps = module.create(State{{"give", "v[0]"}, {"keep", true}}.with("data", buffer));
   CHECK(looks.run() == 3.0);
   CHECK_FALSE(buffer.revoke());
   CHECK_FALSE(buffer.revoke(std::chrono::milliseconds(1)));
@@ -94,11 +94,11 @@ TEST_CASE("a buffer with the key of another value, and an empty buffer handle, a
   Host host(over_fixtures());
   const Module module = host.load("looks_at_a_buffer");
   const Buffer buffer = Buffer::of(std::vector<int>{1});
-  REQUIRE_ERROR(clash, InvalidState, module.create({{"data", 1}}, {{"data", buffer}}));
+  REQUIRE_ERROR(clash, InvalidState, module.create(State{{"data", 1}}.with("data", buffer)));
   CHECK(clash.pointer() == "/data");
   CHECK_SAYS(clash, "has a key that the state has already");
-  REQUIRE_ERROR(twice, InvalidState, module.create({}, {{"data", buffer}, {"data", buffer}}));
-  REQUIRE_ERROR(none, InvalidState, module.create({}, {{"data", Buffer()}}));
+  REQUIRE_ERROR(twice, InvalidState, module.create(State().with("data", buffer).with("data", buffer)));
+  REQUIRE_ERROR(none, InvalidState, module.create(State().with("data", Buffer())));
   REQUIRE_ERROR(null, InvalidState, Buffer(nullptr, nullptr, {.shape = {1}}));
   REQUIRE_ERROR(strides, InvalidState, Buffer(nullptr, &host, {.shape = {1}, .strides = {1, 1}}));
 }
@@ -106,7 +106,7 @@ TEST_CASE("a buffer with the key of another value, and an empty buffer handle, a
 TEST_CASE("C++ reads the memory of a result that is bytes or an array") {
   Host host(over_fixtures());
   const auto result = [&](const std::string& give) {
-    return host.load("evaluates").create({{"first", "import array"}, {"give", give}}).run_buffer();
+    return host.load("evaluates").create({{"first", "import array"}, {"give", give}}).run<Buffer>();
   };
   const Buffer bytes = result("b'abc'");
   CHECK(std::string(reinterpret_cast<const char*>(bytes.as<unsigned char>().data()), bytes.size_bytes()) ==
@@ -132,9 +132,9 @@ TEST_CASE("the buffer of a result can be passed to the next module, and outlives
   std::optional<Buffer> kept;
   {
     Host host(over_fixtures());
-    kept = host.load("evaluates").create({{"give", "bytearray(b'abc')"}}).run_buffer();
+    kept = host.load("evaluates").create({{"give", "bytearray(b'abc')"}}).run<Buffer>();
     const Module looks = host.load("looks_at_a_buffer");
-    CHECK(looks.create({{"give", "bytes(v).decode()"}}, {{"data", *kept}}).run() == "abc");
+    CHECK(looks.create(State{{"give", "bytes(v).decode()"}}.with("data", *kept)).run() == "abc");
   }
   CHECK(kept->size_bytes() == 3);
   std::thread([last = std::exchange(kept, std::nullopt)] { CHECK(last->layout().writable); }).join();
@@ -148,9 +148,9 @@ TEST_CASE("a buffer can have any dimensions, strides and order") {
     layout.item_size = sizeof(int);
     const Buffer buffer(numbers, numbers->data() + first, std::move(layout));
     return host.load("looks_at_a_buffer")
-        .create(
-            {{"give", "[v.tolist(), v.shape, v.nbytes, v.c_contiguous, v.f_contiguous, v.tobytes().hex()]"}},
-            {{"data", buffer}})
+        .create(State{
+            {"give", "[v.tolist(), v.shape, v.nbytes, v.c_contiguous, v.f_contiguous, v.tobytes().hex()]"}}
+                    .with("data", buffer))
         .run();
   };
   const Json cube = seen({.shape = {2, 2, 2}});
@@ -172,7 +172,7 @@ TEST_CASE("a buffer can have any dimensions, strides and order") {
   CHECK(none[2] == 0);
   const Module looks = host.load("looks_at_a_buffer");
   const Buffer empty = Buffer::of(std::vector<double>());
-  CHECK(looks.create({{"give", "[v.shape, bytes(state['data']).hex()]"}}, {{"data", empty}}).run() ==
+  CHECK(looks.create(State{{"give", "[v.shape, bytes(state['data']).hex()]"}}.with("data", empty)).run() ==
         Json{{0}, ""});
 }
 
@@ -184,7 +184,7 @@ TEST_CASE("a plain request for bytes works for a buffer with any dimensions") {
   const std::string give = "[" + md5 + ", bytes(state['data']).hex(), v.shape]";
   const Module module = host.load("looks_at_a_buffer");
   const auto seen = [&](const Buffer& buffer) {
-    return module.create({{"give", give}}, {{"data", buffer}}).run();
+    return module.create(State{{"give", give}}.with("data", buffer)).run();
   };
   CHECK(seen(Buffer(nullptr, pixels.data(), {.shape = {2, 3}})) ==
         Json{"6ac1e56bc78f031059be7be854522c4c", "010203040506", {2, 3}});
@@ -216,15 +216,16 @@ TEST_CASE("the key of a buffer is escaped in a JSON pointer") {
   Host host(over_fixtures());
   const Module module = host.load("looks_at_a_buffer");
   const Buffer buffer = Buffer::of(std::vector<int>{1});
-  REQUIRE_ERROR(slash, InvalidState, module.create({{"a/b~", 1}}, {{"a/b~", buffer}}));
+  REQUIRE_ERROR(slash, InvalidState, module.create(State{{"a/b~", 1}}.with("a/b~", buffer)));
   CHECK(slash.pointer() == "/a~1b~0");
   CHECK_SAYS(slash, "the buffer 'a/b~' has a key that the state has already");
-  REQUIRE_ERROR(broken, InvalidState, module.create({}, {{"\xff", buffer}}));
+  REQUIRE_ERROR(broken, InvalidState, module.create(State().with("\xff", buffer)));
   CHECK_SAYS(broken, "is not valid UTF-8");
   CHECK_NOTHROW(broken.to_json().dump());
   REQUIRE_ERROR(state, InvalidState, module.create({{"\xff", 1}}));
   CHECK_NOTHROW(state.to_json().dump());
-  CHECK(module.create({{"give", "v[0]"}, {"größe", 1}}, {{"data", buffer}, {"maß", buffer}}).run() == 1);
+  CHECK(module.create(State{{"give", "v[0]"}, {"größe", 1}}.with("data", buffer).with("maß", buffer)).run() ==
+        1);
 }
 
 TEST_CASE("memory is revoked while other threads use it, and within a service") {
@@ -237,7 +238,7 @@ TEST_CASE("memory is revoked while other threads use it, and within a service") 
   std::vector<std::thread> threads;
   for (int i = 0; i < 3; ++i) {
     threads.emplace_back([&] {
-      const Instance instance = looks.create({{"give", "sum(v)"}}, {{"data", lent}});
+      const Instance instance = looks.create(State{{"give", "sum(v)"}}.with("data", lent));
       try {
         while (true) {
           if (instance.run() != 112) ++wrong;
@@ -258,7 +259,7 @@ TEST_CASE("memory is revoked while other threads use it, and within a service") 
   const Buffer other = Buffer::borrow(std::span<const int>(numbers));
   host.provide("revoke", [&](const Json&) -> Json { return other.revoke(); });
   const std::string ask = "__import__('pyhost').services.revoke()";
-  CHECK(looks.create({{"give", "[" + ask + ", v.release(), " + ask + "]"}}, {{"data", other}}).run() ==
+  CHECK(looks.create(State{{"give", "[" + ask + ", v.release(), " + ask + "]"}}.with("data", other)).run() ==
         Json{false, nullptr, true});
 }
 
@@ -267,7 +268,7 @@ TEST_CASE("revoke can wait without a limit") {
   std::vector<int> numbers(3);
   const Buffer lent = Buffer::borrow(std::span<const int>(numbers));
   std::optional<Instance> keeps =
-      host.load("looks_at_a_buffer").create({{"give", "1"}, {"keep", true}}, {{"data", lent}});
+      host.load("looks_at_a_buffer").create(State{{"give", "1"}, {"keep", true}}.with("data", lent));
   CHECK_FALSE(lent.revoke(std::chrono::milliseconds::min()));
   std::thread later([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -282,8 +283,8 @@ TEST_CASE("a result that is the host's own memory refers to that memory") {
   std::vector<double> prices{1, 2, 3};
   const Buffer lent = Buffer::borrow(std::span<const double>(prices));
   const Buffer back = host.load("evaluates")
-                          .create({{"give", "memoryview(state['data'])[1:]"}}, {{"data", lent}})
-                          .run_buffer();
+                          .create(State{{"give", "memoryview(state['data'])[1:]"}}.with("data", lent))
+                          .run<Buffer>();
   CHECK(back.data() == &prices[1]);
   CHECK(back.as<double>()[1] == 3);
 }
@@ -293,19 +294,20 @@ TEST_CASE("the buffer of a result refers to Python's memory, not to a copy") {
   const Instance gives =
       host.load("evaluates")
           .create({{"first", "kept = state.setdefault('kept', bytearray(b'abc'))"}, {"give", "kept"}});
-  const Buffer result = gives.run_buffer();
-  CHECK(gives.run_buffer().data() == result.data());
-  host.load("looks_at_a_buffer").create({{"give", "v.__setitem__(0, 65)"}}, {{"data", result}}).run();
+  const Buffer result = gives.run<Buffer>();
+  CHECK(gives.run<Buffer>().data() == result.data());
+  host.load("looks_at_a_buffer").create(State{{"give", "v.__setitem__(0, 65)"}}.with("data", result)).run();
   CHECK(result.as<char>()[0] == 'A');
   const_cast<char*>(static_cast<const char*>(result.data()))[1] = 'B';
-  CHECK(host.load("looks_at_a_buffer").create({{"give", "bytes(v).decode()"}}, {{"data", result}}).run() ==
-        "ABc");
+  CHECK(host.load("looks_at_a_buffer")
+            .create(State{{"give", "bytes(v).decode()"}}.with("data", result))
+            .run() == "ABc");
 }
 
 TEST_CASE("a ctypes array without strides is accepted as a result") {
   Host host(over_fixtures());
   const auto result = [&](const std::string& give) {
-    return host.load("evaluates").create({{"first", "import ctypes"}, {"give", give}}).run_buffer();
+    return host.load("evaluates").create({{"first", "import ctypes"}, {"give", give}}).run<Buffer>();
   };
   const Buffer row = result("(ctypes.c_double * 3)(1, 2, 3)");
   REQUIRE(row.as<double>().size() == 3);
@@ -322,7 +324,7 @@ TEST_CASE("a ctypes array without strides is accepted as a result") {
 TEST_CASE("elements are accessible as a span only if they are contiguous and aligned") {
   Host host(over_fixtures());
   const auto result = [&](const std::string& give) {
-    return host.load("evaluates").create({{"give", give}}).run_buffer();
+    return host.load("evaluates").create({{"give", give}}).run<Buffer>();
   };
   REQUIRE_ERROR(crooked, InvalidResult, result("memoryview(bytes(17))[1:].cast('d')").as<double>());
   CHECK_SAYS(crooked, "the buffer is not aligned for its elements: copy it");
@@ -342,19 +344,19 @@ TEST_CASE("a run whose result is a buffer can have a deadline") {
   const auto create = [&](const std::string& give) {
     return host.load("evaluates").create({{"give", give}});
   };
-  CHECK(create("b'abc'").run_buffer({.timeout = std::chrono::minutes(1)}).size_bytes() == 3);
+  CHECK(create("b'abc'").run<Buffer>({.timeout = std::chrono::minutes(1)}).size_bytes() == 3);
   REQUIRE_ERROR(late, TimedOut,
                 create("__import__('threading').Event().wait()")
-                    .run_buffer({.timeout = std::chrono::milliseconds(20)}));
+                    .run<Buffer>({.timeout = std::chrono::milliseconds(20)}));
   std::stop_source stop;
   stop.request_stop();
-  REQUIRE_ERROR(stopped, Cancelled, create("b'abc'").run_buffer({.stop = stop.get_token()}));
+  REQUIRE_ERROR(stopped, Cancelled, create("b'abc'").run<Buffer>({.stop = stop.get_token()}));
 }
 
 TEST_CASE("a state with a buffer cannot be read back as JSON") {
   Host host(over_fixtures());
-  const Instance looks =
-      host.load("looks_at_a_buffer").create({{"give", "v[0]"}}, {{"data", Buffer::of(std::vector<int>{7})}});
+  const Instance looks = host.load("looks_at_a_buffer")
+                             .create(State{{"give", "v[0]"}}.with("data", Buffer::of(std::vector<int>{7})));
   CHECK(looks.run() == 7);
   REQUIRE_ERROR(error, InvalidState, looks.state());
   CHECK(error.pointer() == "/data");

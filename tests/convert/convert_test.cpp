@@ -22,7 +22,7 @@ std::string seen(Host& host, const std::string& text) {
 
 // The text of what a Python expression gives.
 std::string given(Host& host, const std::string& expression, const std::string& first = "") {
-  return host.run_text("evaluates", Json{{"give", expression}, {"first", first}});
+  return host.run<std::string>("evaluates", Json{{"give", expression}, {"first", first}});
 }
 
 }  // namespace
@@ -153,16 +153,16 @@ TEST_CASE("a state that is not an object is refused") {
 TEST_CASE("text, an initializer list and a Json are each accepted as a state") {
   Host host(over_fixtures());
   const Module module = host.load("returns_state");
-  CHECK(module.create().run_text() == "{}");
-  CHECK(module.create({}).run_text() == "{}");
-  CHECK(module.create("{}").run_text() == "{}");
-  CHECK(module.create(std::string(R"({"a":1})")).run_text() == R"({"a":1})");
-  CHECK(module.create(std::string_view(R"({"a":1})")).run_text() == R"({"a":1})");
-  CHECK(module.create({{"a", 1}}).run_text() == R"({"a":1})");
-  CHECK(module.create(Json{{"a", 1}}).run_text() == R"({"a":1})");
+  CHECK(module.create().run<std::string>() == "{}");
+  CHECK(module.create({}).run<std::string>() == "{}");
+  CHECK(module.create("{}").run<std::string>() == "{}");
+  CHECK(module.create(std::string(R"({"a":1})")).run<std::string>() == R"({"a":1})");
+  CHECK(module.create(std::string_view(R"({"a":1})")).run<std::string>() == R"({"a":1})");
+  CHECK(module.create({{"a", 1}}).run<std::string>() == R"({"a":1})");
+  CHECK(module.create(Json{{"a", 1}}).run<std::string>() == R"({"a":1})");
   CHECK(host.run("returns_state", {{"who", "Ada"}}) == Json{{"who", "Ada"}});
   CHECK(host.run("returns_state", R"({"who":"Ada"})") == Json{{"who", "Ada"}});
-  CHECK(host.run_text("returns_state", {{"who", "Ada"}}) == R"({"who":"Ada"})");
+  CHECK(host.run<std::string>("returns_state", {{"who", "Ada"}}) == R"({"who":"Ada"})");
 }
 
 TEST_CASE("a Json is returned unchanged") {
@@ -178,7 +178,7 @@ TEST_CASE("a Json is returned unchanged") {
   const Json back = host.run("returns_state", state);
   CHECK(back == state);
   CHECK(back["float"][4].is_number_float());
-  CHECK(Json::parse(host.run_text("returns_state", state)) == state);
+  CHECK(Json::parse(host.run<std::string>("returns_state", state)) == state);
 }
 
 TEST_CASE("JSON text is returned unchanged, with the order of keys and integers of any size") {
@@ -186,7 +186,7 @@ TEST_CASE("JSON text is returned unchanged, with the order of keys and integers 
   const std::string text =
       R"({"z":)" + std::string(400, '7') +
       R"(,"a":[1.0,-0.0,1e+16,1e-05,123456.789],"text":"é \" \\ \n \u0000 \u001f \u007f 😀 /","n":null,"e":{},"l":[]})";
-  const std::string written = host.run_text("returns_state", text);
+  const std::string written = host.run<std::string>("returns_state", text);
   std::string expected = text;
   expected.replace(expected.find("\\u007f"), 6, "\x7f");
   CHECK(written == expected);
@@ -196,7 +196,7 @@ TEST_CASE("1,000 levels are accepted and 1,001 are refused, in every direction")
   Host host(over_fixtures());
   const Module module = host.load("returns_state");
   const std::string fits = nested(1000);
-  CHECK(module.create(fits).run_text() == fits);
+  CHECK(module.create(fits).run<std::string>() == fits);
   CHECK(module.create(Json::parse(fits)).run().dump() == fits);
 
   for (const int levels : {1001, 100000}) {
@@ -260,7 +260,7 @@ TEST_CASE("an integer beyond 64 bits is exact in text and refused in a Json") {
   for (const char* large : {"2**64", "-2**63 - 1", "10**30"}) {
     REQUIRE_ERROR(error, InvalidResult, host.run("evaluates", {{"give", std::string("[") + large + "]"}}));
     CHECK(error.pointer() == "/0");
-    CHECK_SAYS(error, "run_text()");
+    CHECK_SAYS(error, "run<std::string>()");
   }
 }
 

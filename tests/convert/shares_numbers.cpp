@@ -14,8 +14,8 @@ int pyhost::test::shares_numbers(int /*argc*/, char** argv) {
   {
     const pyhost::Buffer given =
         host.load("evaluates")
-            .create({{"first", "import numpy"}, {"give", argv[3]}}, {{"numbers", lent}})
-            .run_buffer();
+            .create(pyhost::State{{"first", "import numpy"}, {"give", argv[3]}}.with("numbers", lent))
+            .run<pyhost::Buffer>();
     std::cout << static_cast<const double*>(given.data()) - numbers.data();
     for (const std::ptrdiff_t stride : given.layout().strides) std::cout << ' ' << stride;
     std::cout << std::boolalpha << ' ' << lent.revoke();

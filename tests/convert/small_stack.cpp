@@ -23,11 +23,12 @@ void* run(void* given) {
   try {
     if (call.how == "process") {
       pyhost::Pool pool(call.host, {.workers = 1, .isolation = pyhost::Isolation::Process});
-      std::cout << pool.submit_text("evaluates", call.tree).get().size() << '\n';
+      std::cout << pool.submit<std::string>("evaluates", call.tree).get().size() << '\n';
     } else if (call.how == "json") {
       std::cout << call.host.load("evaluates").create(call.tree).run().size() << '\n';
     } else {
-      std::cout << call.host.load("evaluates").create(std::string_view(call.state)).run_text().size() << '\n';
+      std::cout << call.host.load("evaluates").create(std::string_view(call.state)).run<std::string>().size()
+                << '\n';
     }
   } catch (const pyhost::Error& error) {
     std::cout << to_string(error.kind()) << ": " << error.message() << '\n';

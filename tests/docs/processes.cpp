@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
                            .worker = "/proc/self/exe"});
   for (const char* how : {"crashes", "hangs", "is fine"}) {
     try {
-      std::cout << pool.submit_text("is_not_to_be_trusted", {{"how", how}}).get() << "\n";
+      std::cout << pool.submit<std::string>("is_not_to_be_trusted", {{"how", how}}).get() << "\n";
     } catch (const pyhost::Error& error) {
       std::cout << to_string(error.kind()) << ": " << error.message() << "\n";
     }

@@ -16,7 +16,7 @@ using test::over_fixtures;
 TEST_CASE("the module of the article runs") {
   Host host({.module_paths = {PYHOST_SHIPPED}});
   CHECK(host.run("mod1") == nullptr);
-  CHECK(host.run_text("mod1") == "null");
+  CHECK(host.run<std::string>("mod1") == "null");
 }
 
 TEST_CASE("only one host is open at a time, and another can follow") {
@@ -266,7 +266,7 @@ TEST_CASE("the object of a temporary instance is destroyed after its run, otherw
     CHECK(module.create().run() == 2);
   }
   CHECK(host.run("counts_its_objects") == 1);
-  CHECK(host.run_text("counts_its_objects", "{}") == "1");
+  CHECK(host.run<std::string>("counts_its_objects", "{}") == "1");
 }
 
 TEST_CASE("a thread keeps its Python thread-local data between calls") {

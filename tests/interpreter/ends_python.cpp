@@ -13,7 +13,7 @@ int pyhost::test::ends_python(int /*argc*/, char** argv) {
   std::optional<Host> ends;
   std::optional<Host>& host = how == "static" ? lasts : ends;
   host.emplace(Options{.module_paths = {argv[1]}});
-  std::puts(host->run_text(argv[2]).c_str());
+  std::puts(host->run<std::string>(argv[2]).c_str());
   constexpr int code = 7;
   if (how == "exit") std::exit(code);
   if (how == "shut_down") {

@@ -26,7 +26,7 @@ void open_many(char** argv) {
   for (int i = 0; i < 1000; ++i) {
     if (i == 100) before = resident_kib();
     pyhost::Host host(options);
-    result = host.run_text(argv[3]);
+    result = host.run<std::string>(argv[3]);
   }
   std::cout << result << ' ' << resident_kib() - before << '\n';
 }

@@ -8,7 +8,7 @@ int pyhost::test::stands_in(int argc, char** argv) {
   if (const auto code = pyhost::python_main(argc, argv)) return *code;
   try {
     pyhost::Host host({.module_paths = {argv[1]}, .home = argv[2]});
-    std::cout << host.environment().executable.string() << '\n' << host.run_text(argv[3]) << '\n';
+    std::cout << host.environment().executable.string() << '\n' << host.run<std::string>(argv[3]) << '\n';
   } catch (const pyhost::Error& error) {
     std::cerr << error.rendered();
     return 1;

@@ -72,11 +72,12 @@ int pyhost::test::fault_host(int argc, char** argv) {
     const std::string state = state_text(argv[4]);
     if (level == "process") {
       pyhost::Pool pool(host, {.workers = 1, .isolation = pyhost::Isolation::Process});
-      say(to, "@@R", verdict([&] { return pool.submit_text(name, state, {.timeout = timeout}).get(); }));
-      say(to, "@@C", verdict([&] { return pool.submit_text("good", good).get(); }));
+      say(to, "@@R",
+          verdict([&] { return pool.submit<std::string>(name, state, {.timeout = timeout}).get(); }));
+      say(to, "@@C", verdict([&] { return pool.submit<std::string>("good", good).get(); }));
     } else {
-      say(to, "@@R", verdict([&] { return host.run_text(name, state, {.timeout = timeout}); }));
-      say(to, "@@C", verdict([&] { return host.run_text("good", good); }));
+      say(to, "@@R", verdict([&] { return host.run<std::string>(name, state, {.timeout = timeout}); }));
+      say(to, "@@C", verdict([&] { return host.run<std::string>("good", good); }));
     }
   } catch (const pyhost::Error& error) {
     std::fprintf(stderr, "%s\n", error.what());

@@ -41,7 +41,7 @@ TEST_CASE("each interpreter of a pool has its own modules, and keeps them betwee
   int right = 0;
   for (const Outcome& outcome : pool.map("evaluates", std::vector<Json>(300, counts))) {
     REQUIRE(outcome.ok());
-    const Json result = outcome.json();
+    const Json result = outcome.result();
     int& before = last[result[0].get<std::string>()];
     before = std::max(before, result[1].get<int>());
   }

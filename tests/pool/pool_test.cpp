@@ -74,10 +74,10 @@ TEST_CASE("a pool returns the result of each state, however many there are") {
     Host host(over_fixtures());
     Pool pool(host, at(level));
     CHECK(pool.submit("wins").get() == "second");
-    CHECK(pool.submit_text("returns_state", R"({"b":1,"a":123456789012345678901234567890})").get() ==
+    CHECK(pool.submit<std::string>("returns_state", R"({"b":1,"a":123456789012345678901234567890})").get() ==
           R"({"b":1,"a":123456789012345678901234567890})");
     CHECK(pool.submit("returns_state", R"({"b":1})").get() == Json{{"b", 1}});
-    CHECK(pool.submit_text("returns_state", {{"ü", {1, 2.5, nullptr, "x"}}}).get() ==
+    CHECK(pool.submit<std::string>("returns_state", {{"ü", {1, 2.5, nullptr, "x"}}}).get() ==
           R"({"ü":[1,2.5,null,"x"]})");
     std::vector<std::future<Json>> futures;
     for (int i = 0; i < 2000; ++i) futures.push_back(pool.submit("returns_state", Json{{"i", i}}));
@@ -287,9 +287,9 @@ TEST_CASE("map returns the outcomes in the order of the states") {
     Host host(over_fixtures());
     Pool pool(host, at(level));
     int next = 0;
-    for (const Outcome& outcome : pool.map("returns_state", numbered(3000), {.ahead = 7})) {
+    for (const Outcome& outcome : pool.map("returns_state", numbered(3000), {.max_in_flight = 7})) {
       CHECK(outcome.index == static_cast<std::size_t>(next));
-      CHECK(outcome.json() == Json{{"i", next}});
+      CHECK(outcome.result() == Json{{"i", next}});
       CHECK(outcome.seconds > 0);
       ++next;
     }
@@ -329,11 +329,11 @@ TEST_CASE("a failed state is an outcome with an error, and the next outcomes fol
     CHECK(outcomes[0].text == "1");
     CHECK(outcomes[1].error.value().kind() == ErrorKind::InvalidState);
     CHECK(outcomes[2].error.value().exception().type == "ZeroDivisionError");
-    CHECK(outcomes[3].json() == 2);
+    CHECK(outcomes[3].result() == 2);
     CHECK(outcomes[4].text == "1180591620717411303424");
-    REQUIRE_ERROR(large, InvalidResult, outcomes[4].json());
+    REQUIRE_ERROR(large, InvalidResult, outcomes[4].result());
     CHECK_SAYS(large, "1180591620717411303424");
-    REQUIRE_ERROR(raised, ModuleRaised, outcomes[2].json());
+    REQUIRE_ERROR(raised, ModuleRaised, outcomes[2].result());
     const std::vector<Json> no_number{{{"a", NAN}}};
     CHECK(pool.map("wins", no_number).next().value().error.value().pointer() == "/a");
   });
@@ -348,7 +348,7 @@ TEST_CASE("map reads at most as many states ahead as was set") {
                     ++asked;
                     return Json{{"i", i}};
                   });
-    for (const Outcome& outcome : pool.map("returns_state", states, {.ahead = 10})) {
+    for (const Outcome& outcome : pool.map("returns_state", states, {.max_in_flight = 10})) {
       CHECK(outcome.ok());
       ++given;
       CHECK(asked <= given + 9);
@@ -368,7 +368,8 @@ TEST_CASE("an exception of the range of states is thrown by map, and the pool st
                   });
     std::size_t given = 0;
     const auto run_all = [&] {
-      for (const Outcome& outcome : pool.map("wins", states, {.ahead = 2})) given += outcome.ok() ? 1 : 0;
+      for (const Outcome& outcome : pool.map("wins", states, {.max_in_flight = 2}))
+        given += outcome.ok() ? 1 : 0;
     };
     CHECK_THROWS_WITH(run_all(), "the file ended");
     CHECK(given == 4);
@@ -399,11 +400,11 @@ TEST_CASE("a run that timed out is retried as often as was set") {
     const std::string count = "from pyhost import services\nn = services.count()\n";
     const std::vector<Json> third{
         {{"first", count + "import time\nwhile n < 3: time.sleep(0.01)"}, {"give", "n"}}};
-    const auto twice = pool.map("evaluates", third, {.timeout = 1s, .retries = 1}).next().value();
+    const auto twice = pool.map("evaluates", third, {.run = {.timeout = 1s}, .retries = 1}).next().value();
     CHECK(twice.error.value().kind() == ErrorKind::TimedOut);
     CHECK(calls == 2);
     calls = 0;
-    CHECK(pool.map("evaluates", third, {.timeout = 1s, .retries = 2}).next().value().text == "3");
+    CHECK(pool.map("evaluates", third, {.run = {.timeout = 1s}, .retries = 2}).next().value().text == "3");
     calls = 0;
     const std::vector<Json> raises{{{"first", count + "1 / 0"}, {"give", "n"}}};
     CHECK_FALSE(pool.map("evaluates", raises, {.retries = 5}).next().value().ok());
@@ -415,7 +416,7 @@ TEST_CASE("one thread puts states in while another takes the outcomes") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
-    Runs runs = pool.runs("returns_state", {.ordered = false, .ahead = 5});
+    Runs runs = pool.runs("returns_state", {.ordered = false, .max_in_flight = 5});
     CHECK_FALSE(runs.next_within(1ms).has_value());
     std::thread reader([&] {
       for (int i = 0; i < 1000; ++i) runs.put(Json{{"i", i}});
@@ -423,7 +424,7 @@ TEST_CASE("one thread puts states in while another takes the outcomes") {
     });
     std::set<std::size_t> seen;
     while (const std::optional<Outcome> outcome = runs.next()) {
-      CHECK(outcome->json()["i"] == outcome->index);
+      CHECK(outcome->result()["i"] == outcome->index);
       seen.insert(outcome->index);
     }
     reader.join();
@@ -525,7 +526,7 @@ TEST_CASE("a closing pool does not retry a run that timed out, and reports its e
     Host host(over_fixtures());
     Gate gate(host);
     Pool pool(host, at(level, 1));
-    Runs runs = pool.runs("evaluates", {.timeout = 500ms, .retries = 1000});
+    Runs runs = pool.runs("evaluates", {.run = {.timeout = 500ms}, .retries = 1000});
     runs.put(
         Json{{"first", "from pyhost import services\nservices.gate()\nwhile True: pass"}, {"give", "1"}});
     runs.end();
@@ -565,7 +566,7 @@ TEST_CASE("a thread that waits to put a state in gets HostClosed when the pool c
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
-    Runs runs = pool.runs("returns_state", {.ahead = 2});
+    Runs runs = pool.runs("returns_state", {.max_in_flight = 2});
     std::thread closes([&] {
       std::this_thread::sleep_for(300ms);
       pool.close(10s);
@@ -623,7 +624,7 @@ TEST_CASE("a thread that is in Python can use and close a pool") {
     Pool pool(host, at(level));
     host.provide("many", [&](const Json&) -> Json {
       int right = 0;
-      for (const Outcome& outcome : pool.map("returns_state", numbered(100), {.ahead = 3}))
+      for (const Outcome& outcome : pool.map("returns_state", numbered(100), {.max_in_flight = 3}))
         right += outcome.ok() ? 1 : 0;
       return right;
     });

@@ -54,7 +54,7 @@ TEST_CASE("a module's calculation neither sees the application's rounding nor ch
   const Restored at_end;
   const double nearest = upward_third();
   std::fesetround(FE_UPWARD);
-  CHECK(host.run_text("returns_state", R"({"x": 0.1})") == R"({"x":0.1})");
+  CHECK(host.run<std::string>("returns_state", R"({"x": 0.1})") == R"({"x":0.1})");
   CHECK(evaluated(host, "1 / 3") == nearest);
   CHECK(std::fegetround() == FE_UPWARD);
   CHECK(upward_third() > nearest);
@@ -116,7 +116,7 @@ TEST_CASE("denormal numbers arrive, where the application has them flushed to ze
   const Restored at_end;
   constexpr unsigned flush_and_denormals_are_zero = 0x8040;
   _mm_setcsr(_mm_getcsr() | flush_and_denormals_are_zero);
-  CHECK(host.run_text("returns_state", R"({"x": 5e-324})") == R"({"x":5e-324})");
+  CHECK(host.run<std::string>("returns_state", R"({"x": 5e-324})") == R"({"x":5e-324})");
   CHECK((_mm_getcsr() & flush_and_denormals_are_zero) == flush_and_denormals_are_zero);
 }
 #endif

@@ -30,10 +30,10 @@ class HostOfEndless : public Host {
 TEST_CASE("a run that ends before its deadline is not affected by it") {
   Host host(over_fixtures());
   CHECK(host.run("wins", {}, {.timeout = 1h}) == "second");
-  CHECK(host.run_text("wins", "{}", {.timeout = 1h}) == "\"second\"");
+  CHECK(host.run<std::string>("wins", "{}", {.timeout = 1h}) == "\"second\"");
   const Instance instance = host.load("returns_state").create({{"a", 1}});
   CHECK(instance.run({.timeout = 1h}) == Json{{"a", 1}});
-  CHECK(instance.run_text({.timeout = 1h}) == R"({"a":1})");
+  CHECK(instance.run<std::string>({.timeout = 1h}) == R"({"a":1})");
 }
 
 TEST_CASE("a deadline stops Python code, wherever it is, and the module cleans up") {

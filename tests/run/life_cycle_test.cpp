@@ -53,7 +53,7 @@ TEST_CASE("on_event reports all steps of a run under one number") {
   CHECK(first > 0);
   recorder.said.clear();
   recorder.runs.clear();
-  host.run_text("wins", "{}");
+  host.run<std::string>("wins", "{}");
   CHECK(recorder.said == Lines{"Created wins", "RunStarted wins", "RunEnded wins"});
   CHECK(recorder.one_run());
   CHECK(recorder.runs.front() != first);
@@ -278,7 +278,7 @@ TEST_CASE("Instance::state returns the state as the module left it") {
   Host host(over_fixtures());
   const Instance instance = host.load("keeps_its_state").create(R"({"z": 12345678901234567890123, "a": 1})");
   instance.run();
-  CHECK(instance.state_text() == R"({"z":12345678901234567890123,"a":1,"seen":1})");
+  CHECK(instance.state<std::string>() == R"({"z":12345678901234567890123,"a":1,"seen":1})");
   CHECK(host.load("keeps_its_state").create({{"a", 1}}).state() == Json{{"a", 1}});
   const Instance odd = host.load("evaluates").create({{"give", "state.update(odd={1})"}});
   odd.run();

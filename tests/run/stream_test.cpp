@@ -13,14 +13,14 @@ using test::ModuleFolder;
 using test::over_fixtures;
 using test::told;
 
-static_assert(std::input_iterator<Stream::Iterator>);
-static_assert(std::movable<Stream> && !std::copyable<Stream>);
+static_assert(std::input_iterator<Stream<>::Iterator>);
+static_assert(std::movable<Stream<>> && !std::copyable<Stream<>>);
 
 namespace {
 
 using Lines = std::vector<std::string>;
 
-std::vector<Json> all_of(Stream stream) {
+std::vector<Json> all_of(Stream<> stream) {
   std::vector<Json> items;
   for (const Json& item : stream) items.push_back(item);
   return items;
@@ -73,7 +73,7 @@ TEST_CASE("the items of a generator form a range, made one by one") {
     CHECK(told(host) == Lines{"over"});
     Stream stream = host.load(name).create({{"items", items}}).stream();
     CHECK(stream.yields());
-    CHECK(stream.next_text() == "1");
+    CHECK(stream.next() == Json(1));
     CHECK(told(host).empty());
     Stream moved = std::move(stream);
     CHECK(moved.next() == "two");
@@ -106,7 +106,7 @@ TEST_CASE("a stream that is destroyed early closes its generator") {
 TEST_CASE("run() of a generator returns an array of all items") {
   Host host(over_fixtures());
   CHECK(host.run("yields", {{"items", {1, 2}}}) == Json{1, 2});
-  CHECK(host.run_text("yields_async", R"({"items": []})") == "[]");
+  CHECK(host.run<std::string>("yields_async", R"({"items": []})") == "[]");
 }
 
 TEST_CASE("a stream of a plain run has one item, its result") {
@@ -148,7 +148,7 @@ TEST_CASE("a stream is one run, and its object is closed at the end") {
 }
 
 TEST_CASE("a stream that outlives its host has no items") {
-  std::optional<Stream> stream;
+  std::optional<Stream<>> stream;
   {
     Host host(over_fixtures());
     stream.emplace(host.stream("yields", {{"items", {1, 2}}}));

@@ -299,7 +299,7 @@ TEST_CASE("uncommitted changes of a stream stay open while other runs happen bet
 
 TEST_CASE("uncommitted changes of a stream are rolled back at its end, also within another run") {
   Inserting to;
-  std::optional<Stream> items(
+  std::optional<Stream<>> items(
       to.host.stream("connects", Inserting::does("(__import__('warnings').simplefilter('ignore') or "
                                                  "opened.execute('insert into t values (1)').rowcount "
                                                  "for _ in [1, 2])")));

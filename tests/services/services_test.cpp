@@ -124,8 +124,8 @@ TEST_CASE("an exception of a service is the same C++ exception on every way out 
     return host.load("evaluates")
         .create({{"first", "from pyhost import services\n" + first}, {"give", give}});
   };
-  CHECK_THROWS_AS(create("", "services.quote()").run_buffer(), NoMarket);
-  CHECK_THROWS_AS(create("", "services.quote()").run_text(), NoMarket);
+  CHECK_THROWS_AS(create("", "services.quote()").run<Buffer>(), NoMarket);
+  CHECK_THROWS_AS(create("", "services.quote()").run<std::string>(), NoMarket);
   CHECK_THROWS_AS(
       create("import asyncio", "asyncio.run(asyncio.wait_for(asyncio.to_thread(services.quote), 60))").run(),
       NoMarket);

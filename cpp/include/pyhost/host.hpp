@@ -9,12 +9,9 @@
 
 #include "pyhost/environment.hpp"
 #include "pyhost/event.hpp"
-#include "pyhost/json.hpp"
 #include "pyhost/module.hpp"
 #include "pyhost/options.hpp"
-#include "pyhost/run_options.hpp"
 #include "pyhost/service.hpp"
-#include "pyhost/stream.hpp"
 #include "pyhost/survey.hpp"
 
 namespace pyhost {
@@ -43,43 +40,17 @@ class Host {
   /// InvalidName, ModuleNotFound, ImportFailed, BadContract.
   Module load(std::string_view name);
 
-  /// Loads, creates, runs and closes: throws what these throw.
-  Json run(std::string_view name, const Json& state = {}) { return run_json(name, state, nullptr); }
-  template <JsonText T>
-  Json run(std::string_view name, const T& state) {
-    return run_json_from_text(name, state, nullptr);
+  /// Loads the module, creates an object from the state, calls `run()`, closes the object and returns the
+  /// result, all as one run. Throws: what load(), Module::create() and Instance::run() throw.
+  template <ResultType R = Json>
+  R run(std::string_view name, const State& state = {}, const RunOptions& options = {}) {
+    return detail::get_as<R>([&](const auto& how) { return run_as(how, name, state, options); });
   }
 
-  /// The same with the result as JSON text.
-  std::string run_text(std::string_view name, const Json& state = {}) {
-    return run_into_text(name, state, nullptr);
-  }
-  template <JsonText T>
-  std::string run_text(std::string_view name, const T& state) {
-    return run_text_from_text(name, state, nullptr);
-  }
-
-  /// All of it as one run that can be stopped: throws TimedOut and Cancelled as well.
-  Json run(std::string_view name, const Json& state, const RunOptions& options) {
-    return run_json(name, state, &options);
-  }
-  template <JsonText T>
-  Json run(std::string_view name, const T& state, const RunOptions& options) {
-    return run_json_from_text(name, state, &options);
-  }
-  std::string run_text(std::string_view name, const Json& state, const RunOptions& options) {
-    return run_into_text(name, state, &options);
-  }
-  template <JsonText T>
-  std::string run_text(std::string_view name, const T& state, const RunOptions& options) {
-    return run_text_from_text(name, state, &options);
-  }
-
-  /// Loads, creates, and gives what the run yields; the object is closed with the stream.
-  Stream stream(std::string_view name, const Json& state = {}, const RunOptions& options = {});
-  template <JsonText T>
-  Stream stream(std::string_view name, const T& state, const RunOptions& options = {}) {
-    return stream_from_text(name, state, options);
+  /// Loads, creates, and returns the items that `run()` yields. The object is closed with the stream.
+  template <ResultType R = Json>
+  Stream<R> stream(std::string_view name, const State& state = {}, const RunOptions& options = {}) {
+    return Stream<R>(open_stream(name, state, options));
   }
 
   /// Has a run stopped that is in progress on another thread, by the number that Options.on_event gives; see
@@ -139,11 +110,10 @@ class Host {
   const Options& options() const noexcept;
   const std::shared_ptr<detail::ShutdownHooks>& shutdown_hooks() const noexcept;
 
-  Json run_json(std::string_view name, const Json& state, const RunOptions* options);
-  Json run_json_from_text(std::string_view name, std::string_view state, const RunOptions* options);
-  std::string run_into_text(std::string_view name, const Json& state, const RunOptions* options);
-  std::string run_text_from_text(std::string_view name, std::string_view state, const RunOptions* options);
-  Stream stream_from_text(std::string_view name, std::string_view state, const RunOptions& options);
+  template <class As>
+  typename As::Result run_as(const As& how, std::string_view name, const State& state,
+                             const RunOptions& options);
+  detail::AnyStream open_stream(std::string_view name, const State& state, const RunOptions& options);
 
   struct Data;
   // One for the same modules in the interpreter that this thread is in, which shares services, logs and

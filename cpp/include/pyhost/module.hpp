@@ -1,13 +1,13 @@
-// The handles of a loaded module and of what its create() made.
+// The handles of a loaded module and of the objects that its create() returns.
 #pragma once
 
 #include <memory>
 #include <string>
-#include <string_view>
+#include <utility>
 
-#include "pyhost/buffer.hpp"
-#include "pyhost/json.hpp"
+#include "pyhost/result.hpp"
 #include "pyhost/run_options.hpp"
+#include "pyhost/state.hpp"
 #include "pyhost/stream.hpp"
 
 namespace pyhost {
@@ -17,90 +17,75 @@ struct ModuleData;
 struct InstanceData;
 }  // namespace detail
 
-/// What a module's `create(state)` returned. A handle: copies share the object, any thread may use or
-/// destroy one, also after the host is gone; a run then throws HostClosed. If its class has `close()`, that
-/// is called once when the object is given up: by close(), else with the last handle, else when the module is
-/// unloaded or the host closed. If its class is a context manager, `__enter__` is called after `create`, and
-/// `__exit__` then.
-/// Thread: the object is closed and dropped on the thread that gives it up. One that belongs to the thread
-/// where it was made, as Tcl's objects (tkinter) do, must be given up there: otherwise Tcl aborts the
-/// process.
+/// The object that a module's `create(state)` returned. If its class has `close()`, that is called once: by
+/// close(), or otherwise with the last handle, or when the module is unloaded or the host closed. If its
+/// class is a context manager, `__enter__` is called after `create`, and `__exit__` instead of `close()`.
+///
+/// Ownership: a handle; copies share the object.
+/// Thread: any, also after the host is gone; a run then throws HostClosed. The object is closed and dropped on
+/// the thread that drops its last handle. An object that belongs to the thread where it was made, as those of
+/// Tcl (tkinter) do, must be dropped there: otherwise Tcl aborts the process.
 class Instance {
  public:
-  /// Calls `run()` and gives its result; awaits it if it is async, and makes an array of all that it yields.
-  /// Throws BadContract, ModuleRaised, InvalidResult, and what a service threw that the module did not catch,
-  /// as do create() and load(). A temporary gives its object up with the call, and throws what its `close()`
-  /// raises.
-  Json run() const&;
-  Json run() &&;
+  /// Calls `run()` and returns its result. An async `run` is awaited, and the items of one that yields become
+  /// an array. A temporary closes its object within the call. Throws: BadContract, ModuleRaised,
+  /// InvalidResult; TimedOut and Cancelled as the options say; an exception of a service that the module did
+  /// not catch. A temporary also throws what its `close()` raises.
+  template <ResultType R = Json>
+  R run(const RunOptions& options = {}) const& {
+    return detail::get_as<R>([&](const auto& how) { return run_as(how, options); });
+  }
+  template <ResultType R = Json>
+  R run(const RunOptions& options = {}) && {
+    return detail::get_as<R>([&](const auto& how) { return run_last(how, options); });
+  }
 
-  /// The same with the result as JSON text on one line: keys in Python's order, integers beyond 64
-  /// bits exactly (up to the digits that `sys.set_int_max_str_digits` allows, 4,300 by default).
-  std::string run_text() const&;
-  std::string run_text() &&;
+  /// Calls `run()` and returns the items that it yields, each made when it is asked for. The timeout is that
+  /// of the whole stream and starts now. The stream shares the object. Throws: as run().
+  template <ResultType R = Json>
+  Stream<R> stream(const RunOptions& options = {}) const {
+    return Stream<R>(open_stream(options));
+  }
 
-  /// A run that can be stopped: throws TimedOut and Cancelled as well.
-  Json run(const RunOptions& options) const&;
-  Json run(const RunOptions& options) &&;
-  std::string run_text(const RunOptions& options) const&;
-  std::string run_text(const RunOptions& options) &&;
+  /// Returns the dict that `create` received, as the module has changed it.
+  /// Throws: InvalidState if it is not JSON, for example because it holds a buffer.
+  template <ResultType R = Json>
+    requires(!std::same_as<R, Buffer>)
+  R state() const {
+    return detail::get_as<R>([&](const auto& how) { return state_as(how); });
+  }
 
-  /// Calls `run()` and gives what it yields, each item when it is asked for. The timeout is that of the whole
-  /// stream, from now on; its time goes on while nobody asks. The stream shares the object.
-  Stream stream(const RunOptions& options = {}) const;
-
-  /// The dict that `create` was given, as the module has left it. Throws InvalidState if that is no JSON, as
-  /// when a buffer is in it.
-  Json state() const;
-  /// The same as JSON text on one line.
-  std::string state_text() const;
-
-  /// Gives the object up, for all handles that share it: a run then throws HostClosed. Throws what its
-  /// `close()` or `__exit__` raises, as ModuleRaised.
+  /// Closes the object for all handles that share it; a run then throws HostClosed.
+  /// Throws: ModuleRaised if its `close()` or `__exit__` raises.
   void close();
 
-  /// The same for a result that is bytes, a bytearray, a memoryview or an array: its memory, without a copy.
-  /// The buffer keeps the Python object, which it gives up on whatever thread it is destroyed.
-  Buffer run_buffer() const;
-  Buffer run_buffer(const RunOptions& options) const;
-
  private:
+  friend class Host;
   friend class Module;
   explicit Instance(std::shared_ptr<detail::InstanceData> data) : data_(std::move(data)) {}
+  template <class As>
+  typename As::Result run_as(const As& how, const RunOptions& options) const;
+  template <class As>
+  typename As::Result run_last(const As& how, const RunOptions& options);
+  template <class As>
+  typename As::Result state_as(const As& how) const;
+  detail::AnyStream open_stream(const RunOptions& options) const;
   std::shared_ptr<detail::InstanceData> data_;
 };
 
 /// An imported module. A handle like Instance.
 class Module {
  public:
-  /// The name it was loaded by, without the `modules.` in front.
+  /// The name it was loaded by, without `modules.`.
   const std::string& name() const noexcept;
 
-  /// Calls the module's `create` with a fresh dict made from the state, which must be an object; null
-  /// counts as `{}`, because that is what C++ makes of empty braces. Throws InvalidState, BadContract,
-  /// ModuleRaised.
-  Instance create(const Json& state = {}) const;
-
-  /// The same from JSON text, which is read exactly: integers as large as run_text() has them, keys in order.
-  template <JsonText T>
-  Instance create(const T& state) const {
-    return create_from_text(state);
-  }
-
-  /// The same with buffers in the state, each under its key, as objects that a module looks at by
-  /// `memoryview(…)` or `numpy.asarray(…)`: nothing is copied. Throws InvalidState for a key that is in the
-  /// state.
-  Instance create(const Json& state, const Buffers& buffers) const;
-  template <JsonText T>
-  Instance create(const T& state, const Buffers& buffers) const {
-    return create_from_text(state, buffers);
-  }
+  /// Calls the module's `create` with a fresh dict made from the state.
+  /// Throws: InvalidState, BadContract, ModuleRaised.
+  Instance create(const State& state = {}) const;
 
  private:
   friend class Host;
   explicit Module(std::shared_ptr<detail::ModuleData> data) : data_(std::move(data)) {}
-  Instance create_from_text(std::string_view state) const;
-  Instance create_from_text(std::string_view state, const Buffers& buffers) const;
   std::shared_ptr<detail::ModuleData> data_;
 };
 

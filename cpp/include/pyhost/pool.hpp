@@ -2,21 +2,21 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <future>
 #include <memory>
 #include <optional>
 #include <ranges>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "pyhost/error.hpp"
 #include "pyhost/host.hpp"
-#include "pyhost/json.hpp"
 #include "pyhost/runs.hpp"
 
 namespace pyhost {
@@ -58,15 +58,44 @@ struct PoolOptions {
   std::filesystem::path worker = {};
 };
 
-/// How one run of a pool is made. Every member has a default.
-struct Submission {
-  std::optional<std::chrono::milliseconds> timeout = {};  ///< In the place of the pool's.
-  std::stop_token stop = {};  ///< The run is not begun, or is stopped, when this says so: Cancelled.
+namespace detail {
+
+/// Takes the result of a submitted run, for a future.
+class ResultPromise {
+ public:
+  virtual ~ResultPromise() = default;
+  virtual bool wants_text() const noexcept = 0;
+  virtual void set(std::string text) = 0;
+  virtual void set(Json result) = 0;
+  virtual void fail(std::exception_ptr error) noexcept = 0;
 };
 
-namespace detail {
+template <ResultType R>
+class PromiseOf final : public ResultPromise {
+ public:
+  std::future<R> future() { return promise_.get_future(); }
+  bool wants_text() const noexcept override { return std::same_as<R, std::string>; }
+  void set(std::string text) override {
+    if constexpr (std::same_as<R, std::string>) promise_.set_value(std::move(text));
+  }
+  void set(Json result) override {
+    if constexpr (std::same_as<R, Json>) {
+      promise_.set_value(std::move(result));
+    } else if constexpr (is_typed<R>) {
+      std::optional<R> typed;
+      AsTyped(typed).read(result);
+      promise_.set_value(*std::move(typed));
+    }
+  }
+  void fail(std::exception_ptr error) noexcept override { promise_.set_exception(std::move(error)); }
+
+ private:
+  std::promise<R> promise_;
+};
+
 class PoolData;
-}
+
+}  // namespace detail
 
 /// Makes many runs at once. Any thread may call it. It uses its host, and should be gone before it: if the
 /// host closes first, what is under way fails as HostClosed. A run fails by the same Error at every level;
@@ -81,31 +110,27 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  /// Loads, creates, runs and closes, as Host::run does; the future has the result or the Error. Throws
-  /// HostClosed once the pool is closed.
-  std::future<Json> submit(std::string_view name, const Json& state = {}, Submission how = {});
-  template <JsonText T>
-  std::future<Json> submit(std::string_view name, const T& state, Submission how = {}) {
-    return submit_from_text(name, state, std::move(how));
+  /// Copies the state and submits a run, which does what Host::run() does. The future has the result or the
+  /// Error. A state with buffers is an InvalidState. Throws: HostClosed once the pool is closed.
+  template <ResultType R = Json>
+    requires(!std::same_as<R, Buffer>)
+  std::future<R> submit(std::string_view name, const State& state = {}, RunOptions options = {}) {
+    auto promise = std::make_unique<detail::PromiseOf<R>>();
+    std::future<R> future = promise->future();
+    submit_to(std::move(promise), name, state, std::move(options));
+    return future;
   }
 
-  /// The same with the result as JSON text.
-  std::future<std::string> submit_text(std::string_view name, const Json& state = {}, Submission how = {});
-  template <JsonText T>
-  std::future<std::string> submit_text(std::string_view name, const T& state, Submission how = {}) {
-    return submit_text_from_text(name, state, std::move(how));
-  }
-
-  /// Runs a module once for each state of a range, which is read lazily, and gives the outcomes as a range.
-  /// It must not outlive the range of states if that is an lvalue.
+  /// Runs a module once for each state of a range, and returns the outcomes as a range. The states are read
+  /// lazily. A range of states that is an lvalue must outlive the outcomes.
   template <std::ranges::input_range Range>
-    requires State<std::ranges::range_reference_t<Range>>
+    requires std::convertible_to<std::ranges::range_reference_t<Range>, State>
   auto map(std::string_view name, Range&& states, MapOptions options = {}) {
     return Outcomes<std::views::all_t<Range>>(runs(name, std::move(options)),
                                               std::views::all(std::forward<Range>(states)));
   }
 
-  /// The same for who puts the states in by hand, perhaps on another thread.
+  /// Like map(), but you push the states yourself, from any thread.
   Runs runs(std::string_view name, MapOptions options = {});
 
   /// All that waits and all that runs ends as Cancelled; what comes later is run.
@@ -122,9 +147,8 @@ class Pool {
   std::size_t workers() const noexcept;
 
  private:
-  std::future<Json> submit_from_text(std::string_view name, std::string_view state, Submission how);
-  std::future<std::string> submit_text_from_text(std::string_view name, std::string_view state,
-                                                 Submission how);
+  void submit_to(std::unique_ptr<detail::ResultPromise> promise, std::string_view name, const State& state,
+                 RunOptions options);
   std::shared_ptr<detail::PoolData> data_;
 };
 

@@ -3,12 +3,15 @@
 
 // clang-format off: each header stands below those that it includes
 #include "pyhost/json_fwd.hpp"     // IWYU pragma: export
+#include "pyhost/fwd.hpp"          // IWYU pragma: export
 #include "pyhost/json.hpp"         // IWYU pragma: export
 #include "pyhost/error.hpp"        // IWYU pragma: export
 #include "pyhost/event.hpp"        // IWYU pragma: export
 #include "pyhost/span.hpp"         // IWYU pragma: export
 #include "pyhost/log.hpp"          // IWYU pragma: export
 #include "pyhost/buffer.hpp"       // IWYU pragma: export
+#include "pyhost/state.hpp"        // IWYU pragma: export
+#include "pyhost/result.hpp"       // IWYU pragma: export
 #include "pyhost/environment.hpp"  // IWYU pragma: export
 #include "pyhost/survey.hpp"       // IWYU pragma: export
 

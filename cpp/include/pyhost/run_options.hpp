@@ -1,4 +1,4 @@
-// How one run is made, and when it is to stop.
+// The limits of one run: when it must stop, and how.
 #pragma once
 
 #include <chrono>
@@ -10,25 +10,28 @@
 
 namespace pyhost {
 
-/// How one run is made. Every member has a default.
+/// The limits of one run. Every member has a default.
 ///
-/// A run that is to stop is told so by `pyhost.cancelled`, then by the exception pyhost.Stopped (an async one
-/// by the cancelling of its task), again and again until it ends, and the caller gets TimedOut or Cancelled,
-/// whatever the run has come to by then. Code in C is not interrupted: where it waits on the main thread it
-/// mostly is, because a signal wakes it, and elsewhere it is waited for.
+/// A run that must stop learns it from `pyhost.cancelled`, then by the exception pyhost.Stopped, or an async
+/// run by the cancelling of its task, again and again until it ends. The caller gets TimedOut or Cancelled,
+/// whatever the run returned in the meantime. C code is not interrupted: on the main thread a signal wakes
+/// most of what waits, and elsewhere C code is waited for. At Isolation::Process the worker is killed
+/// instead.
 struct RunOptions {
-  /// The run is to stop when it has taken so long, its load and create included where they are part of it.
+  /// How long the run may take. Its load and create count if they are part of the call. At Isolation::Process
+  /// the worker is killed then.
   std::optional<std::chrono::milliseconds> timeout = {};
 
-  /// How long a run that has been told to stop is given. A module that asks `pyhost.cancelled`, or is async,
-  /// has the first half of it to end by itself.
+  /// How long a run that must stop is given to end. A module that asks `pyhost.cancelled`, and an async run,
+  /// have the first half of it to end by themselves.
   std::chrono::milliseconds grace = std::chrono::seconds(1);
 
-  /// The run is to stop when this says so; from any thread.
+  /// Stops the run when a stop is requested, from any thread. A run that waits in a pool does not begin.
   std::stop_token stop = {};
 
-  /// Is told once if the run goes on after the grace, on a thread of pyhost's and without the GIL: where the
-  /// run is, and whether it is in C code. What is stuck in C code cannot be stopped within a process.
+  /// Called once if the run goes on after the grace, with where the run is and whether it is in C code. Code
+  /// that is stuck in C cannot be stopped within its process. Not called at Isolation::Process. Thread: one
+  /// of pyhost's, without the GIL.
   std::function<void(const Error&)> on_stuck = {};
 };
 

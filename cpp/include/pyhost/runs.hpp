@@ -9,48 +9,57 @@
 #include <optional>
 #include <ranges>
 #include <string>
-#include <string_view>
-#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "pyhost/error.hpp"
-#include "pyhost/json_fwd.hpp"
+#include "pyhost/result.hpp"
+#include "pyhost/run_options.hpp"
+#include "pyhost/state.hpp"
 
 namespace pyhost {
 
-/// How many runs are made of one module. Every member has a default.
+/// How one module is run over many states. Every member has a default.
 struct MapOptions {
-  /// Whether the outcomes come in the order of their states, or as soon as they are there.
+  /// The limits of each run. A timeout replaces the pool's. The map's own stop stops all its runs.
+  RunOptions run = {};
+
+  /// Whether the outcomes come in the order of their states, or each as soon as it is there.
   bool ordered = true;
 
-  /// No more than so many states are under way at once: read, and their outcome not yet given. 0 is 256 for
-  /// each worker.
-  std::size_t ahead = 0;
+  /// The largest number of states in flight: read, and without an outcome yet. 0 means 256 for each worker.
+  std::size_t max_in_flight = 0;
 
-  /// Of each run; in the place of the pool's.
-  std::optional<std::chrono::milliseconds> timeout = {};
-
-  /// How often a run is made again that timed out or whose worker crashed. One that fails otherwise would do
-  /// so again.
+  /// How often a run is repeated that timed out or whose worker crashed. Other failures would only recur.
   std::size_t retries = 0;
 };
 
-/// What came of one state: a result or an error.
+/// What became of one state: a result or an error.
 struct Outcome {
   std::size_t index = 0;                 ///< Of the state, from 0.
   std::optional<std::string> text = {};  ///< The result as JSON text on one line.
   std::optional<Error> error = {};
-  double seconds = 0;  ///< How long the run took, the last one if it was made again; 0 if it did not begin.
+  double seconds = 0;  ///< How long the run took, the last one if it was repeated; 0 if it did not begin.
 
   bool ok() const noexcept { return !error; }
 
-  /// The result; throws the error if there is one, and InvalidResult for an integer beyond 64 bits, which the
-  /// text has exactly.
-  Json json() const;
+  /// Returns the result as this type.
+  /// Throws: the error if there is one; InvalidResult for an integer beyond 64 bits, which only the text has
+  /// exactly, and for what does not fit the type.
+  template <ResultType R = Json>
+    requires(!std::same_as<R, Buffer>)
+  R result() const {
+    return detail::get_as<R>([this](const auto& how) { return result_as(how); });
+  }
+
+ private:
+  Json result_as(detail::AsJson how) const;
+  std::string result_as(detail::AsText how) const;
+  std::monostate result_as(const detail::AsTyped& how) const;
 };
 
-/// Runs that are under way, and their outcomes: for who reads states on one thread and takes outcomes on
-/// another. Pool::map() is easier where one thread does both.
+/// Runs in flight, and their outcomes: push the states on one thread, and take the outcomes on another.
+/// Pool::map() is easier if one thread does both.
 class Runs {
  public:
   Runs(Runs&& other) noexcept;
@@ -58,18 +67,14 @@ class Runs {
   /// What is under way is stopped, and its outcomes are lost.
   ~Runs();
 
-  /// Has the next state run; waits while there is no room. Throws HostClosed once the pool is closed. What is
-  /// wrong with a state is its outcome.
-  void put(const Json& state);
-  template <JsonText T>
-  void put(const T& state) {
-    put_text(std::string_view(state));
-  }
+  /// Copies the state and submits its run. Waits while max_in_flight states are in flight. A state that is
+  /// not valid has an error as its outcome. Throws: HostClosed once the pool is closed.
+  void put(const State& state);
 
   /// No more states come.
   void end();
 
-  /// Whether fewer than MapOptions::ahead states are under way.
+  /// Whether fewer than MapOptions::max_in_flight states are in flight.
   bool has_room() const;
 
   /// Whether no more outcomes can come.
@@ -85,13 +90,8 @@ class Runs {
   friend class Pool;
   struct Data;
   explicit Runs(std::shared_ptr<Data> data);
-  void put_text(std::string_view state);
   std::shared_ptr<Data> data_;
 };
-
-/// What a state may be in a range that Pool::map() reads: a Json, or JSON text.
-template <class T>
-concept State = std::same_as<std::remove_cvref_t<T>, Json> || JsonText<std::remove_cvref_t<T>>;
 
 /// The outcomes of a range of states, which is read as they are asked for, on the thread that asks: an input
 /// range of Outcome. A state whose run failed is an outcome with an error, and the next ones come all the

@@ -1,43 +1,70 @@
-// What a run gives bit by bit.
+// The results of a run that yields, one by one.
 #pragma once
 
 #include <cstddef>
 #include <iterator>
 #include <memory>
 #include <optional>
-#include <string>
+#include <utility>
 
-#include "pyhost/json.hpp"
+#include "pyhost/result.hpp"
 
 namespace pyhost {
 
-/// The items of a run, each made when it is asked for: an input range of Json. What `run` yields are the
-/// items, or else the one thing that it returns. Getting an item throws what a run throws, and then there are
-/// no more. One thread at a time may use it; it may outlive its host, and then has no items.
+namespace detail {
+
+/// A stream whose items have no type yet.
+class AnyStream {
+ public:
+  struct Data;
+  explicit AnyStream(std::unique_ptr<Data> data);
+  AnyStream(AnyStream&& other) noexcept;
+  AnyStream& operator=(AnyStream&& other) noexcept;
+  ~AnyStream();
+
+  bool yields() const noexcept;
+  void close();
+  template <class As>
+  std::optional<typename As::Result> next_as(const As& how);
+
+ private:
+  std::unique_ptr<Data> data_;
+};
+
+}  // namespace detail
+
+/// The items of a run, each made when it is asked for: an input range. The items are what `run` yields, or
+/// otherwise the one result that it returns. An item that fails throws what a run throws, and is the last
+/// one. It may outlive its host, and then has no more items. Its destructor closes it; errors in that reach
+/// only on_error and on_event.
+/// Thread: any, one at a time.
+template <ResultType R = Json>
 class Stream {
  public:
-  Stream(Stream&& other) noexcept;
-  Stream& operator=(Stream&& other) noexcept;
-  /// Closes it; of what goes wrong then, only Options.on_error and on_event are told.
-  ~Stream();
+  /// Whether `run` yields. Otherwise the stream has one item, its result.
+  bool yields() const noexcept { return stream_.yields(); }
 
-  /// Whether `run` yields: false if there is but its one result.
-  bool yields() const noexcept;
+  /// Returns the next item, or nothing at the end.
+  std::optional<R> next() {
+    if constexpr (detail::is_typed<R>) {
+      std::optional<R> item;
+      stream_.next_as(detail::AsTyped(item));
+      return item;
+    } else {
+      return stream_.next_as(detail::As<R>());
+    }
+  }
 
-  /// The next item; nothing at the end.
-  std::optional<Json> next();
-  /// The same as JSON text on one line.
-  std::optional<std::string> next_text();
-
-  /// Ends it early: the generator is closed, so that its `finally` blocks run. Throws what these raise.
-  void close();
+  /// Ends the stream early: closes the generator, so that its `finally` blocks run.
+  /// Throws: ModuleRaised if they raise.
+  void close() { stream_.close(); }
 
   class Iterator {
    public:
-    using value_type = Json;
+    using value_type = R;
     using difference_type = std::ptrdiff_t;
-    const Json& operator*() const noexcept { return *item_; }
-    const Json* operator->() const noexcept { return &*item_; }
+    const R& operator*() const noexcept { return *item_; }
+    const R* operator->() const noexcept { return &*item_; }
     Iterator& operator++() {
       item_ = stream_->next();
       return *this;
@@ -49,18 +76,18 @@ class Stream {
     friend class Stream;
     explicit Iterator(Stream& stream) : stream_(&stream), item_(stream.next()) {}
     Stream* stream_;
-    std::optional<Json> item_;
+    std::optional<R> item_;
   };
 
-  /// Gets the first item. The stream has to stay where it is for as long as the iterator is used.
+  /// Makes the first item. The stream must not be moved while the iterator is used.
   Iterator begin() { return Iterator(*this); }
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
   friend class Instance;
-  struct Data;
-  explicit Stream(std::unique_ptr<Data> data);
-  std::unique_ptr<Data> data_;
+  friend class Host;
+  explicit Stream(detail::AnyStream stream) : stream_(std::move(stream)) {}
+  detail::AnyStream stream_;
 };
 
 }  // namespace pyhost

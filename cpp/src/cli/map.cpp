@@ -65,7 +65,7 @@ int map(const MapArguments& arguments) {
   if (arguments.resume && arguments.output.empty())
     throw UsageError("--resume goes on from the file that -o names");
   MapOptions map_options{.ordered = arguments.ordered, .retries = arguments.retries};
-  map_options.timeout = run_timeout(arguments.name, arguments.timeout);
+  map_options.run.timeout = run_timeout(arguments.name, arguments.timeout);
   PoolOptions pool_options{.workers = arguments.workers, .isolation = isolation_from(arguments.isolation)};
   pool_options.memory_limit = memory_limit(arguments.memory_limit);
   if (pool_options.memory_limit != 0 && pool_options.isolation != Isolation::Process)

@@ -84,9 +84,9 @@ class Report {
   Report(const RunArguments& arguments, ResultStream& output) : arguments_(arguments), output_(output) {}
 
   // Items that the run yields are written one by one, with --json as one array.
-  void results(Stream& stream) {
+  void results(Stream<std::string>& stream) {
     std::string array;
-    while (const std::optional<std::string> item = stream.next_text()) {
+    while (const std::optional<std::string> item = stream.next()) {
       if (!stream.yields()) return one_result(*item);
       if (!arguments_.json) output_.write_line(*item);
       if (arguments_.json) array += (array.empty() ? "" : ",") + *item;
@@ -143,7 +143,7 @@ std::string result_in_process(Host& host, const RunArguments& arguments, const s
   std::stop_source stop;
   const Signals signals({.signals = {SIGINT}, .on_signal = [&stop](int) { stop.request_stop(); }});
   Pool pool(host, options);
-  return pool.submit_text(arguments.name, state, {.stop = stop.get_token()}).get();
+  return pool.submit<std::string>(arguments.name, state, {.stop = stop.get_token()}).get();
 }
 
 }  // namespace
@@ -181,7 +181,7 @@ int run(const RunArguments& arguments) {
     if (in_process) {
       report.one_result(result_in_process(*host, arguments, state, how, limit));
     } else {
-      Stream stream = host->stream(arguments.name, state, how);
+      Stream stream = host->stream<std::string>(arguments.name, state, how);
       report.results(stream);
     }
     print_dropped_logs(*host);

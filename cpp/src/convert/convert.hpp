@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "pyhost/json_fwd.hpp"
+#include "pyhost/fwd.hpp"
 #include "python/python.hpp"
 
 namespace pyhost::detail {
@@ -48,8 +48,8 @@ class Conversions {
   std::unique_ptr<Cache> kept_;
 };
 
-/// The state as JSON text, for a worker that cannot share the Json; null is `{}`. Refuses what to_python()
-/// would refuse, in the same words. Needs no GIL.
-std::string state_text(const Json& state);
+/// The state as JSON text, for a worker that cannot share the Json. Refuses what to_python() would refuse, in
+/// the same words, and buffers. Needs no GIL.
+std::string state_text(const State& state);
 
 }  // namespace pyhost::detail

@@ -6,6 +6,7 @@
 #include "convert/state_errors.hpp"
 #include "error/json_text.hpp"
 #include "pyhost/json.hpp"
+#include "pyhost/state.hpp"
 #include "python/py_string.hpp"
 
 namespace pyhost::detail {
@@ -23,6 +24,11 @@ void check(const Json& json, const JsonPlace& place);
 
 void check_string(std::string_view utf8, const JsonPlace& place) {
   if (!is_plain_ascii(utf8) && !is_valid_utf8(utf8)) refuse_not_utf8(place);
+}
+
+[[noreturn]] void refuse_buffers() {
+  refuse_state({}, "has buffers, which a pool does not pass on",
+               "run the module on the host itself, or put a file's name into the state");
 }
 
 void check_array(const Json::array_t& array, const JsonPlace& place) {
@@ -60,11 +66,13 @@ void check(const Json& json, const JsonPlace& place) {
 
 }  // namespace
 
-std::string state_text(const Json& state) {
-  if (state.is_null()) return "{}";
-  must_be_object(state);
-  check(state, {});
-  return json_text(state);
+std::string state_text(const State& state) {
+  if (!state.buffers().empty()) refuse_buffers();
+  if (state.text() != nullptr) return std::string(*state.text());
+  if (state.json() == nullptr || state.json()->is_null()) return "{}";
+  must_be_object(*state.json());
+  check(*state.json(), {});
+  return json_text(*state.json());
 }
 
 }  // namespace pyhost::detail

@@ -60,7 +60,7 @@ void put_int(Json& out, PyObject* object, const JsonPlace& place) {
   if (overflow < 0 || PyErr_Occurred() != nullptr) {
     PyErr_Clear();
     refuse(place, "is an integer beyond 64 bits, which Json cannot hold",
-           "run_text() gives integers of any size that Python itself will write");
+           "run<std::string>() returns integers of any size that Python itself will write");
   }
   out = large;
 }

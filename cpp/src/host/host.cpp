@@ -162,12 +162,12 @@ namespace {
 
 // Holds the GIL and one run around several calls: their own locks and runs cost next to nothing then.
 template <class Action>
-auto as_one_run(const detail::HostState& host, std::string_view name, const RunOptions* options,
+auto as_one_run(const detail::HostState& host, std::string_view name, const RunOptions& options,
                 Action action) {
   const GilAcquire gil;
   const CurrentRun whole(name, CurrentRun::Extent::Whole, gil.thread_state());
   const detail::BorrowedSignals borrowed_signals(whole);
-  if (options != nullptr) {
+  if (detail::has_limits(options)) {
     detail::report_errors(host, [&] {
       detail::notify_failure_of(host.observers, name, [&] { detail::apply_limits(options, whole); });
     });
@@ -177,31 +177,22 @@ auto as_one_run(const detail::HostState& host, std::string_view name, const RunO
 
 }  // namespace
 
-Json Host::run_json(std::string_view name, const Json& state, const RunOptions* options) {
-  return as_one_run(*data_->host_state, name, options, [&] { return load(name).create(state).run(); });
+template <class As>
+typename As::Result Host::run_as(const As& how, std::string_view name, const State& state,
+                                 const RunOptions& options) {
+  return as_one_run(*data_->host_state, name, options,
+                    [&] { return load(name).create(state).run_last(how, {}); });
 }
 
-Json Host::run_json_from_text(std::string_view name, std::string_view state, const RunOptions* options) {
-  return as_one_run(*data_->host_state, name, options, [&] { return load(name).create(state).run(); });
-}
+template Json Host::run_as(const detail::AsJson&, std::string_view, const State&, const RunOptions&);
+template std::string Host::run_as(const detail::AsText&, std::string_view, const State&, const RunOptions&);
+template Buffer Host::run_as(const detail::AsBuffer&, std::string_view, const State&, const RunOptions&);
+template std::monostate Host::run_as(const detail::AsTyped&, std::string_view, const State&,
+                                     const RunOptions&);
 
-std::string Host::run_into_text(std::string_view name, const Json& state, const RunOptions* options) {
-  return as_one_run(*data_->host_state, name, options, [&] { return load(name).create(state).run_text(); });
-}
-
-std::string Host::run_text_from_text(std::string_view name, std::string_view state,
-                                     const RunOptions* options) {
-  return as_one_run(*data_->host_state, name, options, [&] { return load(name).create(state).run_text(); });
-}
-
-Stream Host::stream(std::string_view name, const Json& state, const RunOptions& options) {
-  return as_one_run(*data_->host_state, name, &options,
-                    [&] { return load(name).create(state).stream(options); });
-}
-
-Stream Host::stream_from_text(std::string_view name, std::string_view state, const RunOptions& options) {
-  return as_one_run(*data_->host_state, name, &options,
-                    [&] { return load(name).create(state).stream(options); });
+detail::AnyStream Host::open_stream(std::string_view name, const State& state, const RunOptions& options) {
+  return as_one_run(*data_->host_state, name, options,
+                    [&] { return load(name).create(state).open_stream(options); });
 }
 
 bool Host::cancel(RunId run) {

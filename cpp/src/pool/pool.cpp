@@ -76,75 +76,38 @@ std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& ma
 }
 
 // A run whose result somebody waits for.
-template <class Result>
-class Promised : public Job {
+class SubmittedJob : public Job {
  public:
-  explicit Promised(const std::shared_ptr<PoolData>& pool) : pool_(*pool) {
-    for_json = std::same_as<Result, Json>;
+  SubmittedJob(const std::shared_ptr<PoolData>& pool, std::unique_ptr<ResultPromise> promise)
+      : pool_(*pool), promise_(std::move(promise)) {
+    for_json = !promise_->wants_text();
   }
-  std::future<Result> future() { return promise_.get_future(); }
 
   void succeed(std::string result) noexcept override {
-    if constexpr (std::same_as<Result, Json>) {
-      try {
-        promise_.set_value(detail::parse_json(result));
-      } catch (...) {
-        promise_.set_exception(std::current_exception());
-      }
-    } else {
-      promise_.set_value(std::move(result));
-    }
+    set([&] { for_json ? promise_->set(parse_json(result)) : promise_->set(std::move(result)); });
   }
 
   void succeed_as_json(Json result) noexcept override {
-    if constexpr (std::same_as<Result, Json>) {
-      promise_.set_value(std::move(result));
-    } else {
-      promise_.set_value(detail::json_text(result));
-    }
+    set([&] { promise_->set(std::move(result)); });
   }
 
   void fail(const Error& error) noexcept override {
-    promise_.set_exception(std::make_exception_ptr(pool_.final_error(error)));
+    promise_->fail(std::make_exception_ptr(pool_.final_error(error)));
   }
 
  private:
-  PoolData& pool_;  // outlives its jobs
-  std::promise<Result> promise_;
-};
-
-template <class Result, class MakeState>
-std::future<Result> submit(const std::shared_ptr<PoolData>& pool, std::string_view name, MakeState make_state,
-                           Submission how) {
-  pool->check_open(name);
-  auto job = std::make_unique<Promised<Result>>(pool);
-  std::future<Result> future = job->future();
-  job->module = name;
-  job->timeout = how.timeout;
-  job->stop = std::move(how.stop);
-  try {
-    job->state = make_state();
-  } catch (const Error& refused) {
-    job->fail(refused);
-    return future;
+  template <class Set>
+  void set(Set result) noexcept {
+    try {
+      convert_for_module(module, result);
+    } catch (...) {
+      promise_->fail(std::current_exception());
+    }
   }
-  pool->put(std::move(job));
-  return future;
-}
 
-template <class Result>
-std::future<Result> submit_json(const std::shared_ptr<PoolData>& pool, std::string_view name,
-                                const Json& state, Submission how) {
-  return submit<Result>(
-      pool, name, [&] { return convert_for_module(std::string(name), [&] { return state_text(state); }); },
-      std::move(how));
-}
-
-template <class Result>
-std::future<Result> submit_string(const std::shared_ptr<PoolData>& pool, std::string_view name,
-                                  std::string_view state, Submission how) {
-  return submit<Result>(pool, name, [&] { return std::string(state); }, std::move(how));
-}
+  PoolData& pool_;  // outlives its jobs
+  std::unique_ptr<ResultPromise> promise_;
+};
 
 }  // namespace
 
@@ -167,21 +130,18 @@ Pool::Pool(Host& host, PoolOptions options) {
 
 Pool::~Pool() { data_->leave(); }
 
-std::future<Json> Pool::submit(std::string_view name, const Json& state, Submission how) {
-  return detail::submit_json<Json>(data_, name, state, std::move(how));
-}
-
-std::future<Json> Pool::submit_from_text(std::string_view name, std::string_view state, Submission how) {
-  return detail::submit_string<Json>(data_, name, state, std::move(how));
-}
-
-std::future<std::string> Pool::submit_text(std::string_view name, const Json& state, Submission how) {
-  return detail::submit_json<std::string>(data_, name, state, std::move(how));
-}
-
-std::future<std::string> Pool::submit_text_from_text(std::string_view name, std::string_view state,
-                                                     Submission how) {
-  return detail::submit_string<std::string>(data_, name, state, std::move(how));
+void Pool::submit_to(std::unique_ptr<detail::ResultPromise> promise, std::string_view name,
+                     const State& state, RunOptions options) {
+  data_->check_open(name);
+  auto job = std::make_unique<detail::SubmittedJob>(data_, std::move(promise));
+  job->module = name;
+  job->options = std::move(options);
+  try {
+    job->state = detail::convert_for_module(job->module, [&] { return detail::state_text(state); });
+  } catch (const Error& refused) {
+    return job->fail(refused);
+  }
+  data_->put(std::move(job));
 }
 
 void Pool::cancel() { data_->cancel(); }

@@ -53,8 +53,10 @@ void PoolData::leave() {
 }
 
 void PoolData::put(std::unique_ptr<Job> job) {
-  if (!job->timeout) job->timeout = times_.timeout;
-  if (job->timeout) job->timeout = clamp_wait(*job->timeout);
+  RunOptions& options = job->options;
+  if (!options.timeout) options.timeout = times_.timeout;
+  if (options.timeout) options.timeout = clamp_wait(*options.timeout);
+  options.grace = clamp_wait(options.grace);
   if (times_.reports_spans) job->put_at = std::chrono::steady_clock::now();
   queue_.put(std::move(job));
 }

@@ -11,11 +11,11 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "pyhost/error.hpp"
+#include "pyhost/run_options.hpp"
 #include "pyhost/span.hpp"
 
 namespace pyhost::detail {
@@ -40,8 +40,7 @@ class Job {
   std::string module;
   std::string state;
   bool for_json = false;  ///< Whether the result must fit a Json, as that of Instance::run() must.
-  std::optional<std::chrono::milliseconds> timeout;
-  std::stop_token stop;
+  RunOptions options;
 
   double seconds = 0;  ///< How long the run took. Set by the worker before the outcome, if it began.
   std::chrono::steady_clock::time_point put_at = {};  ///< Only with an on_span.

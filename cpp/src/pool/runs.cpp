@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -37,7 +38,9 @@ struct Runs::Data {
   std::optional<Outcome> take();
   bool is_ready() const { return options.ordered ? !in_order.empty() && in_order.front() : !done.empty(); }
   bool is_over() const { return ended && under_way == 0; }
-  bool has_room() const { return under_way < options.ahead && (bytes < most_bytes || under_way == 0); }
+  bool has_room() const {
+    return under_way < options.max_in_flight && (bytes < most_bytes || under_way == 0);
+  }
 
   // With many runs under way it waits for some of them together, though not for long: to be woken for each
   // would take the workers' cores from them.
@@ -66,6 +69,8 @@ struct Runs::Data {
   const std::string module;
   MapOptions options;
   std::stop_source stop = {};
+  const std::stop_callback<std::function<void()>> stopped_from_outside{options.run.stop,
+                                                                       [this] { stop.request_stop(); }};
 
   mutable std::mutex mutex = {};
   std::condition_variable ready = {}, room = {};
@@ -163,8 +168,7 @@ class MappedJob : public detail::Job {
     next->retries_ = retries_ - 1;
     next->module = std::move(module);
     next->state = std::move(state);
-    next->timeout = timeout;
-    next->stop = stop;
+    next->options = options;
     next->round = round;
     next->number = number;
     runs_->pool->put(std::move(next));
@@ -175,22 +179,6 @@ class MappedJob : public detail::Job {
   std::size_t bytes_ = 0;
   std::size_t retries_;
 };
-
-template <class Data, class MakeState>
-void put(const std::shared_ptr<Data>& runs, MakeState make_state) {
-  auto job = std::make_unique<MappedJob<Data>>(runs);
-  job->module = runs->module;
-  job->timeout = runs->options.timeout;
-  job->stop = runs->stop.get_token();
-  std::optional<Error> refused;
-  try {
-    job->state = make_state();
-  } catch (const Error& error) {
-    refused = error;
-  }
-  job->begin();
-  refused ? job->fail(*refused) : runs->pool->put(std::move(job));
-}
 
 }  // namespace
 
@@ -206,14 +194,19 @@ Runs::~Runs() {
   if (data_) data_->stop.request_stop();
 }
 
-void Runs::put(const Json& state) {
-  pyhost::put(data_, [&] {
-    return detail::convert_for_module(data_->module, [&] { return detail::state_text(state); });
-  });
-}
-
-void Runs::put_text(std::string_view state) {
-  pyhost::put(data_, [&] { return std::string(state); });
+void Runs::put(const State& state) {
+  auto job = std::make_unique<MappedJob<Data>>(data_);
+  job->module = data_->module;
+  job->options = data_->options.run;
+  job->options.stop = data_->stop.get_token();
+  std::optional<Error> refused;
+  try {
+    job->state = detail::convert_for_module(job->module, [&] { return detail::state_text(state); });
+  } catch (const Error& error) {
+    refused = error;
+  }
+  job->begin();
+  refused ? job->fail(*refused) : data_->pool->put(std::move(job));
 }
 
 void Runs::end() {
@@ -252,7 +245,7 @@ std::optional<Outcome> Runs::next_within(std::chrono::milliseconds patience) {
 Runs Pool::runs(std::string_view name, MapOptions options) {
   data_->check_open(name);
   constexpr std::size_t for_each_worker = 256;
-  if (options.ahead == 0) options.ahead = for_each_worker * workers();
+  if (options.max_in_flight == 0) options.max_in_flight = for_each_worker * workers();
   return Runs(std::make_shared<Runs::Data>(data_, name, options));
 }
 
@@ -278,7 +271,7 @@ std::string_view large_integer(std::string_view text) {
 
 }  // namespace
 
-Json Outcome::json() const {
+Json Outcome::result_as(detail::AsJson /*how*/) const {
   if (error) throw Error(*error);
   const std::string_view large = large_integer(*text);
   if (large.empty()) return detail::parse_json(*text);
@@ -286,7 +279,17 @@ Json Outcome::json() const {
                .phase = Phase::Result,
                .message = "the result of state " + std::to_string(index) + " holds the integer " +
                           std::string(large.substr(0, 40)) + ", which does not fit into 64 bits",
-               .hint = "take Outcome::text, which has it exactly"});
+               .hint = "result<std::string>() has it exactly"});
+}
+
+std::string Outcome::result_as(detail::AsText /*how*/) const {
+  if (error) throw Error(*error);
+  return *text;
+}
+
+std::monostate Outcome::result_as(const detail::AsTyped& how) const {
+  how.read(result_as(detail::AsJson()));
+  return {};
 }
 
 }  // namespace pyhost

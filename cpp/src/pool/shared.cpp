@@ -72,21 +72,20 @@ class SharedWorker : public Worker {
   // Between the first test and the run that cancel() finds, nobody else has the GIL.
   void make(Job& job, SpanBuffer& spans) noexcept {
     spans.make_room();
-    if (queue_->is_cancelled(job) || job.stop.stop_requested()) {
+    if (queue_->is_cancelled(job) || job.options.stop.stop_requested()) {
       return job.fail(not_begun(job, ErrorKind::Cancelled));
     }
     const auto begun = Clock::now();
     spans.begin(job, begun);
     const DefaultFloatingPoint floating_point;  // also after a module that changed it
     const auto ended = [&] { job.seconds = std::chrono::duration<double>(Clock::now() - begun).count(); };
-    const RunOptions options{.timeout = job.timeout, .stop = job.stop};
     try {
       if (job.for_json) {
-        Json result = host_.run(job.module, job.state, options);
+        Json result = host_.run(job.module, job.state, job.options);
         ended();
         job.succeed_as_json(std::move(result));
       } else {
-        std::string result = host_.run_text(job.module, job.state, options);
+        std::string result = host_.run<std::string>(job.module, job.state, job.options);
         ended();
         job.succeed(std::move(result));
       }

@@ -116,17 +116,19 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   std::optional<Timers::Id> gil_timer_, no_gil_timer_;  // guarded by requesting_
 };
 
+/// Whether a run with these options may have to stop.
+inline bool has_limits(const RunOptions& options) { return options.timeout || options.stop.stop_possible(); }
+
 /// Applies the options' limits to a run that began at `begun`; costs a few tests if there are none. Throws
 /// TimedOut or Cancelled if the run must not go on.
-inline void apply_limits(const RunOptions* options, const CurrentRun& run,
+inline void apply_limits(const RunOptions& options, const CurrentRun& run,
                          Cancellation::Clock::time_point begun) {
-  if (options == nullptr || (!options->timeout && !options->stop.stop_possible())) return;
-  Cancellation::of(run)->prepare(*options, begun);
+  if (has_limits(options)) Cancellation::of(run)->prepare(options, begun);
 }
 
 /// The same for a run that begins now.
-inline void apply_limits(const RunOptions* options, const CurrentRun& run) {
-  if (options != nullptr) apply_limits(options, run, Cancellation::Clock::now());
+inline void apply_limits(const RunOptions& options, const CurrentRun& run) {
+  if (has_limits(options)) Cancellation::of(run)->prepare(options, Cancellation::Clock::now());
 }
 
 /// The slow path of throw_if_cancelled().

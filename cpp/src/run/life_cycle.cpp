@@ -65,7 +65,7 @@ void apply_remaining_time(const CurrentRun& run) {
   for (const CurrentRun* outer = run.outer(); outer != nullptr; outer = outer->outer()) {
     if (!outer->cancellation() || !outer->cancellation()->over()) continue;
     const RunOptions rest = outer->cancellation()->options_for_cleanup();
-    return apply_limits(&rest, run);
+    return apply_limits(rest, run);
   }
 }
 
@@ -98,7 +98,7 @@ void call_on_unload(const ModuleData& module) {
   const CurrentRun run(module.name);
   const RunOptions limit =
       within_shutdown_timeout(*module.host, "on_unload() of module '" + module.name + "'");
-  apply_limits(&limit, run);
+  apply_limits(limit, run);
   notify_failure_of(module.host->observers, module.name, [&] {
     const py::object done = call_function(run, module, "on_unload");
     throw_if_cancelled(run, Phase::Close);
@@ -133,7 +133,7 @@ void unload_module(ModuleData& module) noexcept {
     const CurrentRun whole(module.name, CurrentRun::Extent::Whole);
     reporting_errors(host, [&] {
       const RunOptions limit = within_shutdown_timeout(host, closing);
-      apply_limits(&limit, whole);
+      apply_limits(limit, whole);
       close_quietly(**at, nullptr);
     });
   }
@@ -149,7 +149,7 @@ void cancel_leftover_tasks(const HostState& host) noexcept {
   const CurrentRun run(std::string_view{});
   reporting_errors(host, [&] {
     const RunOptions limit = within_shutdown_timeout(host, "a task that a module left in its event loop");
-    apply_limits(&limit, run);
+    apply_limits(limit, run);
     const bool closed = close_loops(run);
     throw_if_cancelled(run, Phase::Close);
     if (!closed) throw_raised(ErrorKind::ModuleRaised, Phase::Close, {}, "a task that a module left raised ");

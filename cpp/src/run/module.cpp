@@ -20,34 +20,14 @@ namespace detail {
 
 namespace {
 
-// What a result becomes; as types of their own, so that each is called directly.
-constexpr auto into_json = [](Conversions& conversions, PyObject* result) {
-  return conversions.to_json(result);
-};
-constexpr auto into_text = [](Conversions& conversions, PyObject* result) {
-  return conversions.to_text(result);
-};
-constexpr auto into_buffer = [](Conversions& /*none*/, PyObject* result) { return buffer_from(result); };
-
-template <class State>
-struct WithBuffers {
-  const State& state;
-  const Buffers& buffers;
-};
-
-template <class State>
 py::object to_dict(Conversions& conversions, const State& state) {
-  return conversions.to_python(state);
-}
-
-template <class State>
-py::object to_dict(Conversions& conversions, const WithBuffers<State>& both) {
-  py::object dict = conversions.to_python(both.state);
-  put_buffers(dict.ptr(), both.buffers);
+  py::object dict = state.text() != nullptr   ? conversions.to_python(*state.text())
+                    : state.json() != nullptr ? conversions.to_python(*state.json())
+                                              : require(PyDict_New(), "making a state");
+  if (!state.buffers().empty()) put_buffers(dict.ptr(), state.buffers());
   return dict;
 }
 
-template <class State>
 std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>& module, const State& state) {
   const GilAcquire gil;
   module->check_loaded();
@@ -71,9 +51,9 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
 
 // A run is the last part of a whole, so its end is the whole's. What it gives up is closed before that, as
 // at the end of a with-statement.
-template <class Convert>
-auto run_inside(const GilAcquire& gil, InstanceData& instance, Convert convert, const RunOptions* options,
-                bool closes) {
+template <class As>
+typename As::Result run_inside(const GilAcquire& gil, InstanceData& instance, const As& how,
+                               const RunOptions& options, bool closes) {
   instance.check_open();
   const ModuleData& module = *instance.module;
   HostState& host = *module.host;
@@ -86,51 +66,11 @@ auto run_inside(const GilAcquire& gil, InstanceData& instance, Convert convert, 
     host.observers.notify(Moment::RunStarted, module.name, run.id(), begun);
     const CloseOnFailure closing(run, closes ? &instance : nullptr);
     const py::object returned = result_of_run(run, instance);
-    auto result = convert_for_module(module.name, [&] {
-      const SpanTimer converting(host.on_span, SpanKind::Convert, module.name, run.id());
-      return convert(host.conversions, returned.ptr());
-    });
+    auto result = convert_result(host, module.name, run.id(), returned.ptr(), how);
     if (closes) close_instance(instance, &run);
     host.observers.notify_end(Moment::RunEnded, module.name, run, begun, true);
     return result;
   });
-}
-
-template <class Convert>
-auto run_instance(InstanceData& instance, Convert convert, const RunOptions* options) {
-  return report_errors(*instance.module->host, [&] {
-    const GilAcquire gil;
-    return run_inside(gil, instance, convert, options, false);
-  });
-}
-
-// If no other handle shares the object, it goes while the GIL is held anyway.
-template <class Convert>
-auto run_temporary(std::shared_ptr<InstanceData>&& data, Convert convert, const RunOptions* options) {
-  const std::shared_ptr<InstanceData> mine = std::move(data);
-  return report_errors(*require_handle(mine).module->host, [&] {
-    const GilAcquire gil;
-    auto result = run_inside(gil, *mine, convert, options, mine.use_count() == 1);
-    if (mine.use_count() == 1) mine->object = mine->state = py::object();
-    return result;
-  });
-}
-
-template <class Convert>
-auto state_of(const InstanceData& instance, Convert convert) {
-  const GilAcquire gil;
-  instance.check_open();
-  try {
-    return convert(instance.module->host->conversions, instance.state.ptr());
-  } catch (const Error& error) {
-    throw Error(
-        {.kind = ErrorKind::InvalidState,
-         .phase = Phase::Result,
-         .module = instance.module->name,
-         .message = "module '" + instance.module->name + "' left a state that is no JSON: " + error.message(),
-         .pointer = error.pointer(),
-         .hint = error.hint()});
-  }
 }
 
 }  // namespace
@@ -142,62 +82,48 @@ const std::string& Module::name() const noexcept {
   return data_ ? data_->name : none;
 }
 
-Instance Module::create(const Json& state) const {
+Instance Module::create(const State& state) const {
   return Instance(detail::report_errors(*detail::require_handle(data_).host,
                                         [&] { return detail::create_instance(data_, state); }));
 }
 
-Instance Module::create_from_text(std::string_view state) const {
-  return Instance(detail::report_errors(*detail::require_handle(data_).host,
-                                        [&] { return detail::create_instance(data_, state); }));
+template <class As>
+typename As::Result Instance::run_as(const As& how, const RunOptions& options) const {
+  detail::InstanceData& instance = detail::require_handle(data_);
+  return detail::report_errors(*instance.module->host, [&] {
+    const detail::GilAcquire gil;
+    return detail::run_inside(gil, instance, how, options, false);
+  });
 }
 
-Instance Module::create(const Json& state, const Buffers& buffers) const {
-  return Instance(detail::report_errors(*detail::require_handle(data_).host, [&] {
-    return detail::create_instance(data_, detail::WithBuffers<Json>{state, buffers});
-  }));
+// If no other handle shares the object, it is dropped while the GIL is held anyway.
+template <class As>
+typename As::Result Instance::run_last(const As& how, const RunOptions& options) {
+  const std::shared_ptr<detail::InstanceData> mine = std::move(data_);
+  return detail::report_errors(*detail::require_handle(mine).module->host, [&] {
+    const detail::GilAcquire gil;
+    auto result = detail::run_inside(gil, *mine, how, options, mine.use_count() == 1);
+    if (mine.use_count() == 1) mine->object = mine->state = detail::py::object();
+    return result;
+  });
 }
 
-Instance Module::create_from_text(std::string_view state, const Buffers& buffers) const {
-  return Instance(detail::report_errors(*detail::require_handle(data_).host, [&] {
-    return detail::create_instance(data_, detail::WithBuffers<std::string_view>{state, buffers});
-  }));
-}
-
-Json Instance::run() const& {
-  return detail::run_instance(detail::require_handle(data_), detail::into_json, nullptr);
-}
-
-Json Instance::run() && { return detail::run_temporary(std::move(data_), detail::into_json, nullptr); }
-
-Json Instance::run(const RunOptions& options) const& {
-  return detail::run_instance(detail::require_handle(data_), detail::into_json, &options);
-}
-
-Json Instance::run(const RunOptions& options) && {
-  return detail::run_temporary(std::move(data_), detail::into_json, &options);
-}
-
-std::string Instance::run_text() const& {
-  return detail::run_instance(detail::require_handle(data_), detail::into_text, nullptr);
-}
-
-std::string Instance::run_text() && {
-  return detail::run_temporary(std::move(data_), detail::into_text, nullptr);
-}
-
-std::string Instance::run_text(const RunOptions& options) const& {
-  return detail::run_instance(detail::require_handle(data_), detail::into_text, &options);
-}
-
-std::string Instance::run_text(const RunOptions& options) && {
-  return detail::run_temporary(std::move(data_), detail::into_text, &options);
-}
-
-Json Instance::state() const { return detail::state_of(detail::require_handle(data_), detail::into_json); }
-
-std::string Instance::state_text() const {
-  return detail::state_of(detail::require_handle(data_), detail::into_text);
+template <class As>
+typename As::Result Instance::state_as(const As& how) const {
+  const detail::InstanceData& instance = detail::require_handle(data_);
+  const detail::GilAcquire gil;
+  instance.check_open();
+  try {
+    return detail::convert(instance.module->host->conversions, instance.state.ptr(), how);
+  } catch (const Error& error) {
+    throw Error(
+        {.kind = ErrorKind::InvalidState,
+         .phase = Phase::Result,
+         .module = instance.module->name,
+         .message = "module '" + instance.module->name + "' left a state that is no JSON: " + error.message(),
+         .pointer = error.pointer(),
+         .hint = error.hint()});
+  }
 }
 
 void Instance::close() {
@@ -208,12 +134,16 @@ void Instance::close() {
   });
 }
 
-Buffer Instance::run_buffer() const {
-  return detail::run_instance(detail::require_handle(data_), detail::into_buffer, nullptr);
-}
-
-Buffer Instance::run_buffer(const RunOptions& options) const {
-  return detail::run_instance(detail::require_handle(data_), detail::into_buffer, &options);
-}
+template Json Instance::run_as(const detail::AsJson&, const RunOptions&) const;
+template std::string Instance::run_as(const detail::AsText&, const RunOptions&) const;
+template Buffer Instance::run_as(const detail::AsBuffer&, const RunOptions&) const;
+template std::monostate Instance::run_as(const detail::AsTyped&, const RunOptions&) const;
+template Json Instance::run_last(const detail::AsJson&, const RunOptions&);
+template std::string Instance::run_last(const detail::AsText&, const RunOptions&);
+template Buffer Instance::run_last(const detail::AsBuffer&, const RunOptions&);
+template std::monostate Instance::run_last(const detail::AsTyped&, const RunOptions&);
+template Json Instance::state_as(const detail::AsJson&) const;
+template std::string Instance::state_as(const detail::AsText&) const;
+template std::monostate Instance::state_as(const detail::AsTyped&) const;
 
 }  // namespace pyhost

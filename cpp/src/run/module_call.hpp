@@ -2,9 +2,13 @@
 #pragma once
 
 #include <string>
+#include <variant>
 
+#include "convert/buffer_protocol.hpp"
+#include "convert/convert.hpp"
 #include "interpreter/output.hpp"
 #include "pyhost/error.hpp"
+#include "pyhost/result.hpp"
 #include "python/python.hpp"
 #include "run/async_call.hpp"
 #include "run/cancellation.hpp"
@@ -12,6 +16,7 @@
 #include "run/current_run.hpp"
 #include "run/handle_data.hpp"
 #include "run/module_code.hpp"
+#include "run/spans.hpp"
 
 namespace pyhost::detail {
 
@@ -26,6 +31,30 @@ auto convert_for_module(const std::string& module, Conversion convert) {
   } catch (const Error& error) {
     rethrow_for_module(module, error);
   }
+}
+
+inline Json convert(Conversions& conversions, PyObject* result, AsJson /*how*/) {
+  return conversions.to_json(result);
+}
+inline std::string convert(Conversions& conversions, PyObject* result, AsText /*how*/) {
+  return conversions.to_text(result);
+}
+inline Buffer convert(Conversions& /*unused*/, PyObject* result, AsBuffer /*how*/) {
+  return buffer_from(result);
+}
+inline std::monostate convert(Conversions& conversions, PyObject* result, const AsTyped& how) {
+  how.read(conversions.to_json(result));
+  return {};
+}
+
+/// Converts what a run returned. The caller holds the GIL.
+template <class As>
+typename As::Result convert_result(HostState& host, const std::string& module, RunId run, PyObject* result,
+                                   const As& how) {
+  return convert_for_module(module, [&] {
+    const SpanTimer converting(host.on_span, SpanKind::Convert, module, run);
+    return convert(host.conversions, result, how);
+  });
 }
 
 /// What `create` returns for this dict, awaited by nobody. Throws BadContract, ModuleRaised, TimedOut. The

@@ -16,14 +16,13 @@
 
 namespace pyhost {
 
-using detail::Conversions;
 using detail::CurrentRun;
 using detail::GilAcquire;
 using detail::Moment;
 using detail::ResultForm;
 namespace py = detail::py;
 
-struct Stream::Data {
+struct detail::AnyStream::Data {
   std::shared_ptr<detail::InstanceData> instance;
   RunOptions options;
   detail::Cancellation::Clock::time_point begun = detail::Cancellation::Clock::now();
@@ -68,7 +67,7 @@ struct Stream::Data {
         try {
           instance->check_open();
           if (!here.is_part())
-            apply_limits(&options, here, timed_from);  // otherwise the whole run has them already
+            apply_limits(options, here, timed_from);  // otherwise the whole run has them already
           return action(here);
         } catch (...) {
           drop_items(here);
@@ -126,18 +125,15 @@ struct Stream::Data {
                                          .failed = failed});
   }
 
-  template <class Convert>
-  auto next(Convert convert) {
-    using Item = std::optional<decltype((std::declval<Conversions&>().*convert)(nullptr))>;
+  template <class As>
+  std::optional<typename As::Result> next(const As& how) {
+    using Item = std::optional<typename As::Result>;
     if (!items) return Item();
     return step([&](const CurrentRun& here) -> Item {
       const bool only_one = form == ResultForm::Result;
       const py::object item = only_one ? items : next_of(here);
       if (!item) return end(here), std::nullopt;
-      Item converted(std::in_place, detail::convert_for_module(module(), [&] {
-                       const detail::SpanTimer converting(host().on_span, SpanKind::Convert, module(), run);
-                       return (instance->module->host->conversions.*convert)(item.ptr());
-                     }));
+      Item converted(std::in_place, convert_result(*instance->module->host, module(), run, item.ptr(), how));
       if (only_one) end(here);
       return converted;
     });
@@ -163,16 +159,18 @@ struct Stream::Data {
   }
 };
 
-Stream::Stream(std::unique_ptr<Data> data) : data_(std::move(data)) {}
-Stream::Stream(Stream&& other) noexcept = default;
+namespace detail {
 
-Stream& Stream::operator=(Stream&& other) noexcept {
-  Stream before(std::move(*this));
+AnyStream::AnyStream(std::unique_ptr<Data> data) : data_(std::move(data)) {}
+AnyStream::AnyStream(AnyStream&& other) noexcept = default;
+
+AnyStream& AnyStream::operator=(AnyStream&& other) noexcept {
+  AnyStream before(std::move(*this));
   data_ = std::move(other.data_);
   return *this;
 }
 
-Stream::~Stream() {
+AnyStream::~AnyStream() {
   try {
     if (data_) data_->close();
   } catch (...) {
@@ -180,23 +178,29 @@ Stream::~Stream() {
   }
 }
 
-bool Stream::yields() const noexcept { return data_ && data_->form != ResultForm::Result; }
+bool AnyStream::yields() const noexcept { return data_ && data_->form != ResultForm::Result; }
 
-std::optional<Json> Stream::next() { return data_ ? data_->next(&Conversions::to_json) : std::nullopt; }
-
-std::optional<std::string> Stream::next_text() {
-  return data_ ? data_->next(&Conversions::to_text) : std::nullopt;
-}
-
-void Stream::close() {
+void AnyStream::close() {
   if (data_) data_->close();
 }
 
-Stream Instance::stream(const RunOptions& options) const {
+template <class As>
+std::optional<typename As::Result> AnyStream::next_as(const As& how) {
+  return data_ ? data_->next(how) : std::nullopt;
+}
+
+template std::optional<Json> AnyStream::next_as(const AsJson&);
+template std::optional<std::string> AnyStream::next_as(const AsText&);
+template std::optional<Buffer> AnyStream::next_as(const AsBuffer&);
+template std::optional<std::monostate> AnyStream::next_as(const AsTyped&);
+
+}  // namespace detail
+
+detail::AnyStream Instance::open_stream(const RunOptions& options) const {
   static_cast<void>(detail::require_handle(data_));
-  auto data = std::make_unique<Stream::Data>(data_, options);
+  auto data = std::make_unique<detail::AnyStream::Data>(data_, options);
   data->begin();
-  return Stream(std::move(data));
+  return detail::AnyStream(std::move(data));
 }
 
 }  // namespace pyhost

@@ -32,7 +32,7 @@ PyObject* open(PyObject*, PyObject* arguments) {
 PyObject* run(PyObject*, PyObject* arguments) {
   const char *name = nullptr, *state = nullptr;
   if (PyArg_ParseTuple(arguments, "ss", &name, &state) == 0) return nullptr;
-  return told([&] { return host->run_text(name, state); });
+  return told([&] { return host->run<std::string>(name, state); });
 }
 
 PyObject* close(PyObject*, PyObject*) {

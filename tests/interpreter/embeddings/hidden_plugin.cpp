@@ -24,7 +24,7 @@ extern "C" __attribute__((visibility("default"))) void open_host(const char* pat
 }
 
 extern "C" __attribute__((visibility("default"))) void run_module(const char* name) {
-  attempt([&] { std::puts(host->run_text(name).c_str()); });
+  attempt([&] { std::puts(host->run<std::string>(name).c_str()); });
 }
 
 extern "C" __attribute__((visibility("default"))) void close_host() { host.reset(); }

@@ -7,7 +7,7 @@ extern "C" __attribute__((visibility("default"))) int run(const char* path, cons
                                                           const char* name) {
   try {
     pyhost::Host host({.module_paths = {path}, .venv = venv});
-    std::puts(host.run_text(name).c_str());
+    std::puts(host.run<std::string>(name).c_str());
     return 0;
   } catch (const pyhost::Error& error) {
     std::fputs(error.rendered().c_str(), stderr);

@@ -355,9 +355,9 @@ TEST_CASE("large states and results are transferred") {
   Host host(over_fixtures());
   Pool pool(host, processes(2));
   const std::string large = R"({"a":")" + std::string(20'000'000, 'x') + R"("})";
-  auto first = pool.submit_text("returns_state", large);
-  auto small = pool.submit_text("returns_state", R"({"b":1})");
-  auto second = pool.submit_text("returns_state", large);
+  auto first = pool.submit<std::string>("returns_state", large);
+  auto small = pool.submit<std::string>("returns_state", R"({"b":1})");
+  auto second = pool.submit<std::string>("returns_state", large);
   CHECK(first.get() == large);
   CHECK(small.get() == R"({"b":1})");
   CHECK(second.get() == large);

@@ -31,7 +31,7 @@ long resident_pages() {
 }
 
 // So many runs, each of which has to fail by this kind and be followed by one that is right.
-int wrong(pyhost::Pool& pool, long count, const char* how, pyhost::Submission submission,
+int wrong(pyhost::Pool& pool, long count, const char* how, pyhost::RunOptions submission,
           pyhost::ErrorKind kind) {
   int wrong = 0;
   for (long i = 0; i < count; ++i) {

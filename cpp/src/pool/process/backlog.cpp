@@ -63,7 +63,7 @@ Batch Backlog::next_batch(std::size_t max_runs, bool others_in_flight) {
 // The error of a job that must not begin.
 std::optional<Error> Backlog::refusal_of(const Job& job) const {
   if (is_cancelled(job)) return not_begun(job, ErrorKind::Cancelled);
-  if (job.timeout && *job.timeout <= 0ms) return not_begun(job, ErrorKind::TimedOut);
+  if (job.options.timeout && *job.options.timeout <= 0ms) return not_begun(job, ErrorKind::TimedOut);
   if (job.state.size() + job.module.size() + sizeof(RunItem) <= longest_content) return std::nullopt;
   return Error({.kind = ErrorKind::InvalidState,
                 .phase = Phase::Create,

@@ -46,14 +46,14 @@ std::optional<BatchesInFlight::Clock::time_point> BatchesInFlight::next_timeout(
                                                                                 bool is_ready) const {
   const Batch& front = batches_.front();
   if (const auto index = running(page)) {
-    const auto& timeout = front.jobs[*index]->timeout;
+    const auto& timeout = front.jobs[*index]->options.timeout;
     if (!timeout) return std::nullopt;
     return running_since(front, page) + *timeout;
   }
   std::optional<Clock::time_point> next;
   if (!is_ready) return next;
   for (std::size_t i = front.delivered; i < front.jobs.size(); ++i) {
-    const auto& timeout = front.jobs[i]->timeout;
+    const auto& timeout = front.jobs[i]->options.timeout;
     if (!timeout) continue;
     const auto earliest = Clock::now() + std::max(*timeout, 1ms);
     next = next ? std::min(*next, earliest) : earliest;

@@ -14,8 +14,8 @@ Error lost_run(const Job& job, const Loss& loss, const std::string& trace) {
       .kind = loss.killed.value_or(ErrorKind::WorkerCrashed), .phase = Phase::Run, .module = job.module};
   if (loss.killed) {
     data.message = module + (*loss.killed == ErrorKind::TimedOut
-                                 ? "was killed at its deadline of " + in_seconds(*job.timeout)
-                                 : "was killed: it went on for " + in_seconds(cancelled_run_grace) +
+                                 ? "was killed at its deadline of " + in_seconds(*job.options.timeout)
+                                 : "was killed: it went on for " + in_seconds(job.options.grace) +
                                        " after the wish that it stop");
     data.place = Error({.exception = std::move(exception)}).place();
     return Error(std::move(data));

@@ -1,7 +1,6 @@
 // The errors of runs whose worker process ended, or could not be started.
 #pragma once
 
-#include <chrono>
 #include <optional>
 #include <string>
 
@@ -10,9 +9,6 @@
 #include "pyhost/error.hpp"
 
 namespace pyhost::detail {
-
-/// How long a cancelled run may go on before its worker is killed.
-inline constexpr std::chrono::seconds cancelled_run_grace(1);
 
 /// How a worker process came to its end.
 struct Loss {

@@ -209,7 +209,8 @@ class WorkerSide {
 
   Outcome run(std::string_view module, std::string_view state, bool for_json) {
     try {
-      return {.content = for_json ? json_text(host_->run(module, state)) : host_->run_text(module, state)};
+      return {.content =
+                  for_json ? json_text(host_->run(module, state)) : host_->run<std::string>(module, state)};
     } catch (const Error& error) {
       return outcome_of(error);
     } catch (const std::exception& error) {

@@ -70,8 +70,8 @@ void WorkerSupervisor::send(Batch batch) {
   batch.sent = Clock::now();
   batch.slot(page()).clear();
   for (const auto& job : batch.jobs) {
-    if (job->stop.stop_possible())
-      batch.stops.push_back(std::make_unique<Batch::OnStop>(job->stop, [this] { wake(); }));
+    if (job->options.stop.stop_possible())
+      batch.stops.push_back(std::make_unique<Batch::OnStop>(job->options.stop, [this] { wake(); }));
   }
   if (spans_) {
     batch.on_spans = [this](const Job& job, std::string_view records) {
@@ -139,7 +139,7 @@ bool WorkerSupervisor::check_worker() {
   if (kill_at_ && now >= *kill_at_) return !kill_running(ErrorKind::Cancelled);
   if (const auto index = in_flight_.running(page())) {
     const Batch& front = in_flight_.front();
-    const auto& timeout = front.jobs[*index]->timeout;
+    const auto& timeout = front.jobs[*index]->options.timeout;
     if (timeout && now >= BatchesInFlight::running_since(front, page()) + *timeout)
       return !kill_running(ErrorKind::TimedOut);
   }
@@ -204,10 +204,12 @@ bool WorkerSupervisor::drop_cancelled_runs() {
   backlog_.fail_cancelled();
   backlog_.return_to_queue();
   const auto index = in_flight_.running(page());
-  if (!index || kill_at_ || !backlog_.is_cancelled(*in_flight_.front().jobs[*index])) return true;
+  if (!index || kill_at_) return true;
+  const Job& job = *in_flight_.front().jobs[*index];
+  if (!backlog_.is_cancelled(job)) return true;
   page().cancelled = place_in_batch(in_flight_.front().number, *index) + 1;
   link_->process().wake_worker();
-  kill_at_ = Clock::now() + cancelled_run_grace;
+  kill_at_ = Clock::now() + job.options.grace;
   return true;
 }
 

@@ -1,0 +1,31 @@
+// The names of pyhost as declarations, for headers that only mention them.
+#pragma once
+
+#include "pyhost/json_fwd.hpp"
+
+namespace pyhost {
+
+class Buffer;
+class Error;
+class Host;
+class Instance;
+class Module;
+class Pool;
+class Runs;
+class State;
+enum class ErrorKind;
+enum class EventKind;
+enum class Isolation;
+enum class Phase;
+struct Environment;
+struct Event;
+struct LogRecord;
+struct MapOptions;
+struct Options;
+struct Outcome;
+struct PoolOptions;
+struct RunOptions;
+struct Span;
+struct Survey;
+
+}  // namespace pyhost

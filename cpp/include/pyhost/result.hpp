@@ -1,0 +1,91 @@
+// The types that a result can be asked for as: run<Json>(), run<std::string>(), run<Buffer>(),
+// run<YourType>().
+#pragma once
+
+#include <concepts>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
+#include <variant>
+
+#include "pyhost/buffer.hpp"
+#include "pyhost/json.hpp"
+
+namespace pyhost {
+
+/// A type that nlohmann_json converts from JSON, for example by NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE.
+template <class T>
+concept FromJson =
+    std::is_object_v<T> && !std::is_pointer_v<T> && !JsonText<T> && requires(const Json& json) {
+      { json.template get<T>() } -> std::same_as<T>;
+    };
+
+/// What a result can become:
+/// - Json. An integer beyond 64 bits is an InvalidResult.
+/// - std::string: JSON text in UTF-8 on one line. It has integers of any size exactly, up to the digits that
+///   Python's `sys.set_int_max_str_digits` allows, and keys in Python's order.
+/// - Buffer: the memory of bytes, a bytearray, a memoryview or an array, without a copy.
+/// - Any type that nlohmann_json converts from JSON. What does not fit is an InvalidResult that names the
+/// type.
+template <class T>
+concept ResultType =
+    std::same_as<T, Json> || std::same_as<T, std::string> || std::same_as<T, Buffer> || FromJson<T>;
+
+namespace detail {
+
+struct AsJson {
+  using Result = Json;
+};
+struct AsText {
+  using Result = std::string;
+};
+struct AsBuffer {
+  using Result = Buffer;
+};
+
+/// Reads a result of the application's own type, as a part of the run, so that its errors are the run's.
+class AsTyped {
+ public:
+  using Result = std::monostate;
+
+  template <class T>
+  explicit AsTyped(std::optional<T>& into)
+      : into_(&into), type_(&typeid(T)), read_([](const Json& json, void* to) {
+          static_cast<std::optional<T>*>(to)->emplace(json.get<T>());
+        }) {}
+
+  /// Throws: Error of the kind InvalidResult if the result does not fit the type.
+  void read(const Json& result) const;
+
+ private:
+  void* into_;
+  const std::type_info* type_;
+  void (*read_)(const Json&, void*);
+};
+
+/// Whether results are read as a type of the application's own.
+template <ResultType R>
+inline constexpr bool is_typed =
+    !std::same_as<R, Json> && !std::same_as<R, std::string> && !std::same_as<R, Buffer>;
+
+template <ResultType R>
+using As = std::conditional_t<std::same_as<R, Json>, AsJson,
+                              std::conditional_t<std::same_as<R, std::string>, AsText, AsBuffer>>;
+
+/// Calls `get` with the way in which the result is wanted, and returns the result.
+template <ResultType R, class Get>
+R get_as(Get get) {
+  if constexpr (is_typed<R>) {
+    std::optional<R> result;
+    get(AsTyped(result));
+    return *std::move(result);
+  } else {
+    return get(As<R>());
+  }
+}
+
+}  // namespace detail
+
+}  // namespace pyhost

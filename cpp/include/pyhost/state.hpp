@@ -1,0 +1,74 @@
+// The state that a module's create(state) receives.
+#pragma once
+
+#include <concepts>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "pyhost/buffer.hpp"
+#include "pyhost/json.hpp"
+
+namespace pyhost {
+
+class State;
+
+/// A class that nlohmann_json converts to JSON, for example by NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE.
+template <class T>
+concept ToJson = std::is_class_v<T> && !std::same_as<T, Json> && !std::same_as<T, State> && !JsonText<T> &&
+                 std::is_constructible_v<Json, const T&>;
+
+/// The JSON object that `create(state)` receives as a dict, and buffers that are put into the dict. It is a
+/// parameter type: pass a Json, JSON text, braces, or a value of your own type, and a State is made from it.
+///
+/// Ownership: refers to a Json or a text, which must outlive it. Owns what it makes from braces or from a
+/// value of another type, and shares its buffers. Thread: any; no locking.
+class State {
+ public:
+  /// The empty object, `{}`.
+  State() = default;
+
+  /// A JSON object. null counts as `{}`, because nlohmann_json makes null of empty braces.
+  State(const Json& json) noexcept : value_(&json) {}
+
+  /// The braces that make a Json: `{{"who", "Ada"}, {"n", 3}}`.
+  State(Json::initializer_list_t pairs) : value_(std::in_place_type<Json>, pairs) {}
+
+  /// JSON text. It is read exactly: integers of any size, keys in their order. Everything that is convertible
+  /// to std::string_view is text, never a JSON string.
+  template <JsonText T>
+  State(const T& text) : value_(std::string_view(text)) {}
+
+  /// A value that nlohmann_json converts to a JSON object. Throws: what its `to_json` throws.
+  template <ToJson T>
+  State(const T& value) : value_(std::in_place_type<Json>, value) {}
+
+  /// Adds a buffer under a key, which the object must not have. The module reads it by `memoryview(…)` or
+  /// `numpy.asarray(…)`, without a copy.
+  State& with(std::string key, Buffer buffer) & {
+    buffers_.emplace_back(std::move(key), std::move(buffer));
+    return *this;
+  }
+  State with(std::string key, Buffer buffer) && { return std::move(with(std::move(key), std::move(buffer))); }
+
+  /// The text that it was made from; null if it was made from anything else.
+  const std::string_view* text() const noexcept { return std::get_if<std::string_view>(&value_); }
+
+  /// The Json that it was made from, or that it owns; null if it is text or empty.
+  const Json* json() const noexcept {
+    if (const Json* const owned = std::get_if<Json>(&value_)) return owned;
+    const Json* const* const given = std::get_if<const Json*>(&value_);
+    return given != nullptr ? *given : nullptr;
+  }
+
+  const Buffers& buffers() const noexcept { return buffers_; }
+
+ private:
+  std::variant<std::monostate, const Json*, std::string_view, Json> value_;
+  Buffers buffers_;
+};
+
+}  // namespace pyhost

@@ -1,0 +1,157 @@
+// Every form in which a state can be given and a result be taken.
+#include <doctest/doctest.h>
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support.hpp"
+
+using namespace pyhost;
+using test::over_fixtures;
+
+// Types of an application.
+namespace market {
+
+struct Order {
+  std::string symbol;
+  int amount = 0;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Order, symbol, amount)
+
+struct Quote {
+  std::string symbol;
+  double price = 0;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Quote, symbol, price)
+
+}  // namespace market
+
+using market::Order;
+using market::Quote;
+
+namespace {
+
+Module echo(Host& host) { return host.load("returns_state"); }
+
+}  // namespace
+
+TEST_CASE("a state is nothing, braces, a Json, or JSON text of any string type") {
+  Host host(over_fixtures());
+  const Json json{{"who", "Ada"}};
+  const std::string text = R"({"who": "Ada"})";
+  CHECK(host.run("returns_state") == Json::object());
+  CHECK(host.run("returns_state", {}) == Json::object());
+  CHECK(host.run("returns_state", Json()) == Json::object());
+  CHECK(host.run("returns_state", {{"who", "Ada"}}) == json);
+  CHECK(host.run("returns_state", {{"n", {1, 2}}, {"in", {{"a", nullptr}}}}) ==
+        Json{{"n", {1, 2}}, {"in", {{"a", nullptr}}}});
+  CHECK(host.run("returns_state", json) == json);
+  CHECK(host.run("returns_state", Json{{"who", "Ada"}}) == json);
+  CHECK(host.run("returns_state", R"({"who": "Ada"})") == json);
+  CHECK(host.run("returns_state", text) == json);
+  CHECK(host.run("returns_state", std::string_view(text)) == json);
+  CHECK(host.run("returns_state", text.c_str()) == json);
+  CHECK(echo(host).create({{"who", "Ada"}}).run() == json);
+  CHECK(echo(host).create(text).run() == json);
+  CHECK(echo(host).create().run() == Json::object());
+}
+
+TEST_CASE("a state that is not an object is refused, whatever it is made from") {
+  Host host(over_fixtures());
+  const std::vector<int> numbers{1, 2};
+  for (const auto& run : std::vector<std::function<void()>>{
+           [&] { host.run("returns_state", Json{1, 2}); }, [&] { host.run("returns_state", {1, 2}); },
+           [&] { host.run("returns_state", "[1, 2]"); }, [&] { host.run("returns_state", ""); },
+           [&] { host.run("returns_state", numbers); }}) {
+    REQUIRE_ERROR(error, InvalidState, (run(), 0));
+  }
+}
+
+TEST_CASE("a result is a Json, JSON text, a buffer, or a type that nlohmann_json reads") {
+  Host host(over_fixtures());
+  const std::string text = R"({"z":12345678901234567890123,"a":1})";
+  CHECK(host.run<std::string>("returns_state", text) == text);
+  CHECK(host.run<Json>("returns_state", {{"a", 1}}) == Json{{"a", 1}});
+  CHECK(host.run<Buffer>("evaluates", {{"give", "b'abc'"}}).size_bytes() == 3);
+  CHECK(host.run<std::map<std::string, int>>("returns_state", {{"a", 1}}).at("a") == 1);
+  CHECK(host.run<int>("evaluates", {{"give", "6 * 7"}}) == 42);
+  const Instance instance = echo(host).create({{"a", 1}});
+  CHECK(instance.run<std::string>() == R"({"a":1})");
+  CHECK(instance.state<std::string>() == R"({"a":1})");
+  CHECK(instance.run<std::string>({.timeout = test::patience}) == R"({"a":1})");
+}
+
+TEST_CASE("types of the application go in and come out") {
+  Host host(over_fixtures());
+  const Order order{.symbol = "ABC", .amount = 3};
+  const Json quote{{"give", "{'symbol': state['symbol'], 'price': 2.5}"}, {"symbol", "ABC"}};
+  CHECK(host.run("returns_state", order) == Json{{"symbol", "ABC"}, {"amount", 3}});
+  CHECK(host.run<Order>("returns_state", Order{.symbol = "X"}).symbol == "X");
+  CHECK(host.run<Quote>("evaluates", quote).price == 2.5);
+  CHECK(echo(host).create(order).state<Order>().amount == 3);
+  Pool pool(host, {.workers = 1});
+  CHECK(pool.submit<Order>("returns_state", order).get().amount == 3);
+  std::vector<Order> orders{order, order};
+  for (const Outcome& outcome : pool.map("returns_state", orders)) CHECK(outcome.result<Order>().amount == 3);
+}
+
+TEST_CASE("a result that does not fit its type is an error that names the type and the reason") {
+  std::vector<ErrorKind> told;
+  Options options = over_fixtures();
+  options.on_error = [&](const Error& error) { told.push_back(error.kind()); };
+  Host host(std::move(options));
+  REQUIRE_ERROR(missing, InvalidResult, host.run<Quote>("returns_state", {{"symbol", "ABC"}}));
+  CHECK_SAYS(missing, "market::Quote");
+  CHECK_SAYS(missing, "key 'price' not found");
+  CHECK(missing.module() == "returns_state");
+  REQUIRE_ERROR(type, InvalidResult, echo(host).create({{"a", "b"}}).run<std::map<std::string, int>>());
+  CHECK_SAYS(type, "type must be number, but is string");
+  CHECK(told == std::vector{ErrorKind::InvalidResult, ErrorKind::InvalidResult});
+  Pool pool(host, {.workers = 1});
+  REQUIRE_ERROR(pooled, InvalidResult, pool.submit<Quote>("returns_state", {{"symbol", "ABC"}}).get());
+  CHECK_SAYS(pooled, "key 'price' not found");
+}
+
+TEST_CASE("a stream has items of each type") {
+  Host host(over_fixtures());
+  const Json items{{"items", {{{"symbol", "A"}, {"price", 1}}, {{"symbol", "B"}, {"price", 2}}}}};
+  double sum = 0;
+  for (const Quote& quote : host.stream<Quote>("yields", items)) sum += quote.price;
+  CHECK(sum == 3);
+  Stream<std::string> texts = host.load("yields").create(items).stream<std::string>();
+  CHECK(texts.next() == R"({"price":1,"symbol":"A"})");
+  Stream jsons = host.stream("yields", items, {.timeout = test::patience});
+  CHECK(jsons.next() == items["items"][0]);
+}
+
+TEST_CASE("a pool takes the same states and options as a host, and copies the state") {
+  Host host(over_fixtures());
+  Pool pool(host, {.workers = 1});
+  std::string text = R"({"a": 1})";
+  auto first = pool.submit<std::string>("returns_state", text, {.timeout = test::patience});
+  text.assign(text.size(), ' ');
+  CHECK(first.get() == R"({"a":1})");
+  CHECK(pool.submit("returns_state", {{"a", 1}}).get() == Json{{"a", 1}});
+  CHECK(pool.submit("returns_state").get() == Json::object());
+  const std::vector<State> states{State(), R"({"a": 1})", {{"a", 2}}};
+  std::vector<std::string> results;
+  for (const Outcome& outcome : pool.map("returns_state", states))
+    results.push_back(outcome.result<std::string>());
+  CHECK(results == std::vector<std::string>{"{}", R"({"a":1})", R"({"a":2})"});
+  REQUIRE_ERROR(buffers, InvalidState,
+                pool.submit("returns_state", State().with("b", Buffer::of(std::vector<int>{1}))).get());
+  CHECK_SAYS(buffers, "buffers");
+}
+
+TEST_CASE("a map's stop token stops its runs") {
+  Host host(over_fixtures());
+  Pool pool(host, {.workers = 1});
+  std::stop_source stop;
+  Runs runs = pool.runs("returns_state", {.run = {.stop = stop.get_token()}});
+  stop.request_stop();
+  runs.put({});
+  runs.end();
+  CHECK(runs.next()->error->kind() == ErrorKind::Cancelled);
+}
