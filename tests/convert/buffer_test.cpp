@@ -257,7 +257,7 @@ TEST_CASE("memory is revoked while other threads use it, and within a service") 
   CHECK(wrong == 0);
 
   const Buffer other = Buffer::borrow(std::span<const int>(numbers));
-  host.provide("revoke", [&](const Json&) -> Json { return other.revoke(); });
+  host.services().provide("revoke", [&](const Json&) -> Json { return other.revoke(); });
   const std::string ask = "__import__('pyhost').services.revoke()";
   CHECK(looks.create(State{{"give", "[" + ask + ", v.release(), " + ask + "]"}}.with("data", other)).run() ==
         Json{false, nullptr, true});

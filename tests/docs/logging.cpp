@@ -3,8 +3,8 @@
 
 int main() {
   pyhost::Options options;
-  options.log_level = pyhost::LogLevel::Info;
-  options.on_log = [](const pyhost::LogRecord& record) {
+  options.logging.level = pyhost::LogLevel::Info;
+  options.logging.on_log = [](const pyhost::LogRecord& record) {
     std::cout << record.module << ' ' << to_string(record.level) << ": " << record.message;
     std::cout << ' ' << record.fields << '\n';
   };

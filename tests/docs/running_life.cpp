@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 int main() {
   std::atomic<pyhost::RunId> started = 0;
   pyhost::Options options;
-  options.on_event = [&](const pyhost::Event& event) {
+  options.callbacks.on_event = [&](const pyhost::Event& event) {
     if (event.kind == pyhost::EventKind::RunStarted) started = event.run;
     std::cout << to_string(event.kind) << ' ' << event.module << std::endl;
   };

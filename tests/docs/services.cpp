@@ -13,7 +13,7 @@ pyhost::Json quote(const pyhost::Json& asked) {
 
 int main() {
   pyhost::Host host;
-  host.provide("quote", quote, "Bid and ask of a symbol.");
+  host.services().provide("quote", quote, "Bid and ask of a symbol.");
 
   std::cout << host.run("desk", {{"symbol", "ABC"}}) << '\n';
   try {
@@ -21,5 +21,5 @@ int main() {
   } catch (const NoMarket& error) {
     std::cout << "no market: " << error.what() << '\n';
   }
-  std::cout << host.stubs();
+  std::cout << host.services().stubs();
 }

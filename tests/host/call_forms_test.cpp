@@ -100,7 +100,7 @@ TEST_CASE("types of the application go in and come out") {
 TEST_CASE("a result that does not fit its type is an error that names the type and the reason") {
   std::vector<ErrorKind> told;
   Options options = over_fixtures();
-  options.on_error = [&](const Error& error) { told.push_back(error.kind()); };
+  options.callbacks.on_error = [&](const Error& error) { told.push_back(error.kind()); };
   Host host(std::move(options));
   REQUIRE_ERROR(missing, InvalidResult, host.run<Quote>("returns_state", {{"symbol", "ABC"}}));
   CHECK_SAYS(missing, "market::Quote");
@@ -154,4 +154,31 @@ TEST_CASE("a map's stop token stops its runs") {
   runs.put({});
   runs.end();
   CHECK(runs.next()->error->kind() == ErrorKind::Cancelled);
+}
+
+TEST_CASE("HostClosed says as data what is closed") {
+  std::optional<Host> host(over_fixtures());
+  std::optional<Pool> pool(std::in_place, *host, PoolOptions{.workers = 1});
+  Module module = echo(*host);
+  Instance instance = module.create();
+  const Instance closed = module.create();
+  Instance(closed).close();
+  REQUIRE_ERROR(of_instance, HostClosed, closed.run());
+  CHECK(of_instance.closed() == Closed::Instance);
+  const Instance moved = std::move(instance);
+  REQUIRE_ERROR(of_handle, HostClosed, instance.run());
+  CHECK(of_handle.closed() == Closed::Handle);
+  pool->close(test::patience);
+  REQUIRE_ERROR(of_pool, HostClosed, pool->submit("returns_state"));
+  CHECK(of_pool.closed() == Closed::Pool);
+  CHECK(of_pool.to_json()["closed"] == "pool");
+  host->unload("returns_state");
+  REQUIRE_ERROR(of_module, HostClosed, module.create());
+  CHECK(of_module.closed() == Closed::Module);
+  const Module other = host->load("evaluates");
+  pool.reset();
+  host.reset();
+  REQUIRE_ERROR(of_host, HostClosed, other.create());
+  CHECK(of_host.closed() == Closed::Host);
+  CHECK(Error({.kind = ErrorKind::Cancelled}).to_json()["closed"] == nullptr);
 }

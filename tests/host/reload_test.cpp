@@ -133,7 +133,7 @@ TEST_CASE("a helper of a module that is being loaded stays when another module i
   write(folder, "in_on_load.py",
         module(imports + "def on_load(): services.unload_a()", "modules.helper.value"));
   Host host(folder.options());
-  host.provide("unload_a", [&](const Json&) -> Json { return host.unload("a"); });
+  host.services().provide("unload_a", [&](const Json&) -> Json { return host.unload("a"); });
   for (const char* name : {"in_import", "in_on_load"}) {
     host.load("a");
     CHECK(host.run(name) == 1);

@@ -37,7 +37,7 @@ Json evaluate(Host& host, const std::string& first, const std::string& give) {
 TEST_CASE("on_output receives what Python code writes, with its module and stream") {
   Recorder recorder;
   {
-    Host host({.module_paths = {fixtures}, .on_output = recorder.function()});
+    Host host({.module_paths = {fixtures}, .callbacks = {.on_output = recorder.function()}});
     host.run("prints");
     evaluate(host, "print('two'); print('lines\\nmore', end='')", "1");
     evaluate(host,
@@ -52,7 +52,7 @@ TEST_CASE("on_output receives what Python code writes, with its module and strea
 
 TEST_CASE("with on_output, sys.stdout and sys.stderr have the descriptors of the process") {
   Recorder recorder;
-  Host host({.module_paths = {fixtures}, .on_output = recorder.function()});
+  Host host({.module_paths = {fixtures}, .callbacks = {.on_output = recorder.function()}});
   const char* first =
       "import faulthandler, subprocess, sys\n"
       "faulthandler.enable(); faulthandler.disable()\n"
@@ -65,11 +65,13 @@ TEST_CASE("with on_output, sys.stdout and sys.stderr have the descriptors of the
 TEST_CASE("on_output can call its host, and its exception becomes the module's error") {
   std::vector<std::string> said;
   Host* open = nullptr;
-  Host host({.module_paths = {fixtures}, .on_output = [&](const Output& output) {
-               if (output.text == "throw\n") throw std::runtime_error("the sink is full");
-               said.push_back(std::string(output.text));
-               if (output.text == "again\n") open->run("evaluates", {{"give", "print('inner')"}});
-             }});
+  Host host({.module_paths = {fixtures}, .callbacks = {.on_output = [&](const Output& output) {
+                                           if (output.text == "throw\n")
+                                             throw std::runtime_error("the sink is full");
+                                           said.push_back(std::string(output.text));
+                                           if (output.text == "again\n")
+                                             open->run("evaluates", {{"give", "print('inner')"}});
+                                         }}});
   open = &host;
   evaluate(host, "print('again')", "1");
   CHECK(said == std::vector<std::string>{"again\n", "inner\n"});
@@ -135,7 +137,7 @@ TEST_CASE("an unusable venv or home is refused, and the next host opens") {
   };
   // In one process with other tests Python runs already, and is elsewhere; else nothing is there to run on.
   refused({.module_paths = {fixtures}, .venv = "no/such/venv"}, "no/such/venv");
-  refused({.module_paths = {fixtures}, .home = "/no/such/home"}, "/no/such/home");
+  refused({.module_paths = {fixtures}, .python = {.home = "/no/such/home"}}, "/no/such/home");
   CHECK(Host(over_fixtures()).run("wins") == "second");
 }
 

@@ -31,7 +31,7 @@ int pyhost::test::finalizes_python(int /*argc*/, char** argv) {
   }
   std::optional<Host> host(options);
   Instance instance = host->load("wins").create();
-  std::puts(instance.run_text().c_str());
+  std::puts(instance.run<std::string>().c_str());
   PyGILState_Ensure();
   Py_Finalize();
   print_error([&] { instance.run(); });

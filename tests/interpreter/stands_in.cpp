@@ -7,7 +7,7 @@
 int pyhost::test::stands_in(int argc, char** argv) {
   if (const auto code = pyhost::python_main(argc, argv)) return *code;
   try {
-    pyhost::Host host({.module_paths = {argv[1]}, .home = argv[2]});
+    pyhost::Host host({.module_paths = {argv[1]}, .python = {.home = argv[2]}});
     std::cout << host.environment().executable.string() << '\n' << host.run<std::string>(argv[3]) << '\n';
   } catch (const pyhost::Error& error) {
     std::cerr << error.rendered();

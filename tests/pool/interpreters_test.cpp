@@ -83,7 +83,7 @@ TEST_CASE("a run that holds its interpreter's GIL does not delay another run's d
 TEST_CASE("a run that holds its interpreter's GIL does not delay another run's cancellation") {
   Host host(over_fixtures());
   std::atomic<int> inside = 0;
-  host.provide("tell", [&](const Json&) { return ++inside; });
+  host.services().provide("tell", [&](const Json&) { return ++inside; });
   Pool pool(host, interpreters(2));
   const std::string tell = "from pyhost import services\nservices.tell()\n";
   auto stuck =
@@ -102,15 +102,15 @@ TEST_CASE("a callback from a pool's interpreter cannot run the host's modules") 
   Host host(over_fixtures());
   Module module = host.load("wins");
   std::optional<Instance> kept = module.create();
-  host.provide("run", [&](const Json&) -> Json { return host.run("wins"); });
-  host.provide("create", [&](const Json&) -> Json { return module.create().run(); });
-  host.provide("drop", [&](const Json&) -> Json {
+  host.services().provide("run", [&](const Json&) -> Json { return host.run("wins"); });
+  host.services().provide("create", [&](const Json&) -> Json { return module.create().run(); });
+  host.services().provide("drop", [&](const Json&) -> Json {
     kept.reset();
     return "dropped";
   });
   Pool pool(host, interpreters(1));
   Pool other(host, interpreters(1));
-  host.provide("submit", [&](const Json&) -> Json { return other.submit("wins").get(); });
+  host.services().provide("submit", [&](const Json&) -> Json { return other.submit("wins").get(); });
   const auto asks = [&](const std::string& service) {
     return pool
         .submit("evaluates",

@@ -48,7 +48,7 @@ Json told_by(const std::optional<Error>& error) { return error ? error->to_json(
 class Gate {
  public:
   explicit Gate(Host& host) {
-    host.provide("gate", [this](const Json&) -> Json {
+    host.services().provide("gate", [this](const Json&) -> Json {
       ++inside_;
       while (!open_) std::this_thread::sleep_for(1ms);
       return "through";
@@ -130,11 +130,11 @@ TEST_CASE("runs in a pool call the host's services") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     std::atomic<int> calls = 0;
-    host.provide("twice", [&](const Json& arguments) -> Json {
+    host.services().provide("twice", [&](const Json& arguments) -> Json {
       ++calls;
       return 2 * arguments["i"].get<int>();
     });
-    host.provide("fails", [](const Json&) -> Json { throw std::runtime_error("no market"); });
+    host.services().provide("fails", [](const Json&) -> Json { throw std::runtime_error("no market"); });
     Pool pool(host, at(level));
     const std::string import = "from pyhost import services";
     std::vector<std::future<Json>> futures;
@@ -395,7 +395,7 @@ TEST_CASE("a run that timed out is retried as often as was set") {
   on_every_level([](Isolation level) {
     std::atomic<int> calls = 0;
     Host host(over_fixtures());
-    host.provide("count", [&](const Json&) -> Json { return ++calls; });
+    host.services().provide("count", [&](const Json&) -> Json { return ++calls; });
     Pool pool(host, at(level));
     const std::string count = "from pyhost import services\nn = services.count()\n";
     const std::vector<Json> third{
@@ -440,19 +440,19 @@ TEST_CASE("the host's observers are notified of runs in a pool") {
     std::set<RunId> begun;
     std::atomic<int> logged = 0;
     Options options = over_fixtures();
-    options.on_output = [&](const Output& out) {
+    options.callbacks.on_output = [&](const Output& out) {
       const std::lock_guard lock(mutex);
       output.push_back(std::string(out.module) + ": " + std::string(out.text));
     };
-    options.on_error = [&](const Error& error) {
+    options.callbacks.on_error = [&](const Error& error) {
       const std::lock_guard lock(mutex);
       errors.push_back(error.module());
     };
-    options.on_event = [&](const Event& event) {
+    options.callbacks.on_event = [&](const Event& event) {
       const std::lock_guard lock(mutex);
       if (event.kind == EventKind::RunEnded) begun.insert(event.run);
     };
-    options.on_log = [&](const LogRecord& record) { logged += record.logger == "desk" ? 1 : 0; };
+    options.logging.on_log = [&](const LogRecord& record) { logged += record.logger == "desk" ? 1 : 0; };
     {
       Host host(options);
       Pool pool(host, at(level));
@@ -504,7 +504,7 @@ TEST_CASE("on_output is called by one thread at a time") {
   on_every_level([](Isolation level) {
     std::atomic<int> inside = 0, most = 0, calls = 0;
     Options options = over_fixtures();
-    options.on_output = [&](const Output&) {
+    options.callbacks.on_output = [&](const Output&) {
       most = std::max(most.load(), ++inside);
       std::this_thread::sleep_for(2ms);
       --inside;
@@ -622,7 +622,7 @@ TEST_CASE("a thread that is in Python can use and close a pool") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
-    host.provide("many", [&](const Json&) -> Json {
+    host.services().provide("many", [&](const Json&) -> Json {
       int right = 0;
       for (const Outcome& outcome : pool.map("returns_state", numbered(100), {.max_in_flight = 3}))
         right += outcome.ok() ? 1 : 0;

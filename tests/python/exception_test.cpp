@@ -232,7 +232,7 @@ TEST_CASE("the host's on_error sees an error before the caller does, and cannot 
   std::thread::id on;
   Host* open = nullptr;
   Options options = over_fixtures();
-  options.on_error = [&](const Error& error) {
+  options.callbacks.on_error = [&](const Error& error) {
     seen.emplace_back(to_string(error.kind()));
     on = std::this_thread::get_id();
     // Without the GIL: another thread gets through, and so does this one.

@@ -89,7 +89,7 @@ TEST_CASE("a service computes as the application does, and the module afterwards
   const ModuleFolder modules;
   modules.write("rounds.py", rounds_upward);
   Host host(modules.options());
-  host.provide("third", [](const Json&) -> Json { return upward_third(); });
+  host.services().provide("third", [](const Json&) -> Json { return upward_third(); });
   const Restored at_end;
   const double nearest = upward_third();
   std::fesetround(FE_UPWARD);

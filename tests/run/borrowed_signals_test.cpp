@@ -80,8 +80,8 @@ TEST_CASE("the default action of a signal is back when a run has set a handler")
 TEST_CASE("a module gives a handler of the application back by what signal.signal has returned for it") {
   const Application application;
   Host host(over_fixtures());
-  host.provide("is_applications",
-               [](const Json&) -> Json { return handler_of(SIGTERM) == "the application\'s"; });
+  host.services().provide("is_applications",
+                          [](const Json&) -> Json { return handler_of(SIGTERM) == "the application\'s"; });
   CHECK(evaluated(host, "[taken, given_back]",
                   "import signal\n"
                   "from pyhost import services\n"
@@ -94,7 +94,7 @@ TEST_CASE("a module gives a handler of the application back by what signal.signa
 TEST_CASE("a handler that the application sets during a run stays") {
   const Application application;
   Host host(over_fixtures());
-  host.provide("set_another", [](const Json&) -> Json {
+  host.services().provide("set_another", [](const Json&) -> Json {
     set_handler(SIGTERM, another_handler);
     return nullptr;
   });
@@ -169,7 +169,7 @@ TEST_CASE("a stream keeps its signal handlers until its end") {
 TEST_CASE("a run on another thread gives nothing back that the main thread uses") {
   const Application application;
   Host host(over_fixtures());
-  host.provide("run_on_thread", [&](const Json&) -> Json {
+  host.services().provide("run_on_thread", [&](const Json&) -> Json {
     std::thread([&] { evaluated(host, "1"); }).join();
     return handler_of(SIGTERM) == "the application\'s";
   });

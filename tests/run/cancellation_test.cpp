@@ -176,9 +176,9 @@ TEST_CASE("a cancelled module has half of the grace period to clean up") {
 
 TEST_CASE("a run is cancelled by its number, and all runs at once") {
   std::atomic<RunId> running = 0;
-  Host host({.module_paths = {fixtures}, .on_event = [&](const Event& event) {
-               if (event.kind == EventKind::RunStarted) running = event.run;
-             }});
+  Host host({.module_paths = {fixtures}, .callbacks = {.on_event = [&](const Event& event) {
+                                           if (event.kind == EventKind::RunStarted) running = event.run;
+                                         }}});
   for (const bool all : {false, true}) {
     running = 0;
     std::thread runner([&] { REQUIRE_ERROR(error, Cancelled, host.run("does_not_end", does("loop"))); });
@@ -204,9 +204,9 @@ TEST_CASE("pyhost.cancelled is set for the cancelled run only") {
 
 TEST_CASE("a run on the main thread is cancelled while it waits, without a timeout") {
   std::atomic<RunId> running = 0;
-  Host host({.module_paths = {fixtures}, .on_event = [&](const Event& event) {
-               if (event.kind == EventKind::RunStarted) running = event.run;
-             }});
+  Host host({.module_paths = {fixtures}, .callbacks = {.on_event = [&](const Event& event) {
+                                           if (event.kind == EventKind::RunStarted) running = event.run;
+                                         }}});
   std::thread stopper([&] {
     while (running == 0) std::this_thread::sleep_for(1ms);
     while (!host.cancel(running)) std::this_thread::sleep_for(1ms);
@@ -267,9 +267,10 @@ TEST_CASE("a run that is stuck in a __del__ is not reported as stuck in C code")
 
 TEST_CASE("a deadline that passes before a run begins is reported to the observers") {
   std::vector<std::string> said;
-  Host host({.module_paths = {fixtures},
-             .on_error = [&](const Error& error) { said.push_back("error " + error.module()); },
-             .on_event = [&](const Event& event) { said.emplace_back(to_string(event.kind)); }});
+  Host host(
+      {.module_paths = {fixtures},
+       .callbacks = {.on_error = [&](const Error& error) { said.push_back("error " + error.module()); },
+                     .on_event = [&](const Event& event) { said.emplace_back(to_string(event.kind)); }}});
   REQUIRE_ERROR(error, TimedOut, host.run("wins", {}, {.timeout = 0ms}));
   CHECK(said == std::vector<std::string>{"Failed", "error wins"});
 }

@@ -44,7 +44,7 @@ using Lines = std::vector<std::string>;
 
 TEST_CASE("on_event reports all steps of a run under one number") {
   Recorder recorder;
-  Host host({.module_paths = {fixtures}, .on_event = recorder.function()});
+  Host host({.module_paths = {fixtures}, .callbacks = {.on_event = recorder.function()}});
   host.run("wins");
   CHECK(recorder.said ==
         Lines{"Found wins", "Imported wins", "Created wins", "RunStarted wins", "RunEnded wins"});
@@ -61,7 +61,7 @@ TEST_CASE("on_event reports all steps of a run under one number") {
 
 TEST_CASE("create and run have numbers of their own when they are called separately") {
   Recorder recorder;
-  Host host({.module_paths = {fixtures}, .on_event = recorder.function()});
+  Host host({.module_paths = {fixtures}, .callbacks = {.on_event = recorder.function()}});
   const Instance instance = host.load("wins").create();
   instance.run();
   instance.run();
@@ -75,7 +75,7 @@ TEST_CASE("create and run have numbers of their own when they are called separat
 
 TEST_CASE("on_event reports each failure once, with its error") {
   Recorder recorder;
-  Host host({.module_paths = {fixtures}, .on_event = recorder.function()});
+  Host host({.module_paths = {fixtures}, .callbacks = {.on_event = recorder.function()}});
   REQUIRE_ERROR(missing, ModuleNotFound, host.run("no_such_module"));
   REQUIRE_ERROR(import, ImportFailed, host.run("raises_in_import"));
   REQUIRE_ERROR(create, ModuleRaised, host.run("raises_in_create"));
@@ -90,12 +90,12 @@ TEST_CASE("on_event reports each failure once, with its error") {
 TEST_CASE("exceptions of on_event are ignored, and runs within it are not reported") {
   int told = 0;
   Host* running = nullptr;
-  Host host({.module_paths = {fixtures}, .on_event = [&](const Event& event) {
-               if (event.kind == EventKind::Unloaded) return;
-               ++told;
-               CHECK(running->run("returns_state", {{"a", 1}}) == Json{{"a", 1}});
-               throw std::runtime_error("of no interest");
-             }});
+  Host host({.module_paths = {fixtures}, .callbacks = {.on_event = [&](const Event& event) {
+                                           if (event.kind == EventKind::Unloaded) return;
+                                           ++told;
+                                           CHECK(running->run("returns_state", {{"a", 1}}) == Json{{"a", 1}});
+                                           throw std::runtime_error("of no interest");
+                                         }}});
   running = &host;
   CHECK(host.run("wins") == "second");
   CHECK(told == 5);
@@ -177,7 +177,7 @@ TEST_CASE("closing a host closes its objects and unloads its modules, the last l
   Recorder recorder;
   std::optional<Instance> outlives;
   {
-    Host host({.module_paths = {fixtures}, .on_event = recorder.function()});
+    Host host({.module_paths = {fixtures}, .callbacks = {.on_event = recorder.function()}});
     outlives = host.load("tells_of_its_life").create();
     host.load("wins");
     recorder.said.clear();
@@ -190,7 +190,7 @@ TEST_CASE("closing a host closes its objects and unloads its modules, the last l
 
 TEST_CASE("a module that raises in on_load is not loaded") {
   Recorder recorder;
-  Host host({.module_paths = {fixtures}, .on_event = recorder.function()});
+  Host host({.module_paths = {fixtures}, .callbacks = {.on_event = recorder.function()}});
   for (int i = 0; i < 2; ++i) {
     REQUIRE_ERROR(error, ImportFailed, host.run("raises_in_on_load"));
     CHECK(error.exception().type == "ConnectionError");
@@ -215,7 +215,7 @@ TEST_CASE("on_load, close and on_unload can be async") {
 TEST_CASE("on_load does not block other modules, and can run its own") {
   std::atomic<bool> inside = false, open = false;
   Host host(over_fixtures());
-  host.provide("gate", [&](const Json&) -> Json {
+  host.services().provide("gate", [&](const Json&) -> Json {
     const Json mine = host.run("asks_in_on_load");
     inside = true;
     while (!open) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -254,7 +254,7 @@ TEST_CASE("exceptions of close and on_unload are reported, and the shutdown goes
     errors.push_back(std::string(to_string(error.phase())) + ": " + error.exception().message);
   };
   {
-    Host host({.module_paths = {fixtures}, .on_error = note});
+    Host host({.module_paths = {fixtures}, .callbacks = {.on_error = note}});
     REQUIRE_ERROR(error, ModuleRaised, host.run("raises_in_the_end"));
     CHECK_SAYS(error, "cannot close");
     const Instance kept = host.load("raises_in_the_end").create();
@@ -266,9 +266,10 @@ TEST_CASE("exceptions of close and on_unload are reported, and the shutdown goes
 TEST_CASE("an on_unload that hangs does not hang the host") {
   std::vector<std::string> errors;
   {
-    Host host({.module_paths = {fixtures},
-               .on_error = [&](const Error& error) { errors.emplace_back(to_string(error.kind())); },
-               .shutdown_timeout = std::chrono::milliseconds(50)});
+    Host host(
+        {.module_paths = {fixtures},
+         .callbacks = {.on_error = [&](const Error& error) { errors.emplace_back(to_string(error.kind())); }},
+         .shutdown_timeout = std::chrono::milliseconds(50)});
     host.load("hangs_in_on_unload");
   }
   CHECK(errors == Lines{"TimedOut"});
@@ -290,9 +291,10 @@ TEST_CASE("a shutdown timeout of zero still closes open objects") {
   std::vector<std::string> errors;
   std::optional<Instance> open;
   {
-    Host host({.module_paths = {fixtures},
-               .on_error = [&](const Error& error) { errors.emplace_back(to_string(error.kind())); },
-               .shutdown_timeout = std::chrono::milliseconds(0)});
+    Host host(
+        {.module_paths = {fixtures},
+         .callbacks = {.on_error = [&](const Error& error) { errors.emplace_back(to_string(error.kind())); }},
+         .shutdown_timeout = std::chrono::milliseconds(0)});
     told(host);
     open = host.load("tells_of_its_life").create();
   }
@@ -314,7 +316,9 @@ TEST_CASE("an object that is closed during its run lives until the run returns")
                "    return module\n");
   std::atomic<bool> begun = false;
   Options options = folder.options();
-  options.on_event = [&](const Event& event) { begun = begun || event.kind == EventKind::RunStarted; };
+  options.callbacks.on_event = [&](const Event& event) {
+    begun = begun || event.kind == EventKind::RunStarted;
+  };
   Host host(options);
   Instance instance = host.load("waits_in_c").create();
   std::thread runs([&] { CHECK(instance.run() == 7); });
@@ -330,7 +334,7 @@ TEST_CASE("an object that is closed during its run lives until the run returns")
 TEST_CASE("an object that is closed as its run begins is not run") {
   Instance* about_to_run = nullptr;
   Options options = over_fixtures();
-  options.on_event = [&](const Event& event) {
+  options.callbacks.on_event = [&](const Event& event) {
     if (event.kind == EventKind::RunStarted) Instance(*about_to_run).close();
   };
   Host host(options);
@@ -351,7 +355,7 @@ TEST_CASE("two modules that load each other in on_load do not deadlock") {
   }
   Host host(folder.options());
   std::atomic<int> inside = 0;
-  host.provide("meet", [&](const Json& name) -> Json {
+  host.services().provide("meet", [&](const Json& name) -> Json {
     ++inside;
     while (inside < 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return host.run(name["name"] == "first" ? "second_one" : "first");
@@ -363,7 +367,7 @@ TEST_CASE("two modules that load each other in on_load do not deadlock") {
 
 TEST_CASE("an exception of a service in on_load is thrown by load") {
   Host host(over_fixtures());
-  host.provide("gate", [](const Json&) -> Json { throw std::logic_error("closed today"); });
+  host.services().provide("gate", [](const Json&) -> Json { throw std::logic_error("closed today"); });
   CHECK_THROWS_WITH_AS(host.load("asks_in_on_load"), "closed today", std::logic_error);
 }
 
@@ -383,7 +387,7 @@ TEST_CASE("a module that is being unloaded is not loaded again by its own on_unl
   std::vector<std::string> refused;
   Host host(folder.options());
   told(host);
-  host.provide("again", [&](const Json&) -> Json {
+  host.services().provide("again", [&](const Json&) -> Json {
     REQUIRE_ERROR(error, HostClosed, host.run("asks_for_itself"));
     refused.emplace_back(error.what());
     throw std::runtime_error("it is being unloaded");
@@ -410,7 +414,7 @@ TEST_CASE("a load during an unload on another thread imports the module again") 
   Host host(folder.options());
   told(host);
   std::atomic<bool> inside = false, open = false;
-  host.provide("gate", [&](const Json&) -> Json {
+  host.services().provide("gate", [&](const Json&) -> Json {
     inside = true;
     while (!open) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return nullptr;
@@ -529,7 +533,7 @@ TEST_CASE("a task that does not end does not block the host's shutdown, and othe
   {
     Options options = folder.options();
     options.shutdown_timeout = std::chrono::seconds(2);
-    options.on_error = [&](const Error& error) { errors.emplace_back(error.what()); };
+    options.callbacks.on_error = [&](const Error& error) { errors.emplace_back(error.what()); };
     Host host(options);
     told(host);
     quick = host.load("leaves_tasks").create({{"name", "quick"}, {"seconds", 0}});
@@ -555,7 +559,7 @@ TEST_CASE("observers do not cause a package to be imported twice") {
   folder.write("breaks/inner.py", "def create(state): return None\n");
   Recorder recorder;
   Options options = folder.options();
-  options.on_event = recorder.function();
+  options.callbacks.on_event = recorder.function();
   Host host(options);
   told(host);
   recorder.said.clear();

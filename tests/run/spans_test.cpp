@@ -49,9 +49,9 @@ bool is_within(const Span& inner, const Span& outer) {
 TEST_CASE("on_span reports each step of a run, with its conversions, under the run's number") {
   Spans spans;
   RunId run = 0;
-  Host host({.module_paths = {PYHOST_FIXTURES},
-             .on_event = [&](const Event& event) { run = event.run; },
-             .on_span = spans.function()});
+  Host host(
+      {.module_paths = {PYHOST_FIXTURES},
+       .callbacks = {.on_event = [&](const Event& event) { run = event.run; }, .on_span = spans.function()}});
   CHECK(host.run("evaluates", {{"give", "1"}}) == 1);
   REQUIRE(spans.names() == "import convert create convert run");
   const std::vector<Span>& all = spans.all();
@@ -70,7 +70,7 @@ TEST_CASE("on_span reports each step of a run, with its conversions, under the r
 TEST_CASE("a failed step has a span, too") {
   const auto names = [](const std::string& module, const Json& state) {
     Spans spans;
-    Host host({.module_paths = {PYHOST_FIXTURES}, .on_span = spans.function()});
+    Host host({.module_paths = {PYHOST_FIXTURES}, .callbacks = {.on_span = spans.function()}});
     CHECK(test::error_of([&] { return host.run(module, state); }));
     CHECK(spans.all().back().failed);
     CHECK(std::ranges::count_if(spans.all(), &Span::failed) <= 2);
@@ -86,11 +86,11 @@ TEST_CASE("a failed step has a span, too") {
 TEST_CASE("exceptions of on_span are ignored, and runs within it are not reported") {
   int told = 0;
   std::optional<Host> host;
-  host.emplace(Options{.module_paths = {PYHOST_FIXTURES}, .on_span = [&](const Span&) {
-                         ++told;
-                         host->run("returns_state");
-                         throw std::runtime_error("no");
-                       }});
+  host.emplace(Options{.module_paths = {PYHOST_FIXTURES}, .callbacks = {.on_span = [&](const Span&) {
+                                                            ++told;
+                                                            host->run("returns_state");
+                                                            throw std::runtime_error("no");
+                                                          }}});
   CHECK(host->run("evaluates", {{"give", "1"}}) == 1);
   CHECK(told == 5);
 }
@@ -100,7 +100,7 @@ TEST_CASE("the spans of a pool name their run and worker, and all have come when
     CAPTURE(to_string(level));
     Spans spans;
     Options options = over_fixtures();
-    options.on_span = spans.function();
+    options.callbacks.on_span = spans.function();
     Host host(options);
     {
       Pool pool(host, {.workers = 2, .isolation = level});

@@ -45,7 +45,7 @@ TEST_CASE("an async run is awaited, on one event loop per thread") {
 
 TEST_CASE("an async run can call a service that makes another async run") {
   Host host(over_fixtures());
-  host.provide("another", [&](const Json& depth) { return host.run("awaits_a_service", depth); });
+  host.services().provide("another", [&](const Json& depth) { return host.run("awaits_a_service", depth); });
   CHECK(host.run("awaits_a_service", {{"depth", 3}}) == Json{3, {2, {1, {0, nullptr}}}});
   std::thread([&] { CHECK(host.run("awaits_a_service", {{"depth", 1}}) == Json{1, {0, nullptr}}); }).join();
 }
@@ -133,10 +133,10 @@ TEST_CASE("an error in a stream is thrown by next(), and ends the stream") {
 TEST_CASE("a stream is one run, and its object is closed at the end") {
   std::vector<std::string> said;
   std::vector<RunId> runs;
-  Host host({.module_paths = {fixtures}, .on_event = [&](const Event& event) {
-               said.emplace_back(to_string(event.kind));
-               runs.push_back(event.run);
-             }});
+  Host host({.module_paths = {fixtures}, .callbacks = {.on_event = [&](const Event& event) {
+                                           said.emplace_back(to_string(event.kind));
+                                           runs.push_back(event.run);
+                                         }}});
   all_of(host.stream("yields", {{"items", {1, 2}}}));
   CHECK(said == Lines{"Found", "Imported", "Created", "RunStarted", "RunEnded"});
   CHECK(std::ranges::all_of(runs, [&](RunId run) { return run == runs.front(); }));
@@ -211,7 +211,8 @@ TEST_CASE("context variables of an async generator last from one item to the nex
 TEST_CASE("a stream within an async run has a loop of its own") {
   Host host(over_fixtures());
   const Json two{{"items", {1, 2}}};
-  host.provide("another", [&](const Json&) { return Json(all_of(host.stream("yields_async", two))); });
+  host.services().provide("another",
+                          [&](const Json&) { return Json(all_of(host.stream("yields_async", two))); });
   const Json direct = all_of(host.stream("yields_async", two));
   CHECK(direct.size() == 2);
   CHECK(host.run("awaits_a_service", {{"depth", 1}}) == Json{1, direct});
@@ -248,11 +249,11 @@ TEST_CASE("an exception from the end of a generator is reported, and not thrown"
                "def create(state): return Module(state)\n");
   std::vector<std::string> errors;
   Options options = folder.options();
-  options.on_error = [&](const Error& error) {
+  options.callbacks.on_error = [&](const Error& error) {
     errors.push_back(std::string(to_string(error.kind())) + " in " + std::string(to_string(error.phase())));
   };
   Host host(options);
-  host.provide("refuse", [](const Json&) -> Json { throw std::runtime_error("no"); });
+  host.services().provide("refuse", [](const Json&) -> Json { throw std::runtime_error("no"); });
   {
     CHECK(host.stream("raises_in_its_end").next() == 1);
   }  // the destructor of the stream cannot throw
@@ -281,7 +282,7 @@ TEST_CASE("an async stream refuses to go on while its event loop runs something 
   Host host(over_fixtures());
   Stream stream = host.stream("yields_async", {{"items", {1, 2}}});
   CHECK(stream.next() == 1);
-  host.provide("another", [&](const Json&) -> Json {
+  host.services().provide("another", [&](const Json&) -> Json {
     REQUIRE_ERROR(error, ModuleRaised, stream.next());
     CHECK_SAYS(error, "an async stream goes on in the event loop of the thread that took its first item");
     return nullptr;

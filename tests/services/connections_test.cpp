@@ -48,7 +48,7 @@ TEST_CASE("a store lasts from host to host, without the changes of failed runs")
 TEST_CASE("nested runs of one module share their data in the store, and no count is lost") {
   const Folder folder;
   Host host(with_store(folder));
-  host.provide("again", [&](const Json&) { return host.run("counts_in_the_store"); });
+  host.services().provide("again", [&](const Json&) { return host.run("counts_in_the_store"); });
   CHECK(host.run("counts_in_the_store", {{"asks", true}}) == Json{2, 2});
   CHECK(host.run("counts_in_the_store") == 3);
 }
@@ -56,12 +56,12 @@ TEST_CASE("nested runs of one module share their data in the store, and no count
 TEST_CASE("a nested run that fails leaves the store as it was when it began") {
   const Folder folder;
   Host host(with_store(folder));
-  host.provide("again", [&](const Json&) {
+  host.services().provide("again", [&](const Json&) {
     REQUIRE_ERROR(raised, ModuleRaised, host.run("counts_in_the_store", {{"raises", true}}));
     return Json("failed");
   });
   CHECK(host.run("counts_in_the_store", {{"asks", true}}) == Json{"failed", 1});
-  host.provide("again", [&](const Json&) -> Json {
+  host.services().provide("again", [&](const Json&) -> Json {
     CHECK(host.run("counts_in_the_store") == 3);
     throw std::runtime_error("no");
   });
@@ -72,7 +72,7 @@ TEST_CASE("a nested run that fails leaves the store as it was when it began") {
 TEST_CASE("a run nested in another module's run keeps its changes") {
   const Folder folder;
   Host host(with_store(folder));
-  host.provide("again", [&](const Json&) { return host.run("counts_in_the_store"); });
+  host.services().provide("again", [&](const Json&) { return host.run("counts_in_the_store"); });
   REQUIRE_ERROR(
       raised, ModuleRaised,
       test::evaluated(host, "1 / 0", "from pyhost import services, store; store['n'] = 7; services.again()"));
@@ -206,7 +206,7 @@ TEST_CASE("a nested run can leave the commit to the outer run") {
   Host host({.module_paths = {test::fixtures},
              .connections = {{"main", "sqlite:///" + (folder.path / "a.db").string()}}});
   const auto does = [&](const std::string& give) { return Json{{"to", "main"}, {"give", give}}; };
-  host.provide("insert", [&](const Json&) {
+  host.services().provide("insert", [&](const Json&) {
     return host.run("connects", does("opened.execute('insert into t values (1)').rowcount"));
   });
   host.run("connects", does("opened.execute('create table t (n)').rowcount"));
@@ -217,7 +217,7 @@ TEST_CASE("a nested run can leave the commit to the outer run") {
 TEST_CASE("a run of another module does not wait for the holder of the store") {
   const Folder folder;
   Host host(with_store(folder));
-  host.provide("again", [&](const Json&) {
+  host.services().provide("again", [&](const Json&) {
     Json there;
     std::thread([&] { there = test::evaluated(host, "len(store)", "from pyhost import store"); }).join();
     return there;
@@ -228,7 +228,7 @@ TEST_CASE("a run of another module does not wait for the holder of the store") {
 TEST_CASE("a nested run that fails keeps the identity of objects that it has not changed") {
   const Folder folder;
   Host host(with_store(folder));
-  host.provide("fails", [&](const Json&) -> Json {
+  host.services().provide("fails", [&](const Json&) -> Json {
     test::evaluated(host, "1 / 0", "from pyhost import store; store['n']");
     return {};
   });
@@ -304,7 +304,7 @@ TEST_CASE("uncommitted changes of a stream are rolled back at its end, also with
                                                  "opened.execute('insert into t values (1)').rowcount "
                                                  "for _ in [1, 2])")));
   CHECK(items->next() == 1);
-  to.host.provide("end", [&](const Json&) {
+  to.host.services().provide("end", [&](const Json&) {
     items.reset();
     return Json();
   });

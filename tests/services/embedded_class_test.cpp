@@ -100,7 +100,7 @@ TEST_CASE(
 
 TEST_CASE("a service that uses Python objects can acquire the GIL itself, on any thread") {
   Host host(over_fixtures());
-  host.provide("add", [](const Json& asked) -> Json {
+  host.services().provide("add", [](const Json& asked) -> Json {
     const py::gil_scoped_acquire gil;
     const py::object counter = py::module_::import("desk").attr("Counter")(asked["from"].get<int>());
     return counter.attr("add")(asked["more"].get<int>()).cast<int>();
@@ -125,7 +125,7 @@ TEST_CASE("the error of a service that outlived its host says so") {
   py::object quote;
   {
     Host host(over_fixtures());
-    host.provide("quote", [](const Json&) -> Json { return 1.5; });
+    host.services().provide("quote", [](const Json&) -> Json { return 1.5; });
     const py::gil_scoped_acquire gil;
     quote = py::module_::import("pyhost.services").attr("quote");
     CHECK(quote().cast<double>() == 1.5);
@@ -142,7 +142,7 @@ TEST_CASE("the error of a service that outlived its host says so") {
     CHECK(said.find("service 'quote': its host is closed") != std::string::npos);
   }
   Host next(over_fixtures());
-  next.provide("quote", [](const Json&) -> Json { return 2.5; });
+  next.services().provide("quote", [](const Json&) -> Json { return 2.5; });
   const py::gil_scoped_acquire gil;
   CHECK(quote().cast<double>() == 2.5);
   quote = py::object();

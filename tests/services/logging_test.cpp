@@ -50,7 +50,7 @@ class Log {
  public:
   Options options() {
     Options options = over_fixtures();
-    options.on_log = [this](const LogRecord& record) {
+    options.logging.on_log = [this](const LogRecord& record) {
       const std::lock_guard lock(mutex_);
       records_.push_back(record);
     };
@@ -58,7 +58,7 @@ class Log {
   }
 
   std::vector<LogRecord> taken(Host& host) {
-    REQUIRE(host.flush_logs(test::patience));
+    REQUIRE(host.logs().flush(test::patience));
     const std::lock_guard lock(mutex_);
     return std::exchange(records_, {});
   }
@@ -121,7 +121,7 @@ TEST_CASE("a logged exception arrives as an error") {
 TEST_CASE("the application sets the level, and a logger can set its own") {
   Log log;
   Options options = log.options();
-  options.log_level = LogLevel::Info;
+  options.logging.level = LogLevel::Info;
   Host host(options);
   host.run("logs", {{"level", 10}});
   CHECK(log.taken(host).empty());
@@ -157,7 +157,7 @@ TEST_CASE("records arrive whatever a module does to logging") {
 TEST_CASE("records from on_unload arrive") {
   std::vector<std::string> messages;
   Options options = over_fixtures();
-  options.on_log = [&](const LogRecord& record) {
+  options.logging.on_log = [&](const LogRecord& record) {
     messages.push_back(record.module + " " + std::to_string(record.run > 0) + " " + record.message);
   };
   {
@@ -311,7 +311,7 @@ TEST_CASE("a module that removes pyhost's modules leaves logging intact for the 
   }
   std::string printed;
   Options options = over_fixtures();
-  options.on_output = [&](const Output& output) { printed += output.text; };
+  options.callbacks.on_output = [&](const Output& output) { printed += output.text; };
   Host host(options);
   test::evaluated(host, "None",
                   "import logging; logging.getLogger().handlers.clear()\n"
@@ -324,8 +324,8 @@ TEST_CASE("a module does not wait for a slow sink, and dropped records are count
   std::atomic<bool> first = true;
   std::vector<std::uint64_t> dropped;
   Options options = over_fixtures();
-  options.log_queue = 10;
-  options.on_log = [&](const LogRecord& record) {
+  options.logging.queue_size = 10;
+  options.logging.on_log = [&](const LogRecord& record) {
     dropped.push_back(record.dropped);
     if (!first.exchange(false)) return;
     entered.set_value();
@@ -335,12 +335,12 @@ TEST_CASE("a module does not wait for a slow sink, and dropped records are count
   host.run("logs");
   entered.get_future().wait();
   host.run("logs", {{"times", 25}});
-  CHECK(host.dropped_logs() == 15);
-  CHECK_FALSE(host.flush_logs(std::chrono::milliseconds(1)));
+  CHECK(host.logs().dropped() == 15);
+  CHECK_FALSE(host.logs().flush(std::chrono::milliseconds(1)));
   go_on.set_value();
-  CHECK(host.flush_logs(test::patience));
+  CHECK(host.logs().flush(test::patience));
   host.run("logs");
-  CHECK(host.flush_logs(test::patience));
+  CHECK(host.logs().flush(test::patience));
   REQUIRE(dropped.size() == 12);
   CHECK(dropped.back() == 15);
 }
@@ -352,7 +352,7 @@ TEST_CASE("closing a host waits for its sink, up to the shutdown timeout") {
   int given = 0;
   {
     Options options = over_fixtures();
-    options.on_log = [&](const LogRecord&) {
+    options.logging.on_log = [&](const LogRecord&) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
       ++given;
     };
@@ -362,7 +362,7 @@ TEST_CASE("closing a host waits for its sink, up to the shutdown timeout") {
   {
     Options options = over_fixtures();
     options.shutdown_timeout = std::chrono::milliseconds(50);
-    options.on_log = [released, &entered, &left](const LogRecord&) {
+    options.logging.on_log = [released, &entered, &left](const LogRecord&) {
       entered.set_value();
       released.wait();
       left.set_value();
@@ -379,14 +379,14 @@ TEST_CASE("closing a host waits for its sink, up to the shutdown timeout") {
   left.get_future().wait();
 }
 
-TEST_CASE("unreported dropped records are reported at the end, unless dropped_logs was called") {
+TEST_CASE("unreported dropped records are reported at the end, unless dropped() was called") {
   for (const bool asks : {false, true}) {
     std::promise<void> entered, go_on;
     std::shared_future<void> released = go_on.get_future().share();
     std::atomic<bool> first = true;
     Options options = over_fixtures();
-    options.log_queue = 2;
-    options.on_log = [&](const LogRecord&) {
+    options.logging.queue_size = 2;
+    options.logging.on_log = [&](const LogRecord&) {
       if (!first.exchange(false)) return;
       entered.set_value();
       released.wait();
@@ -397,7 +397,7 @@ TEST_CASE("unreported dropped records are reported at the end, unless dropped_lo
       host.run("logs");
       entered.get_future().wait();
       host.run("logs", {{"times", 5}});
-      if (asks) CHECK(host.dropped_logs() == 3);
+      if (asks) CHECK(host.logs().dropped() == 3);
       go_on.set_value();
     }
     const std::string told = "pyhost: 3 log records were dropped, because on_log did not take them in time\n";
@@ -410,16 +410,16 @@ TEST_CASE("the longest duration is accepted as a timeout") {
   std::atomic<int> given = 0;
   Options options = over_fixtures();
   options.shutdown_timeout = longest;
-  options.on_log = [&](const LogRecord&) {
+  options.logging.on_log = [&](const LogRecord&) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     ++given;
   };
   {
     Host host(options);
     host.run("logs", {{"times", 10}});
-    CHECK(host.flush_logs(longest));
+    CHECK(host.logs().flush(longest));
     CHECK(given == 10);
-    CHECK(host.flush_logs(std::chrono::milliseconds::min()));
+    CHECK(host.logs().flush(std::chrono::milliseconds::min()));
     host.run("logs", {{"times", 10}});
   }
   CHECK(given == 20);
@@ -432,14 +432,14 @@ TEST_CASE("a sink that runs a module while the host closes gets HostClosed") {
   Host* running = nullptr;
   std::vector<std::string> told;
   Options options = over_fixtures();
-  options.on_event = [&](const Event& event) {
+  options.callbacks.on_event = [&](const Event& event) {
     if (event.kind == EventKind::Unloaded) unloaded.set_value();
   };
-  options.on_log = [&](const LogRecord&) {
+  options.logging.on_log = [&](const LogRecord&) {
     closing.wait();
     std::this_thread::sleep_for(std::chrono::seconds(1));  // until only the log is left
-    CHECK_FALSE(running->flush_logs());
-    CHECK(running->dropped_logs() == 0);
+    CHECK_FALSE(running->logs().flush());
+    CHECK(running->logs().dropped() == 0);
     const auto error = test::error_of([&] { return running->run("logs"); });
     told.emplace_back(error ? to_string(error->kind()) : "it ran");
   };
@@ -451,15 +451,17 @@ TEST_CASE("a sink that runs a module while the host closes gets HostClosed") {
   CHECK(told == std::vector<std::string>(2, std::string(to_string(ErrorKind::HostClosed))));
 }
 
-TEST_CASE("flush_logs within a sink does not wait for itself") {
+TEST_CASE("a flush within a sink does not wait for itself") {
   Host* flushing = nullptr;
   std::atomic<int> flushed = -1;
   Options options = over_fixtures();
-  options.on_log = [&](const LogRecord&) { flushed = flushing->flush_logs(std::chrono::hours(1)) ? 1 : 0; };
+  options.logging.on_log = [&](const LogRecord&) {
+    flushed = flushing->logs().flush(std::chrono::hours(1)) ? 1 : 0;
+  };
   Host host(options);
   flushing = &host;
   host.run("logs");
-  CHECK(host.flush_logs(test::patience));
+  CHECK(host.logs().flush(test::patience));
   CHECK(flushed == 0);
 }
 
@@ -467,10 +469,10 @@ TEST_CASE("the sink's thread blocks signals, except for those of its own faults"
   sigset_t blocked;
   sigemptyset(&blocked);
   Options options = over_fixtures();
-  options.on_log = [&](const LogRecord&) { pthread_sigmask(SIG_BLOCK, nullptr, &blocked); };
+  options.logging.on_log = [&](const LogRecord&) { pthread_sigmask(SIG_BLOCK, nullptr, &blocked); };
   Host host(options);
   host.run("logs");
-  CHECK(host.flush_logs(test::patience));
+  CHECK(host.logs().flush(test::patience));
   for (const int others : {SIGINT, SIGTERM, SIGUSR1, SIGALRM}) CHECK(sigismember(&blocked, others) == 1);
   for (const int its_own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) CHECK(sigismember(&blocked, its_own) == 0);
 }
@@ -479,15 +481,15 @@ TEST_CASE("a sink can throw, and can run modules that log") {
   std::atomic<int> given = 0;
   Host* running = nullptr;
   Options options = over_fixtures();
-  options.on_log = [&](const LogRecord&) {
+  options.logging.on_log = [&](const LogRecord&) {
     if (given++ == 0) running->run("logs");
     throw 7;
   };
   Host host(options);
   running = &host;
   host.run("logs");
-  CHECK(host.flush_logs(test::patience));
-  CHECK(host.flush_logs(test::patience));  // what the sink itself had logged
+  CHECK(host.logs().flush(test::patience));
+  CHECK(host.logs().flush(test::patience));  // what the sink itself had logged
   CHECK(given == 2);
 }
 
@@ -514,7 +516,7 @@ TEST_CASE("without a sink, logging is as under python3") {
   }
   std::string printed;
   Options options = over_fixtures();
-  options.on_output = [&](const Output& output) { printed += output.text; };
+  options.callbacks.on_output = [&](const Output& output) { printed += output.text; };
   Host host(options);
   host.run("logs");
   CHECK(printed == "spread is 0.5\n");

@@ -29,12 +29,12 @@ Json echo(const Json& arguments) { return arguments; }
 
 TEST_CASE("a module calls a service with a dict, with keyword arguments or without arguments") {
   Host host(over_fixtures());
-  host.provide("echo", echo);
+  host.services().provide("echo", echo);
   CHECK(evaluated(host, "services.echo({'a': [1, None, 'ü']})") == Json{{"a", {1, nullptr, "ü"}}});
   CHECK(evaluated(host, "services.echo(a=1, b={'c': 2.5})") == Json{{"a", 1}, {"b", {{"c", 2.5}}}});
   CHECK(evaluated(host, "services.echo(self=1)") == Json{{"self", 1}});
   CHECK(evaluated(host, "services.echo()") == Json::object());
-  host.provide("seven", [](const Json&) -> Json { return 7; });
+  host.services().provide("seven", [](const Json&) -> Json { return 7; });
   CHECK(evaluated(host, "services.seven()") == 7);
   CHECK(evaluated(host, "seven() + pyhost.services.seven()", "from pyhost.services import seven") == 14);
 }
@@ -42,14 +42,14 @@ TEST_CASE("a module calls a service with a dict, with keyword arguments or witho
 TEST_CASE("a service can have any name that a module can have") {
   Host host(over_fixtures());
   for (const char* name : {"sys", "Any", "Service", "HostClosed", "print", "match"}) {
-    host.provide(name, [=](const Json&) -> Json { return name; });
+    host.services().provide(name, [=](const Json&) -> Json { return name; });
     CHECK(evaluated(host, std::string("services.") + name + "()") == name);
   }
 }
 
 TEST_CASE("wrong arguments of a service raise a TypeError that says what it takes") {
   Host host(over_fixtures());
-  host.provide("echo", echo);
+  host.services().provide("echo", echo);
   for (const auto& [call, part] : std::vector<std::pair<std::string, std::string>>{
            {"services.echo(1)", "services.echo takes one dict or keyword arguments, and got int"},
            {"services.echo({}, {})", "got 2 positional arguments"},
@@ -63,7 +63,7 @@ TEST_CASE("wrong arguments of a service raise a TypeError that says what it take
 
 TEST_CASE("an unknown service raises an AttributeError that names similar ones") {
   Host host(over_fixtures());
-  host.provide("quote", echo);
+  host.services().provide("quote", echo);
   REQUIRE_ERROR(error, ModuleRaised, evaluated(host, "services.qoute()"));
   CHECK(error.exception().type == "pyhost.ServiceNotFound");
   CHECK_SAYS(error, "the host provides no service 'qoute'; did you mean 'quote'?");
@@ -73,10 +73,10 @@ TEST_CASE("an unknown service raises an AttributeError that names similar ones")
 
 TEST_CASE("an exception of a service becomes a ServiceError in the module") {
   Host host(over_fixtures());
-  host.provide("fails", [](const Json&) -> Json { throw NoMarket(7); });
-  host.provide("fails_oddly", [](const Json&) -> Json { throw 7; });
-  host.provide("answers_nan", [](const Json&) -> Json { return {{"a", 0.0 / 0.0}}; });
-  host.provide("runs", [&](const Json&) -> Json { return host.run("raises_in_run"); });
+  host.services().provide("fails", [](const Json&) -> Json { throw NoMarket(7); });
+  host.services().provide("fails_oddly", [](const Json&) -> Json { throw 7; });
+  host.services().provide("answers_nan", [](const Json&) -> Json { return {{"a", 0.0 / 0.0}}; });
+  host.services().provide("runs", [&](const Json&) -> Json { return host.run("raises_in_run"); });
   const auto seen = [&](const std::string& service) {
     return evaluated(host, "seen",
                      "try:\n    services." + service +
@@ -97,9 +97,9 @@ TEST_CASE("an exception of a service becomes a ServiceError in the module") {
 TEST_CASE("an uncaught exception of a service is rethrown as the same C++ exception") {
   std::vector<std::string> told;
   Options options = over_fixtures();
-  options.on_error = [&](const Error& error) { told.push_back(error.exception().type); };
+  options.callbacks.on_error = [&](const Error& error) { told.push_back(error.exception().type); };
   Host host(options);
-  host.provide("quote", [](const Json&) -> Json { throw NoMarket(7); });
+  host.services().provide("quote", [](const Json&) -> Json { throw NoMarket(7); });
   const auto code_of = [](const auto& action) {
     try {
       action();
@@ -119,7 +119,7 @@ TEST_CASE("an uncaught exception of a service is rethrown as the same C++ except
 
 TEST_CASE("an exception of a service is the same C++ exception on every way out of the module") {
   Host host(over_fixtures());
-  host.provide("quote", [](const Json&) -> Json { throw NoMarket(7); });
+  host.services().provide("quote", [](const Json&) -> Json { throw NoMarket(7); });
   const auto create = [&](const std::string& first, const std::string& give) {
     return host.load("evaluates")
         .create({{"first", "from pyhost import services\n" + first}, {"give", give}});
@@ -141,7 +141,7 @@ TEST_CASE("an exception of a service is the same C++ exception on every way out 
 
 TEST_CASE("an exception that a module raises because of a service is the module's own error") {
   Host host(over_fixtures());
-  host.provide("quote", [](const Json&) -> Json { throw NoMarket(7); });
+  host.services().provide("quote", [](const Json&) -> Json { throw NoMarket(7); });
   const std::string caught = "try:\n    services.quote()\nexcept pyhost.ServiceError as e:\n    ";
   REQUIRE_ERROR(error, ModuleRaised, evaluated(host, "1", caught + "raise ValueError('closed') from e\n"));
   CHECK(error.exception().type == "ValueError");
@@ -159,16 +159,16 @@ TEST_CASE("a service can be replaced and withdrawn while modules use it") {
       host.load("evaluates")
           .create({{"first", "from pyhost import services"}, {"give", "services.number()"}});
   REQUIRE_ERROR(before, ModuleRaised, asks.run());
-  host.provide("number", [](const Json&) -> Json { return 1; });
+  host.services().provide("number", [](const Json&) -> Json { return 1; });
   CHECK(asks.run() == 1);
-  host.provide("number", [&](const Json&) -> Json {
-    host.provide("number", [](const Json&) -> Json { return 3; });  // by itself
+  host.services().provide("number", [&](const Json&) -> Json {
+    host.services().provide("number", [](const Json&) -> Json { return 3; });  // by itself
     return 2;
   });
   CHECK(asks.run() == 2);
   CHECK(asks.run() == 3);
-  CHECK(host.withdraw("number"));
-  CHECK_FALSE(host.withdraw("number"));
+  CHECK(host.services().withdraw("number"));
+  CHECK_FALSE(host.services().withdraw("number"));
   REQUIRE_ERROR(after, ModuleRaised, asks.run());
   CHECK_SAYS(after, "no service 'number'");
 }
@@ -183,10 +183,10 @@ TEST_CASE("the function of a service is destroyed without the GIL") {
     }
   };
   Json result;
-  host.provide("withdraws_itself",
-               [&, held = std::make_shared<RunsInTheEnd>(host, result)](const Json&) -> Json {
-                 return host.withdraw("withdraws_itself");
-               });
+  host.services().provide("withdraws_itself",
+                          [&, held = std::make_shared<RunsInTheEnd>(host, result)](const Json&) -> Json {
+                            return host.services().withdraw("withdraws_itself");
+                          });
   CHECK(evaluated(host, "services.withdraws_itself()") == true);
   CHECK(result == Json{{"a", 1}});
 }
@@ -194,16 +194,16 @@ TEST_CASE("the function of a service is destroyed without the GIL") {
 TEST_CASE("a service name that is not one identifier is refused") {
   Host host(over_fixtures());
   for (const char* name : {"", "a.b", "7up", "class", "_private", "with space", "__init__"}) {
-    REQUIRE_ERROR(error, InvalidName, (host.provide(name, echo), 0));
+    REQUIRE_ERROR(error, InvalidName, (host.services().provide(name, echo), 0));
     CHECK_SAYS(error, "cannot be a service");
   }
-  REQUIRE_ERROR(error, InvalidName, (host.provide("nothing", nullptr), 0));
+  REQUIRE_ERROR(error, InvalidName, (host.services().provide("nothing", nullptr), 0));
   CHECK_SAYS(error, "there is no function behind it");
 }
 
 TEST_CASE("a service is called on the module's thread without the GIL") {
   Host host(over_fixtures());
-  host.provide("check", [&](const Json&) -> Json {
+  host.services().provide("check", [&](const Json&) -> Json {
     Json other;
     std::thread([&] { other = host.run("returns_state", {{"a", 1}}); }).join();
     return {std::hash<std::thread::id>()(std::this_thread::get_id()), other};
@@ -214,7 +214,7 @@ TEST_CASE("a service is called on the module's thread without the GIL") {
 
 TEST_CASE("a module calls a service from threads, tasks and executors of its own") {
   Host host(over_fixtures());
-  host.provide("thread", [](const Json& asked) -> Json {
+  host.services().provide("thread", [](const Json& asked) -> Json {
     return {asked["n"], std::hash<std::thread::id>()(std::this_thread::get_id())};
   });
   const Json here = std::hash<std::thread::id>()(std::this_thread::get_id());
@@ -234,18 +234,18 @@ TEST_CASE("a module calls a service from threads, tasks and executors of its own
 
 TEST_CASE("services are provided, called and withdrawn by many threads at once") {
   Host host(over_fixtures());
-  host.provide("echo", echo);
+  host.services().provide("echo", echo);
   std::atomic<int> right = 0;
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&, i] {
       const std::string mine = "echo" + std::to_string(i);
       for (int j = 0; j < 25; ++j) {
-        host.provide(mine, echo);
+        host.services().provide(mine, echo);
         if (evaluated(host, "services." + mine + "(a=" + std::to_string(j) + ")") == Json{{"a", j}}) ++right;
-        host.provide("echo", echo);
+        host.services().provide("echo", echo);
         if (evaluated(host, "services.echo()") == Json::object()) ++right;
-        host.withdraw(mine);
+        host.services().withdraw(mine);
       }
     });
   }
@@ -257,7 +257,7 @@ TEST_CASE("withdraw returns once no call is in the service") {
   Host host(over_fixtures());
   std::promise<void> begun, go_on;
   std::atomic<bool> ended = false;
-  host.provide("waits", [&, kept = std::make_shared<int>(1)](const Json&) -> Json {
+  host.services().provide("waits", [&, kept = std::make_shared<int>(1)](const Json&) -> Json {
     begun.set_value();
     go_on.get_future().wait();
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -267,7 +267,7 @@ TEST_CASE("withdraw returns once no call is in the service") {
   std::thread caller([&] { evaluated(host, "services.waits()"); });
   begun.get_future().wait();
   std::thread([&] { go_on.set_value(); }).detach();
-  CHECK(host.withdraw("waits"));
+  CHECK(host.services().withdraw("waits"));
   CHECK(ended);
   caller.join();
 }
@@ -279,14 +279,14 @@ TEST_CASE("services can withdraw and replace each other on two threads at once")
     ++inside;
     while (inside < 2) std::this_thread::yield();
   };
-  host.provide("a", [&, kept = std::make_shared<int>(1)](const Json&) -> Json {
+  host.services().provide("a", [&, kept = std::make_shared<int>(1)](const Json&) -> Json {
     meet();
-    host.withdraw("b");
+    host.services().withdraw("b");
     return *kept;
   });
-  host.provide("b", [&, kept = std::make_shared<int>(2)](const Json&) -> Json {
+  host.services().provide("b", [&, kept = std::make_shared<int>(2)](const Json&) -> Json {
     meet();
-    host.provide("a", echo);
+    host.services().provide("a", echo);
     return *kept;
   });
   Json a, b;
@@ -302,7 +302,7 @@ TEST_CASE("services can withdraw and replace each other on two threads at once")
 TEST_CASE("services and modules call each other up to a hundred levels deep") {
   Host host(over_fixtures());
   int most = 0;
-  host.provide("deeper", [&](const Json& arguments) -> Json {
+  host.services().provide("deeper", [&](const Json& arguments) -> Json {
     const int level = arguments["level"];
     most = std::max(most, level);
     if (level == arguments["last"]) return level;
@@ -319,7 +319,7 @@ TEST_CASE("services and modules call each other up to a hundred levels deep") {
 TEST_CASE("nested calls on a small stack end with an error before the stack overflows") {
   Host host(over_fixtures());
   int most = 0;
-  host.provide("deeper", [&](const Json& arguments) -> Json {
+  host.services().provide("deeper", [&](const Json& arguments) -> Json {
     most = arguments["level"];
     return evaluated(host, "services.deeper(level=" + std::to_string(most + 1) + ")");
   });
@@ -342,26 +342,27 @@ TEST_CASE("nested calls on a small stack end with an error before the stack over
 TEST_CASE("a service can hide a name of Python and have any text as its documentation") {
   Host host(over_fixtures());
   const std::string doc = "\xF0\x9F\x98\x80 of \"x\"\nand \\ more";
-  for (const char* name : {"Any", "dict", "str", "overload"}) host.provide(name, echo, doc);
-  CHECK(host.stubs().find("\n    \"\xF0\x9F\x98\x80 of \\\"x\\\"\\nand \\\\ more\"\n") != std::string::npos);
-  host.provide("reads", [&](const Json&) -> Json { return host.stubs(); });
+  for (const char* name : {"Any", "dict", "str", "overload"}) host.services().provide(name, echo, doc);
+  CHECK(host.services().stubs().find("\n    \"\xF0\x9F\x98\x80 of \\\"x\\\"\\nand \\\\ more\"\n") !=
+        std::string::npos);
+  host.services().provide("reads", [&](const Json&) -> Json { return host.services().stubs(); });
   CHECK(evaluated(host, "ast.get_docstring(ast.parse(services.reads()).body[2], clean=False)",
                   "import ast") == doc);
 }
 
 TEST_CASE("a prefix of a service name is not a service") {
   Host host(over_fixtures());
-  host.provide("quote", echo);
+  host.services().provide("quote", echo);
   CHECK(evaluated(host, "[hasattr(services, n) for n in ('quote', 'quote\\0x', 'quot\\udc80')]") ==
         Json{true, false, false});
 }
 
 TEST_CASE("a host describes its services as a stub file") {
   Host host(over_fixtures());
-  CHECK(host.stubs().find("This host provides nothing") != std::string::npos);
-  host.provide("quote", echo, "The price of a symbol.");
-  host.provide("book", echo);
-  const std::string stubs = host.stubs();
+  CHECK(host.services().stubs().find("This host provides nothing") != std::string::npos);
+  host.services().provide("quote", echo, "The price of a symbol.");
+  host.services().provide("book", echo);
+  const std::string stubs = host.services().stubs();
   CHECK(stubs.find("def quote(arguments: _dict[_str, _Any], /) -> _Any:\n    \"The price of a symbol.\"\n") !=
         std::string::npos);
   CHECK(stubs.find("def book(**arguments: _Any) -> _Any: ...\n") != std::string::npos);

@@ -28,6 +28,20 @@ enum class ErrorKind {
   HostClosed,      ///< The handle's host, module or object is gone or out of reach, or the process is ending.
 };
 
+/// What a HostClosed error is about.
+enum class Closed {
+  Nothing,           ///< The error is of another kind.
+  Host,              ///< The host is closed.
+  Module,            ///< The module has been unloaded.
+  Instance,          ///< The object has been closed.
+  Handle,            ///< The handle has been moved from.
+  Pool,              ///< The pool is closed.
+  OtherInterpreter,  ///< The host is in another interpreter than this thread.
+  Forked,            ///< This process was forked from the one that runs Python.
+  Python,            ///< The application has ended Python.
+  Process,           ///< The process is ending.
+};
+
 /// The step during which it went wrong.
 enum class Phase { Start, Find, Import, Create, Run, Result, Close };
 
@@ -41,8 +55,9 @@ enum class Link { None, Cause, Context };
 /// The enumerator's name, as in "ModuleNotFound".
 std::string_view to_string(ErrorKind kind) noexcept;
 
-/// The phase in lower case, as in "import"; so are the origin and the link.
+/// The enumerator's name in lower case, as in "import" and "other interpreter".
 std::string_view to_string(Phase phase) noexcept;
+std::string_view to_string(Closed closed) noexcept;
 std::string_view to_string(Origin origin) noexcept;
 std::string_view to_string(Link link) noexcept;
 
@@ -94,13 +109,14 @@ class Error : public std::exception {
   struct Data {
     ErrorKind kind = ErrorKind::StartupFailed;
     Phase phase = Phase::Start;
-    std::string module = {};         ///< The name that was asked for.
-    std::string message = {};        ///< What happened, in one sentence.
-    std::string pointer = {};        ///< JSON pointer (RFC 6901) of the value in state or result.
-    std::string hint = {};           ///< What to do about it.
-    Frame place = {};                ///< Where; if empty, it is taken from the exception.
-    PythonException exception = {};  ///< What Python raised; `type` is empty if it raised nothing.
-    int signal = 0;                  ///< Of WorkerCrashed: what ended the worker; 0 if no signal did.
+    std::string module = {};          ///< The name that was asked for.
+    std::string message = {};         ///< What happened, in one sentence.
+    std::string pointer = {};         ///< JSON pointer (RFC 6901) of the value in state or result.
+    std::string hint = {};            ///< What to do about it.
+    Frame place = {};                 ///< Where; if empty, it is taken from the exception.
+    PythonException exception = {};   ///< What Python raised; `type` is empty if it raised nothing.
+    Closed closed = Closed::Nothing;  ///< Of HostClosed: what is closed.
+    int signal = 0;                   ///< Of WorkerCrashed: what ended the worker; 0 if no signal did.
   };
 
   explicit Error(Data data);
@@ -112,6 +128,9 @@ class Error : public std::exception {
   const std::string& pointer() const noexcept { return said_->data.pointer; }
   const std::string& hint() const noexcept { return said_->data.hint; }
   const PythonException& exception() const noexcept { return said_->data.exception; }
+
+  /// Of HostClosed what is closed.
+  Closed closed() const noexcept { return said_->data.closed; }
 
   /// Of WorkerCrashed the signal that ended the worker; 0 if none did. As data, the message alone says so.
   int signal() const noexcept { return said_->data.signal; }
@@ -130,6 +149,7 @@ class Error : public std::exception {
   /// The same as data. The keys are stable for one value of "schema", and all of them are always there:
   ///
   ///     schema 1, kind, phase, module, message, pointer, hint: as above
+  ///     closed: null, or the name of what is closed, as in "host"
   ///     place: a frame, or null
   ///     exception: null, or an object with
   ///       type, message, import_name, notes, frames, frames_left_out: as above

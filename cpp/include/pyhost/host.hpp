@@ -1,8 +1,7 @@
 // The front door: a host embeds CPython, loads modules and runs them.
 #pragma once
 
-#include <chrono>
-#include <cstdint>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -41,7 +40,8 @@ class Host {
   Module load(std::string_view name);
 
   /// Loads the module, creates an object from the state, calls `run()`, closes the object and returns the
-  /// result, all as one run. Throws: what load(), Module::create() and Instance::run() throw.
+  /// result, all as one run.
+  /// Throws: what load(), Module::create() and Instance::run() throw.
   template <ResultType R = Json>
   R run(std::string_view name, const State& state = {}, const RunOptions& options = {}) {
     return detail::get_as<R>([&](const auto& how) { return run_as(how, name, state, options); });
@@ -53,42 +53,26 @@ class Host {
     return Stream<R>(open_stream(name, state, options));
   }
 
-  /// Has a run stopped that is in progress on another thread, by the number that Options.on_event gives; see
-  /// RunOptions. False if there is none of that number, as between two items of a stream. Does not wait for
-  /// its end, but for Python's lock, which C code may hold.
+  /// Cancels the run with this id, which Callbacks::on_event reports. Returns false if no such run is in
+  /// progress, for example between two items of a stream. Does not wait for its end, but for the GIL, which C
+  /// code may hold.
   bool cancel(RunId run);
 
-  /// The same for all runs; gives how many there were.
+  /// Cancels all runs in progress, and returns how many there were.
   std::size_t cancel_all();
 
-  /// Closes the module's instances, calls its `on_unload()`, and forgets it: handles to it throw HostClosed,
-  /// and the next load imports it anew, with the helpers of its module paths that no other loaded module
-  /// uses. What it raises is told to Options.on_error and on_event, and stops nothing; each call may take
-  /// Options.shutdown_timeout. With a package goes what was loaded from within it. A run that is under way
-  /// finds its instance closed. False if it is not loaded.
+  /// Closes the module's instances, calls its `on_unload()`, and forgets the module and the helpers that only
+  /// it uses: handles to it throw HostClosed, and the next load imports them again. A package goes with what
+  /// was loaded from within it. A run in progress finds its instance closed. Exceptions of `close()` and
+  /// `on_unload()` are reported to on_error and on_event, and stop nothing; each call may take
+  /// Options::shutdown_timeout. Returns false if the module is not loaded.
   bool unload(std::string_view name);
 
-  /// Lets modules call `services.<name>(…)`, imported by `from pyhost import services`, from now on; in the
-  /// place of an earlier service of the name, for which it waits as withdraw() does. The name is one
-  /// identifier that begins with a letter; the doc is shown in Python's help and in stubs(). Throws
-  /// InvalidName.
-  void provide(std::string_view name, Service service, std::string doc = {});
+  /// The C++ functions that modules can call.
+  HostServices services() const;
 
-  /// Takes a service back; false if there is none of this name. Once it returns, no thread is in a call of
-  /// the service, or begins one. Called from inside a service, it waits for nobody, since services might wait
-  /// for each other: calls that run on other threads then come to their end later. ~Host takes back all.
-  bool withdraw(std::string_view name);
-
-  /// What is provided now as the stub file pyhost/services.pyi, for type checkers and editors.
-  std::string stubs() const;
-
-  /// Waits until Options::on_log has had all that was logged so far, but no longer than that; says whether it
-  /// has.
-  bool flush_logs(std::chrono::milliseconds patience = std::chrono::seconds(1));
-
-  /// How many log records were dropped in all, because on_log was too slow. What is told here is not told on
-  /// stderr in the end.
-  std::uint64_t dropped_logs() const;
+  /// The log records that are on their way to on_log.
+  HostLogs logs() const;
 
   /// The Python that runs the modules.
   const Environment& environment() const noexcept;

@@ -3,9 +3,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "pyhost/error.hpp"
 #include "pyhost/event.hpp"
@@ -40,6 +42,27 @@ struct LogRecord {
   /// function, fields, exception (as in Error::to_json(), or null), module, run, dropped. The keys are
   /// stable.
   Json to_json() const;
+};
+
+namespace detail {
+class Logging;
+}
+
+/// The log records of a host, see Host::logs().
+/// Thread: any.
+class HostLogs {
+ public:
+  /// Waits until on_log has received all records so far. Returns false if it has not within `patience`.
+  bool flush(std::chrono::milliseconds patience = std::chrono::seconds(1)) const;
+
+  /// Returns how many records were dropped in all, because on_log was too slow. Without this call, they are
+  /// counted on stderr when the host is closed.
+  std::uint64_t dropped() const;
+
+ private:
+  friend class Host;
+  explicit HostLogs(std::shared_ptr<detail::Logging> logging) : logging_(std::move(logging)) {}
+  std::shared_ptr<detail::Logging> logging_;  // null without an on_log
 };
 
 }  // namespace pyhost

@@ -28,7 +28,8 @@ struct InstanceData;
 class Instance {
  public:
   /// Calls `run()` and returns its result. An async `run` is awaited, and the items of one that yields become
-  /// an array. A temporary closes its object within the call. Throws: BadContract, ModuleRaised,
+  /// an array. A temporary closes its object within the call.
+  /// Throws: BadContract, ModuleRaised,
   /// InvalidResult; TimedOut and Cancelled as the options say; an exception of a service that the module did
   /// not catch. A temporary also throws what its `close()` raises.
   template <ResultType R = Json>
@@ -41,7 +42,8 @@ class Instance {
   }
 
   /// Calls `run()` and returns the items that it yields, each made when it is asked for. The timeout is that
-  /// of the whole stream and starts now. The stream shares the object. Throws: as run().
+  /// of the whole stream and starts now. The stream shares the object.
+  /// Throws: as run().
   template <ResultType R = Json>
   Stream<R> stream(const RunOptions& options = {}) const {
     return Stream<R>(open_stream(options));

@@ -111,7 +111,8 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   /// Copies the state and submits a run, which does what Host::run() does. The future has the result or the
-  /// Error. A state with buffers is an InvalidState. Throws: HostClosed once the pool is closed.
+  /// Error. A state with buffers is an InvalidState.
+  /// Throws: HostClosed once the pool is closed.
   template <ResultType R = Json>
     requires(!std::same_as<R, Buffer>)
   std::future<R> submit(std::string_view name, const State& state = {}, RunOptions options = {}) {

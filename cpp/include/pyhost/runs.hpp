@@ -68,7 +68,8 @@ class Runs {
   ~Runs();
 
   /// Copies the state and submits its run. Waits while max_in_flight states are in flight. A state that is
-  /// not valid has an error as its outcome. Throws: HostClosed once the pool is closed.
+  /// not valid has an error as its outcome.
+  /// Throws: HostClosed once the pool is closed.
   void put(const State& state);
 
   /// No more states come.

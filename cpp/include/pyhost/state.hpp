@@ -42,7 +42,8 @@ class State {
   template <JsonText T>
   State(const T& text) : value_(std::string_view(text)) {}
 
-  /// A value that nlohmann_json converts to a JSON object. Throws: what its `to_json` throws.
+  /// A value that nlohmann_json converts to a JSON object.
+  /// Throws: what its `to_json` throws.
   template <ToJson T>
   State(const T& value) : value_(std::in_place_type<Json>, value) {}
 

@@ -319,7 +319,7 @@ void add_stubs(CLI::App& program, CommandLine& result) {
       program, result, "stubs",
       "Prints pyhost/services.pyi: what modules may call by `from pyhost import services`.\n\n"
       "The program itself provides no services. An application that links pyhost prints its own by\n"
-      "Host::stubs().\n");
+      "host.services().stubs().\n");
 }
 
 int print_mistake(const CLI::App& program, const CLI::ParseError& mistake, const std::string& first) {

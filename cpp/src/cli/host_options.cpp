@@ -33,7 +33,7 @@ Options host_options(const HostArguments& arguments, const Configuration& file) 
   options.venv = arguments.venv.empty() ? file.venv : arguments.venv;
   options.store = arguments.store.empty() ? file.store : arguments.store;
   options.connections = file.connections;
-  options.use_environment = arguments.use_environment;
+  options.python.use_environment = arguments.use_environment;
   options.shutdown_timeout = std::chrono::milliseconds(std::llround(arguments.shutdown_timeout * 1000));
   options.module_paths.assign(arguments.module_paths.begin(), arguments.module_paths.end());
   if (!options.module_paths.empty()) return options;

@@ -85,20 +85,20 @@ void log_to_stderr(Options& options, const LogArguments& arguments) {
   const std::string level = arguments.level.empty() ? file.log_level : arguments.level;
   const std::string format = arguments.format.empty() ? file.log_format : arguments.format;
   if (level.empty() && format.empty()) return;
-  if (!level.empty()) options.log_level = level_from(level);
+  if (!level.empty()) options.logging.level = level_from(level);
   const bool json = format == "json";
   const bool colour = use_colour(STDERR_FILENO);
   // One write for each record, so that lines of several processes do not mix. A record that cannot be written
   // is dropped.
-  options.on_log = [json, colour](const LogRecord& record) {
+  options.logging.on_log = [json, colour](const LogRecord& record) {
     write_all(STDERR_FILENO, json ? detail::json_text_with_replacements(record.to_json()) + "\n"
                                   : text_line(record, colour));
   };
 }
 
 void print_dropped_logs(Host& host) {
-  host.flush_logs();
-  if (const std::uint64_t dropped = host.dropped_logs(); dropped > 0) {
+  host.logs().flush();
+  if (const std::uint64_t dropped = host.logs().dropped(); dropped > 0) {
     std::cerr << "warning: " << dropped
               << " log records were dropped, because they came faster than they could be "
               << "written\n";

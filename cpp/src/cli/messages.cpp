@@ -35,7 +35,7 @@ void print_environment(const Environment& environment, bool verbose, bool quiet)
 }
 
 void CloseErrors::listen_to(Options& options) {
-  options.on_error = [this](const Error& error) {
+  options.callbacks.on_error = [this](const Error& error) {
     if (!begun_ || error.phase() != Phase::Close) return;
     const std::lock_guard lock(mutex_);
     errors_.push_back(error);

@@ -24,7 +24,7 @@ void print_environment(const Environment& environment, bool verbose, bool quiet)
 /// printed. Must outlive the host.
 class CloseErrors {
  public:
-  /// Sets Options.on_error.
+  /// Sets Callbacks::on_error.
   void listen_to(Options& options);
 
   /// Starts to collect. The errors before belong to runs, whose results have them.

@@ -167,8 +167,8 @@ int run(const RunArguments& arguments) {
   std::optional<Host> host;
   try {
     Options options = host_options(arguments.host);
-    options.interruptible = !in_process;
-    options.on_stuck = [&](const Error& error) {  // the result was written before
+    options.python.interruptible = !in_process;
+    options.callbacks.on_stuck = [&](const Error& error) {  // the result was written before
       exit_stuck([&] { print_error(error, arguments.verbose); });
     };
     close_errors.listen_to(options);

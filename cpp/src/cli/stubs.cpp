@@ -8,7 +8,7 @@
 namespace pyhost::cli {
 
 int stubs() {
-  std::cout << Host().stubs();
+  std::cout << Host().services().stubs();
   return ok;
 }
 

@@ -75,7 +75,7 @@ Trace::~Trace() {
 
 void Trace::listen_to(Options& options) {
   if (descriptor_ < 0) return;
-  options.on_span = [this](const Span& span) { add(span); };
+  options.callbacks.on_span = [this](const Span& span) { add(span); };
 }
 
 // The tracks, in the order in which they are shown: the main thread, then for each worker its runs and what

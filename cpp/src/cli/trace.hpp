@@ -31,7 +31,7 @@ class Trace {
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
 
-  /// Sets Options.on_span, if there is a file.
+  /// Sets Callbacks::on_span, if there is a file.
   void listen_to(Options& options);
 
   void add(const Span& span);

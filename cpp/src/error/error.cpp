@@ -99,6 +99,13 @@ std::string_view to_string(Phase phase) noexcept {
   return names[static_cast<std::size_t>(phase)];
 }
 
+std::string_view to_string(Closed closed) noexcept {
+  constexpr std::array<std::string_view, 10> names{
+      "nothing",           "host",   "module", "instance", "handle", "pool",
+      "other interpreter", "forked", "python", "process"};
+  return names[static_cast<std::size_t>(closed)];
+}
+
 std::string_view to_string(Origin origin) noexcept {
   constexpr std::array<std::string_view, 3> names{"module", "library", "machinery"};
   return names[static_cast<std::size_t>(origin)];
@@ -151,6 +158,7 @@ Json Error::to_json() const {
           {"message", message()},
           {"pointer", pointer()},
           {"hint", hint()},
+          {"closed", closed() == Closed::Nothing ? Json(nullptr) : Json(to_string(closed()))},
           {"place", place().file.empty() ? Json(nullptr) : as_json(place())},
           {"exception", exception().type.empty() ? Json(nullptr) : as_json(exception())}};
 }

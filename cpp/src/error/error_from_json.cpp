@@ -66,7 +66,9 @@ Error error_from_json(const Json& json) {
                 .pointer = json.at("pointer"),
                 .hint = json.at("hint"),
                 .place = frame_from(json.at("place")),
-                .exception = exception_from(json.at("exception"))});
+                .exception = exception_from(json.at("exception")),
+                .closed = json.at("closed").is_null() ? Closed::Nothing
+                                                      : enumerator(json.at("closed"), Closed::Process)});
 }
 
 }  // namespace pyhost::detail

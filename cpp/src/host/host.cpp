@@ -42,20 +42,20 @@ Host::Host(Options given) : data_(std::make_unique<Data>()) {
   data_->single_host.emplace();
   given.shutdown_timeout = detail::clamp_wait(given.shutdown_timeout);
   const Options& options = data_->options = std::move(given);
-  detail::use_python_modules(options.python_modules);
+  detail::use_python_modules(options.python.python_modules);
   data_->paths = detail::find_module_paths(options.module_paths);
   detail::check_store(options.store);
   // Modules may change the current folder. Workers that start later are given these paths.
-  for (std::filesystem::path* path : {&data_->options.store, &data_->options.home}) {
+  for (std::filesystem::path* path : {&data_->options.store, &data_->options.python.home}) {
     if (!path->empty()) *path = std::filesystem::absolute(*path);
   }
   data_->environment = detail::start_interpreter(options, data_->paths);
   const GilAcquire gil;
   data_->open_host_note.emplace();
   data_->services = std::make_shared<detail::Services>();
-  data_->sink = detail::make_sink(options.on_output);
+  data_->sink = detail::make_sink(options.callbacks.on_output);
   detail::clear_secrets();  // those of an earlier host
-  if (options.on_log) data_->logging = std::make_shared<detail::Logging>(options);
+  if (options.logging.on_log) data_->logging = std::make_shared<detail::Logging>(options);
   data_->enter_python();
   detail::enable_wakeup_signal();  // also for runs without a timeout, which may be cancelled
   detail::set_before_shutdown([data = data_.get()] { data->close_with_process(); });
@@ -76,11 +76,11 @@ std::unique_ptr<Host> Host::in_this_interpreter() const { return std::unique_ptr
 
 void Host::Data::enter_python() {
   host_state->interpreter = PyInterpreterState_Get();
-  host_state->on_error = options.on_error;
+  host_state->on_error = options.callbacks.on_error;
   host_state->shutdown_timeout = options.shutdown_timeout;
-  host_state->on_stuck = options.on_stuck;
-  host_state->on_span = options.on_span;
-  if (options.on_event) detail::forward_events(host_state->observers, options.on_event);
+  host_state->on_stuck = options.callbacks.on_stuck;
+  host_state->on_span = options.callbacks.on_span;
+  if (options.callbacks.on_event) detail::forward_events(host_state->observers, options.callbacks.on_event);
   detail::watch_signal_handlers();
   detail::prepare_cancellation();
   detail::add_services_to_python(services, conversions());
@@ -88,7 +88,7 @@ void Host::Data::enter_python() {
   detail::register_connections(options, host_state->observers, conversions());
   modules = std::make_unique<detail::ModulesPackage>(paths);
   // Nothing flushes the standard streams of another interpreter.
-  if (options.on_output || !single_host) redirection = std::make_unique<detail::Redirection>(sink);
+  if (options.callbacks.on_output || !single_host) redirection = std::make_unique<detail::Redirection>(sink);
   if (logging) log_handler = logging->enter_python(conversions());
 }
 
@@ -223,19 +223,9 @@ Survey Host::survey(const std::vector<std::string>& names, Look look) {
   return std::move(surveyed.survey);
 }
 
-void Host::provide(std::string_view name, Service service, std::string doc) {
-  data_->services->provide(name, std::move(service), std::move(doc));
-}
+HostServices Host::services() const { return HostServices(data_->services); }
 
-bool Host::withdraw(std::string_view name) { return data_->services->withdraw(name); }
-
-std::string Host::stubs() const { return data_->services->stubs(); }
-
-bool Host::flush_logs(std::chrono::milliseconds patience) {
-  return !data_->logging || data_->logging->flush(patience);
-}
-
-std::uint64_t Host::dropped_logs() const { return data_->logging ? data_->logging->dropped() : 0; }
+HostLogs Host::logs() const { return HostLogs(data_->logging); }
 
 std::filesystem::path Host::python_modules() { return detail::python_modules(); }
 

@@ -87,7 +87,8 @@ void throw_being_unloaded(const std::string& name) {
                .phase = Phase::Close,
                .module = name,
                .message = "module '" + name + "' is being unloaded, and asks for itself",
-               .hint = "what on_unload needs of its own module it can call directly"});
+               .hint = "what on_unload needs of its own module it can call directly",
+               .closed = Closed::Module});
 }
 
 }  // namespace pyhost::detail

@@ -23,7 +23,7 @@ constinit std::atomic<const char*> found_programs = nullptr;
 constinit std::atomic<const char*> found_python_modules = nullptr;
 
 std::mutex named_mutex;
-fs::path named_python_modules;  // by Options::python_modules
+fs::path named_python_modules;  // by PythonOptions::python_modules
 
 fs::path path_from(const char* text) { return text != nullptr ? fs::path(text) : fs::path(); }
 

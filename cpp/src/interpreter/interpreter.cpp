@@ -75,7 +75,7 @@ void prepare(const Options& options) {
   PyPreConfig preconfig;
   PyPreConfig_InitPythonConfig(&preconfig);
   preconfig.utf8_mode = 1;
-  preconfig.use_environment = options.use_environment ? 1 : 0;
+  preconfig.use_environment = options.python.use_environment ? 1 : 0;
   preconfig.parse_argv = 0;
   preconfig.configure_locale = 0;  // the locale is the application's
 #ifdef PYHOST_SANITIZED
@@ -87,7 +87,7 @@ void prepare(const Options& options) {
 void initialize(const Options& options, const Environment& environment) {
   prepare(options);
   Config config;
-  config->use_environment = options.use_environment ? 1 : 0;
+  config->use_environment = options.python.use_environment ? 1 : 0;
   config->parse_argv = 0;
   config->install_signal_handlers = 0;
 #if PY_VERSION_HEX >= 0x030b0000
@@ -166,7 +166,7 @@ Environment start(const Options& options, const ModulePaths& paths) {
   const DefaultFloatingPoint floating_point;
   initialize(options, environment);
   check_itself(environment);
-  settle_signals(options.interruptible);
+  settle_signals(options.python.interruptible);
   order_output();
   guard_forks();
   observe_finalization();
@@ -205,8 +205,9 @@ void check_wishes(const Options& options, const Environment& is) {
                options.venv.string() + "'",
            hint);
   }
-  if (!options.home.empty() && !same(options.home, is.home)) {
-    refuse("Python runs already with the home " + is.home.string() + ", not '" + options.home.string() + "'",
+  if (!options.python.home.empty() && !same(options.python.home, is.home)) {
+    refuse("Python runs already with the home " + is.home.string() + ", not '" +
+               options.python.home.string() + "'",
            hint);
   }
 }

@@ -183,9 +183,9 @@ void check_library() {
 }
 
 StandardLibrary find_standard_library(const Options& options) {
-  fs::path home = options.home;
+  fs::path home = options.python.home;
   std::string asked = "Options.home";
-  if (home.empty() && options.use_environment) {
+  if (home.empty() && options.python.use_environment) {
     home = variable("PYTHONHOME");
     asked = "PYTHONHOME";
   }

@@ -131,7 +131,7 @@ class InterpreterWorker : public Worker {
   void work(RunQueue& queue) override {
     Interpreter interpreter(options_.shutdown_timeout);
     const std::unique_ptr<Host> host = make_host_();
-    set(make_shared_worker(*host, options_.on_span), &interpreter.timers());
+    set(make_shared_worker(*host, options_.callbacks.on_span), &interpreter.timers());
     worker_->work(queue);
     set(nullptr, nullptr);
   }

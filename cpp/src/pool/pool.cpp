@@ -70,7 +70,7 @@ std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& ma
   while (workers.size() < count) {
     workers.push_back(options.isolation == Isolation::Interpreter
                           ? make_interpreter_worker(make_host, internals.options)
-                          : make_shared_worker(host, internals.options.on_span));
+                          : make_shared_worker(host, internals.options.callbacks.on_span));
   }
   return workers;
 }
@@ -123,9 +123,10 @@ Pool::Pool(Host& host, PoolOptions options) {
   detail::check_timeout(options.timeout);
   detail::check_limits(options);
   const auto make_host = [&host] { return host.in_this_interpreter(); };
-  data_ = detail::PoolData::of(
-      host.shutdown_hooks(), detail::make_workers(host, make_host, host.internals(), options),
-      {options.timeout, host.options().shutdown_timeout, static_cast<bool>(host.options().on_span)});
+  data_ = detail::PoolData::of(host.shutdown_hooks(),
+                               detail::make_workers(host, make_host, host.internals(), options),
+                               {options.timeout, host.options().shutdown_timeout,
+                                static_cast<bool>(host.options().callbacks.on_span)});
 }
 
 Pool::~Pool() { data_->leave(); }

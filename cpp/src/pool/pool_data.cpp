@@ -107,7 +107,8 @@ void PoolData::check_open(std::string_view module) const {
                .phase = Phase::Close,
                .module = std::string(module),
                .message = "module '" + std::string(module) + "' was not run: " + whose,
-               .hint = "keep the pool and its host open until the runs are over"});
+               .hint = "keep the pool and its host open until the runs are over",
+               .closed = host_closed_ ? Closed::Host : Closed::Pool});
 }
 
 void PoolData::cancel_waiting() {
@@ -147,7 +148,8 @@ Error PoolData::final_error(const Error& error) const {
                 .message = error.message() + ": its host was closed",
                 .hint = "keep the host open until the runs of its pools are over",
                 .place = error.place(),
-                .exception = error.exception()});
+                .exception = error.exception(),
+                .closed = Closed::Host});
 }
 
 }  // namespace pyhost::detail

@@ -127,7 +127,8 @@ Error not_begun(const Job& job, ErrorKind why) {
                 .phase = closed ? Phase::Close : Phase::Create,
                 .module = job.module,
                 .message = "the run of module '" + job.module + "' " + what,
-                .hint = closed ? "keep the pool and its host open until the runs are over" : ""});
+                .hint = closed ? "keep the pool and its host open until the runs are over" : "",
+                .closed = closed ? Closed::Pool : Closed::Nothing});
 }
 
 }  // namespace pyhost::detail

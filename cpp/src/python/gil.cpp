@@ -58,18 +58,21 @@ void throw_no_access() {
     throw Error({.kind = ErrorKind::HostClosed,
                  .phase = Phase::Close,
                  .message = "this process was forked from one that runs Python, and cannot run it itself",
-                 .hint = "call exec in the child, or open the host after the fork"});
+                 .hint = "call exec in the child, or open the host after the fork",
+                 .closed = Closed::Forked});
   }
   if (python_access == PythonAccess::EndedByApplication) {
     throw Error(
         {.kind = ErrorKind::HostClosed,
          .phase = Phase::Close,
          .message = "Python was ended by the application, which called Py_Finalize()",
-         .hint = "call it after the last use of pyhost, which cannot use a Python that is started again"});
+         .hint = "call it after the last use of pyhost, which cannot use a Python that is started again",
+         .closed = Closed::Python});
   }
   throw Error({.kind = ErrorKind::HostClosed,
                .phase = Phase::Close,
-               .message = "the process is ending: Python takes no more calls"});
+               .message = "the process is ending: Python takes no more calls",
+               .closed = Closed::Process});
 }
 
 InterpreterGilAcquire::InterpreterGilAcquire(PyInterpreterState* interpreter) {

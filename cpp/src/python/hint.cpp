@@ -123,7 +123,7 @@ std::string import_hint(const PythonException& raised) {
   if (raised.import_name == "pyhost") {  // never pip: the package of this name on the index is another one
     return "pyhost's own Python files were not found: install pyhost by `cmake --install`, or name their "
            "folder by "
-           "Options::python_modules";
+           "PythonOptions::python_modules";
   }
   if (top == "_pyhost") return "the module needs a host, and this Python has none";
   if (std::string hint = neighbour_hint(raised, top); !hint.empty()) return hint;

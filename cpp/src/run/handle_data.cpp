@@ -9,7 +9,8 @@ void HostState::throw_closed(std::string_view module) {
                .phase = Phase::Close,
                .module = std::string(module),
                .message = "module '" + std::string(module) + "' belongs to a host that is closed",
-               .hint = "keep the Host for as long as its modules are used, or load the module again"});
+               .hint = "keep the Host for as long as its modules are used, or load the module again",
+               .closed = Closed::Host});
 }
 
 void HostState::throw_wrong_interpreter(std::string_view module) {
@@ -20,7 +21,8 @@ void HostState::throw_wrong_interpreter(std::string_view module) {
        .message = "module '" + std::string(module) +
                   "' cannot be used from here: its host is in another interpreter than this worker of "
                   "a pool",
-       .hint = "submit it to a pool of its own, or use Isolation::Process"});
+       .hint = "submit it to a pool of its own, or use Isolation::Process",
+       .closed = Closed::OtherInterpreter});
 }
 
 void HostState::notify_error(const Error& error) const noexcept {
@@ -44,7 +46,8 @@ void throw_moved_from() {
   throw Error({.kind = ErrorKind::HostClosed,
                .phase = Phase::Close,
                .message = "this handle has been moved from, or was used up by `std::move(instance).run()`",
-               .hint = "use the one that it was moved to"});
+               .hint = "use the one that it was moved to",
+               .closed = Closed::Handle});
 }
 
 void ModuleData::throw_unloaded() const {
@@ -52,7 +55,8 @@ void ModuleData::throw_unloaded() const {
                .phase = Phase::Close,
                .module = name,
                .message = "module '" + name + "' has been unloaded",
-               .hint = "load it again"});
+               .hint = "load it again",
+               .closed = Closed::Module});
 }
 
 void InstanceData::throw_closed() const {
@@ -60,7 +64,8 @@ void InstanceData::throw_closed() const {
                .phase = Phase::Close,
                .module = module->name,
                .message = "this instance of module '" + module->name + "' has been closed",
-               .hint = "create another one"});
+               .hint = "create another one",
+               .closed = Closed::Instance});
 }
 
 namespace {

@@ -146,8 +146,9 @@ PyObject* take_record(PyObject* self, PyObject* arguments) {
 }  // namespace
 
 Logging::Logging(const Options& options)
-    : queue_(std::make_shared<LogQueue>(options.on_log, options.log_queue, options.shutdown_timeout)),
-      level_(options.log_level) {}
+    : queue_(std::make_shared<LogQueue>(options.logging.on_log, options.logging.queue_size,
+                                        options.shutdown_timeout)),
+      level_(options.logging.level) {}
 
 py::object Logging::enter_python(std::shared_ptr<Conversions> conversions) {
   static PyMethodDef take{"take_log_record", take_record, METH_VARARGS, nullptr};
@@ -182,3 +183,13 @@ bool Logging::flush(std::chrono::milliseconds patience) {
 std::uint64_t Logging::dropped() { return queue_->dropped(); }
 
 }  // namespace pyhost::detail
+
+namespace pyhost {
+
+bool HostLogs::flush(std::chrono::milliseconds patience) const {
+  return !logging_ || logging_->flush(patience);
+}
+
+std::uint64_t HostLogs::dropped() const { return logging_ ? logging_->dropped() : 0; }
+
+}  // namespace pyhost

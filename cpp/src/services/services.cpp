@@ -166,3 +166,15 @@ Json Services::answer(const Json& question) {
 }
 
 }  // namespace pyhost::detail
+
+namespace pyhost {
+
+void HostServices::provide(std::string_view name, Service service, std::string doc) const {
+  services_->provide(name, std::move(service), std::move(doc));
+}
+
+bool HostServices::withdraw(std::string_view name) const { return services_->withdraw(name); }
+
+std::string HostServices::stubs() const { return services_->stubs(); }
+
+}  // namespace pyhost

@@ -1,5 +1,5 @@
 // Uses what needs more of pyhost than its library: services, logs and a worker process. Its first argument is
-// a module path; a second one is what Options::python_modules is set to.
+// a module path; a second one is what PythonOptions::python_modules is set to.
 #include <atomic>
 #include <iostream>
 #include <pyhost/pyhost.hpp>
@@ -8,11 +8,11 @@ int main(int argc, char** argv) {
   try {
     std::atomic<int> logged = 0;
     pyhost::Host host({.module_paths = {argv[1]},
-                       .python_modules = argc > 2 ? argv[2] : "",
-                       .on_log = [&](const pyhost::LogRecord&) { ++logged; }});
-    host.provide("who", [](const pyhost::Json&) { return pyhost::Json("C++"); });
+                       .python = {.python_modules = argc > 2 ? argv[2] : ""},
+                       .logging = {.on_log = [&](const pyhost::LogRecord&) { ++logged; }}});
+    host.services().provide("who", [](const pyhost::Json&) { return pyhost::Json("C++"); });
     std::cout << host.run("uses_all") << '\n';
-    host.flush_logs();
+    host.logs().flush();
     pyhost::Pool pool(host, {.workers = 1, .isolation = pyhost::Isolation::Process});
     std::cout << pool.submit("names_its_program").get().get<std::string>() << '\n';
     std::cout << logged << '\n';

@@ -156,7 +156,7 @@ TEST_CASE("the error of a crash has the module's place") {
 TEST_CASE("a run that cannot be cancelled is killed at its deadline") {
   std::size_t written = 0;
   Options options = over_fixtures();
-  options.on_output = [&](const Output& output) { written += output.text.size(); };
+  options.callbacks.on_output = [&](const Output& output) { written += output.text.size(); };
   Host host(options);
   Pool pool(host, processes());
   for (const char* how : {"loop", "stay", "flood"}) {
@@ -230,7 +230,7 @@ TEST_CASE("a run behind a slow one moves to another worker also when its neighbo
 TEST_CASE("a large state among small ones is run in its turn") {
   Options options = over_fixtures();
   std::atomic<int> events = 0;
-  options.on_event = [&](const Event&) { ++events; };
+  options.callbacks.on_event = [&](const Event&) { ++events; };
   Host host(std::move(options));
   Pool pool(host, processes());
   std::vector<std::string> states;
@@ -269,7 +269,7 @@ TEST_CASE("a large state behind a slow run moves to another worker") {
 TEST_CASE("a worker process starts before it has a run") {
   Options options = over_fixtures();
   std::atomic<bool> started = false;
-  options.on_span = [&](const Span& span) {
+  options.callbacks.on_span = [&](const Span& span) {
     if (span.kind == SpanKind::Start) started = true;
   };
   Host host(std::move(options));
@@ -280,8 +280,9 @@ TEST_CASE("a worker process starts before it has a run") {
 TEST_CASE("a thread that a run left behind can call services while nothing runs") {
   Host host(over_fixtures());
   std::atomic<int> noted = 0;
-  host.provide("ask", [](const Json&) { return 7; });
-  host.provide("note", [&](const Json& arguments) { return noted = arguments.at("i").get<int>(); });
+  host.services().provide("ask", [](const Json&) { return 7; });
+  host.services().provide("note",
+                          [&](const Json& arguments) { return noted = arguments.at("i").get<int>(); });
   Pool pool(host, processes());
   const Json leaves{{"first",
                      "import threading, time\n"
@@ -366,7 +367,7 @@ TEST_CASE("large states and results are transferred") {
 TEST_CASE("services can be called from any thread of a run, and can take long") {
   Host host(over_fixtures());
   std::atomic<int> inside = 0;
-  host.provide("meet", [&](const Json& arguments) -> Json {
+  host.services().provide("meet", [&](const Json& arguments) -> Json {
     ++inside;
     while (inside < 2) std::this_thread::sleep_for(1ms);  // until both are in it
     return arguments.at("i");
@@ -447,7 +448,7 @@ TEST_CASE("a run at its memory limit can be cancelled") {
 TEST_CASE("on_unload in a worker can call the host's services") {
   std::atomic<int> called = 0;
   Host host(over_fixtures());
-  host.provide("quote", [&](const Json&) { return ++called; });
+  host.services().provide("quote", [&](const Json&) { return ++called; });
   {
     PoolOptions options = processes();
     options.max_runs_per_worker = 1;
@@ -529,7 +530,7 @@ TEST_CASE("a worker that dies while idle is reaped at once, and replaced for the
 TEST_CASE("on_error is called for a crashed worker and for one killed at its deadline") {
   std::vector<ErrorKind> told;
   Options options = over_fixtures();
-  options.on_error = [&](const Error& error) { told.push_back(error.kind()); };
+  options.callbacks.on_error = [&](const Error& error) { told.push_back(error.kind()); };
   Host host(options);
   Pool pool(host, processes());
   REQUIRE_ERROR(crashed, WorkerCrashed, pool.submit("ruins_its_process", ruins("exit")).get());

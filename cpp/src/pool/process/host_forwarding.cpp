@@ -41,7 +41,7 @@ bool forward_to_host(const HostInternals& host, std::uint64_t process, const Wir
       if (host.logging != nullptr) host.logging->add_dropped(frame.number);
       return true;
     case FrameKind::Event:
-      forward_event(json_of(frame), process, host.options.on_event);
+      forward_event(json_of(frame), process, host.options.callbacks.on_event);
       return true;
     case FrameKind::HostError:
       host.host_state.notify_error(error_from_json(json_of(frame)));

@@ -53,19 +53,19 @@ Json start_message(const HostInternals& host, const WorkerLimits& limits) {
   };
   return {{"module_paths", paths},
           {"venv", absolute(host.environment.venv)},
-          {"home", absolute(options.home)},
+          {"home", absolute(options.python.home)},
           {"python_modules", python_modules().string()},
-          {"use_environment", options.use_environment},
+          {"use_environment", options.python.use_environment},
           {"connections", options.connections},
           {"store", absolute(options.store)},
-          {"log_level", static_cast<int>(options.log_level)},
-          {"log_queue", options.log_queue},
+          {"log_level", static_cast<int>(options.logging.level)},
+          {"log_queue", options.logging.queue_size},
           {"shutdown_timeout", options.shutdown_timeout.count()},
-          {"on_output", static_cast<bool>(options.on_output)},
-          {"on_error", static_cast<bool>(options.on_error)},
-          {"on_event", static_cast<bool>(options.on_event)},
-          {"on_log", static_cast<bool>(options.on_log)},
-          {"on_span", static_cast<bool>(options.on_span)},
+          {"on_output", static_cast<bool>(options.callbacks.on_output)},
+          {"on_error", static_cast<bool>(options.callbacks.on_error)},
+          {"on_event", static_cast<bool>(options.callbacks.on_event)},
+          {"on_log", static_cast<bool>(options.logging.on_log)},
+          {"on_span", static_cast<bool>(options.callbacks.on_span)},
           {"memory_limit", limits.memory_limit},
           {"max_resident", limits.max_resident},
           {"library_threads", limits.library_threads}};
@@ -76,13 +76,13 @@ Options options_from(const Json& start) {
   for (const auto& path : start.at("module_paths").get<std::vector<std::string>>())
     options.module_paths.emplace_back(path);
   options.venv = start.at("venv").get<std::string>();
-  options.home = start.at("home").get<std::string>();
-  options.python_modules = start.at("python_modules").get<std::string>();
-  options.use_environment = start.at("use_environment");
+  options.python.home = start.at("home").get<std::string>();
+  options.python.python_modules = start.at("python_modules").get<std::string>();
+  options.python.use_environment = start.at("use_environment");
   options.connections = start.at("connections").get<std::map<std::string, std::string>>();
   options.store = start.at("store").get<std::string>();
-  options.log_level = static_cast<LogLevel>(start.at("log_level").get<int>());
-  options.log_queue = start.at("log_queue");
+  options.logging.level = static_cast<LogLevel>(start.at("log_level").get<int>());
+  options.logging.queue_size = start.at("log_queue");
   options.shutdown_timeout = milliseconds(start.at("shutdown_timeout").get<std::int64_t>());
   return options;
 }

@@ -86,7 +86,7 @@ class WorkerSide {
   void start(const Json& message) {
     Options options = options_from(message);
     forward_callbacks(options, message);
-    logs_ = static_cast<bool>(options.on_log);
+    logs_ = static_cast<bool>(options.logging.on_log);
     limits_ = limits_from(message);
     limit_library_threads(limits_.library_threads);
     host_.emplace(std::move(options));
@@ -114,7 +114,7 @@ class WorkerSide {
   // Sends to the pool what its host has a callback for.
   void forward_callbacks(Options& options, const Json& wanted) {
     if (wanted.at("on_output").get<bool>()) {
-      options.on_output = [this](const Output& output) {
+      options.callbacks.on_output = [this](const Output& output) {
         const bool is_stdout = output.stream == Output::Stream::Stdout;
         if (is_forked()) {
           static_cast<void>(
@@ -126,20 +126,20 @@ class WorkerSide {
       };
     }
     if (wanted.at("on_error").get<bool>())
-      options.on_error = [this](const Error& error) {
+      options.callbacks.on_error = [this](const Error& error) {
         channel_.send_json(FrameKind::HostError, 0, error.to_json());
       };
     if (wanted.at("on_event").get<bool>())
-      options.on_event = [this](const Event& event) {
+      options.callbacks.on_event = [this](const Event& event) {
         channel_.send_json(FrameKind::Event, 0, message_of(event));
       };
     if (wanted.at("on_log").get<bool>())
-      options.on_log = [this](const LogRecord& record) {
+      options.logging.on_log = [this](const LogRecord& record) {
         channel_.send_json(FrameKind::Log, 0, message_of(record));
       };
     if (wanted.at("on_span").get<bool>()) {
       // Spans go into the buffer, and are sent with the outcome of their run.
-      options.on_span = [](const Span&) {};
+      options.callbacks.on_span = [](const Span&) {};
       span_place.buffer = &spans_;
     }
   }
@@ -181,8 +181,8 @@ class WorkerSide {
   }
 
   void flush_logs() {
-    host_->flush_logs();
-    const std::uint64_t before = std::exchange(dropped_logs_, host_->dropped_logs());
+    host_->logs().flush();
+    const std::uint64_t before = std::exchange(dropped_logs_, host_->logs().dropped());
     if (dropped_logs_ > before)
       channel_.send(FrameKind::LogsDropped, dropped_logs_ - before, std::string_view());
   }

@@ -43,7 +43,7 @@ void report_failed_end(const ExitStatus& ending) {
 
 WorkerSupervisor::WorkerSupervisor(std::shared_ptr<PoolContext> context, Backlog& backlog)
     : context_(std::move(context)),
-      spans_(context_->host.options.on_span),
+      spans_(context_->host.options.callbacks.on_span),
       wakeup_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       backlog_(backlog),
       answers_(context_->host.services, [this] { wake(); }) {
@@ -364,7 +364,7 @@ void WorkerSupervisor::fail_lost(Job& job, Clock::time_point begun, const Loss& 
   const Error error = lost_run(job, loss, link_->process().trace());
   spans_.lost(job, begun);
   context_->host.host_state.notify_error(error);
-  if (const auto& on_event = context_->host.options.on_event)
+  if (const auto& on_event = context_->host.options.callbacks.on_event)
     call_on_event(on_event, event_of(EventKind::Failed, job.module, 0, begun, &error));
   job.fail(error);
 }
