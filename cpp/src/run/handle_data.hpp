@@ -87,6 +87,18 @@ auto report_errors(const HostState& host, Action action) {
   }
 }
 
+/// Does one step of a module, with the GIL and as a run, unless `check` throws. Its error goes to the
+/// observers first, then to on_error, and then to the caller.
+template <class Check, class Step>
+auto as_run(HostState& host, std::string_view module, Check check, Step step) {
+  return report_errors(host, [&] {
+    const GilAcquire gil;
+    check();
+    const CurrentRun run(module, gil.thread_state());
+    return notify_failure_of(host.observers, module, [&] { return step(run); });
+  });
+}
+
 /// How an object is closed.
 enum class Closing { Nothing, Close, Exit, AsyncExit };
 

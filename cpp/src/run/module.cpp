@@ -29,48 +29,47 @@ py::object to_dict(Conversions& conversions, const State& state) {
 }
 
 std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>& module, const State& state) {
-  const GilAcquire gil;
-  module->check_loaded();
-  HostState& host = *module->host;
-  const CurrentRun run(module->name, gil.thread_state());
-  const SpanTimer span_timer(host.on_span, SpanKind::Create, module->name, run.id());
-  const auto begun = host.observers.begin();
-  return notify_failure_of(host.observers, module->name, [&] {
-    py::object dict = convert_for_module(module->name, [&] {
-      const SpanTimer converting(host.on_span, SpanKind::Convert, module->name, run.id());
-      return to_dict(host.conversions, state);
-    });
-    py::object object = call_create(run, *module, dict);
-    const auto created = std::allocate_shared<InstanceData>(RecyclingAllocator<InstanceData>(), module,
-                                                            std::move(object), std::move(dict));
-    open_instance(run, created);
-    host.observers.notify_end(Moment::Created, module->name, run, begun, !run.is_part());
-    return created;
-  });
+  HostState& host = *require_handle(module).host;
+  return as_run(
+      host, module->name, [&] { module->check_loaded(); },
+      [&](const CurrentRun& run) {
+        const SpanTimer span_timer(host.on_span, SpanKind::Create, module->name, run.id());
+        const auto begun = host.observers.begin();
+        py::object dict = convert_for_module(module->name, [&] {
+          const SpanTimer converting(host.on_span, SpanKind::Convert, module->name, run.id());
+          return to_dict(host.conversions, state);
+        });
+        py::object object = call_create(run, *module, dict);
+        auto created = std::allocate_shared<InstanceData>(RecyclingAllocator<InstanceData>(), module,
+                                                          std::move(object), std::move(dict));
+        open_instance(run, created);
+        host.observers.notify_end(Moment::Created, module->name, run, begun, !run.is_part());
+        return created;
+      });
 }
 
-// A run is the last part of a whole, so its end is the whole's. What it gives up is closed before that, as
-// at the end of a with-statement.
+// A run is the last part of a whole, so its end is the whole's. An object that closes with it is closed
+// before that, as at the end of a with-statement.
 template <class As>
-typename As::Result run_inside(const GilAcquire& gil, InstanceData& instance, const As& how,
-                               const RunOptions& options, bool closes) {
-  instance.check_open();
+typename As::Result run_instance(InstanceData& instance, const As& how, const RunOptions& options,
+                                 bool closes) {
   const ModuleData& module = *instance.module;
   HostState& host = *module.host;
-  const CurrentRun run(module.name, gil.thread_state());
-  const BorrowedSignals borrowed_signals(run);
-  const SpanTimer span_timer(host.on_span, SpanKind::Run, module.name, run.id());
-  const auto begun = host.observers.begin();
-  return notify_failure_of(host.observers, module.name, [&] {
-    apply_limits(options, run);
-    host.observers.notify(Moment::RunStarted, module.name, run.id(), begun);
-    const CloseOnFailure closing(run, closes ? &instance : nullptr);
-    const py::object returned = result_of_run(run, instance);
-    auto result = convert_result(host, module.name, run.id(), returned.ptr(), how);
-    if (closes) close_instance(instance, &run);
-    host.observers.notify_end(Moment::RunEnded, module.name, run, begun, true);
-    return result;
-  });
+  return as_run(
+      host, module.name, [&] { instance.check_open(); },
+      [&](const CurrentRun& run) {
+        const BorrowedSignals borrowed_signals(run);
+        const SpanTimer span_timer(host.on_span, SpanKind::Run, module.name, run.id());
+        const auto begun = host.observers.begin();
+        apply_limits(options, run);
+        host.observers.notify(Moment::RunStarted, module.name, run.id(), begun);
+        const CloseOnFailure closing(run, closes ? &instance : nullptr);
+        const py::object returned = result_of_run(run, instance);
+        auto result = convert_result(host, module.name, run.id(), returned.ptr(), how);
+        if (closes) close_instance(instance, &run);
+        host.observers.notify_end(Moment::RunEnded, module.name, run, begun, true);
+        return result;
+      });
 }
 
 }  // namespace
@@ -82,30 +81,22 @@ const std::string& Module::name() const noexcept {
   return data_ ? data_->name : none;
 }
 
-Instance Module::create(const State& state) const {
-  return Instance(detail::report_errors(*detail::require_handle(data_).host,
-                                        [&] { return detail::create_instance(data_, state); }));
-}
+Instance Module::create(const State& state) const { return Instance(detail::create_instance(data_, state)); }
 
 template <class As>
 typename As::Result Instance::run_as(const As& how, const RunOptions& options) const {
-  detail::InstanceData& instance = detail::require_handle(data_);
-  return detail::report_errors(*instance.module->host, [&] {
-    const detail::GilAcquire gil;
-    return detail::run_inside(gil, instance, how, options, false);
-  });
+  return detail::run_instance(detail::require_handle(data_), how, options, false);
 }
 
 // If no other handle shares the object, it is dropped while the GIL is held anyway.
 template <class As>
 typename As::Result Instance::run_last(const As& how, const RunOptions& options) {
   const std::shared_ptr<detail::InstanceData> mine = std::move(data_);
-  return detail::report_errors(*detail::require_handle(mine).module->host, [&] {
-    const detail::GilAcquire gil;
-    auto result = detail::run_inside(gil, *mine, how, options, mine.use_count() == 1);
-    if (mine.use_count() == 1) mine->object = mine->state = detail::py::object();
-    return result;
-  });
+  detail::InstanceData& instance = detail::require_handle(mine);
+  const detail::GilAcquire gil;
+  auto result = detail::run_instance(instance, how, options, mine.use_count() == 1);
+  if (mine.use_count() == 1) instance.object = instance.state = detail::py::object();
+  return result;
 }
 
 template <class As>
