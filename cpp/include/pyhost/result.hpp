@@ -41,6 +41,10 @@ struct AsJson {
 struct AsText {
   using Result = std::string;
 };
+/// JSON text of what fits a Json.
+struct AsJsonText {
+  using Result = std::string;
+};
 struct AsBuffer {
   using Result = Buffer;
 };

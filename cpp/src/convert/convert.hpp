@@ -13,6 +13,9 @@ namespace pyhost::detail {
 /// More levels of containers than this are refused, both ways and for text and Json alike.
 inline constexpr int max_depth = 1000;
 
+/// Which integers a text may hold.
+enum class Integers { Any, OfJson };
+
 /// What conversions keep from one to the next: the keys they saw, and memory that is worth keeping. One for
 /// each host; a conversion that finds it in use, by another thread or further up on this one, does without.
 class Conversions {
@@ -36,8 +39,8 @@ class Conversions {
   /// form in JSON, or not in Json: an integer beyond 64 bits.
   Json to_json(PyObject* result);
 
-  /// The same as JSON text in UTF-8 on one line, in which an integer may have any size.
-  std::string to_text(PyObject* result);
+  /// The same as JSON text in UTF-8 on one line. An integer may have any size, unless it must fit a Json.
+  std::string to_text(PyObject* result, Integers integers = Integers::Any);
 
   /// Gives up the keys. Without this call they leak.
   void clear() noexcept;

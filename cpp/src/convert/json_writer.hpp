@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "convert/convert.hpp"
 #include "python/python.hpp"
 
 namespace pyhost::detail {
@@ -40,6 +41,10 @@ class JsonWriter {
   /// Empties it, and gives up memory that is not worth keeping.
   void clear() noexcept;
 
+  /// Which integers the text may hold.
+  Integers integers() const noexcept { return integers_; }
+  void allow(Integers integers) noexcept { integers_ = integers; }
+
  private:
   char* room(std::size_t wanted) {
     if (room_ - size_ < wanted) grow(wanted);
@@ -53,6 +58,7 @@ class JsonWriter {
   char* data_ = nullptr;
   std::size_t size_ = 0;
   std::size_t room_ = 0;
+  Integers integers_ = Integers::Any;
 };
 
 /// The UTF-8 of a str, which is not kept in it; false if it holds a lone surrogate.

@@ -49,6 +49,19 @@ void put_str(Json& out, PyObject* str, const JsonPlace& place) {
     refuse_surrogate(place, "is a str");
 }
 
+// Of an integer beyond the range of a long long.
+bool fits_json(PyObject* integer) {
+  PyLong_AsUnsignedLongLong(integer);
+  const bool fits = PyErr_Occurred() == nullptr;
+  PyErr_Clear();
+  return fits;
+}
+
+[[noreturn]] void refuse_large(const JsonPlace& place) {
+  refuse(place, "is an integer beyond 64 bits, which Json cannot hold",
+         "run<std::string>() returns integers of any size that Python itself will write");
+}
+
 void put_int(Json& out, PyObject* object, const JsonPlace& place) {
   int overflow = 0;
   const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
@@ -56,13 +69,8 @@ void put_int(Json& out, PyObject* object, const JsonPlace& place) {
     out = value;
     return;
   }
-  const unsigned long long large = overflow > 0 ? PyLong_AsUnsignedLongLong(object) : 0;
-  if (overflow < 0 || PyErr_Occurred() != nullptr) {
-    PyErr_Clear();
-    refuse(place, "is an integer beyond 64 bits, which Json cannot hold",
-           "run<std::string>() returns integers of any size that Python itself will write");
-  }
-  out = large;
+  if (!fits_json(object)) refuse_large(place);
+  out = PyLong_AsUnsignedLongLong(object);
 }
 
 void begin_array(Json& out, Py_ssize_t size) { out = Json::array_t(static_cast<std::size_t>(size)); }
@@ -98,6 +106,7 @@ void put_int(JsonWriter& out, PyObject* object, const JsonPlace& place) {
   int overflow = 0;
   const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
   if (overflow == 0) return out.put(value);
+  if (out.integers() == Integers::OfJson && !fits_json(object)) refuse_large(place);
   // int's own repr, past whatever a subclass of int says of itself.
   const py::object digits = steal(PyLong_Type.tp_repr(object));
   if (!digits) refuse(place, "is an integer that cannot be written: " + one_line(take_exception()));
@@ -258,10 +267,11 @@ Json Conversions::to_json(PyObject* result) {
   return json;
 }
 
-std::string Conversions::to_text(PyObject* result) {
+std::string Conversions::to_text(PyObject* result, Integers integers) {
   const CacheLock cache(*kept_);
   JsonWriter& text = cache->writer;
   text.clear();  // what an error may have left
+  text.allow(integers);
   walk(result, text, {}, nullptr);
   std::string copy(text.view());
   text.clear();

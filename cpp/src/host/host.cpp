@@ -186,6 +186,8 @@ typename As::Result Host::run_as(const As& how, std::string_view name, const Sta
 
 template Json Host::run_as(const detail::AsJson&, std::string_view, const State&, const RunOptions&);
 template std::string Host::run_as(const detail::AsText&, std::string_view, const State&, const RunOptions&);
+template std::string Host::run_as(const detail::AsJsonText&, std::string_view, const State&,
+                                  const RunOptions&);
 template Buffer Host::run_as(const detail::AsBuffer&, std::string_view, const State&, const RunOptions&);
 template std::monostate Host::run_as(const detail::AsTyped&, std::string_view, const State&,
                                      const RunOptions&);

@@ -131,6 +131,7 @@ template Buffer Instance::run_as(const detail::AsBuffer&, const RunOptions&) con
 template std::monostate Instance::run_as(const detail::AsTyped&, const RunOptions&) const;
 template Json Instance::run_last(const detail::AsJson&, const RunOptions&);
 template std::string Instance::run_last(const detail::AsText&, const RunOptions&);
+template std::string Instance::run_last(const detail::AsJsonText&, const RunOptions&);
 template Buffer Instance::run_last(const detail::AsBuffer&, const RunOptions&);
 template std::monostate Instance::run_last(const detail::AsTyped&, const RunOptions&);
 template Json Instance::state_as(const detail::AsJson&) const;

@@ -39,6 +39,9 @@ inline Json convert(Conversions& conversions, PyObject* result, AsJson /*how*/) 
 inline std::string convert(Conversions& conversions, PyObject* result, AsText /*how*/) {
   return conversions.to_text(result);
 }
+inline std::string convert(Conversions& conversions, PyObject* result, AsJsonText /*how*/) {
+  return conversions.to_text(result, Integers::OfJson);
+}
 inline Buffer convert(Conversions& /*unused*/, PyObject* result, AsBuffer /*how*/) {
   return buffer_from(result);
 }

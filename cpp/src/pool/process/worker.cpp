@@ -21,7 +21,6 @@
 #include <utility>
 #include <vector>
 
-#include "error/json_text.hpp"
 #include "host/host_internals.hpp"
 #include "pool/process/messages.hpp"
 #include "pool/process/outcome_writer.hpp"
@@ -209,8 +208,8 @@ class WorkerSide {
 
   Outcome run(std::string_view module, std::string_view state, bool for_json) {
     try {
-      return {.content =
-                  for_json ? json_text(host_->run(module, state)) : host_->run<std::string>(module, state)};
+      return {.content = for_json ? host_->run_as(AsJsonText(), module, state, {})
+                                  : host_->run<std::string>(module, state)};
     } catch (const Error& error) {
       return outcome_of(error);
     } catch (const std::exception& error) {
