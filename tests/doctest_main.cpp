@@ -2,7 +2,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
-#include <pyhost/worker_main.hpp>
+#include <pyhost/main.hpp>
 
 int main(int argc, char** argv) {
   if (const auto code = pyhost::worker_main(argc, argv)) return *code;

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iterator>
-#include <pyhost/python_main.hpp>
+#include <pyhost/main.hpp>
 #include <string_view>
 
 namespace {

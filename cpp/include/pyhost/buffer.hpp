@@ -1,6 +1,7 @@
 // Memory that C++ and Python share without a copy: an array of numbers, an image, bytes.
 #pragma once
 
+#include <bit>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -23,12 +24,8 @@ constexpr std::string_view number_format() {
   if constexpr (std::same_as<T, bool>) return "?";
   if constexpr (std::same_as<T, float>) return "f";
   if constexpr (std::same_as<T, double>) return "d";
-  if constexpr (std::integral<T> && !std::same_as<T, bool>) {
-    if constexpr (sizeof(T) == 1) return std::is_signed_v<T> ? "b" : "B";
-    if constexpr (sizeof(T) == 2) return std::is_signed_v<T> ? "h" : "H";
-    if constexpr (sizeof(T) == 4) return std::is_signed_v<T> ? "i" : "I";
-    if constexpr (sizeof(T) == 8) return std::is_signed_v<T> ? "q" : "Q";
-  }
+  if constexpr (std::integral<T> && !std::same_as<T, bool>)
+    return std::string_view(std::is_signed_v<T> ? "bhiq" : "BHIQ").substr(std::countr_zero(sizeof(T)), 1);
   return {};
 }
 }  // namespace detail

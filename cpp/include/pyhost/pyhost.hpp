@@ -25,6 +25,4 @@
 #include "pyhost/pool.hpp"         // IWYU pragma: export
 
 #include "pyhost/doctor.hpp"       // IWYU pragma: export
-#include "pyhost/python_main.hpp"  // IWYU pragma: export
-#include "pyhost/shutdown.hpp"     // IWYU pragma: export
-#include "pyhost/worker_main.hpp"  // IWYU pragma: export
+#include "pyhost/main.hpp"         // IWYU pragma: export

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <chrono>
-#include <concepts>
 #include <cstddef>
 #include <iterator>
 #include <memory>
@@ -16,6 +15,7 @@
 #include "pyhost/result.hpp"
 #include "pyhost/run_options.hpp"
 #include "pyhost/state.hpp"
+#include "pyhost/stream.hpp"
 
 namespace pyhost {
 
@@ -110,25 +110,7 @@ class Outcomes {
     return runs_.next();
   }
 
-  class Iterator {
-   public:
-    using value_type = Outcome;
-    using difference_type = std::ptrdiff_t;
-    Outcome& operator*() const noexcept { return *outcome_; }
-    Outcome* operator->() const noexcept { return &*outcome_; }
-    Iterator& operator++() {
-      outcome_ = outcomes_->next();
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-    bool operator==(std::default_sentinel_t /*end*/) const noexcept { return !outcome_; }
-
-   private:
-    friend class Outcomes;
-    explicit Iterator(Outcomes& outcomes) : outcomes_(&outcomes), outcome_(outcomes.next()) {}
-    Outcomes* outcomes_;
-    mutable std::optional<Outcome> outcome_;
-  };
+  using Iterator = detail::NextIterator<Outcomes, Outcome>;
 
   /// Gets the first outcome.
   Iterator begin() { return Iterator(*this); }

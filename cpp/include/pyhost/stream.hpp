@@ -31,6 +31,27 @@ class AnyStream {
   std::unique_ptr<Data> data_;
 };
 
+/// Iterates over what `next()` of the source returns, until that is nothing.
+template <class Source, class Item>
+class NextIterator {
+ public:
+  using value_type = Item;
+  using difference_type = std::ptrdiff_t;
+  explicit NextIterator(Source& source) : source_(&source), item_(source.next()) {}
+  Item& operator*() const noexcept { return *item_; }
+  Item* operator->() const noexcept { return &*item_; }
+  NextIterator& operator++() {
+    item_ = source_->next();
+    return *this;
+  }
+  void operator++(int) { ++*this; }
+  bool operator==(std::default_sentinel_t /*end*/) const noexcept { return !item_; }
+
+ private:
+  Source* source_;
+  mutable std::optional<Item> item_;
+};
+
 }  // namespace detail
 
 /// The items of a run, each made when it is asked for: an input range. The items are what `run` yields, or
@@ -59,25 +80,7 @@ class Stream {
   /// Throws: ModuleRaised if they raise.
   void close() { stream_.close(); }
 
-  class Iterator {
-   public:
-    using value_type = R;
-    using difference_type = std::ptrdiff_t;
-    const R& operator*() const noexcept { return *item_; }
-    const R* operator->() const noexcept { return &*item_; }
-    Iterator& operator++() {
-      item_ = stream_->next();
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-    bool operator==(std::default_sentinel_t /*end*/) const noexcept { return !item_; }
-
-   private:
-    friend class Stream;
-    explicit Iterator(Stream& stream) : stream_(&stream), item_(stream.next()) {}
-    Stream* stream_;
-    std::optional<R> item_;
-  };
+  using Iterator = detail::NextIterator<Stream, R>;
 
   /// Makes the first item. The stream must not be moved while the iterator is used.
   Iterator begin() { return Iterator(*this); }

@@ -12,8 +12,7 @@
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/files.hpp"
-#include "pyhost/python_main.hpp"
-#include "pyhost/shutdown.hpp"
+#include "pyhost/main.hpp"
 
 namespace pyhost::cli {
 

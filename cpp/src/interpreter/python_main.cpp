@@ -1,5 +1,5 @@
 // The program as a python binary.
-#include "pyhost/python_main.hpp"
+#include "pyhost/main.hpp"
 
 #include <cstdio>
 #include <filesystem>

@@ -26,7 +26,7 @@
 #include "error/number_text.hpp"
 #include "interpreter/open_files.hpp"
 #include "interpreter/output.hpp"
-#include "pyhost/shutdown.hpp"
+#include "pyhost/main.hpp"
 #include "python/gil.hpp"
 
 namespace pyhost::detail {

@@ -1,5 +1,5 @@
 // A worker process from within: runs the batches that its pool sends.
-#include "pyhost/worker_main.hpp"
+#include "pyhost/main.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -31,7 +31,6 @@
 #include "pool/process/worker_process.hpp"
 #include "pool/process/worker_start.hpp"
 #include "pyhost/host.hpp"
-#include "pyhost/shutdown.hpp"
 #include "python/cpp_exception.hpp"
 #include "python/gil.hpp"
 #include "run/spans.hpp"

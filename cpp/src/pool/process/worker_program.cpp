@@ -1,8 +1,7 @@
 // The program pyhost-worker: a worker process of a pool, and nothing else.
 #include <cstdio>
 
-#include "pyhost/python_main.hpp"
-#include "pyhost/worker_main.hpp"
+#include "pyhost/main.hpp"
 
 #ifdef PYHOST_SANITIZED
 // A module's crash and its want of memory are what they are without the sanitizer.
