@@ -8,6 +8,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Optional, Union
 
+from pyhost import _contract_rules as rules
 from pyhost._report import Finding
 
 _Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
@@ -21,10 +22,6 @@ _PLAIN_BASES = {"object", "ABC", "Generic"}
 # What can bind a name where no statement shows it.
 _REACHES_AROUND = {"globals", "locals", "vars", "exec", "eval", "setattr", "__dict__"}
 
-
-# Used for modules that were imported as well.
-ASYNC_CREATE = "create must not be async: it would return a coroutine"
-CREATE_YIELDS = "create yields, so it returns a generator, which has no run"
 _RUN_UNSEEN = "whether what create returns has a run cannot be seen"
 
 
@@ -140,19 +137,19 @@ class _Checker:
         if self.scope.open or self._is_set_elsewhere("create"):
             what = "no create can be seen here, but it may come from elsewhere"
             return [Finding(1, 0, "create-unseen", what)]
-        return [Finding(1, 0, "no-create", "the module has no create(state)")]
+        return [Finding(1, 0, "no-create", rules.NO_CREATE)]
 
     def create(self, node: ast.AST) -> list[Finding]:
         value = self._resolve(node)
         if isinstance(value, ast.AsyncFunctionDef):
-            return _one(value, "async-create", ASYNC_CREATE)
+            return _one(value, "async-create", rules.ASYNC_CREATE)
         if isinstance(value, ast.FunctionDef) and value.decorator_list:
             what = "what the decorator makes of create cannot be seen"
             return _one(value, "create-unseen", what)
         if isinstance(value, (ast.FunctionDef, ast.Lambda)):
             misfit = _misfit(value.args, 1)
             if misfit:
-                what = f"create(state) cannot be called: create {misfit}"
+                what = rules.cannot_be_called("create", f"create {misfit}")
                 return _one(value, "create-arguments", what)
             if isinstance(value, ast.Lambda):
                 return self._returned(value.body, _names(value.args), _Scope([]))
@@ -160,7 +157,7 @@ class _Checker:
         if isinstance(value, ast.ClassDef):
             return self._class_as_create(value)
         if isinstance(value, _LITERALS):
-            what = f"create is not callable but of type {_type(value)}"
+            what = rules.not_callable("create", _type(value))
             return _one(value, "create-not-callable", what)
         return _one(node, "create-unseen", "what create is cannot be seen")
 
@@ -181,14 +178,14 @@ class _Checker:
     def _returned_by(self, function: ast.FunctionDef) -> list[Finding]:
         own = list(_own_nodes(function.body))
         if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in own):
-            return _one(function, "no-run", CREATE_YIELDS)
+            return _one(function, "no-run", rules.CREATE_YIELDS)
         returns = [node for node in own if isinstance(node, ast.Return)]
         values = [node.value for node in returns if node.value and not _is_none(node.value)]
         if not values:
             if not returns and not _falls_off(function.body):
                 return []  # it always raises, which a run shows
             at = returns[0] if returns else function
-            return _one(at, "no-run", "create returns None, which has no run")
+            return _one(at, "no-run", rules.no_run("None"))
         local = _Scope(function.body)
         return _of_all([self._returned(each, _names(function.args), local) for each in values])
 
@@ -197,7 +194,7 @@ class _Checker:
             branches = (value.body, value.orelse)
             return _of_all([self._returned(each, parameters, local) for each in branches])
         if isinstance(value, _LITERALS):
-            return _one(value, "no-run", f"create returns {_type(value)}, which has no run")
+            return _one(value, "no-run", rules.no_run(_type(value)))
         unseen = _one(value, "run-unseen", _RUN_UNSEEN)
         made = self._resolve(value, local) if isinstance(value, ast.Name) else value
         if not isinstance(made, ast.Call) or not isinstance(made.func, ast.Name):
@@ -231,11 +228,11 @@ class _Checker:
                 return self._run_of(cls) or unseen
             misfit = _misfit(made.args, 2)
             if misfit and (all_seen or each is cls):
-                what = f"create(state) cannot be called: {made.name} {misfit}"
+                what = rules.cannot_be_called("create", f"{made.name} {misfit}")
                 return _one(made, "create-arguments", what)
             return self._run_of(cls)
         if all_seen:
-            what = f"create(state) cannot be called: {cls.name}() takes no argument"
+            what = rules.cannot_be_called("create", f"{cls.name}() takes no argument")
             return _one(cls, "create-arguments", what)
         return self._run_of(cls) or unseen
 
@@ -269,7 +266,7 @@ class _Checker:
                 all_seen = False
         if not all_seen or self._is_set_elsewhere("run"):
             return unseen
-        return _one(cls, "no-run", f"class {cls.name} has no run")
+        return _one(cls, "no-run", rules.class_without_run(cls.name))
 
     def _run(self, node: ast.AST, scope: _Scope) -> list[Finding]:
         value = self._resolve(node, scope)
@@ -283,10 +280,10 @@ class _Checker:
         if isinstance(value, (*_FUNCTIONS, ast.Lambda)):
             misfit = _misfit(value.args, given)
             if misfit:
-                return _one(value, "run-arguments", f"run() cannot be called: run {misfit}")
+                return _one(value, "run-arguments", rules.cannot_be_called("run", f"run {misfit}"))
             return []
         if isinstance(value, _LITERALS):
-            what = f"run is not callable but of type {_type(value)}"
+            what = rules.not_callable("run", _type(value))
             return _one(value, "run-not-callable", what)
         return _one(node, "run-unseen", "what run is cannot be seen")
 

@@ -6,7 +6,7 @@ import sys
 import types
 from typing import Any, Optional
 
-from pyhost._contract_check import ASYNC_CREATE, CREATE_YIELDS
+from pyhost import _contract_rules as rules
 from pyhost._report import Finding, ModuleReport
 
 _SETTLED = {"create-unseen", "run-unseen", "no-source", "too-large"}
@@ -74,20 +74,20 @@ def _check_module(module: Any, file: str, class_name: Optional[str]) -> Optional
     """Returns what is wrong; None if nothing is, but the result of create cannot be seen."""
     try:
         create = module.create
-    except AttributeError:
-        return [_finding(module, file, "no-create", "the module has no create(state)")]
-    if not callable(create):
-        what = f"create is not callable but of type {type(create).__name__}"
-        return [_finding(module, file, "create-not-callable", what)]
-    misfit = _misfit(create, 1)
-    if misfit:
-        return [
-            _finding(create, file, "create-arguments", f"create(state) cannot be called: {misfit}")
-        ]
-    if inspect.iscoroutinefunction(create):
-        return [_finding(create, file, "async-create", ASYNC_CREATE)]
-    if inspect.isgeneratorfunction(create):
-        return [_finding(create, file, "no-run", CREATE_YIELDS)]
+    except AttributeError as error:
+        trace = error.__traceback__
+        broken = rules.broken_module(module, error, trace and trace.tb_next)
+        if not broken:
+            raise
+        return _findings(broken, file)
+    broken = rules.check_callable("create", create, module)
+    broken = broken or rules.check_signature("create", create, 1)
+    if not broken and inspect.iscoroutinefunction(create):
+        broken = rules.broken_by("async-create", rules.ASYNC_CREATE, create)
+    if not broken and inspect.isgeneratorfunction(create):
+        broken = rules.broken_by("no-run", rules.CREATE_YIELDS, create)
+    if broken:
+        return _findings(broken, file)
     cls = create if isinstance(create, type) else vars(module).get(class_name or "")
     return _check_class(cls, file) if isinstance(cls, type) else None
 
@@ -97,41 +97,21 @@ def _check_class(cls: type, file: str) -> Optional[_Findings]:
     if run is None:
         if hasattr(cls, "__getattr__"):
             return None
-        return [_finding(cls, file, "no-run", f"class {cls.__name__} has no run")]
+        return _findings(
+            rules.broken_by("no-run", rules.class_without_run(cls.__name__), cls), file
+        )
     given = 0 if isinstance(run, staticmethod) else 1
     run = run.__func__ if isinstance(run, (staticmethod, classmethod)) else run
-    if not callable(run):
-        if hasattr(run, "__get__"):
-            return None  # a property may return what can be called
-        what = f"run is not callable but of type {type(run).__name__}"
-        return [_finding(cls, file, "run-not-callable", what)]
-    misfit = _misfit(run, given)
-    if misfit:
-        return [_finding(run, file, "run-arguments", f"run() cannot be called: {misfit}")]
-    return []
+    if not callable(run) and hasattr(run, "__get__"):
+        return None  # a property may return what can be called
+    broken = rules.check_callable("run", run, cls) or rules.check_signature("run", run, given)
+    return _findings(broken, file) if broken else []
 
 
-def _misfit(function: Any, given: int) -> Optional[str]:
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # C code need not say what it takes
-        return None
-    try:
-        signature.bind(*[None] * given)
-    except TypeError as error:
-        return str(error)
-    return None
-
-
-def _finding(at: Any, file: str, code: str, message: str) -> tuple[str, Finding]:
-    line = 1
-    try:
-        source = inspect.getsourcefile(at)
-        if source and not inspect.ismodule(at):
-            file, line = source, inspect.getsourcelines(at)[1]
-    except (OSError, TypeError):
-        pass
-    return file, Finding(line, 0, code, message)
+def _findings(broken: rules.Broken, file: str) -> _Findings:
+    if not broken.line:  # of the module itself, or unknown
+        return [(file, Finding(1, 0, broken.code, broken.problem))]
+    return [(broken.file, Finding(broken.line, 0, broken.code, broken.problem))]
 
 
 def _import_failed(error: BaseException, line: int, what: str) -> Finding:

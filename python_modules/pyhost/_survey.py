@@ -11,6 +11,7 @@ from importlib.machinery import SOURCE_SUFFIXES
 from typing import Any
 
 from pyhost._contract_check import check_contract
+from pyhost._contract_rules import NO_CREATE
 from pyhost._module_files import FoundModule, ModuleFiles
 from pyhost._report import Finding, ModuleReport, finding_as_json, printable
 
@@ -59,7 +60,7 @@ def _report_on(module: FoundModule, asked_for: bool, warned: list[Any]) -> Modul
         what = f"hidden by {printable(hidden_by)}, which comes first"
         report.findings = [(file, Finding(1, 0, "hidden", what))]
     elif module.file.kind == "folder":
-        what = "the module has no create(state): it is a folder without __init__.py"
+        what = f"{NO_CREATE}: it is a folder without __init__.py"
         report.findings = [(file, Finding(1, 0, "no-create", what))]
     elif file.endswith(tuple(SOURCE_SUFFIXES)):
         # A helper of other modules or a package that only holds some need no create of its own.

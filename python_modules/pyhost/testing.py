@@ -12,11 +12,22 @@ import importlib
 import math
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import partial
 from keyword import iskeyword
+from operator import methodcaller
 from types import AsyncGeneratorType, CoroutineType, GeneratorType, ModuleType, TracebackType
 from typing import Any, NoReturn, Optional, Protocol, Union
+
+from pyhost._contract_rules import (
+    Broken,
+    broken_create,
+    broken_module,
+    broken_run,
+    check_callable,
+    type_name,
+)
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -100,25 +111,17 @@ class Modules:
     def run(self, name: str, state: Mapping[str, Any]) -> Any:
         """Loads the module unless that was done, calls create(state) and run(), gives the result."""
         module = self._load(name)
-        create = _attribute(module, "create")
-        if create is _MISSING:
-            _break_contract(name, f"it has no create ({module.__file__})")
-        if not callable(create):
-            _break_contract(name, f"its create is not callable but of type {_type(create)}")
+        create = _call(name, partial(broken_module, module), getattr, module, "create")
+        _check(name, check_callable("create", create, module))
         fresh = _as_json(state, f"module '{name}': the state")
         if type(fresh) is not dict:
             raise ContractError(
-                f"module '{name}': the state is not a dict but of type {_type(state)}"
+                f"module '{name}': the state is not a dict but of type {type_name(state)}"
             )
-        instance = _call(name, "create(state)", create, fresh)
-        run = _attribute(instance, "run")
-        if run is _MISSING:
-            what = "None" if instance is None else f"an object of type {_type(instance)}"
-            _break_contract(name, f"its create returned {what}, which has no run")
-        if not callable(run):
-            _break_contract(name, f"its run is not callable but of type {_type(run)}")
+        instance = _call(name, partial(broken_create, create), create, fresh)
         with _closing(instance):
-            result = _call(name, "run()", run)
+            broken = partial(broken_run, instance, create)
+            result = _call(name, broken, methodcaller("run"), instance)
             return _as_json(_awaited(result), f"module '{name}': the result")
 
     def _load(self, name: str) -> Any:
@@ -211,46 +214,20 @@ def _awaited(returned: Any) -> Any:
     return asyncio.run(collected())
 
 
-_MISSING = object()
-
-
-def _attribute(owner: Any, name: str) -> Any:
-    """_MISSING if there is none; what code behind the attribute raises comes out as it is."""
-    try:
-        return getattr(owner, name)
-    except AttributeError as error:
-        inner = error.__traceback__.tb_next if error.__traceback__ else None
-        if inner is not None and (
-            inner.tb_next is not None or inner.tb_frame.f_code.co_name != "__getattr__"
-        ):
-            raise
-        return _MISSING
-
-
-def _call(name: str, wanted: str, function: Any, *arguments: Any) -> Any:
+def _call(name: str, why: Callable[..., Optional[Broken]], function: Any, *arguments: Any) -> Any:
     try:
         return function(*arguments)
-    except TypeError as error:
-        # Python's own, made at the call: no line of the module's had run by then.
-        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
-            raise
-        raise ContractError(
-            f"module '{name}' breaks the contract: {wanted} cannot be called: {error}"
-        ) from None
+    except (AttributeError, TypeError) as error:
+        trace = error.__traceback__
+        _check(name, why(error, trace and trace.tb_next))
+        raise
 
 
-def _break_contract(name: str, problem: str) -> NoReturn:
-    raise ContractError(
-        f"module '{name}' breaks the contract: {problem}; "
-        "a module exports create(state), and what that returns has run()"
-    )
-
-
-def _type(value: Any) -> str:
-    cls = type(value)
-    return (
-        cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    )
+def _check(name: str, broken: Optional[Broken]) -> None:
+    if broken:
+        place = f" ({broken.file}:{max(broken.line, 1)})" if broken.file else ""
+        problem = f"module '{name}' breaks the contract: {broken.sentence}{place}; {broken.hint}"
+        raise ContractError(problem) from None
 
 
 # --- what JSON has
@@ -321,7 +298,7 @@ def _check_key(around: list[_Container], what: str) -> None:
         return
     if not _is(top.at, str):
         _refuse(
-            around[:-1], what, f"has a key that is {_type(top.at)}, not str; make the key a str"
+            around[:-1], what, f"has a key that is {type_name(top.at)}, not str; make the key a str"
         )
     if not _is_text(top.at):
         _refuse(around[:-1], what, "has a key with a lone surrogate, which is no character")
@@ -348,7 +325,7 @@ def _begin(value: Any, around: list[_Container], what: str) -> Any:
             _refuse(around, what, "is NaN or infinite, which JSON does not have; give None instead")
         return number
     if not (_is(value, list) or _is(value, tuple) or _is(value, dict)):
-        name = _type(value)
+        name = type_name(value)
         hint = _HINTS.get(name, _HINT)
         if name.startswith("datetime."):
             hint = "give its isoformat()"

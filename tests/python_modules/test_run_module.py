@@ -134,15 +134,74 @@ def test_a_state_that_is_not_a_json_object_is_refused(state: Any) -> None:
         "has_getattr_but_no_run",
         "has_run_that_is_a_number",
         "has_run_of_one_argument",
+        "has_async_create",
     ],
 )
-def test_a_broken_contract_has_the_hosts_message(pyhost: Run, name: str) -> None:
+def test_a_broken_contract_has_the_hosts_words(pyhost: Run, name: str) -> None:
     with pytest.raises(ContractError) as refused:
         over_fixtures(name)
-    said = json.loads(pyhost("run", name, "-m", str(FIXTURES), "--json").stdout)["error"]
-    common = said["message"].replace(f"modules.{name}.", "")
-    start = common.partition(" cannot be called")[0]
-    assert str(refused.value).replace(f"modules.{name}.", "").startswith(start)
+    error = json.loads(pyhost("run", name, "-m", str(FIXTURES), "--json").stdout)["error"]
+    place = f"{error['place']['file']}:{error['place']['line']}"
+    assert str(refused.value) == f"{error['message']} ({place}); {error['hint']}"
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("", "the module has no create(state)"),
+        ("create = 7\n", "create is not callable but of type int"),
+        ("class Other: pass\ncreate = Other\n", "create(state) cannot be called: "),
+        ("async def create(state): pass\n", "create must not be async: it returns a coroutine"),
+        (
+            "class M:\n    run = 'x'\ndef create(state): return M()\n",
+            "run is not callable but of type str",
+        ),
+        (
+            "class M:\n    def run(self, x): pass\ndef create(state): return M()\n",
+            "run() cannot be called: ",
+        ),
+    ],
+)
+def test_check_run_and_run_module_use_the_same_words(
+    pyhost: Run, tmp_path: Path, source: str, says: str
+) -> None:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "m.py").write_text(source)
+    hidden = source.replace("def create", "def make") + "\nif 'make' in globals(): create = make\n"
+    (tmp_path / "modules" / "hidden.py").write_text(hidden if "make" in hidden else source)
+    for word in ("m", "hidden"):
+        done = pyhost("check", word, "--import", "--json")
+        (finding,) = json.loads(done.stdout)["diagnostics"]
+        assert finding["message"].startswith(says)
+    error = json.loads(pyhost("run", "m", "--json").stdout)["error"]
+    assert says.replace("the module has", "it has") in error["message"]
+    with pytest.raises(ContractError) as refused:
+        run_module("m", module_paths=[tmp_path])
+    assert str(refused.value).startswith(error["message"])
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("create = int\n", TypeError),
+        ("from operator import itemgetter\ncreate = itemgetter('missing', None)\n", KeyError),
+        ("class M: run = [].append\ndef create(state): return M()\n", TypeError),
+        (
+            "class M:\n    @property\n    def run(self): return 3 + ''\ndef create(state): return M()\n",
+            TypeError,
+        ),
+    ],
+)
+def test_an_error_of_the_modules_own_is_no_broken_contract(
+    pyhost: Run, tmp_path: Path, source: str, error: type[BaseException]
+) -> None:
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "m.py").write_text(source)
+    said = json.loads(pyhost("run", "m", "--json").stdout)["error"]
+    expected = said["exception"]["type"] if said["kind"] == "ModuleRaised" else "ContractError"
+    with pytest.raises((ContractError, error)) as raised:
+        run_module("m", module_paths=[tmp_path])
+    assert type(raised.value).__name__ == expected
 
 
 @pytest.mark.parametrize("name", ["no_such", "package.no_such", "retruns_state", "os"])

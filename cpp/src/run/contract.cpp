@@ -1,69 +1,62 @@
-// Finds out from Python's error why a call into a module failed.
+// Finds out why a call into a module failed. The rules of the contract and their words are in Python, in
+// pyhost._contract_rules, where pyhost.testing and `pyhost check` use them too.
 #include "run/contract.hpp"
+
+#include <algorithm>
 
 #include "error/source_lines.hpp"
 #include "interpreter/output.hpp"
 #include "python/cpp_exception.hpp"
+#include "python/traceback.hpp"
 #include "run/module_code.hpp"
 
 namespace pyhost::detail {
 
 namespace {
 
-constexpr const char* contract_hint = "a module exports create(state), and what that returns has run()";
+constexpr std::size_t longest_problem = std::size_t{64} * 1024;
 
-// Where an object was defined; a file at least, if it is a module.
-Frame place_of(PyObject* object) {
-  const py::object inspect = steal(PyImport_ImportModule("inspect"));
-  const py::object file =
-      inspect ? steal(PyObject_CallMethod(inspect.ptr(), "getsourcefile", "O", object)) : py::object();
-  const py::object lines =
-      file ? steal(PyObject_CallMethod(inspect.ptr(), "getsourcelines", "O", object)) : py::object();
+// A file at least, if it is a module that breaks the contract.
+Frame place_in(std::string_view file, int line) {
   Frame frame;
-  frame.file = view(file.ptr());
-  if (lines && PyTuple_Check(lines.ptr()) && PyTuple_GET_SIZE(lines.ptr()) == 2) {
-    const long line = PyLong_AsLong(PyTuple_GET_ITEM(lines.ptr(), 1));
-    frame.line = line > 0 && line < (1L << 30) ? static_cast<int>(line) : 1;
-  }
-  PyErr_Clear();
-  if (frame.line == 0) frame.line = 1;
-  if (!frame.file.empty() && !PyModule_Check(object))
-    frame.source = SourceFiles().line(frame.file, frame.line);
+  frame.file = file;
+  frame.line = std::max(line, 1);
+  if (line > 0) frame.source = SourceFiles().line(frame.file, line);
   return frame;
 }
 
-[[noreturn]] void break_contract(Phase phase, const std::string& module, const std::string& problem,
-                                 PyObject* where) {
+// Throws BadContract if a rule of pyhost._contract_rules says that it was broken. The arguments are those of
+// PyObject_CallMethod.
+template <class... Arguments>
+void throw_if_broken(Phase phase, const std::string& module, const char* rule, const char* format,
+                     Arguments... arguments) {
+  const py::object rules = steal(PyImport_ImportModule("pyhost._contract_rules"));
+  const py::object broken =
+      rules ? steal(PyObject_CallMethod(rules.ptr(), rule, format, arguments...)) : py::object();
+  PyObject *code = nullptr, *problem = nullptr, *sentence = nullptr, *hint = nullptr, *file = nullptr;
+  int line = 0;
+  const bool is_broken =
+      broken && broken.ptr() != Py_None &&
+      PyArg_ParseTuple(broken.ptr(), "UUUUUi", &code, &problem, &sentence, &hint, &file, &line) != 0;
+  PyErr_Clear();
+  if (!is_broken) return;
   throw Error({.kind = ErrorKind::BadContract,
                .phase = phase,
                .module = module,
-               .message = "module '" + module + "' breaks the contract: " + problem,
-               .hint = contract_hint,
-               .place = place_of(where)});
+               .message = "module '" + module +
+                          "' breaks the contract: " + detail::text_of(sentence, longest_problem),
+               .hint = std::string(view(hint)),
+               .place = place_in(view(file), line)});
 }
 
 bool is_a(PyObject* exception, PyObject* type) {
   return exception != nullptr && PyErr_GivenExceptionMatches(exception, type) != 0;
 }
 
-// An object without the attribute, also one whose __getattr__ says so. What Python itself raises at a
-// look-up or a call has no frames; what code of the module raises has some.
-bool says_attribute_is_missing(PyObject* raised) {
-  if (!is_a(raised, PyExc_AttributeError)) return false;
-  const std::vector<Frame> frames = frames_of(raised);
-  return frames.empty() || (frames.size() == 1 && frames[0].function == "__getattr__");
-}
-
-// Whether the signature of a callable that raised a TypeError takes other arguments than it was given.
-bool takes_other_arguments(PyObject* raised, PyObject* callable, PyObject* arguments) {
-  if (!is_a(raised, PyExc_TypeError) || !frames_of(raised).empty()) return false;
-  const py::object inspect = steal(PyImport_ImportModule("inspect"));
-  const py::object signature =
-      inspect ? steal(PyObject_CallMethod(inspect.ptr(), "signature", "O", callable)) : py::object();
-  const py::object bind = signature ? steal(PyObject_GetAttrString(signature.ptr(), "bind")) : py::object();
-  const bool misfit = bind && !steal(PyObject_CallObject(bind.ptr(), arguments));
-  PyErr_Clear();
-  return misfit;
+// What Python itself raises at a look-up or a call has no traceback: then this is None.
+py::object traceback_of(const py::object& raised) {
+  const py::object traceback = raised ? steal(PyException_GetTraceback(raised.ptr())) : py::object();
+  return traceback ? traceback : borrow(Py_None);
 }
 
 // The module's own handler of errors, if it exports one. What it raises is returned as a note, because it
@@ -99,16 +92,6 @@ std::string call_on_error(const ModuleData& module, PyObject* raised) {
                                   "module '" + module.name + "' raised ", raised.ptr(), std::move(exception));
 }
 
-[[noreturn]] void throw_from_call(Phase phase, const ModuleData& module, const py::object& raised,
-                                  PyObject* callable, std::size_t arguments, const char* wanted) {
-  const py::object stand_ins = steal(arguments == 1 ? PyTuple_Pack(1, Py_None) : PyTuple_New(0));
-  if (takes_other_arguments(raised.ptr(), callable, stand_ins.ptr())) {
-    break_contract(phase, module.name,
-                   std::string(wanted) + " cannot be called: " + describe(raised.ptr()).message, callable);
-  }
-  throw_module_raised(phase, module, raised);
-}
-
 }  // namespace
 
 std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostState> host, std::string name,
@@ -116,16 +99,13 @@ std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostState> host, std::st
   py::object create = steal(PyObject_GetAttrString(module.ptr(), "create"));
   if (!create) {
     const py::object raised = take_raised();
-    if (!says_attribute_is_missing(raised.ptr())) {
-      throw_raised(ErrorKind::ImportFailed, Phase::Import, name,
-                   "module '" + name + "' could not be asked for its create: ", describe(raised.ptr()));
-    }
-    break_contract(Phase::Import, name, "it has no create", module.ptr());
+    throw_if_broken(Phase::Import, name, "broken_module", "OOO", module.ptr(), raised.ptr(),
+                    traceback_of(raised).ptr());
+    throw_raised(ErrorKind::ImportFailed, Phase::Import, name,
+                 "module '" + name + "' could not be asked for its create: ", describe(raised.ptr()));
   }
-  if (PyCallable_Check(create.ptr()) == 0) {
-    break_contract(Phase::Import, name, "its create is not callable but of type " + type_of(create.ptr()),
-                   module.ptr());
-  }
+  if (PyCallable_Check(create.ptr()) == 0)
+    throw_if_broken(Phase::Import, name, "check_callable", "sOO", "create", create.ptr(), module.ptr());
   return std::make_shared<ModuleData>(std::move(host), std::move(name), std::move(module), std::move(create));
 }
 
@@ -134,33 +114,21 @@ void throw_module_raised(Phase phase, const ModuleData& module) {
 }
 
 void throw_from_create(const ModuleData& module) {
-  throw_from_call(Phase::Create, module, take_raised(), module.create.ptr(), 1, "create(state)");
+  const py::object raised = take_raised();
+  if (is_a(raised.ptr(), PyExc_TypeError)) {
+    throw_if_broken(Phase::Create, module.name, "broken_create", "OOO", module.create.ptr(), raised.ptr(),
+                    traceback_of(raised).ptr());
+  }
+  throw_module_raised(Phase::Create, module, raised);
 }
 
 void throw_from_run(const ModuleData& module, PyObject* object) {
-  const std::string& name = module.name;
   const py::object raised = take_raised();
-  const bool perhaps_missing = says_attribute_is_missing(raised.ptr());
-  py::object run;
-  if (perhaps_missing || (is_a(raised.ptr(), PyExc_TypeError) && frames_of(raised.ptr()).empty())) {
-    run = steal(PyObject_GetAttr(object, module.run_name.ptr()));
-    PyErr_Clear();
+  if (is_a(raised.ptr(), PyExc_AttributeError) || is_a(raised.ptr(), PyExc_TypeError)) {
+    throw_if_broken(Phase::Run, module.name, "broken_run", "OOOO", object, module.create.ptr(), raised.ptr(),
+                    traceback_of(raised).ptr());
   }
-  if (!run && perhaps_missing) {
-    if (PyCoro_CheckExact(object)) {
-      if (!steal(PyObject_CallMethod(object, "close", nullptr))) PyErr_Clear();  // or Python warns of it
-      break_contract(Phase::Run, name, "its create is async, and returned a coroutine", module.create.ptr());
-    }
-    const std::string what = object == Py_None ? "None" : "an object of type " + type_of(object);
-    break_contract(Phase::Run, name, "its create returned " + what + ", which has no run",
-                   object == Py_None ? module.create.ptr() : reinterpret_cast<PyObject*>(Py_TYPE(object)));
-  }
-  if (run && PyCallable_Check(run.ptr()) == 0) {
-    break_contract(Phase::Run, name, "its run is not callable but of type " + type_of(run.ptr()),
-                   reinterpret_cast<PyObject*>(Py_TYPE(object)));
-  }
-  if (!run) throw_module_raised(Phase::Run, module, raised);
-  throw_from_call(Phase::Run, module, raised, run.ptr(), 0, "run()");
+  throw_module_raised(Phase::Run, module, raised);
 }
 
 }  // namespace pyhost::detail
