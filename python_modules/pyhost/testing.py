@@ -231,6 +231,7 @@ def _check(name: str, broken: Optional[Broken]) -> None:
 
 
 # --- what JSON has
+# A host has these rules and words in cpp/src/convert/to_json.cpp, for speed. A test compares them.
 
 _HINTS = {
     **dict.fromkeys(["bytes", "bytearray"], "decode it, or encode it as base64"),
@@ -238,8 +239,9 @@ _HINTS = {
     **dict.fromkeys(["dict_keys", "dict_values"], "make it a list"),
     "decimal.Decimal": "make it a str, or a float",
     "coroutine": "await it",
+    "pyhost._store.Store": "give dict(store)",
 }
-_HINT = "JSON has None, bool, int, float, str, list, tuple and dict"
+_HINT = "use only None, bool, int, float, str, list, tuple and dict"
 
 
 class _Container:
@@ -301,7 +303,7 @@ def _check_key(around: list[_Container], what: str) -> None:
             around[:-1], what, f"has a key that is {type_name(top.at)}, not str; make the key a str"
         )
     if not _is_text(top.at):
-        _refuse(around[:-1], what, "has a key with a lone surrogate, which is no character")
+        _refuse(around[:-1], what, "has a key with a lone surrogate, which is not a character")
     top.at = str.__str__(top.at)
 
 
@@ -311,7 +313,7 @@ def _begin(value: Any, around: list[_Container], what: str) -> Any:
         return value
     if _is(value, str):
         if not _is_text(value):
-            _refuse(around, what, "is a str with a lone surrogate, which is no character")
+            _refuse(around, what, "is a str with a lone surrogate, which is not a character")
         return str.__str__(value)
     if _is(value, int):
         try:

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "convert/buffer_data.hpp"
-#include "convert/state_errors.hpp"
+#include "convert/refusals.hpp"
 #include "python/gil.hpp"
 #include "python/py_string.hpp"
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <string_view>
 
 #include "convert/convert.hpp"
 #include "python/stack.hpp"
@@ -22,8 +21,5 @@ inline bool lacks_stack(int depth, std::size_t per_level = 0) noexcept {
   if (depth % 8 != 7) return false;
   return stack_left() < min_stack_of_conversion + static_cast<std::size_t>(depth) * per_level;
 }
-
-inline constexpr std::string_view too_deep_for_stack = "is nested too deeply for the stack of this thread";
-inline constexpr const char* larger_stack = "use a thread with a larger stack, or nest less deeply";
 
 }  // namespace pyhost::detail

@@ -3,7 +3,7 @@
 #include <cstddef>
 
 #include "convert/convert.hpp"
-#include "convert/state_errors.hpp"
+#include "convert/refusals.hpp"
 #include "error/json_text.hpp"
 #include "pyhost/json.hpp"
 #include "pyhost/state.hpp"

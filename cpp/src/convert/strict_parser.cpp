@@ -6,7 +6,7 @@
 #include <string>
 
 #include "convert/convert.hpp"
-#include "convert/state_errors.hpp"
+#include "convert/refusals.hpp"
 #include "error/json_place.hpp"
 #include "error/utf8.hpp"
 
@@ -193,7 +193,7 @@ class Scanner {
 
   [[noreturn]] void surrogate(const char* backslash) {
     at_ = backslash;
-    fail("half of a surrogate pair, which is no character");
+    fail("half of a surrogate pair, which is not a character");
   }
 
   // The four hex digits after \u; at_ is on the u.

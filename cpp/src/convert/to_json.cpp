@@ -5,12 +5,9 @@
 
 #include "convert/conversion_cache.hpp"
 #include "convert/convert.hpp"
-#include "convert/depth.hpp"
 #include "convert/json_writer.hpp"
-#include "error/json_place.hpp"
-#include "pyhost/error.hpp"
+#include "convert/refusals.hpp"
 #include "pyhost/json.hpp"
-#include "python/gil.hpp"
 
 namespace pyhost::detail {
 
@@ -25,17 +22,11 @@ struct Container {
 };
 
 [[noreturn]] void refuse(const JsonPlace& place, std::string_view problem, std::string hint = {}) {
-  std::string at = pointer(place);
-  std::string message = in_words("the result", at) + " " + std::string(problem);
-  throw Error({.kind = ErrorKind::InvalidResult,
-               .phase = Phase::Result,
-               .message = std::move(message),
-               .pointer = std::move(at),
-               .hint = std::move(hint)});
+  refuse_value(result_way, place, problem, std::move(hint));
 }
 
 [[noreturn]] void refuse_surrogate(const JsonPlace& place, std::string_view what) {
-  refuse(place, std::string(what) + " with a lone surrogate, which is no character");
+  refuse(place, std::string(what) + " with a lone surrogate, which is not a character");
 }
 
 // A Json fills in place.
@@ -154,16 +145,16 @@ std::string hint_for(std::string_view type) {
   if (type == "decimal.Decimal") return "make it a str, or a float";
   if (type == "coroutine") return "await it";
   if (type == "pyhost._store.Store") return "give dict(store)";
-  return "a result is made of None, bool, int, float, str, list, tuple and dict";
+  return "use only None, bool, int, float, str, list, tuple and dict";
 }
 
 void check_container(PyObject* object, const JsonPlace& place, const Container* around) {
-  if (lacks_stack(place.depth)) refuse(place, too_deep_for_stack, larger_stack);
+  check_stack(result_way, place);
   if (place.depth < max_depth) return;
   for (const Container* at = around; at != nullptr; at = at->around) {
     if (at->object == object) refuse(place, "holds itself");
   }
-  refuse(place, "is nested more than " + std::to_string(max_depth) + " levels deep");
+  refuse_levels(result_way, place);
 }
 
 // Keeps a container as it is for as long as it is read. With a GIL nothing has to be done: no code of a
@@ -249,8 +240,7 @@ void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* a
     walk_dict(object, out, place, around);
   } else if (PyFloat_Check(object)) {  // last, because this one looks through the bases of what is none
     const double value = PyFloat_AS_DOUBLE(object);
-    if (!std::isfinite(value))
-      refuse(place, "is NaN or infinite, which JSON does not have", "give None instead");
+    if (!std::isfinite(value)) refuse(place, not_finite, "give None instead");
     put_float(out, value, place);
   } else {
     const std::string type = type_of(object);

@@ -4,7 +4,7 @@
 #include "convert/conversion_cache.hpp"
 #include "convert/convert.hpp"
 #include "convert/object_building.hpp"
-#include "convert/state_errors.hpp"
+#include "convert/refusals.hpp"
 #include "convert/strict_parser.hpp"
 #include "pyhost/json.hpp"
 

@@ -1,4 +1,5 @@
-// How the ways from JSON to Python refuse a state.
+// How conversions refuse a value. What both ways refuse has the same words; those about Python's objects are
+// in to_json.cpp. pyhost.testing has to have them too, and a test compares the two.
 #pragma once
 
 #include <cstddef>
@@ -16,15 +17,41 @@
 
 namespace pyhost::detail {
 
-[[noreturn]] inline void refuse_state(const JsonPlace& place, std::string_view problem,
+/// The kind, the phase and the subject of the errors of one way.
+struct Way {
+  ErrorKind kind;
+  Phase phase;
+  std::string_view what;
+};
+inline constexpr Way state_way{ErrorKind::InvalidState, Phase::Create, "the state"};
+inline constexpr Way result_way{ErrorKind::InvalidResult, Phase::Result, "the result"};
+
+inline constexpr std::string_view not_finite = "is NaN or infinite, which JSON does not have";
+
+[[noreturn]] inline void refuse_value(const Way& way, const JsonPlace& place, std::string_view problem,
                                       std::string hint = {}) {
   std::string at = pointer(place);
-  std::string message = in_words("the state", at) + " " + std::string(problem);
-  throw Error({.kind = ErrorKind::InvalidState,
-               .phase = Phase::Create,
+  std::string message = in_words(way.what, at) + " " + std::string(problem);
+  throw Error({.kind = way.kind,
+               .phase = way.phase,
                .message = std::move(message),
                .pointer = std::move(at),
                .hint = std::move(hint)});
+}
+
+[[noreturn]] inline void refuse_state(const JsonPlace& place, std::string_view problem,
+                                      std::string hint = {}) {
+  refuse_value(state_way, place, problem, std::move(hint));
+}
+
+[[noreturn]] inline void refuse_levels(const Way& way, const JsonPlace& place) {
+  refuse_value(way, place, "is nested more than " + std::to_string(max_depth) + " levels deep");
+}
+
+inline void check_stack(const Way& way, const JsonPlace& place, std::size_t per_level = 0) {
+  if (!lacks_stack(place.depth, per_level)) return;
+  refuse_value(way, place, "is nested too deeply for the stack of this thread",
+               "use a thread with a larger stack, or nest less deeply");
 }
 
 /// What CPython itself refuses while we build: the integer limit, or memory that ran out.
@@ -37,9 +64,7 @@ inline py::object checked(PyObject* object, const JsonPlace& place) {
   return steal(object);
 }
 
-[[noreturn]] inline void refuse_not_finite(const JsonPlace& place) {
-  refuse_state(place, "is NaN or infinite, which JSON does not have");
-}
+[[noreturn]] inline void refuse_not_finite(const JsonPlace& place) { refuse_state(place, not_finite); }
 
 // A pointer is text, also where the key in it is none.
 [[noreturn]] inline void refuse_not_utf8(const JsonPlace& place) {
@@ -66,10 +91,8 @@ inline void must_be_object(const Json& state) {
 }
 
 inline void check_depth(const JsonPlace& place, std::size_t stack_per_level = 0) {
-  if (place.depth >= max_depth) {
-    refuse_state(place, "is nested more than " + std::to_string(max_depth) + " levels deep");
-  }
-  if (lacks_stack(place.depth, stack_per_level)) refuse_state(place, too_deep_for_stack, larger_stack);
+  if (place.depth >= max_depth) refuse_levels(state_way, place);
+  check_stack(state_way, place, stack_per_level);
 }
 
 }  // namespace pyhost::detail
