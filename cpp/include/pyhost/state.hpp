@@ -3,11 +3,11 @@
 
 #include <concepts>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include "pyhost/buffer.hpp"
 #include "pyhost/json.hpp"
@@ -32,20 +32,20 @@ class State {
   State() = default;
 
   /// A JSON object. null counts as `{}`, because nlohmann_json makes null of empty braces.
-  State(const Json& json) noexcept : value_(&json) {}
+  State(const Json& json) noexcept : json_(&json) {}
 
   /// The braces that make a Json: `{{"who", "Ada"}, {"n", 3}}`.
-  State(Json::initializer_list_t pairs) : value_(std::in_place_type<Json>, pairs) {}
+  State(Json::initializer_list_t pairs) : owned_(std::in_place, pairs) {}
 
   /// JSON text. It is read exactly: integers of any size, keys in their order. Everything that is convertible
   /// to std::string_view is text, never a JSON string.
   template <JsonText T>
-  State(const T& text) : value_(std::string_view(text)) {}
+  State(const T& text) : text_(std::string_view(text)) {}
 
   /// A value that nlohmann_json converts to a JSON object.
   /// Throws: what its `to_json` throws.
   template <ToJson T>
-  State(const T& value) : value_(std::in_place_type<Json>, value) {}
+  State(const T& value) : owned_(std::in_place, value) {}
 
   /// Adds a buffer under a key, which the object must not have. The module reads it by `memoryview(…)` or
   /// `numpy.asarray(…)`, without a copy.
@@ -56,19 +56,17 @@ class State {
   State with(std::string key, Buffer buffer) && { return std::move(with(std::move(key), std::move(buffer))); }
 
   /// The text that it was made from; null if it was made from anything else.
-  const std::string_view* text() const noexcept { return std::get_if<std::string_view>(&value_); }
+  const std::string_view* text() const noexcept { return text_ ? &*text_ : nullptr; }
 
   /// The Json that it was made from, or that it owns; null if it is text or empty.
-  const Json* json() const noexcept {
-    if (const Json* const owned = std::get_if<Json>(&value_)) return owned;
-    const Json* const* const given = std::get_if<const Json*>(&value_);
-    return given != nullptr ? *given : nullptr;
-  }
+  const Json* json() const noexcept { return owned_ ? &*owned_ : json_; }
 
   const Buffers& buffers() const noexcept { return buffers_; }
 
  private:
-  std::variant<std::monostate, const Json*, std::string_view, Json> value_;
+  std::optional<std::string_view> text_;
+  const Json* json_ = nullptr;
+  std::optional<Json> owned_;
   Buffers buffers_;
 };
 

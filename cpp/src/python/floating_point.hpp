@@ -53,7 +53,7 @@ class DefaultFloatingPoint {
     if (!outside_.is_default()) [[unlikely]]
       enter();
   }
-  ~DefaultFloatingPoint() {
+  [[gnu::always_inline]] ~DefaultFloatingPoint() {
     if (entered_ || FloatingPoint::current() != outside_) [[unlikely]]
       leave();
   }

@@ -61,7 +61,7 @@ inline bool holds_gil() {
 /// Py_Finalize(), and in a child that the application forked, where there is no thread to give it.
 class GilAcquire {
  public:
-  GilAcquire() {
+  [[gnu::always_inline]] GilAcquire() {
     if (python_access.load(std::memory_order_acquire) != PythonAccess::Open) throw_no_access();
     acquire();
   }
@@ -69,7 +69,7 @@ class GilAcquire {
   /// For the shutdown itself: acquires the GIL even while access is refused.
   static GilAcquire at_shutdown() { return GilAcquire(PythonAccess::Ended); }
 
-  ~GilAcquire() {
+  [[gnu::always_inline]] ~GilAcquire() {
     if (inside_) PyEval_SaveThread();
   }
   GilAcquire(const GilAcquire&) = delete;
@@ -80,7 +80,7 @@ class GilAcquire {
 
  private:
   explicit GilAcquire(PythonAccess /*ignored*/) { acquire(); }
-  void acquire() {
+  [[gnu::always_inline]] void acquire() {
     // Asked each time: some other entry may have lent this thread a thread state for a while.
     here_ = PyGILState_GetThisThreadState();
     if (here_ == nullptr) [[unlikely]]

@@ -127,7 +127,7 @@ inline void apply_limits(const RunOptions& options, const CurrentRun& run,
 }
 
 /// The same for a run that begins now.
-inline void apply_limits(const RunOptions& options, const CurrentRun& run) {
+[[gnu::always_inline]] inline void apply_limits(const RunOptions& options, const CurrentRun& run) {
   if (has_limits(options)) Cancellation::of(run)->prepare(options, Cancellation::Clock::now());
 }
 

@@ -29,7 +29,8 @@ class CurrentRun {
   enum class Extent { Call, Whole };
   explicit CurrentRun(std::string_view module, Extent extent = Extent::Call,
                       PyThreadState* here = PyThreadState_Get());
-  CurrentRun(std::string_view module, PyThreadState* here) : CurrentRun(module, Extent::Call, here) {}
+  [[gnu::always_inline]] CurrentRun(std::string_view module, PyThreadState* here)
+      : CurrentRun(module, Extent::Call, here) {}
   /// One that goes on, as a stream does with each item.
   CurrentRun(std::string_view module, RunId id);
   ~CurrentRun();
@@ -118,7 +119,8 @@ struct CurrentRun::Thread {
   Thread& operator=(const Thread&) = delete;
 };
 
-inline CurrentRun::CurrentRun(std::string_view module, Extent extent, PyThreadState* here)
+[[gnu::always_inline]] inline CurrentRun::CurrentRun(std::string_view module, Extent extent,
+                                                     PyThreadState* here)
     : thread_(this_thread()), outer_(thread_.innermost), module_(module), extent_(extent) {
   if (outer_ == nullptr && thread_.state != here) [[unlikely]]
     enter_thread(thread_, here);
@@ -134,7 +136,7 @@ inline CurrentRun::CurrentRun(std::string_view module, Extent extent, PyThreadSt
 
 inline CurrentRun::CurrentRun(std::string_view module, RunId id) : CurrentRun(module) { id_ = id; }
 
-inline CurrentRun::~CurrentRun() {
+[[gnu::always_inline]] inline CurrentRun::~CurrentRun() {
   thread_.innermost = outer_;
   if (cancellation_) [[unlikely]]
     end_cancellation();

@@ -66,6 +66,18 @@ struct HostState {
 
 [[noreturn]] void throw_moved_from();
 
+template <class Action>
+class AtScopeEnd {
+ public:
+  explicit AtScopeEnd(Action& action) : action_(action) {}
+  ~AtScopeEnd() { action_(); }
+  AtScopeEnd(const AtScopeEnd&) = delete;
+  AtScopeEnd& operator=(const AtScopeEnd&) = delete;
+
+ private:
+  Action& action_;
+};
+
 /// Returns the data of a handle. Throws HostClosed for one that has been moved from.
 template <class Data>
 Data& require_handle(const std::shared_ptr<Data>& handle) {
@@ -87,13 +99,14 @@ auto report_errors(const HostState& host, Action action) {
   }
 }
 
-/// Does one step of a module, with the GIL and as a run, unless `check` throws. Its error goes to the
-/// observers first, then to on_error, and then to the caller.
-template <class Check, class Step>
-auto as_run(HostState& host, std::string_view module, Check check, Step step) {
+/// Does one step of a module, with the GIL and as a run, unless `check` throws; then `finish`, with the GIL.
+/// An error of the step goes to the observers first, then to on_error, and then to the caller.
+template <class Check, class Step, class Finish>
+auto as_run(HostState& host, std::string_view module, Check check, Step step, Finish finish) {
   return report_errors(host, [&] {
     const GilAcquire gil;
     check();
+    const AtScopeEnd finishing(finish);
     const CurrentRun run(module, gil.thread_state());
     return notify_failure_of(host.observers, module, [&] { return step(run); });
   });

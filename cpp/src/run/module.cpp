@@ -45,14 +45,15 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
         open_instance(run, created);
         host.observers.notify_end(Moment::Created, module->name, run, begun, !run.is_part());
         return created;
-      });
+      },
+      [] {});
 }
 
 // A run is the last part of a whole, so its end is the whole's. An object that closes with it is closed
 // before that, as at the end of a with-statement.
-template <class As>
+template <class As, class Finish>
 typename As::Result run_instance(InstanceData& instance, const As& how, const RunOptions& options,
-                                 bool closes) {
+                                 bool closes, Finish finish) {
   const ModuleData& module = *instance.module;
   HostState& host = *module.host;
   return as_run(
@@ -69,7 +70,8 @@ typename As::Result run_instance(InstanceData& instance, const As& how, const Ru
         if (closes) close_instance(instance, &run);
         host.observers.notify_end(Moment::RunEnded, module.name, run, begun, true);
         return result;
-      });
+      },
+      finish);
 }
 
 }  // namespace
@@ -85,7 +87,7 @@ Instance Module::create(const State& state) const { return Instance(detail::crea
 
 template <class As>
 typename As::Result Instance::run_as(const As& how, const RunOptions& options) const {
-  return detail::run_instance(detail::require_handle(data_), how, options, false);
+  return detail::run_instance(detail::require_handle(data_), how, options, false, [] {});
 }
 
 // If no other handle shares the object, it is dropped while the GIL is held anyway.
@@ -93,10 +95,11 @@ template <class As>
 typename As::Result Instance::run_last(const As& how, const RunOptions& options) {
   const std::shared_ptr<detail::InstanceData> mine = std::move(data_);
   detail::InstanceData& instance = detail::require_handle(mine);
-  const detail::GilAcquire gil;
-  auto result = detail::run_instance(instance, how, options, mine.use_count() == 1);
-  if (mine.use_count() == 1) instance.object = instance.state = detail::py::object();
-  return result;
+  const bool closes = mine.use_count() == 1;
+  return detail::run_instance(instance, how, options, closes, [&] {
+    if (closes && instance.closing == detail::Closing::Nothing)
+      instance.object = instance.state = detail::py::object();
+  });
 }
 
 template <class As>

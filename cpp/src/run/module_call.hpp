@@ -25,7 +25,7 @@ namespace pyhost::detail {
 
 /// Converts for a module: its errors name the module.
 template <class Conversion>
-auto convert_for_module(const std::string& module, Conversion convert) {
+[[gnu::always_inline]] inline auto convert_for_module(const std::string& module, Conversion convert) {
   try {
     return convert();
   } catch (const Error& error) {
@@ -92,7 +92,7 @@ inline py::object finish_call(const CurrentRun& run, InstanceData& instance, py:
 
 /// What `run` returns, which may be async or yield. Throws BadContract, ModuleRaised, TimedOut. The caller
 /// holds the GIL.
-inline py::object call_run(const CurrentRun& run, InstanceData& instance) {
+[[gnu::always_inline]] inline py::object call_run(const CurrentRun& run, InstanceData& instance) {
   const py::object object = instance.object;  // another thread may close the instance meanwhile,
   if (!object) [[unlikely]]
     instance.check_open();  // or an observer has just done so
@@ -113,7 +113,7 @@ py::object collected_result(const CurrentRun& run, InstanceData& instance, PyObj
                             ResultForm form);
 
 /// The result of a whole run: what is async is awaited, what yields is collected in a list.
-inline py::object result_of_run(const CurrentRun& run, InstanceData& instance) {
+[[gnu::always_inline]] inline py::object result_of_run(const CurrentRun& run, InstanceData& instance) {
   py::object returned = call_run(run, instance);
   const ResultForm form = result_form_of(returned.ptr());
   if (form != ResultForm::Result) [[unlikely]]
