@@ -27,7 +27,6 @@ namespace pyhost {
 using detail::CurrentRun;
 using detail::GilAcquire;
 using detail::LoadLocks;
-using detail::Moment;
 namespace py = detail::py;
 
 namespace {
@@ -65,7 +64,7 @@ std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, 
   }
   modules->restore();
   if (!host_state->observers.empty() && is_found(*modules, paths, name))
-    host_state->observers.notify(Moment::Found, name, run.id(), begun);
+    host_state->observers.notify(EventKind::Found, name, run.id(), begun);
   for (;;) {
     const py::object module = detail::with_output_flushed(
         detail::call_module_code(run, [&] { return modules->import(name).release().ptr(); }).release().ptr());
@@ -74,7 +73,7 @@ std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, 
     if (!module) throw_not_imported(name);
     const std::shared_ptr<detail::ModuleData> read = detail::read_module(host_state, name, module);
     if (!load(run, read)) continue;
-    host_state->observers.notify_end(Moment::Imported, name, run, begun, !run.is_part());
+    host_state->observers.notify_end(EventKind::Imported, name, run, begun, !run.is_part());
     return read;
   }
 }

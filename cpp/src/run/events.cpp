@@ -2,7 +2,6 @@
 #include "run/events.hpp"
 
 #include <array>
-#include <optional>
 #include <utility>
 
 #include "python/gil.hpp"
@@ -16,34 +15,6 @@ std::string_view to_string(EventKind kind) noexcept {
 }
 
 namespace detail {
-
-namespace {
-
-std::optional<EventKind> kind_of(Moment moment) {
-  switch (moment) {
-    case Moment::Found:
-      return EventKind::Found;
-    case Moment::Imported:
-      return EventKind::Imported;
-    case Moment::Created:
-      return EventKind::Created;
-    case Moment::RunStarted:
-      return EventKind::RunStarted;
-    case Moment::RunEnded:
-      return EventKind::RunEnded;
-    case Moment::Failed:
-      return EventKind::Failed;
-    case Moment::Closed:
-      return EventKind::Closed;
-    case Moment::Unloaded:
-      return EventKind::Unloaded;
-    case Moment::Ending:
-      break;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
 
 Event event_of(EventKind kind, std::string_view module, RunId run,
                std::chrono::steady_clock::time_point begun, const Error* error) {
@@ -68,9 +39,9 @@ void call_on_event(const std::function<void(const Event&)>& function, const Even
 void forward_events(Observers& observers, std::function<void(const Event&)> function) {
   observers.add([function = std::move(function)](const Happening& happening) {
     static thread_local bool in_on_event = false;
-    const std::optional<EventKind> kind = kind_of(happening.moment);
-    if (!kind || in_on_event) return;
-    const Event event = event_of(*kind, happening.module, happening.run, happening.begun, happening.error);
+    if (!happening.kind || in_on_event) return;
+    const Event event =
+        event_of(*happening.kind, happening.module, happening.run, happening.begun, happening.error);
     const GilReleaseIfHeld no_gil;
     in_on_event = true;
     call_on_event(function, event);

@@ -103,7 +103,7 @@ void call_on_unload(const ModuleData& module) {
     const py::object done = call_function(run, module, "on_unload");
     throw_if_cancelled(run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
-    module.host->observers.notify(Moment::Ending, module.name, run.id(), module.host->observers.begin());
+    module.host->observers.notify_ending(module.name, run.id());
   });
 }
 
@@ -141,7 +141,7 @@ void unload_module(ModuleData& module) noexcept {
   reporting_errors(host, [&] { call_on_unload(module); });
   module.unloaded = true;
   for (auto before = module.before.lock(); before; before = before->before.lock()) before->unloaded = true;
-  host.observers.notify(Moment::Unloaded, module.name, 0, begun);
+  host.observers.notify(EventKind::Unloaded, module.name, 0, begun);
 }
 
 void cancel_leftover_tasks(const HostState& host) noexcept {
@@ -195,7 +195,7 @@ void close_and_report(InstanceData& instance, const CurrentRun* of) {
     }));
     throw_if_cancelled(*run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
-    host.observers.notify_end(Moment::Closed, module.name, *run, begun, of == nullptr);
+    host.observers.notify_end(EventKind::Closed, module.name, *run, begun, of == nullptr);
   });
 }
 

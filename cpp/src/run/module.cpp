@@ -43,7 +43,7 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
         auto created = std::allocate_shared<InstanceData>(RecyclingAllocator<InstanceData>(), module,
                                                           std::move(object), std::move(dict));
         open_instance(run, created);
-        host.observers.notify_end(Moment::Created, module->name, run, begun, !run.is_part());
+        host.observers.notify_end(EventKind::Created, module->name, run, begun, !run.is_part());
         return created;
       },
       [] {});
@@ -63,12 +63,12 @@ typename As::Result run_instance(InstanceData& instance, const As& how, const Ru
         const SpanTimer span_timer(host.on_span, SpanKind::Run, module.name, run.id());
         const auto begun = host.observers.begin();
         apply_limits(options, run);
-        host.observers.notify(Moment::RunStarted, module.name, run.id(), begun);
+        host.observers.notify(EventKind::RunStarted, module.name, run.id(), begun);
         const CloseOnFailure closing(run, closes ? &instance : nullptr);
         const py::object returned = result_of_run(run, instance);
         auto result = convert_result(host, module.name, run.id(), returned.ptr(), how);
         if (closes) close_instance(instance, &run);
-        host.observers.notify_end(Moment::RunEnded, module.name, run, begun, true);
+        host.observers.notify_end(EventKind::RunEnded, module.name, run, begun, true);
         return result;
       },
       finish);

@@ -1,4 +1,4 @@
-// Calls the observers. Only an Error at the end of a run goes on to the caller.
+// Calls the observers. Only an Error where a run is about to end goes on to the caller.
 #include "run/observers.hpp"
 
 namespace pyhost::detail {
@@ -8,7 +8,7 @@ void Observers::notify_each(const Happening& happening) const {
     try {
       observer(happening);
     } catch (const Error&) {
-      if (happening.moment == Moment::Ending) throw;
+      if (!happening.kind) throw;
     } catch (...) {
       // Exceptions from observers are ignored.
     }

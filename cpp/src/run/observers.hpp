@@ -3,26 +3,25 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "pyhost/error.hpp"
+#include "pyhost/event.hpp"
 #include "run/current_run.hpp"
 
 namespace pyhost::detail {
 
-/// Ending is notified once for a run, by its outermost call, when all has gone well so far and nothing else
-/// is left to do. Failed is about the step that the error names as its phase.
-enum class Moment { Found, Imported, Created, RunStarted, Ending, RunEnded, Failed, Closed, Unloaded };
-
 /// Valid during the call of the observer.
 struct Happening {
-  Moment moment;
+  /// Nothing where a run is about to end: notified once for a run, by its outermost call, when all has gone
+  /// well so far and nothing else is left to do.
+  std::optional<EventKind> kind;
   std::string_view module;
   RunId run;                                    ///< 0 if it is in none.
   std::chrono::steady_clock::time_point begun;  ///< When the step began that is over now.
-  const Error* error = nullptr;                 ///< Of Failed.
+  const Error* error = nullptr;                 ///< Of Failed; it names the step as its phase.
 };
 
 /// The observers of a host, in the order in which they were added. They are called on the thread of the run,
@@ -43,21 +42,28 @@ class Observers {
     return std::chrono::steady_clock::now();
   }
 
-  /// Notifies the observers. An Error that an observer throws at Ending goes on to the caller, as the run's
-  /// own. All other exceptions from observers are ignored.
-  void notify(Moment moment, std::string_view module, RunId run, std::chrono::steady_clock::time_point begun,
+  /// Notifies the observers. Exceptions from them are ignored.
+  void notify(EventKind kind, std::string_view module, RunId run, std::chrono::steady_clock::time_point begun,
               const Error* error = nullptr) const {
     if (!empty()) [[unlikely]]
-      notify_each({moment, module, run, begun, error});
+      notify_each({kind, module, run, begun, error});
   }
 
-  /// Notifies that a step of a run is over, with Ending first if it is the last step of the run.
-  void notify_end(Moment moment, std::string_view module, const CurrentRun& run,
+  /// Notifies that the run is about to end well. An Error that an observer throws goes on to the caller, as
+  /// the run's own. All other exceptions from observers are ignored.
+  void notify_ending(std::string_view module, RunId run) const {
+    if (!empty()) [[unlikely]]
+      notify_each({std::nullopt, module, run, {}});
+  }
+
+  /// Notifies that a step of a run is over, and before it that the run is about to end, if this was its last
+  /// step.
+  void notify_end(EventKind kind, std::string_view module, const CurrentRun& run,
                   std::chrono::steady_clock::time_point begun, bool is_last) const {
     if (empty()) [[likely]]
       return;
-    if (is_last) notify_each({Moment::Ending, module, run.id(), begun});
-    notify_each({moment, module, run.id(), begun});
+    if (is_last) notify_ending(module, run.id());
+    notify_each({kind, module, run.id(), begun});
   }
 
  private:
@@ -73,7 +79,7 @@ auto notify_failure_of(const Observers& observers, std::string_view module, Acti
     return action();
   } catch (const Error& error) {
     const CurrentRun* run = CurrentRun::here();
-    observers.notify(Moment::Failed, module, run != nullptr ? run->id() : 0, begun, &error);
+    observers.notify(EventKind::Failed, module, run != nullptr ? run->id() : 0, begun, &error);
     throw;
   }
 }

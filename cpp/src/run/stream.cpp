@@ -18,7 +18,6 @@ namespace pyhost {
 
 using detail::CurrentRun;
 using detail::GilAcquire;
-using detail::Moment;
 using detail::ResultForm;
 namespace py = detail::py;
 
@@ -96,7 +95,7 @@ struct detail::AnyStream::Data {
   void begin() {
     step([&](const CurrentRun& here) {
       if (here.is_part() && here.outer()->cancellation()) timed_from = here.outer()->cancellation()->begun();
-      host().observers.notify(Moment::RunStarted, module(), run, begun);
+      host().observers.notify(EventKind::RunStarted, module(), run, begun);
       items = detail::call_run(here, *instance);
       form = detail::result_form_of(items.ptr());
       if (form == ResultForm::AsyncItems) items = detail::in_one_task(items.ptr());
@@ -111,7 +110,7 @@ struct detail::AnyStream::Data {
   void end(const CurrentRun& here) {
     items = py::object();
     if (instance.use_count() == 1) close_instance(*instance, &here);
-    host().observers.notify_end(Moment::RunEnded, module(), here, begun, true);
+    host().observers.notify_end(EventKind::RunEnded, module(), here, begun, true);
     report_span_of_run(false);
   }
 

@@ -216,9 +216,9 @@ void register_connections(const Options& options, Observers& observers,
   set_native_attribute("store_file", str(file));
   if (file.empty() && options.connections.empty()) return;
   observers.add([&shared = *conversions](const Happening& happening) {
-    if (happening.moment == Moment::RunStarted) return begin_in_connections(happening);
-    const bool ends_well = happening.moment == Moment::Ending;
-    if (happening.run == 0 || (!ends_well && happening.moment != Moment::Failed)) return;
+    if (happening.kind == EventKind::RunStarted) return begin_in_connections(happening);
+    const bool ends_well = !happening.kind;
+    if (happening.run == 0 || (!ends_well && happening.kind != EventKind::Failed)) return;
     end_in_connections(happening, ends_well);
     end_in_store(happening, shared, ends_well);
   });
