@@ -9,7 +9,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <functional>
-#include <numeric>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -19,6 +18,7 @@
 #include "cli/errors.hpp"
 #include "cli/units.hpp"
 #include "error/json_text.hpp"
+#include "error/module_name.hpp"
 #include "pyhost/json.hpp"
 
 namespace pyhost::cli {
@@ -26,21 +26,6 @@ namespace pyhost::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Returns the edit distance (Levenshtein).
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t changed = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({changed, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
 
 constexpr std::string_view modules = "modules.";
 
@@ -128,17 +113,12 @@ class ConfigurationReader {
         known->second({of + name, node});
         continue;
       }
-      const auto farther = [&key = name](const auto& a, const auto& b) {
-        return distance(key, a.first) < distance(key, b.first);
-      };
-      const std::string_view nearest = std::min_element(keys.begin(), keys.end(), farther)->first;
-      const bool close = distance(name, nearest) * 3 <= std::max(name.size(), nearest.size());
-      const bool nested = of.starts_with(modules) && node.is_table();
-      refuse(node, "there is no key '" + of + name + "'" +
-                       (close    ? "; did you mean '" + of + std::string(nearest) + "'?"
-                        : nested ? "; a module in a package is written [modules.\"" +
-                                       of.substr(modules.size()) + name + "\"]"
-                                 : ""));
+      std::vector<std::string> all;
+      for (const auto& key : keys) all.emplace_back(key.first);
+      std::string hint = detail::did_you_mean(name, all, of);
+      if (hint.empty() && of.starts_with(modules) && node.is_table())
+        hint = "a module in a package is written [modules.\"" + of.substr(modules.size()) + name + "\"]";
+      refuse(node, "there is no key '" + of + name + "'" + (hint.empty() ? "" : "; " + hint));
     }
   }
 

@@ -101,19 +101,22 @@ void check_module_name(std::string_view name) {
                .hint = std::move(hint)});
 }
 
-std::vector<std::string> close_names(std::string_view name, const std::vector<std::string>& names) {
-  std::vector<std::pair<std::size_t, std::string>> close;
-  const std::size_t most = (name.size() + 2) / 3;  // two letters that changed places are two edits
+std::string did_you_mean(std::string_view name, const std::vector<std::string>& names,
+                         std::string_view prefix) {
+  constexpr std::size_t most_names = 3;
+  std::vector<std::pair<std::size_t, std::string_view>> close;
+  const std::size_t most_edits = (name.size() + 2) / 3;  // two letters that changed places are two edits
   for (const std::string& other : names) {
-    const std::size_t distance = edit_distance(name, other);
-    if (distance <= most) close.emplace_back(distance, other);
+    const std::size_t edits = edit_distance(name, other);
+    if (edits <= most_edits) close.emplace_back(edits, other);
   }
   std::ranges::sort(close);
-  std::vector<std::string> closest;
-  for (const auto& [distance, other] : close) {
-    if (closest.size() < 3) closest.push_back(other);
+  if (close.size() > most_names) close.resize(most_names);
+  std::string hint;
+  for (const auto& [edits, other] : close) {
+    hint.append(hint.empty() ? "did you mean '" : " or '").append(prefix).append(other) += '\'';
   }
-  return closest;
+  return hint.empty() ? hint : hint + "?";
 }
 
 }  // namespace pyhost::detail

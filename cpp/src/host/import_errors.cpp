@@ -17,14 +17,10 @@ namespace pyhost::detail {
 
 namespace {
 
-// "did you mean 'pricing'?" or the like; empty if no name is similar.
 std::string similar_names_hint(const std::string& name, const ModulePaths& paths) {
-  std::string hint;
-  for (const std::string& close : close_names(name, list_names(paths, name))) {
-    hint += (hint.empty() ? "did you mean '" : " or '") + close + "'";
-  }
-  if (!hint.empty()) return hint + "?";
-  return name.ends_with(".py") ? "give the module's name without .py" : "";
+  std::string hint = did_you_mean(name, list_names(paths, name));
+  if (hint.empty() && name.ends_with(".py")) hint = "give the module's name without .py";
+  return hint;
 }
 
 // The module that `import modules.x` or `from modules import x` did not find; empty for other errors.

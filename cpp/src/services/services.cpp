@@ -121,11 +121,8 @@ std::optional<std::string> Services::doc(const std::string& name) const {
 }
 
 std::string Services::missing_message(const std::string& name) const {
-  std::string hint;
-  for (const std::string& close : close_names(name, names())) {
-    hint += (hint.empty() ? "; did you mean '" : " or '") + close + "'";
-  }
-  return "the host provides no service " + quoted_name(name) + hint + (hint.empty() ? "" : "?");
+  const std::string hint = did_you_mean(name, names());
+  return "the host provides no service " + quoted_name(name) + (hint.empty() ? "" : "; " + hint);
 }
 
 std::string Services::stubs() const {
