@@ -140,10 +140,10 @@ def test_files_without_a_valid_module_name_are_listed_separately(
 
 
 def test_terminal_escapes_in_a_docstring_are_escaped(pyhost: Run, tmp_path: Path) -> None:
-    text = "red \\x1b[31m bell \\x07 back \\x9b and \\u202e turned"
+    text = "red \\x1b[31m bell \\x07 back \\x9b and \\u202e turned \\ufeff"
     write(tmp_path, {"m.py": f'"{text}"\n' + GOOD})
     out = pyhost("list", "-m", ".").stdout
-    assert "red \\x1b[31m bell \\x07 back \\x9b and \\u202e turned" in out
+    assert text in out
     doc = listed(pyhost, "-m", ".")["modules"][0]["doc"]
     assert doc.startswith("red \x1b[31m bell \x07")
 

@@ -90,6 +90,7 @@ TEST_CASE("carets stand under wide characters and tabs, and after the end of a l
     return text.substr(text.find('\n', text.find("m.py")) + 1);
   };
   CHECK(carets("    f(価格, x)", 7, 9) == "    f(価格, x)\n      ^^^^\n");
+  CHECK(carets("    f('ที่', x)", 7, 12) == "    f('ที่', x)\n      ^^^\n");
   CHECK(carets("a\tb", 3, 4) == "    a\tb\n     \t^\n");
   CHECK(carets("f(", 3, 4) == "    f(\n      ^\n");
   CHECK(carets("  whole", 3, 8) == "    whole\n");
@@ -107,4 +108,9 @@ TEST_CASE("a rendered error has colour only on request, and never within text fr
   CHECK(text.find("\x1b[2m/usr/lib") != std::string::npos);
   CHECK(text.find("\x1b[35mm.py:1 in f\x1b[0m") != std::string::npos);
   CHECK(text.find("\\x1b[31m") != std::string::npos);
+}
+
+TEST_CASE("what() is one line without control characters") {
+  const Error error(raised({.type = "E", .message = "a\tb\nc\x1b[31m"}));
+  CHECK(std::string(error.what()) == "module 'm' raised E: a b c\\x1b[31m");
 }

@@ -113,10 +113,11 @@ def test_a_logged_exception_is_shown_with_its_traceback(pyhost: Run) -> None:
 
 
 def test_a_record_cannot_control_the_terminal(pyhost: Run) -> None:
-    first = "first=logging.error('a\\n\\x1b[31mb')"
+    first = "first=logging.error('a\\n\\t\\x1b[31mb')"
     done = logged(pyhost, "--log-level", "info", "-p", first, "-p", "times=0")
     assert "\x1b" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    assert "error root: a  \\x1b[31mb\n" in done.stderr
 
 
 def test_logging_is_imported_only_if_a_module_imports_it(pyhost: Run) -> None:

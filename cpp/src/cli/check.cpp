@@ -14,6 +14,7 @@
 #include "cli/json_documents.hpp"
 #include "cli/result_stream.hpp"
 #include "cli/terminal.hpp"
+#include "error/utf8.hpp"
 #include "pyhost/host.hpp"
 
 namespace pyhost::cli {
@@ -63,8 +64,8 @@ std::string text_of(const CheckReport& report, bool colour) {
     const std::string severity =
         each.severity == Severity::Error ? "" : std::string(to_string(each.severity)) + ": ";
     const std::string code = "[" + each.code + "]";
-    text += terminal_safe(display_path(each.file)) + ":" + std::to_string(each.line) + ":" +
-            std::to_string(each.column) + ": " + severity + terminal_safe(each.message) + " ";
+    text += detail::terminal_safe_line(display_path(each.file)) + ":" + std::to_string(each.line) + ":" +
+            std::to_string(each.column) + ": " + severity + detail::terminal_safe_line(each.message) + " ";
     text += colour ? colours[static_cast<std::size_t>(each.severity)] + code + "\x1b[0m" : code;
     text += "\n";
   }

@@ -13,6 +13,7 @@
 #include "cli/json_documents.hpp"
 #include "cli/result_stream.hpp"
 #include "cli/terminal.hpp"
+#include "error/utf8.hpp"
 #include "pyhost/host.hpp"
 
 namespace pyhost::cli {
@@ -39,7 +40,8 @@ Row row_of(const ModuleInfo& module) {
     what = "hidden by " + display_path(module.hidden_by);
     colour = faint;
   }
-  return {terminal_safe(module.name), terminal_safe(what), terminal_safe(display_path(module.file)), colour};
+  return {detail::terminal_safe_line(module.name), detail::terminal_safe_line(what),
+          detail::terminal_safe_line(display_path(module.file)), colour};
 }
 
 struct Widths {
@@ -87,13 +89,13 @@ std::string table(const std::vector<Row>& rows, std::optional<std::size_t> termi
 
 void print_strays(const Survey& survey) {
   for (const Diagnostic& stray : survey.strays) {
-    std::cerr << to_string(stray.severity) << ": " << terminal_safe(display_path(stray.file)) << ": "
-              << terminal_safe(stray.message) << "\n";
+    std::cerr << to_string(stray.severity) << ": " << detail::terminal_safe_line(display_path(stray.file))
+              << ": " << detail::terminal_safe_line(stray.message) << "\n";
   }
   if (!survey.modules.empty()) return;
   std::string looked;
   for (const std::string& folder : survey.folders)
-    looked += (looked.empty() ? "" : ", ") + terminal_safe(folder);
+    looked += (looked.empty() ? "" : ", ") + detail::terminal_safe_line(folder);
   std::cerr << "no modules" << (looked.empty() ? "" : " in " + looked)
             << "\nhint: `pyhost new NAME` writes one\n";
 }

@@ -16,6 +16,7 @@
 #include "cli/files.hpp"
 #include "cli/terminal.hpp"
 #include "error/json_text.hpp"
+#include "error/utf8.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/log.hpp"
 
@@ -66,7 +67,7 @@ std::string message_of(const LogRecord& record) {
   std::string text = record.logger + ": " + record.message;
   if (!record.fields.empty()) text += " " + detail::json_text_with_replacements(record.fields);
   if (record.dropped > 0) text += " (" + std::to_string(record.dropped) + " before it were dropped)";
-  text = terminal_safe(text);
+  text = detail::terminal_safe_line(text);
   if (!record.error) return text;
   text += "\n" + record.error->rendered();
   return text.substr(0, text.find_last_not_of('\n') + 1);

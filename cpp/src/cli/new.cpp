@@ -21,6 +21,7 @@
 #include "cli/host_options.hpp"
 #include "cli/result_stream.hpp"
 #include "cli/terminal.hpp"
+#include "error/utf8.hpp"
 #include "pyhost/host.hpp"
 
 namespace pyhost::cli {
@@ -86,7 +87,7 @@ bool is_there(const fs::path& file) {
 
 void refuse_to_overwrite(const fs::path& file) {
   if (is_there(file)) {
-    throw UsageError(terminal_safe(display_path(file.string())) +
+    throw UsageError(detail::terminal_safe_line(display_path(file.string())) +
                      " is there already, and nothing is overwritten");
   }
 }
@@ -116,12 +117,12 @@ class NewFile {
   std::string keep() {
     if (close(descriptor_) != 0) fail();
     descriptor_ = -1;
-    return terminal_safe(display_path(path_.string()));
+    return detail::terminal_safe_line(display_path(path_.string()));
   }
 
  private:
   [[noreturn]] void fail() const {
-    throw OutputError(terminal_safe(display_path(path_.string())) +
+    throw OutputError(detail::terminal_safe_line(display_path(path_.string())) +
                       " could not be written: " + std::strerror(errno));
   }
 
@@ -139,7 +140,7 @@ fs::path module_path(const NewArguments& arguments) {
   }
   const fs::path& path = options.module_paths.front();
   if (!fs::is_directory(path, failed))
-    throw UsageError("module path '" + terminal_safe(path.string()) + "' is no folder");
+    throw UsageError("module path '" + detail::terminal_safe_line(path.string()) + "' is no folder");
   return fs::absolute(path).lexically_normal();
 }
 
@@ -210,8 +211,9 @@ int new_module(const NewArguments& arguments) {
     test = file->keep();
     message += "wrote " + test + "\n";
   }
-  const std::string where =
-      arguments.module_paths.empty() ? "" : " -m " + terminal_safe(quoted(arguments.module_paths.front()));
+  const std::string where = arguments.module_paths.empty()
+                                ? ""
+                                : " -m " + detail::terminal_safe_line(quoted(arguments.module_paths.front()));
   message += "\nNow try:\n  pyhost run " + arguments.name + where + " -p who=Ada\n  pyhost check " +
              arguments.name + where + "\n  " + pytest_command() + " " + quoted(test) + "\n";
   output.write(message);

@@ -1,4 +1,4 @@
-// Text for a terminal: its width, its colour, and no control characters.
+// Text for a terminal: its width and its colour.
 #pragma once
 
 #include <cstddef>
@@ -14,9 +14,6 @@ std::optional<std::size_t> terminal_width(int descriptor);
 
 /// Returns whether to write in colour: only to a terminal that has it, and never with NO_COLOR.
 bool use_colour(int descriptor);
-
-/// Returns the text as UTF-8 on one line. Everything that a terminal would interpret is escaped.
-std::string terminal_safe(std::string_view text);
 
 /// Returns how many columns a terminal-safe text takes: two for a wide character, none for a combining one.
 std::size_t column_count(std::string_view text);

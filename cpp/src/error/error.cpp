@@ -42,9 +42,7 @@ std::string paragraph(const Error::Data& data) {
     text += said_of(earlier) + in_parentheses(place_of(earlier));
   }
   if (!data.hint.empty()) text += "; " + data.hint;
-  text = detail::terminal_safe(text);
-  std::ranges::replace(text, '\n', ' ');
-  return text;
+  return detail::terminal_safe_line(text);
 }
 
 Json known(int number) { return number > 0 ? Json(number) : Json(nullptr); }

@@ -100,9 +100,7 @@ class Renderer {
       // As wide as what stands above: a character that is shown as an escape is wider.
       const std::string above = detail::terminal_safe(text.substr(0, character.size));
       const bool tab = above == "\t";
-      const auto wide = above.size() == character.size
-                            ? static_cast<std::size_t>(detail::width(character.code))
-                            : above.size();
+      const auto wide = above.size() == character.size ? detail::width(character.code) : above.size();
       if (column < first) {
         before += tab ? "\t" : std::string(wide, ' ');
       } else {

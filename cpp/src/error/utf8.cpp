@@ -1,5 +1,8 @@
-// Characters: decoded, measured and made harmless.
+// Characters: decoded, measured by the C library's tables, and made harmless.
 #include "error/utf8.hpp"
+
+#include <locale.h>
+#include <wchar.h>
 
 #include <algorithm>
 #include <array>
@@ -29,18 +32,27 @@ constexpr std::array<Range, 9> harmful{{{0x00, 0x08},
                                         {0xfeff, 0xfeff},
                                         {0xe0000, 0xe007f}}};
 
-constexpr std::array<Range, 9> wide{{{0x1100, 0x115f},
-                                     {0x2e80, 0x303e},
-                                     {0x3041, 0xa4cf},
-                                     {0xac00, 0xd7a3},
-                                     {0xf900, 0xfaff},
-                                     {0xfe30, 0xfe6f},
-                                     {0xff00, 0xff60},
-                                     {0x1f300, 0x1faff},
-                                     {0x20000, 0x3fffd}}};
+// While it exists, this thread has a UTF-8 locale, whatever the program's locale is.
+class Utf8Locale {
+ public:
+  Utf8Locale() noexcept : before_(uselocale(locale())) {}
+  ~Utf8Locale() { uselocale(before_); }
+  Utf8Locale(const Utf8Locale&) = delete;
+  Utf8Locale& operator=(const Utf8Locale&) = delete;
 
-constexpr std::array<Range, 5> combining{
-    {{0x300, 0x36f}, {0x200b, 0x200d}, {0x20d0, 0x20ff}, {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}}};
+ private:
+  static locale_t locale() noexcept {
+    static const locale_t made = [] {
+      for (const char* name : {"C.UTF-8", "C.utf8", "en_US.UTF-8"}) {
+        const locale_t found = newlocale(LC_CTYPE_MASK, name, nullptr);
+        if (found != nullptr) return found;
+      }
+      return LC_GLOBAL_LOCALE;
+    }();
+    return made;
+  }
+  locale_t before_;
+};
 
 std::string escaped(char32_t code) {
   std::array<char, 12> text{};
@@ -68,10 +80,11 @@ Character first_character(std::string_view text) noexcept {
   return {code, size, true};
 }
 
-int width(char32_t code) noexcept {
+std::size_t width(char32_t code) noexcept {
   if (code < 0x300) return 1;
-  if (in(combining, code)) return 0;
-  return in(wide, code) ? 2 : 1;
+  const Utf8Locale locale;
+  const int columns = wcwidth(static_cast<wchar_t>(code));
+  return columns < 0 ? 1 : static_cast<std::size_t>(columns);  // the C library does not know it yet
 }
 
 std::string terminal_safe(std::string_view text) {
@@ -88,6 +101,12 @@ std::string terminal_safe(std::string_view text) {
     }
     text.remove_prefix(character.size);
   }
+  return shown;
+}
+
+std::string terminal_safe_line(std::string_view text) {
+  std::string shown = terminal_safe(text);
+  std::ranges::replace_if(shown, [](char c) { return c == '\n' || c == '\t'; }, ' ');
   return shown;
 }
 

@@ -54,10 +54,13 @@ inline void append_utf8(std::string& out, std::uint32_t code) {
 Character first_character(std::string_view text) noexcept;
 
 /// How many columns of a terminal it takes: 2 for East Asian wide characters and emoji, 0 for combining ones.
-int width(char32_t code) noexcept;
+std::size_t width(char32_t code) noexcept;
 
 /// Valid UTF-8 in which control characters, terminal escapes, marks that turn the direction of text and
 /// bytes that are no UTF-8 are shown, not obeyed. Newlines and tabs stay.
 std::string terminal_safe(std::string_view text);
+
+/// The same on one line: newlines and tabs become spaces.
+std::string terminal_safe_line(std::string_view text);
 
 }  // namespace pyhost::detail
