@@ -570,7 +570,7 @@ MIXED = 'it\'s "open" sesame, 100% é🔑\\n&=+~'
         ("http://127.0.0.1:{port}/${{A}}", {"A": MIXED}),
         ("${{A}}", {"A": "http://127.0.0.1:{port}/open-sesame/v1"}),
         ("http://${{A}}", {"A": "127.0.0.1:{port}/open-sesame"}),
-        ("http://127.0.0.1:{port}/${{A}}/${{B}}", {"A": "open-sesame", "B": "open-sesame-and-close"}),
+        ("http://127.0.0.1:{port}/${{A}}/${{B}}", {"A": "open-sesame", "B": "open-sesame-and-barley"}),
         ("http://127.0.0.1:{port}/${{A}}", {"A": "open-sesame" * 1000}),
     ],
 )  # fmt: skip
@@ -605,7 +605,7 @@ def test_no_encoding_of_a_secret_is_shown(
             assert json.loads(done.stdout)["error"]["kind"] == kind, done.stdout
             assert "***" in done.stdout
             assert "WARNING" in done.stderr or "warning" in done.stderr
-            for word in ("sesame", "close"):
+            for word in ("sesame", "barley"):
                 assert word not in done.stdout + done.stderr
 
 
