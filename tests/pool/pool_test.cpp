@@ -332,7 +332,7 @@ TEST_CASE("a failed state is an outcome with an error, and the next outcomes fol
     CHECK(outcomes[3].result() == 2);
     CHECK(outcomes[4].text == "1180591620717411303424");
     REQUIRE_ERROR(large, InvalidResult, outcomes[4].result());
-    CHECK_SAYS(large, "1180591620717411303424");
+    CHECK_SAYS(large, "in the result of state 4, 1180591620717411303424 is an integer beyond 64 bits");
     REQUIRE_ERROR(raised, ModuleRaised, outcomes[2].result());
     const std::vector<Json> no_number{{{"a", NAN}}};
     CHECK(pool.map("wins", no_number).next().value().error.value().pointer() == "/a");

@@ -49,7 +49,7 @@ bool fits_json(PyObject* integer) {
 }
 
 [[noreturn]] void refuse_large(const JsonPlace& place) {
-  refuse(place, "is an integer beyond 64 bits, which Json cannot hold",
+  refuse(place, beyond_64_bits,
          "run<std::string>() returns integers of any size that Python itself will write");
 }
 

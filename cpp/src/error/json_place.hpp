@@ -20,6 +20,9 @@ struct JsonPlace {
   JsonPlace in_array(std::size_t at) const { return {this, {}, at, depth + 1}; }
 };
 
+/// What is said of an integer that only JSON text can hold.
+inline constexpr std::string_view beyond_64_bits = "is an integer beyond 64 bits, which Json cannot hold";
+
 /// The JSON pointer of a place, as RFC 6901 writes it, without secrets; the top is "".
 inline std::string pointer(const JsonPlace& place) {
   std::vector<const JsonPlace*> steps;  // not by recursion: little of the stack may be left

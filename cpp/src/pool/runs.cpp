@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "convert/convert.hpp"
+#include "error/json_place.hpp"
 #include "error/json_text.hpp"
 #include "pool/pool_data.hpp"
 #include "pyhost/json.hpp"
@@ -277,8 +278,8 @@ Json Outcome::result_as(detail::AsJson /*how*/) const {
   if (large.empty()) return detail::parse_json(*text);
   throw Error({.kind = ErrorKind::InvalidResult,
                .phase = Phase::Result,
-               .message = "the result of state " + std::to_string(index) + " holds the integer " +
-                          std::string(large.substr(0, 40)) + ", which does not fit into 64 bits",
+               .message = "in the result of state " + std::to_string(index) + ", " +
+                          std::string(large.substr(0, 40)) + " " + std::string(detail::beyond_64_bits),
                .hint = "result<std::string>() has it exactly"});
 }
 
