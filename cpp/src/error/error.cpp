@@ -1,4 +1,4 @@
-// Error: its words, in one paragraph and as data.
+// Error: its words, and what() in one paragraph.
 #include "pyhost/error.hpp"
 
 #include <algorithm>
@@ -7,7 +7,6 @@
 
 #include "error/secrets.hpp"
 #include "error/utf8.hpp"
-#include "pyhost/json.hpp"
 
 namespace pyhost {
 
@@ -43,43 +42,6 @@ std::string paragraph(const Error::Data& data) {
   }
   if (!data.hint.empty()) text += "; " + data.hint;
   return detail::terminal_safe_line(text);
-}
-
-Json known(int number) { return number > 0 ? Json(number) : Json(nullptr); }
-
-Json as_json(const Frame& frame) {
-  Json json{{"file", frame.file},
-            {"line", frame.line},
-            {"function", frame.function},
-            {"source", frame.source},
-            {"origin", to_string(origin_of(frame))},
-            {"column", known(frame.column)},
-            {"end_column", known(frame.end_column)},
-            {"repeated", nullptr}};
-  if (frame.repeated_times > 0) {
-    json["repeated"] = {{"frames", frame.repeated_frames}, {"times", frame.repeated_times}};
-  }
-  return json;
-}
-
-Json as_json(const PythonException& exception) {
-  Json frames = Json::array(), chain = Json::array(), members = Json::array();
-  for (const Frame& frame : exception.frames) frames.push_back(as_json(frame));
-  for (const PythonException& earlier : exception.chain) {
-    chain.push_back(as_json(earlier));
-    chain.back()["link"] = to_string(earlier.link);
-  }
-  for (const PythonException& member : exception.members) members.push_back(as_json(member));
-  return {{"type", exception.type},
-          {"message", exception.message},
-          {"import_name", exception.import_name},
-          {"notes", exception.notes},
-          {"frames", std::move(frames)},
-          {"frames_left_out", exception.frames_left_out},
-          {"chain", std::move(chain)},
-          {"chain_left_out", exception.chain_left_out},
-          {"members", std::move(members)},
-          {"members_left_out", exception.members_left_out}};
 }
 
 }  // namespace
@@ -146,19 +108,6 @@ Error::Error(Data data) {
   if (data.place.file.empty()) data.place = place_of(data.exception);
   std::string what = paragraph(data);
   said_ = std::make_shared<const Said>(Said{std::move(data), std::move(what)});
-}
-
-Json Error::to_json() const {
-  return {{"schema", 1},
-          {"kind", to_string(kind())},
-          {"phase", to_string(phase())},
-          {"module", module()},
-          {"message", message()},
-          {"pointer", pointer()},
-          {"hint", hint()},
-          {"closed", closed() == Closed::Nothing ? Json(nullptr) : Json(to_string(closed()))},
-          {"place", place().file.empty() ? Json(nullptr) : as_json(place())},
-          {"exception", exception().type.empty() ? Json(nullptr) : as_json(exception())}};
 }
 
 }  // namespace pyhost

@@ -15,7 +15,7 @@
 #include <set>
 #include <thread>
 
-#include "error/error_from_json.hpp"
+#include "error/error_json.hpp"
 #include "pool/process/wire_frames.hpp"
 #include "support.hpp"
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "error/error_from_json.hpp"
+#include "error/error_json.hpp"
 #include "pool/process/span_records.hpp"
 
 namespace pyhost::detail {

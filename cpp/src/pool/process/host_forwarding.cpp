@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "error/error_from_json.hpp"
+#include "error/error_json.hpp"
 #include "pool/process/messages.hpp"
 #include "services/redirection.hpp"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "error/error_from_json.hpp"
+#include "error/error_json.hpp"
 #include "host/host_internals.hpp"
 #include "interpreter/installation.hpp"
 #include "run/events.hpp"

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "error/duration_text.hpp"
-#include "error/error_from_json.hpp"
+#include "error/error_json.hpp"
 #include "pool/process/host_forwarding.hpp"
 #include "run/events.hpp"
 

@@ -9,4 +9,7 @@ namespace pyhost::detail {
 /// The Error that gave this by its to_json(). Throws Json::exception if none did.
 Error error_from_json(const Json& json);
 
+/// The exception that is in such data.
+PythonException exception_from_json(const Json& json);
+
 }  // namespace pyhost::detail
