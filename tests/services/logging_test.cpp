@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "services/logging.hpp"
 #include "support.hpp"
 
 using namespace pyhost;
@@ -104,6 +105,25 @@ TEST_CASE("the records of a run have its number") {
   REQUIRE(records.size() == 3);
   CHECK(records[0].run == records[1].run);
   CHECK(records[0].run != records[2].run);
+}
+
+TEST_CASE("a log record is the same after serialization") {
+  Log log;
+  Host host(log.options());
+  host.run("evaluates",
+           {{"first", "import logging\ntry:\n  1/0\nexcept Exception:\n  logging.exception('no')"},
+            {"give", "logging.log(35, 'more', extra={'a': 1})"}});
+  const std::vector<LogRecord> records = log.taken(host);
+  REQUIRE(records.size() == 2);
+  for (const LogRecord& record : records) {
+    const LogRecord back = detail::log_record_from_json(record.to_json());
+    CHECK(back.to_json() == record.to_json());
+    CHECK(back.level == record.level);
+    CHECK(back.time == record.time);
+    CHECK(back.error.has_value() == record.error.has_value());
+    if (back.error) CHECK(back.error->to_json() == record.error->to_json());
+  }
+  CHECK_THROWS_AS(detail::log_record_from_json(Json::object()), Json::exception);
 }
 
 TEST_CASE("a logged exception arrives as an error") {

@@ -29,13 +29,6 @@ struct Taker {
   std::shared_ptr<Conversions> conversions;
 };
 
-LogLevel level_of(int number) {
-  for (const LogLevel level : {LogLevel::Critical, LogLevel::Error, LogLevel::Warning, LogLevel::Info}) {
-    if (number >= static_cast<int>(level)) return level;
-  }
-  return LogLevel::Debug;
-}
-
 Json field_of(PyObject* value, Conversions& conversions) {
   try {
     return conversions.to_json(value);
@@ -103,16 +96,6 @@ std::chrono::system_clock::time_point time_of(double seconds) {
       std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6)));
 }
 
-// As an error of the run that logged it.
-Error error_of(PyObject* exception, const std::string& module) {
-  PythonException described = describe(exception);
-  return Error({.kind = ErrorKind::ModuleRaised,
-                .phase = Phase::Run,
-                .module = module,
-                .message = one_line(described),
-                .exception = std::move(described)});
-}
-
 // number, logger, message, seconds, file, line, function, extra, exception or None
 PyObject* take_record(PyObject* self, PyObject* arguments) {
   LogRecord record;
@@ -134,7 +117,7 @@ PyObject* take_record(PyObject* self, PyObject* arguments) {
     record.module = running_module();
     if (const CurrentRun* run = CurrentRun::here()) record.run = run->id();
     record.fields = fields_of(extra, *taker->conversions);
-    if (PyExceptionInstance_Check(exception)) record.error = error_of(exception, record.module);
+    if (PyExceptionInstance_Check(exception)) record.error = logged_error(describe(exception), record.module);
     taker->queue->put(std::move(record));
   } catch (const std::exception& failed) {
     PyErr_SetString(PyExc_RuntimeError, failed.what());

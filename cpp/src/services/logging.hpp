@@ -6,12 +6,22 @@
 #include <memory>
 
 #include "convert/convert.hpp"
+#include "pyhost/log.hpp"
 #include "pyhost/options.hpp"
 #include "python/python.hpp"
 
 namespace pyhost::detail {
 
 class LogQueue;
+
+/// The record that gave this by its to_json(). Throws Json::exception if none did.
+LogRecord log_record_from_json(const Json& json);
+
+/// The last level at or below the number.
+LogLevel level_of(int number) noexcept;
+
+/// An exception that was logged, as an error of the run that logged it.
+Error logged_error(PythonException exception, const std::string& module);
 
 /// Takes the records of all loggers, whatever modules do to handlers, from the moment that one imports
 /// `logging`: it is not imported here.

@@ -32,7 +32,7 @@ bool forward_to_host(const HostInternals& host, std::uint64_t process, const Wir
       forward_output(host.output, frame);
       return true;
     case FrameKind::Log: {
-      LogRecord record = record_from(json_of(frame));
+      LogRecord record = log_record_from_json(json_of(frame));
       record.run = run_of_worker(process, record.run);
       if (host.logging != nullptr) host.logging->put(std::move(record));
       return true;

@@ -1,4 +1,4 @@
-// Options, log records and events, to JSON and back.
+// Options and events, to JSON and back.
 #include "pool/process/messages.hpp"
 
 #include <chrono>
@@ -91,38 +91,6 @@ WorkerLimits limits_from(const Json& start) {
   return {.memory_limit = start.at("memory_limit"),
           .max_resident = start.at("max_resident"),
           .library_threads = start.at("library_threads")};
-}
-
-Json message_of(const LogRecord& record) {
-  return {{"level", static_cast<int>(record.level)},
-          {"number", record.number},
-          {"logger", record.logger},
-          {"message", record.message},
-          {"time", count_of(record.time)},
-          {"file", record.file},
-          {"line", record.line},
-          {"function", record.function},
-          {"fields", record.fields},
-          {"error", json_of(record.error ? &*record.error : nullptr)},
-          {"module", record.module},
-          {"run", record.run},
-          {"dropped", record.dropped}};
-}
-
-LogRecord record_from(const Json& message) {
-  return {.level = static_cast<LogLevel>(message.at("level").get<int>()),
-          .number = message.at("number"),
-          .logger = message.at("logger"),
-          .message = message.at("message"),
-          .time = time_of(message.at("time")),
-          .file = message.at("file"),
-          .line = message.at("line"),
-          .function = message.at("function"),
-          .fields = message.at("fields"),
-          .error = error_of(message.at("error")),
-          .module = message.at("module"),
-          .run = message.at("run"),
-          .dropped = message.at("dropped")};
 }
 
 Json message_of(const Event& event) {

@@ -1,9 +1,8 @@
-// Options, log records and events as JSON, between a worker process and the host of its pool.
+// Options and events as JSON, between a worker process and the host of its pool.
 #pragma once
 
 #include "pyhost/event.hpp"
 #include "pyhost/json.hpp"
-#include "pyhost/log.hpp"
 #include "pyhost/options.hpp"
 
 namespace pyhost::detail {
@@ -22,9 +21,6 @@ struct WorkerLimits {
 Json start_message(const HostInternals& host, const WorkerLimits& limits);
 Options options_from(const Json& start);
 WorkerLimits limits_from(const Json& start);
-
-Json message_of(const LogRecord& record);
-LogRecord record_from(const Json& message);
 
 /// The event's error is sent with it.
 Json message_of(const Event& event);

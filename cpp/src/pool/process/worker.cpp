@@ -133,7 +133,7 @@ class WorkerSide {
       };
     if (wanted.at("on_log").get<bool>())
       options.logging.on_log = [this](const LogRecord& record) {
-        channel_.send_json(FrameKind::Log, 0, message_of(record));
+        channel_.send_json(FrameKind::Log, 0, record.to_json());
       };
     if (wanted.at("on_span").get<bool>()) {
       // Spans go into the buffer, and are sent with the outcome of their run.
