@@ -24,17 +24,11 @@ struct LogQueue::State {
   std::uint64_t count_put = 0;
   std::uint64_t count_given = 0;
   std::uint64_t dropped = 0;
-  std::uint64_t unreported = 0;  ///< Of those, how many the next record reports,
-  std::uint64_t reported = 0;    ///< how many earlier records have reported,
-  std::uint64_t asked = 0;       ///< and how many there were at the last call of dropped().
+  std::uint64_t reported = 0;  ///< By records. More than `dropped` until add_dropped() has been called.
+  std::uint64_t asked = 0;     ///< How many were dropped at the last call of dropped().
   bool closed = false;
   std::thread thread = {};
   std::thread::id giver = {};  ///< Also where the thread is left to itself.
-
-  void drop(const LogRecord& record) {
-    ++dropped;
-    unreported += 1 + record.dropped;  // includes those that were dropped where the record comes from
-  }
 };
 
 LogQueue::LogQueue(Sink sink, std::size_t room, std::chrono::milliseconds patience)
@@ -45,8 +39,11 @@ void LogQueue::put(LogRecord record) {
   State& state = *state_;
   {
     const std::lock_guard lock(state.mutex);
-    if (state.closed || state.records.size() >= state.room) return state.drop(record);
-    record.dropped += std::exchange(state.unreported, 0);
+    if (state.closed || state.records.size() >= state.room) {
+      ++state.dropped;
+      return;
+    }
+    record.dropped += state.dropped - std::min(state.reported, state.dropped);
     state.reported += record.dropped;
     state.records.push_back(std::move(record));
     ++state.count_put;
