@@ -78,8 +78,8 @@ std::vector<detail::WireFrame> frames_of(std::string_view bytes, std::size_t pie
 TEST_CASE("frames are reassembled from pieces of any size") {
   using namespace detail;
   const std::string large(200'000, 'x');
-  const std::string bytes = frame_text(FrameKind::Result, 7, std::string_view("small")) +
-                            frame_text(FrameKind::Result, 8, std::string_view(large)) +
+  const std::string bytes = frame_text(FrameKind::Outcome, 7, std::string_view("small")) +
+                            frame_text(FrameKind::Outcome, 8, std::string_view(large)) +
                             frame_text(FrameKind::Done, 9, std::string_view());
   for (const std::size_t piece : {std::size_t{1000}, std::size_t{65'530}, std::size_t{100'000}}) {
     const auto frames = frames_of(bytes, piece);
@@ -97,7 +97,7 @@ TEST_CASE("bytes that are not a frame are refused") {
   std::string no_end = frame_text(FrameKind::Done, 1, std::string_view());
   no_end.back() = 'x';
   CHECK_THROWS_AS(frames_of(no_end, 100), BrokenFrame);
-  FrameHead head = head_of(FrameKind::Result, 1, std::size_t{1} << 60);
+  FrameHead head = head_of(FrameKind::Outcome, 1, std::size_t{1} << 60);
   CHECK_THROWS_AS(frames_of({reinterpret_cast<const char*>(&head), sizeof head}, 100), BrokenFrame);
   head = head_of(static_cast<FrameKind>(99), 1, 0);
   CHECK_THROWS_AS(frames_of({reinterpret_cast<const char*>(&head), sizeof head}, 100), BrokenFrame);
@@ -350,6 +350,17 @@ TEST_CASE("a process that a module forks does not answer for it") {
     CHECK(pool.submit("ruins_its_process", ruins("fork")).get() == "the parent");
     CHECK(pool.submit("wins").get() == "second");
   }
+}
+
+TEST_CASE("the runs of one worker take no longer together than all of them, with large results too") {
+  Host host(over_fixtures());
+  Pool pool(host, processes());
+  const std::vector<std::string> states(300, R"({"give":"'x' * 100_000"})");
+  std::chrono::duration<double> sum{0};
+  const auto begun = std::chrono::steady_clock::now();
+  for (const Outcome& outcome : pool.map("evaluates", states))
+    sum += std::chrono::duration<double>(outcome.seconds);
+  CHECK(sum <= std::chrono::steady_clock::now() - begun);
 }
 
 TEST_CASE("large states and results are transferred") {

@@ -12,6 +12,8 @@ namespace pyhost::detail {
 
 namespace {
 
+[[noreturn]] void refuse_outcome() { throw BrokenFrame("an outcome that it sent is garbage"); }
+
 [[noreturn]] void refuse_memory() { throw BrokenFrame("the memory that it shares with its pool is garbage"); }
 
 }  // namespace
@@ -41,40 +43,46 @@ void Batch::send(ProcessLink& link) const {
 void Batch::deliver(SharedPage& page, std::size_t finished) {
   if (finished > slot(page).claimed() || finished > jobs.size()) refuse_memory();
   while (delivered < finished) {
-    if (const auto at = large.find(delivered); at != large.end()) {
-      if (on_spans) on_spans(*jobs[delivered], large_spans[delivered]);
-      WireFrame frame = std::move(at->second);
-      large.erase(at);
-      finish_next(frame.kind == FrameKind::Failure, std::move(frame.content),
-                  std::chrono::steady_clock::now() - sent);
-    } else {
-      deliver_record(page);
-    }
+    auto frame = large.extract(delivered);
+    frame ? deliver_large(std::move(frame.mapped())) : deliver_small(page);
   }
 }
 
-void Batch::deliver_record(const SharedPage& page) {
-  const auto& area = page.areas[number % 2];
-  Record record{};
-  if (read + sizeof record > area.size()) refuse_memory();
-  std::memcpy(&record, area.data() + read, sizeof record);
-  read += sizeof record;
-  if (record.index != delivered || record.size > area.size() - read) refuse_memory();
-  std::string content(area.data() + read, record.size);
-  read += Record::padded(record.size);
-  const std::size_t bytes_of_spans = record.spans * sizeof(SpanRecord);
-  if (bytes_of_spans > area.size() - read) refuse_memory();
-  if (on_spans) on_spans(*jobs[delivered], {area.data() + read, bytes_of_spans});
-  read += bytes_of_spans;
-  finish_next(record.failed != 0, std::move(content), std::chrono::nanoseconds(record.nanoseconds));
+void Batch::deliver_large(std::string frame) {
+  OutcomeHead head{};
+  if (frame.size() < sizeof head) refuse_outcome();
+  const std::size_t end = frame.size() - sizeof head;
+  std::memcpy(&head, frame.data() + end, sizeof head);
+  if (head.size > end || end - head.size != head.spans * sizeof(SpanRecord)) refuse_outcome();
+  const std::string spans = frame.substr(head.size, end - head.size);
+  frame.resize(head.size);
+  finish_next(head, std::move(frame), spans);
 }
 
-void Batch::finish_next(bool failed, std::string content, std::chrono::duration<double> took) {
+void Batch::deliver_small(const SharedPage& page) {
+  const auto& area = page.areas[number % 2];
+  OutcomeHead head{};
+  if (read + sizeof head > area.size()) refuse_memory();
+  std::memcpy(&head, area.data() + read, sizeof head);
+  read += sizeof head;
+  if (head.size > area.size() - read) refuse_memory();
+  std::string text(area.data() + read, head.size);
+  read += OutcomeHead::padded(head.size);
+  const std::size_t bytes_of_spans = head.spans * sizeof(SpanRecord);
+  if (read > area.size() || bytes_of_spans > area.size() - read) refuse_memory();
+  const std::string_view spans(area.data() + read, bytes_of_spans);
+  read += bytes_of_spans;
+  finish_next(head, std::move(text), spans);
+}
+
+void Batch::finish_next(const OutcomeHead& head, std::string text, std::string_view spans) {
+  if (head.index != delivered) refuse_outcome();
+  if (on_spans) on_spans(*jobs[delivered], spans);
   std::optional<Error> error;
-  if (failed) error = error_from_json(Json::from_cbor(content));
+  if (head.failed != 0) error = error_from_json(Json::from_cbor(text));
   const std::unique_ptr<Job> job = std::move(jobs[delivered++]);
-  job->seconds = took.count();
-  error ? job->fail(*error) : job->succeed(std::move(content));
+  job->seconds = std::chrono::duration<double>(std::chrono::nanoseconds(head.nanoseconds)).count();
+  error ? job->fail(*error) : job->succeed(std::move(text));
 }
 
 }  // namespace pyhost::detail

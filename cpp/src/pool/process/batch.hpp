@@ -31,8 +31,8 @@ struct Batch {
   std::size_t delivered = 0;
   std::size_t read = 0;  ///< Bytes of its area that have been read.
   std::chrono::steady_clock::time_point sent = {};
-  std::map<std::size_t, WireFrame> large = {};          ///< Outcomes too large for the area, by index.
-  std::map<std::size_t, std::string> large_spans = {};  ///< The SpanRecords of these.
+  std::map<std::size_t, std::string> large =
+      {};  ///< The frames of outcomes too large for the area, by index.
   std::vector<std::unique_ptr<OnStop>> stops = {};
 
   /// Called with the SpanRecords of each run before its outcome; empty if there is no on_span.
@@ -44,12 +44,14 @@ struct Batch {
   void send(ProcessLink& link) const;
 
   /// Passes the outcomes of the first `finished` runs to their jobs. Throws BrokenFrame, or Json's
-  /// exceptions, if the shared memory holds anything that no worker writes.
+  /// exceptions, if the shared memory or a frame
+  /// holds anything that no worker writes.
   void deliver(SharedPage& page, std::size_t finished);
 
  private:
-  void deliver_record(const SharedPage& page);
-  void finish_next(bool failed, std::string content, std::chrono::duration<double> took);
+  void deliver_large(std::string frame);
+  void deliver_small(const SharedPage& page);
+  void finish_next(const OutcomeHead& head, std::string text, std::string_view spans);
 };
 
 }  // namespace pyhost::detail

@@ -20,11 +20,7 @@ void BatchesInFlight::keep_large(WireFrame frame) {
   const auto index = static_cast<std::uint32_t>(frame.number);
   if (index < batch.delivered || index >= batch.jobs.size())
     throw BrokenFrame("a frame is about a run that was not asked for");
-  if (frame.kind == FrameKind::Spans) {
-    batch.large_spans.insert_or_assign(index, std::move(frame.content));
-  } else {
-    batch.large.insert_or_assign(index, std::move(frame));
-  }
+  batch.large.insert_or_assign(index, std::move(frame.content));
 }
 
 std::optional<std::size_t> BatchesInFlight::running(SharedPage& page) const {

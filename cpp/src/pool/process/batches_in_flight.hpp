@@ -32,7 +32,7 @@ class BatchesInFlight {
   void remove_front() { batches_.pop_front(); }
   void clear() { batches_.clear(); }
 
-  /// Keeps an outcome, or spans, that came as a frame, until the run's turn to be delivered. Throws
+  /// Keeps an outcome that came as a frame, until the run's turn to be delivered. Throws
   /// BrokenFrame if no such run is in flight.
   void keep_large(WireFrame frame);
 

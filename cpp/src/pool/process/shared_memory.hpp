@@ -37,8 +37,9 @@ struct BatchSlot {
   }
 };
 
-/// An outcome in an area: this, then its text, then nothing up to a multiple of eight, then its SpanRecords.
-struct Record {
+/// What is said of an outcome beside its text and its SpanRecords. In an area it stands before the text, and
+/// the SpanRecords begin at a multiple of eight.
+struct OutcomeHead {
   std::uint32_t index;
   std::uint16_t failed;
   std::uint16_t spans;        ///< How many; none without an on_span.

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint32_t mark = 0x66687970;                  // "pyhf"
 constexpr std::size_t read_at_once = std::size_t{1} << 20;  // of a long one
-constexpr std::uint32_t last_kind = static_cast<std::uint32_t>(FrameKind::Spans);
+constexpr std::uint32_t last_kind = static_cast<std::uint32_t>(FrameKind::HostError);
 
 void check(const FrameHead& head) {
   if (head.mark != mark) throw BrokenFrame("what it wrote to its channel is garbage");

@@ -24,9 +24,8 @@ enum class FrameKind : std::uint32_t {
   // from the worker
   Ready,       ///< The host is open. Number: the time at which it was, by the steady clock, in nanoseconds.
   NotStarted,  ///< Content: the Error, as JSON.
-  Result,      ///< Number: where in which batch. Content: the result, as text. For what is too large for the
-               ///< memory that is shared.
-  Failure,     ///< The same of a run that failed. Content: the Error, as JSON.
+  Outcome,     ///< Number: where in which batch. Content: the text, the SpanRecords, the OutcomeHead. For an
+               ///< outcome that is too large for the memory that is shared.
   Done,        ///< Number: that of the batch, of which no more runs will begin. Content:
                ///< `retiring_content` if this worker must be replaced, otherwise empty.
   Question,    ///< Number: that of the question. Content: what a module asks of the host's services, as JSON.
@@ -35,7 +34,6 @@ enum class FrameKind : std::uint32_t {
   LogsDropped,  ///< Number: how many more records were dropped.
   Event,        ///< Content: an event, as JSON.
   HostError,    ///< Content: an Error for on_error, as JSON.
-  Spans,        ///< Number: as of the Result or Failure that comes next. Content: SpanRecords.
 };
 
 /// The content of Done from a worker that begins no more runs.
@@ -73,7 +71,7 @@ std::string json_frame_text(FrameKind kind, std::uint64_t number, const Json& co
 /// Throws BrokenFrame for what is no JSON in CBOR.
 Json json_of(const WireFrame& frame);
 
-/// Of a Result or a Failure.
+/// The number of an Outcome.
 constexpr std::uint64_t place_in_batch(std::uint64_t batch, std::size_t index) noexcept {
   return batch << 32 | index;
 }

@@ -11,12 +11,13 @@
 
 namespace pyhost::detail {
 
-void WorkerChannel::send(FrameKind kind, std::uint64_t number, std::string_view content) {
+void WorkerChannel::send(FrameKind kind, std::uint64_t number, std::string_view content,
+                         std::string_view tail) {
   if (is_forked()) return;
-  const FrameHead head = head_of(kind, number, content.size());
+  const FrameHead head = head_of(kind, number, content.size() + tail.size());
   const auto piece = [](const void* at, std::size_t size) { return iovec{const_cast<void*>(at), size}; };
-  std::array<iovec, 3> pieces{piece(&head, sizeof head), piece(content.data(), content.size()),
-                              piece(frame_end.data(), frame_end.size())};
+  std::array<iovec, 4> pieces{piece(&head, sizeof head), piece(content.data(), content.size()),
+                              piece(tail.data(), tail.size()), piece(frame_end.data(), frame_end.size())};
   const std::lock_guard lock(sending_);
   write_all(pieces);
 }
@@ -85,7 +86,7 @@ WireFrame WorkerChannel::read() {
   }
 }
 
-void WorkerChannel::write_all(std::array<iovec, 3>& pieces) {
+void WorkerChannel::write_all(std::array<iovec, 4>& pieces) {
   msghdr message{};
   message.msg_iov = pieces.data();
   message.msg_iovlen = pieces.size();

@@ -23,8 +23,9 @@ class WorkerChannel {
  public:
   explicit WorkerChannel(int socket) : socket_(socket) {}
 
-  /// Sends a frame. Does nothing in a child that a module has forked.
-  void send(FrameKind kind, std::uint64_t number, std::string_view content);
+  /// Sends a frame, with the tail at the end of its content. Does nothing in a child that a module has
+  /// forked.
+  void send(FrameKind kind, std::uint64_t number, std::string_view content, std::string_view tail = {});
   void send_json(FrameKind kind, std::uint64_t number, const Json& content);
 
   /// Waits for the next frame for the main thread.
@@ -37,7 +38,7 @@ class WorkerChannel {
   template <class Take>
   WireFrame wait(Take take);
   WireFrame read();
-  void write_all(std::array<iovec, 3>& pieces);
+  void write_all(std::array<iovec, 4>& pieces);
 
   int socket_;
   FrameReader reader_;

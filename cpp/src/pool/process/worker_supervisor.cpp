@@ -234,9 +234,7 @@ void WorkerSupervisor::handle_frame(WireFrame frame) {
     case FrameKind::NotStarted:
       not_started_ = error_from_json(json_of(frame));
       return;
-    case FrameKind::Result:
-    case FrameKind::Failure:
-    case FrameKind::Spans:
+    case FrameKind::Outcome:
       return in_flight_.keep_large(std::move(frame));
     case FrameKind::Done:
       return finish_batch(frame);
