@@ -7,8 +7,6 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
-#include <string_view>
 
 #include "cli/terminal.hpp"
 #include "error/number_text.hpp"
@@ -21,11 +19,6 @@ using namespace std::chrono_literals;
 
 constexpr const char* failed_colour = "\x1b[31m";
 constexpr const char* plain = "\x1b[0m";
-
-bool draws(int descriptor) {
-  const char* terminal = std::getenv("TERM");
-  return isatty(descriptor) != 0 && terminal != nullptr && std::string_view(terminal) != "dumb";
-}
 
 std::string grouped(std::size_t number) {
   std::string text = std::to_string(number);
@@ -57,7 +50,7 @@ std::string counted(std::size_t count, const std::string& what) {
 }
 
 Progress::Progress(bool quiet)
-    : quiet_(quiet), terminal_(draws(STDERR_FILENO)), colour_(use_colour(STDERR_FILENO)) {
+    : quiet_(quiet), terminal_(can_redraw(STDERR_FILENO)), colour_(use_colour(STDERR_FILENO)) {
   begin();
 }
 

@@ -42,11 +42,12 @@ std::optional<std::size_t> terminal_width(int descriptor) {
   return 80;
 }
 
-bool use_colour(int descriptor) {
+bool can_redraw(int descriptor) {
   const char* terminal = std::getenv("TERM");
-  const bool dumb = terminal == nullptr || std::strcmp(terminal, "dumb") == 0;
-  return isatty(descriptor) != 0 && !dumb && !is_set("NO_COLOR");
+  return isatty(descriptor) != 0 && terminal != nullptr && std::strcmp(terminal, "dumb") != 0;
 }
+
+bool use_colour(int descriptor) { return can_redraw(descriptor) && !is_set("NO_COLOR"); }
 
 std::size_t column_count(std::string_view text) {
   std::size_t columns = 0;

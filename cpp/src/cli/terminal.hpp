@@ -12,6 +12,9 @@ namespace pyhost::cli {
 /// COLUMNS beats what the terminal says.
 std::optional<std::size_t> terminal_width(int descriptor);
 
+/// Returns whether the descriptor is a terminal that can overwrite what it shows.
+bool can_redraw(int descriptor);
+
 /// Returns whether to write in colour: only to a terminal that has it, and never with NO_COLOR.
 bool use_colour(int descriptor);
 
