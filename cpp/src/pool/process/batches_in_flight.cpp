@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "pool/process/messages.hpp"
+
 namespace pyhost::detail {
 
 using namespace std::chrono_literals;
@@ -34,8 +36,8 @@ std::optional<std::size_t> BatchesInFlight::running(SharedPage& page) const {
 }
 
 BatchesInFlight::Clock::time_point BatchesInFlight::running_since(const Batch& batch, SharedPage& page) {
-  const std::chrono::nanoseconds begun(batch.slot(page).begun_at.load(std::memory_order_relaxed));
-  return std::min(Clock::time_point(std::chrono::duration_cast<Clock::duration>(begun)), Clock::now());
+  const std::int64_t begun = batch.slot(page).begun_at.load(std::memory_order_relaxed);
+  return std::min(time_of<Clock>(begun), Clock::now());
 }
 
 std::optional<BatchesInFlight::Clock::time_point> BatchesInFlight::next_timeout(SharedPage& page,

@@ -16,17 +16,6 @@ namespace pyhost::detail {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::nanoseconds;
-using std::chrono::system_clock;
-
-std::int64_t count_of(system_clock::time_point time) {
-  return std::chrono::duration_cast<nanoseconds>(time.time_since_epoch()).count();
-}
-
-system_clock::time_point time_of(const Json& count) {
-  return system_clock::time_point(
-      std::chrono::duration_cast<system_clock::duration>(nanoseconds(count.get<std::int64_t>())));
-}
 
 EventKind kind_of(const Json& number) {
   const int kind = number.get<int>();
@@ -97,7 +86,7 @@ Json message_of(const Event& event) {
   return {{"kind", static_cast<int>(event.kind)},
           {"module", event.module},
           {"run", event.run},
-          {"start", count_of(event.start)},
+          {"start", nanoseconds_of(event.start)},
           {"seconds", event.seconds.count()},
           {"error", json_of(event.error)}};
 }
@@ -109,7 +98,7 @@ void forward_event(const Json& message, std::uint64_t worker,
   const Event event{.kind = kind_of(message.at("kind")),
                     .module = module,
                     .run = run_of_worker(worker, message.at("run")),
-                    .start = time_of(message.at("start")),
+                    .start = time_of<std::chrono::system_clock>(message.at("start")),
                     .seconds = std::chrono::duration<double>(message.at("seconds").get<double>()),
                     .error = error ? &*error : nullptr};
   call_on_event(on_event, event);

@@ -1,6 +1,9 @@
 // Options and events as JSON, between a worker process and the host of its pool.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+
 #include "pyhost/event.hpp"
 #include "pyhost/json.hpp"
 #include "pyhost/options.hpp"
@@ -8,6 +11,18 @@
 namespace pyhost::detail {
 
 struct HostInternals;
+
+/// A time between processes: nanoseconds since the epoch of its clock.
+template <class Clock>
+std::int64_t nanoseconds_of(std::chrono::time_point<Clock> time) noexcept {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+}
+
+template <class Clock>
+std::chrono::time_point<Clock> time_of(std::int64_t nanoseconds) noexcept {
+  const std::chrono::nanoseconds since_epoch(nanoseconds);
+  return std::chrono::time_point<Clock>(std::chrono::duration_cast<typename Clock::duration>(since_epoch));
+}
 
 /// The limits of a worker process.
 struct WorkerLimits {

@@ -9,26 +9,11 @@
 
 namespace pyhost::detail {
 
-namespace {
-
-using std::chrono::nanoseconds;
-
-std::int64_t count_of(ProcessSpans::Clock::time_point time) {
-  return std::chrono::duration_cast<nanoseconds>(time.time_since_epoch()).count();
-}
-
-ProcessSpans::Clock::time_point time_point_of(std::int64_t count) {
-  return ProcessSpans::Clock::time_point(
-      std::chrono::duration_cast<ProcessSpans::Clock::duration>(nanoseconds(count)));
-}
-
-}  // namespace
-
 std::vector<SpanRecord> records_of(const std::vector<Span>& spans) {
   std::vector<SpanRecord> records;
   records.reserve(spans.size());
   for (const Span& span : spans) {
-    records.push_back({count_of(span.begin), count_of(span.end), span.run,
+    records.push_back({nanoseconds_of(span.begin), nanoseconds_of(span.end), span.run,
                        static_cast<std::uint32_t>(span.kind), span.failed ? 1U : 0U});
   }
   return records;
@@ -40,7 +25,7 @@ std::string_view bytes_of(const std::vector<SpanRecord>& records) noexcept {
 
 void ProcessSpans::started(Clock::time_point begun, std::uint64_t ready) const {
   if (!on_span_) return;
-  const auto end = std::clamp(time_point_of(static_cast<std::int64_t>(ready)), begun, Clock::now());
+  const auto end = std::clamp(time_of<Clock>(static_cast<std::int64_t>(ready)), begun, Clock::now());
   notify_span(on_span_, {.kind = SpanKind::Start, .begin = begun, .end = end});
 }
 
@@ -58,15 +43,15 @@ void ProcessSpans::made(const Job& job, std::uint64_t process, std::string_view 
       throw BrokenFrame("its spans are garbage");
     const auto kind = static_cast<SpanKind>(record.kind);
     if (kind == SpanKind::Queue) {
-      notify_span(on_span_, job.waited(std::max(job.put_at, time_point_of(record.end))));
+      notify_span(on_span_, job.waited(std::max(job.put_at, time_of<Clock>(record.end))));
       continue;
     }
     notify_span(on_span_, {.kind = kind,
                            .module = job.module,
                            .run = run_of_worker(process, record.run),
                            .submission = job.number,
-                           .begin = time_point_of(record.begin),
-                           .end = time_point_of(record.end),
+                           .begin = time_of<Clock>(record.begin),
+                           .end = time_of<Clock>(record.end),
                            .failed = record.failed != 0});
   }
 }

@@ -42,11 +42,7 @@ namespace detail {
 
 namespace {
 
-std::int64_t now_in_nanoseconds() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
+std::int64_t now_in_nanoseconds() { return nanoseconds_of(std::chrono::steady_clock::now()); }
 
 }  // namespace
 
@@ -186,7 +182,7 @@ class WorkerSide {
   }
 
   void begin_spans(std::int64_t now) {
-    const std::chrono::steady_clock::time_point begun{std::chrono::nanoseconds(now)};
+    const auto begun = time_of<std::chrono::steady_clock>(now);
     spans_.assign(1, {.kind = SpanKind::Queue, .begin = begun, .end = begun});
   }
 
