@@ -51,8 +51,7 @@ class Instance {
 
   /// Returns the dict that `create` received, as the module has changed it.
   /// Throws: InvalidState if it is not JSON, for example because it holds a buffer.
-  template <ResultType R = Json>
-    requires(!std::same_as<R, Buffer>)
+  template <JsonResultType R = Json>
   R state() const {
     return detail::get_as<R>([&](const auto& how) { return state_as(how); });
   }

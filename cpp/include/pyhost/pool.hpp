@@ -70,7 +70,7 @@ class ResultPromise {
   virtual void fail(std::exception_ptr error) noexcept = 0;
 };
 
-template <ResultType R>
+template <JsonResultType R>
 class PromiseOf final : public ResultPromise {
  public:
   std::future<R> future() { return promise_.get_future(); }
@@ -113,8 +113,7 @@ class Pool {
   /// Copies the state and submits a run, which does what Host::run() does. The future has the result or the
   /// Error. A state with buffers is an InvalidState.
   /// Throws: HostClosed once the pool is closed.
-  template <ResultType R = Json>
-    requires(!std::same_as<R, Buffer>)
+  template <JsonResultType R = Json>
   std::future<R> submit(std::string_view name, const State& state = {}, RunOptions options = {}) {
     auto promise = std::make_unique<detail::PromiseOf<R>>();
     std::future<R> future = promise->future();

@@ -33,6 +33,10 @@ template <class T>
 concept ResultType =
     std::same_as<T, Json> || std::same_as<T, std::string> || std::same_as<T, Buffer> || FromJson<T>;
 
+/// What a result that is JSON can become: all but a Buffer.
+template <class T>
+concept JsonResultType = ResultType<T> && !std::same_as<T, Buffer>;
+
 namespace detail {
 
 struct AsJson {

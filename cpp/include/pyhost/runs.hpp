@@ -46,8 +46,7 @@ struct Outcome {
   /// Returns the result as this type.
   /// Throws: the error if there is one; InvalidResult for an integer beyond 64 bits, which only the text has
   /// exactly, and for what does not fit the type.
-  template <ResultType R = Json>
-    requires(!std::same_as<R, Buffer>)
+  template <JsonResultType R = Json>
   R result() const {
     return detail::get_as<R>([this](const auto& how) { return result_as(how); });
   }
