@@ -26,6 +26,8 @@ class Cancelled:
     def is_set(self) -> bool:
         return _host is not None and bool(_host.is_set())
 
+    __bool__ = is_set
+
     def wait(self, timeout: Optional[float] = None) -> bool:
         """Waits so many seconds at most, and says whether the run is to stop."""
         if _host is not None:

@@ -82,17 +82,21 @@ def test_each_state_has_a_line_with_its_result(pyhost: Run, level: str) -> None:
 def test_ordered_results_come_in_the_order_of_the_states(
     pyhost: Run, tmp_path: Path, level: str
 ) -> None:
+    def waiting_for(what: str) -> str:
+        first = f"import os, time\nwhile state['give'] == '0' and not {what}: time.sleep(0.01)\n"
+        first += "if state['give'] != '0': open('another', 'w').close()"
+        return states({"first": first, "give": str(i)} for i in range(20))
+
     # The first one waits until another has been run, by the other worker.
-    first = "import os, time\n"
-    first += "while state['give'] == '0' and not os.path.exists('another'): time.sleep(0.01)\n"
-    first += "if state['give'] != '0': open('another', 'w').close()"
-    given = states({"first": first, "give": str(i)} for i in range(20))
+    given = waiting_for("os.path.exists('another')")
     ordered = pyhost(*words("evaluates", level, "-j", "2", "--ordered"), input=given)
     assert [line["result"] for line in lines_of(ordered.stdout)] == list(range(20))
-    (tmp_path / "another").unlink()
-    as_they_come = pyhost(*words("evaluates", level, "-j", "2"), input=given)
-    assert lines_of(as_they_come.stdout)[0]["index"] != 0
-    assert indices(as_they_come.stdout) == list(range(20))
+    # Here it waits until the result of another has been written.
+    given = waiting_for("(os.path.exists('results') and os.path.getsize('results') > 0)")
+    pyhost(*words("evaluates", level, "-j", "2", "-o", "results"), input=given)
+    as_they_come = (tmp_path / "results").read_text(encoding="utf-8")
+    assert lines_of(as_they_come)[0]["index"] != 0
+    assert indices(as_they_come) == list(range(20))
 
 
 @pytest.mark.parametrize(

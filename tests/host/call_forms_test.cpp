@@ -1,9 +1,13 @@
 // Every form in which a state can be given and a result be taken.
 #include <doctest/doctest.h>
 
+#include <cstdint>
+#include <limits>
 #include <map>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "support.hpp"
@@ -181,4 +185,95 @@ TEST_CASE("HostClosed says as data what is closed") {
   REQUIRE_ERROR(of_host, HostClosed, other.create());
   CHECK(of_host.closed() == Closed::Host);
   CHECK(Error({.kind = ErrorKind::Cancelled}).to_json()["closed"] == nullptr);
+}
+
+TEST_CASE("a number that does not fit its type exactly is an error") {
+  Host host(over_fixtures());
+  const auto of = [](const char* give) { return Json{{"give", give}}; };
+  CHECK(host.run<std::int64_t>("evaluates", of("-2**63")) == std::numeric_limits<std::int64_t>::min());
+  CHECK(host.run<std::uint64_t>("evaluates", of("2**64 - 1")) == std::numeric_limits<std::uint64_t>::max());
+  CHECK(host.run<signed char>("evaluates", of("-128")) == -128);
+  CHECK(host.run<double>("evaluates", of("3")) == 3.0);
+  REQUIRE_ERROR(large, InvalidResult, host.run<int>("evaluates", of("2**40")));
+  CHECK_SAYS(large, "does not fit the C++ type int: 1099511627776 has no exact value of this type");
+  REQUIRE_ERROR(fraction, InvalidResult, host.run<int>("evaluates", of("3.7")));
+  REQUIRE_ERROR(negative, InvalidResult, host.run<unsigned>("evaluates", of("-1")));
+  REQUIRE_ERROR(unsigned_large, InvalidResult, host.run<std::int64_t>("evaluates", of("2**64 - 1")));
+  REQUIRE_ERROR(below, InvalidResult, host.run<signed char>("evaluates", of("-129")));
+  REQUIRE_ERROR(truth, InvalidResult, host.run<int>("evaluates", of("True")));
+  REQUIRE_ERROR(float_large, InvalidResult, host.run<float>("evaluates", of("1e300")));
+}
+
+TEST_CASE("a state that was made from a temporary Json owns it") {
+  Host host(over_fixtures());
+  const State state = Json{{"a", 1}};
+  std::vector<State> states;
+  states.push_back(Json{{"a", 2}});
+  states.push_back(State(Json{{"a", 3}}));
+  CHECK(host.run("returns_state", state) == Json{{"a", 1}});
+  CHECK(host.run("returns_state", states[0]) == Json{{"a", 2}});
+  CHECK(host.run("returns_state", states[1]) == Json{{"a", 3}});
+}
+
+TEST_CASE("braces around one value are refused with a hint") {
+  Host host(over_fixtures());
+  const Json json{{"a", 1}};
+  REQUIRE_ERROR(error, InvalidState, host.run("returns_state", {json}));
+  CHECK_SAYS(error, "C++ braces around one value make an array");
+}
+
+namespace {
+
+std::mutex shared_mutex;
+
+struct Locks {
+  int value = 0;
+};
+void from_json(const Json& json, Locks& to) {
+  const std::lock_guard lock(shared_mutex);
+  to.value = json.at("value");
+}
+
+}  // namespace
+
+TEST_CASE("from_json of the application may wait for a thread that runs modules") {
+  Host host(over_fixtures());
+  std::unique_lock lock(shared_mutex);
+  std::thread reads([&] { CHECK(host.run<Locks>("returns_state", {{"value", 1}}).value == 1); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  CHECK(host.run("returns_state", {{"value", 2}}) == Json{{"value", 2}});  // with the mutex locked
+  lock.unlock();
+  reads.join();
+}
+
+TEST_CASE("a state or an outcome that does not fit its type is named in the error") {
+  Host host(over_fixtures());
+  const Instance instance = echo(host).create({{"symbol", "A"}});
+  REQUIRE_ERROR(state, InvalidResult, instance.state<Quote>());
+  CHECK_SAYS(state, "the state does not fit the C++ type market::Quote");
+  Pool pool(host, {.workers = 1});
+  const std::vector<Json> states{Json::object(), Json{{"symbol", "A"}}};
+  std::vector<Outcome> outcomes;
+  for (const Outcome& outcome : pool.map("returns_state", states)) outcomes.push_back(outcome);
+  REQUIRE_ERROR(second, InvalidResult, outcomes[1].result<Quote>());
+  CHECK_SAYS(second, "the result of state 1 does not fit");
+}
+
+TEST_CASE("runs, services and logs can be moved from, and outlive their host") {
+  std::optional<Host> host(over_fixtures());
+  std::optional<Pool> pool(std::in_place, *host, PoolOptions{.workers = 1});
+  Runs runs = pool->runs("returns_state");
+  const Runs moved = std::move(runs);
+  REQUIRE_ERROR(error, HostClosed, (runs.put({}), 0));
+  CHECK(error.closed() == Closed::Handle);
+  HostServices services = host->services();
+  const HostServices others = std::move(services);
+  services.provide("third", [](const Json&) { return Json(3); });
+  CHECK(others.withdraw("third"));
+  const HostLogs logs = host->logs();
+  pool.reset();
+  host.reset();
+  CHECK(logs.flush());
+  REQUIRE_ERROR(late, HostClosed, (others.provide("third", [](const Json&) { return Json(3); }), 0));
+  CHECK(late.closed() == Closed::Host);
 }

@@ -101,7 +101,9 @@ def test_without_pyhosts_python_files_nothing_says_pip(
         words = [str(consumer / "features"), str(modules_of_consumer)]
         done = subprocess.run(words, capture_output=True, text=True, env=clean_environment())
         assert done.returncode == 1
-        assert "pip" not in done.stdout and "PythonOptions::python_modules" in done.stdout, done.stdout
+        assert "pip" not in done.stdout and "PythonOptions::python_modules" in done.stdout, (
+            done.stdout
+        )
         said = call(*words, elsewhere / "python_modules")
         assert said == f'"C++"\n{installed}/bin/pyhost-worker\n1\n'
         done = subprocess.run([*words, "/tmp"], capture_output=True, text=True)

@@ -274,3 +274,14 @@ TEST_CASE("a deadline that passes before a run begins is reported to the observe
   REQUIRE_ERROR(error, TimedOut, host.run("wins", {}, {.timeout = 0ms}));
   CHECK(said == std::vector<std::string>{"Failed", "error wins"});
 }
+
+TEST_CASE("pyhost.cancelled is true in a condition only when the run must stop") {
+  Host host(over_fixtures());
+  CHECK(evaluated(host, "bool(cancelled)", "from pyhost import cancelled") == false);
+  const Json waits{{"first",
+                    "from pyhost import cancelled\nimport sys, time\n"
+                    "while not cancelled: time.sleep(0.001)\nsys.told = ['saw it']"},
+                   {"give", "1"}};
+  REQUIRE_ERROR(error, TimedOut, host.run("evaluates", waits, {.timeout = 20ms, .grace = test::patience}));
+  CHECK(test::told(host) == std::vector<std::string>{"saw it"});
+}

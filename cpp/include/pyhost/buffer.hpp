@@ -44,8 +44,8 @@ struct BufferLayout {
 };
 
 /// A piece of memory with its layout. A handle: copies share the memory, and any thread may use or destroy
-/// one, also after the host is gone. Nothing in it is locked: whoever writes while another reads is on his
-/// own.
+/// one, also after the host is gone. No locking: synchronise reads and writes
+/// yourself.
 class Buffer {
  public:
   /// No memory.
@@ -64,7 +64,7 @@ class Buffer {
     return Buffer(std::move(owner), data, layout_of<T>(size, writable));
   }
 
-  /// Memory that is only lent: it has to stay until revoke() has given true. What Python may write to is a
+  /// Memory that is only lent: it has to stay until revoke() has returned true. What Python may write to is a
   /// span of elements that are not const, asked for by `writable`.
   template <BufferElement T>
   static Buffer borrow(std::span<T> elements, bool writable = false) {
@@ -74,7 +74,7 @@ class Buffer {
   /// Takes the memory back from Python: from now on a module that wants to look at it gets a BufferError.
   /// True once nobody in Python looks at it any more (no memoryview, no array over it); false if after that
   /// time somebody still does, and the memory has to stay. May be called again. Needs no GIL; call it outside
-  /// of runs. Of a buffer that came from Python it gives false: that one is Python's own.
+  /// of runs. Of a buffer that came from Python it returns false: that one is Python's own.
   bool revoke(std::chrono::milliseconds patience = std::chrono::milliseconds(0)) const;
 
   /// The first element; null if there is no memory.

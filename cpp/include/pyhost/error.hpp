@@ -12,9 +12,9 @@
 
 namespace pyhost {
 
-/// Who has to mend it decides the kind.
+/// The kind says who must fix it.
 enum class ErrorKind {
-  StartupFailed,   ///< Python or pyhost could not start: mend the installation or the options.
+  StartupFailed,   ///< Python or pyhost could not start: fix the installation or the options.
   InvalidName,     ///< The name can be no module's, or no service's.
   InvalidState,    ///< The state is no JSON object that Python can be given.
   ModuleNotFound,  ///< No module path has the module.
@@ -23,9 +23,9 @@ enum class ErrorKind {
   ModuleRaised,    ///< The module raised in `create` or `run`, SystemExit and KeyboardInterrupt included.
   InvalidResult,   ///< What `run` returned has no exact form in JSON.
   TimedOut,        ///< The run was not over by its deadline.
-  Cancelled,       ///< The application wanted the run to stop.
+  Cancelled,       ///< The application cancelled the run.
   WorkerCrashed,   ///< The worker process of the run ended: it crashed, left, or broke the connection.
-  HostClosed,      ///< The handle's host, module or object is gone or out of reach, or the process is ending.
+  HostClosed,      ///< Something that the call needs is closed or out of reach; closed() says what.
 };
 
 /// What a HostClosed error is about.
@@ -129,7 +129,7 @@ class Error : public std::exception {
   const std::string& hint() const noexcept { return said_->data.hint; }
   const PythonException& exception() const noexcept { return said_->data.exception; }
 
-  /// Of HostClosed what is closed.
+  /// Of HostClosed: what is closed or out of reach.
   Closed closed() const noexcept { return said_->data.closed; }
 
   /// Of WorkerCrashed the signal that ended the worker; 0 if none did. As data, the message alone says so.

@@ -27,14 +27,14 @@ enum class EventKind {
 /// The enumerator's name, as in "RunStarted".
 std::string_view to_string(EventKind kind) noexcept;
 
-/// Valid during the call that tells of it.
+/// Valid during the callback.
 struct Event {
   EventKind kind;
   std::string_view module;
   RunId run;                                    ///< 0 if it is in none.
   std::chrono::system_clock::time_point start;  ///< When the step began that this is the end of.
   std::chrono::duration<double> seconds;        ///< How long it took.
-  const Error* error;                           ///< Of Failed; else null.
+  const Error* error;                           ///< Of Failed; otherwise null.
 };
 
 }  // namespace pyhost

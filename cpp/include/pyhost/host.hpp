@@ -68,10 +68,10 @@ class Host {
   /// Options::shutdown_timeout. Returns false if the module is not loaded.
   bool unload(std::string_view name);
 
-  /// The C++ functions that modules can call.
+  /// Returns access to the C++ functions that modules can call.
   HostServices services() const;
 
-  /// The log records that are on their way to on_log.
+  /// Returns access to the queue of log records.
   HostLogs logs() const;
 
   /// The Python that runs the modules.

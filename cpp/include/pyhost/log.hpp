@@ -48,11 +48,12 @@ namespace detail {
 class Logging;
 }
 
-/// The log records of a host, see Host::logs().
+/// The log records of a host, see Host::logs(). It may outlive the host.
 /// Thread: any.
 class HostLogs {
  public:
-  /// Waits until on_log has received all records so far. Returns false if it has not within `patience`.
+  /// Waits until on_log has received all records so far. Returns false if it has not within
+  /// `patience`, and true without an on_log.
   bool flush(std::chrono::milliseconds patience = std::chrono::seconds(1)) const;
 
   /// Returns how many records were dropped in all, because on_log was too slow. Without this call, they are
@@ -62,7 +63,7 @@ class HostLogs {
  private:
   friend class Host;
   explicit HostLogs(std::shared_ptr<detail::Logging> logging) : logging_(std::move(logging)) {}
-  std::shared_ptr<detail::Logging> logging_;  // null without an on_log
+  const std::shared_ptr<detail::Logging> logging_;  // null without an on_log
 };
 
 }  // namespace pyhost

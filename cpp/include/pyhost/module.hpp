@@ -28,10 +28,9 @@ struct InstanceData;
 class Instance {
  public:
   /// Calls `run()` and returns its result. An async `run` is awaited, and the items of one that yields become
-  /// an array. A temporary closes its object within the call.
-  /// Throws: BadContract, ModuleRaised,
-  /// InvalidResult; TimedOut and Cancelled as the options say; an exception of a service that the module did
-  /// not catch. A temporary also throws what its `close()` raises.
+  /// an array. On a temporary that is the last handle of its object, it also closes the object.
+  /// Throws: BadContract, ModuleRaised, InvalidResult; TimedOut and Cancelled as the options say; exceptions of
+  /// services that the module did not catch. On a temporary, also what its `close()` raises.
   template <ResultType R = Json>
   R run(const RunOptions& options = {}) const& {
     return detail::get_as<R>([&](const auto& how) { return run_as(how, options); });

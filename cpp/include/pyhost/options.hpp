@@ -56,7 +56,8 @@ struct Callbacks {
   std::function<void(const Output&)> on_output = {};
 
   /// Called for every error of a module (ImportFailed, BadContract, ModuleRaised, InvalidResult, TimedOut,
-  /// WorkerCrashed) before the caller gets it. It cannot change the error.
+  /// WorkerCrashed) before the caller gets it. It cannot change the error. A pool does
+  /// not report a result that does not fit the C++ type which it is read as.
   /// Thread: the one that made the run.
   std::function<void(const Error&)> on_error = {};
 

@@ -39,8 +39,8 @@ struct PoolOptions {
 
   Isolation isolation = Isolation::Shared;
 
-  /// Each run is to stop when it has taken so long, from when it begins. At Isolation::Process the worker is
-  /// then killed; elsewhere it is stopped as RunOptions says.
+  /// How long each run may take, from its begin, if RunOptions::timeout does not say otherwise. At
+  /// Isolation::Process the worker is killed then.
   std::optional<std::chrono::milliseconds> timeout = {};
 
   /// Bytes of address space that a worker process may take besides what it has when it is ready; 0 is without
@@ -133,14 +133,14 @@ class Pool {
   /// Like map(), but you push the states yourself, from any thread.
   Runs runs(std::string_view name, MapOptions options = {});
 
-  /// All that waits and all that runs ends as Cancelled; what comes later is run.
+  /// Cancels all waiting and running runs. Later runs are not affected.
   void cancel();
 
-  /// The same for what waits alone: what runs goes on.
+  /// Cancels the waiting runs only.
   void cancel_waiting();
 
-  /// Takes no more, and waits for what is under way; what is not over in time is cancelled. Returns when all
-  /// is over, and says whether that was in time: a run that cannot be stopped is waited for (see RunOptions).
+  /// Accepts no more runs, and waits for those in flight. After `patience` it cancels the rest, and waits for
+  /// them; a run that cannot be stopped has no limit, see RunOptions. Returns whether all ended in time.
   bool close(std::chrono::milliseconds patience);
 
   /// How many runs are made at once.

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
+#include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <typeinfo>
 #include <utility>
@@ -17,18 +20,19 @@ namespace pyhost {
 
 /// A type that nlohmann_json converts from JSON, for example by NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE.
 template <class T>
-concept FromJson =
-    std::is_object_v<T> && !std::is_pointer_v<T> && !JsonText<T> && requires(const Json& json) {
-      { json.template get<T>() } -> std::same_as<T>;
-    };
+concept FromJson = std::move_constructible<T> && !std::is_pointer_v<T> &&
+                   !std::same_as<T, nlohmann::ordered_json> && !JsonText<T> && requires(const Json& json) {
+                     { json.template get<T>() } -> std::same_as<T>;
+                   };
 
 /// What a result can become:
 /// - Json. An integer beyond 64 bits is an InvalidResult.
 /// - std::string: JSON text in UTF-8 on one line. It has integers of any size exactly, up to the digits that
 ///   Python's `sys.set_int_max_str_digits` allows, and keys in Python's order.
 /// - Buffer: the memory of bytes, a bytearray, a memoryview or an array, without a copy.
-/// - Any type that nlohmann_json converts from JSON. What does not fit is an InvalidResult that names the
-/// type.
+/// - Any type that nlohmann_json converts from JSON. What does not fit is an InvalidResult that names it.
+///   A result that is a number must fit exactly. Numbers within a larger type are converted by nlohmann_json,
+///   which does not check their range.
 template <class T>
 concept ResultType =
     std::same_as<T, Json> || std::same_as<T, std::string> || std::same_as<T, Buffer> || FromJson<T>;
@@ -53,6 +57,17 @@ struct AsBuffer {
   using Result = Buffer;
 };
 
+/// Throws std::out_of_range if the value is not a number of this range.
+void check_integer(const Json& json, bool is_signed, std::size_t bytes);
+void check_float(const Json& json, double most);
+
+template <class T>
+void check_number(const Json& json) {
+  if constexpr (std::integral<T> && !std::same_as<T, bool>)
+    check_integer(json, std::is_signed_v<T>, sizeof(T));
+  if constexpr (std::floating_point<T>) check_float(json, static_cast<double>(std::numeric_limits<T>::max()));
+}
+
 /// Reads a result of the application's own type, as a part of the run, so that its errors are the run's.
 class AsTyped {
  public:
@@ -61,11 +76,13 @@ class AsTyped {
   template <class T>
   explicit AsTyped(std::optional<T>& into)
       : into_(&into), type_(&typeid(T)), read_([](const Json& json, void* to) {
+          check_number<T>(json);
           static_cast<std::optional<T>*>(to)->emplace(json.get<T>());
         }) {}
 
-  /// Throws: Error of the kind InvalidResult if the result does not fit the type.
-  void read(const Json& result) const;
+  /// Calls the application's `from_json` without the GIL.
+  /// Throws: Error of the kind InvalidResult if the value, which `subject` names, does not fit the type.
+  void read(const Json& result, std::string_view subject = "the result") const;
 
  private:
   void* into_;

@@ -21,7 +21,7 @@ namespace pyhost {
 
 /// How one module is run over many states. Every member has a default.
 struct MapOptions {
-  /// The limits of each run. A timeout replaces the pool's. The map's own stop stops all its runs.
+  /// The limits of each run. A timeout replaces the pool's. Its stop token cancels all runs of the map.
   RunOptions run = {};
 
   /// Whether the outcomes come in the order of their states, or each as soon as it is there.
@@ -63,7 +63,7 @@ class Runs {
  public:
   Runs(Runs&& other) noexcept;
   Runs& operator=(Runs&& other) noexcept;
-  /// What is under way is stopped, and its outcomes are lost.
+  /// Cancels the runs in flight. Their outcomes are lost.
   ~Runs();
 
   /// Copies the state and submits its run. Waits while max_in_flight states are in flight. A state that is
@@ -83,13 +83,14 @@ class Runs {
   /// The next outcome, once it is there; nothing when no more can come.
   std::optional<Outcome> next();
 
-  /// The same, but nothing either if it is not there in time.
+  /// Like next(), but also returns nothing after `patience`.
   std::optional<Outcome> next_within(std::chrono::milliseconds patience);
 
  private:
   friend class Pool;
   struct Data;
   explicit Runs(std::shared_ptr<Data> data);
+  Data& data() const;
   std::shared_ptr<Data> data_;
 };
 

@@ -22,14 +22,14 @@ class Services;
 /// Thread: that of the module, without the GIL; several at once if several modules call it.
 using Service = std::function<Json(const Json& arguments)>;
 
-/// The services of a host, see Host::services(). Refers to the host, and is of no use once that is closed.
+/// The services of a host, see Host::services(). It may outlive the host.
 /// Thread: any.
 class HostServices {
  public:
   /// Lets modules call `services.<name>(…)` after `from pyhost import services`. Replaces an earlier service
   /// of this name, and waits for its calls as withdraw() does. The name is one identifier that begins with a
   /// letter; the doc is shown by Python's help and in stubs().
-  /// Throws: InvalidName.
+  /// Throws: InvalidName; HostClosed once the host is closed.
   void provide(std::string_view name, Service service, std::string doc = {}) const;
 
   /// Removes a service. Returns false if there is none of this name. Afterwards no thread is in a call of the
@@ -44,7 +44,7 @@ class HostServices {
  private:
   friend class Host;
   explicit HostServices(std::shared_ptr<detail::Services> services) : services_(std::move(services)) {}
-  std::shared_ptr<detail::Services> services_;
+  const std::shared_ptr<detail::Services> services_;
 };
 
 }  // namespace pyhost

@@ -56,8 +56,8 @@ class NextIterator {
 
 /// The items of a run, each made when it is asked for: an input range. The items are what `run` yields, or
 /// otherwise the one result that it returns. An item that fails throws what a run throws, and is the last
-/// one. It may outlive its host, and then has no more items. Its destructor closes it; errors in that reach
-/// only on_error and on_event.
+/// one. Once the host is closed, the next item throws HostClosed. The destructor closes the stream; errors in
+/// that reach only on_error and on_event.
 /// Thread: any, one at a time.
 template <ResultType R = Json>
 class Stream {

@@ -80,14 +80,16 @@ inline py::object checked(PyObject* object, const JsonPlace& place) {
   refuse_state(place, "holds binary or discarded data, which JSON does not have");
 }
 
-[[noreturn]] inline void refuse_non_object(std::string_view found) {
+[[noreturn]] inline void refuse_non_object(std::string_view found, bool is_one_in_braces = false) {
   refuse_state({}, "is " + std::string(found) + ", not an object",
-               R"(a state is an object, such as {"key": "value"})");
+               is_one_in_braces ? "C++ braces around one value make an array: pass the value without them"
+                                : R"(a state is an object, such as {"key": "value"})");
 }
 
 inline void must_be_object(const Json& state) {
   if (state.is_object()) return;
-  refuse_non_object((state.is_array() ? "an " : "a ") + std::string(state.type_name()));
+  refuse_non_object((state.is_array() ? "an " : "a ") + std::string(state.type_name()),
+                    state.size() == 1 && state.is_array());
 }
 
 inline void check_depth(const JsonPlace& place, std::size_t stack_per_level = 0) {

@@ -21,6 +21,7 @@
 #include "pyhost/json.hpp"
 #include "python/gil.hpp"
 #include "run/cancellation.hpp"
+#include "run/handle_data.hpp"
 #include "run/module_call.hpp"
 
 namespace pyhost {
@@ -187,15 +188,19 @@ Runs::Runs(std::shared_ptr<Data> data) : data_(std::move(data)) {}
 Runs::Runs(Runs&& other) noexcept = default;
 
 Runs& Runs::operator=(Runs&& other) noexcept {
-  std::swap(data_, other.data_);
+  const Runs before(std::move(*this));
+  data_ = std::move(other.data_);
   return *this;
 }
+
+Runs::Data& Runs::data() const { return detail::require_handle(data_); }
 
 Runs::~Runs() {
   if (data_) data_->stop.request_stop();
 }
 
 void Runs::put(const State& state) {
+  static_cast<void>(data());
   auto job = std::make_unique<MappedJob<Data>>(data_);
   job->module = data_->module;
   job->options = data_->options.run;
@@ -211,23 +216,23 @@ void Runs::put(const State& state) {
 }
 
 void Runs::end() {
-  const std::lock_guard lock(data_->mutex);
+  const std::lock_guard lock(data().mutex);
   data_->ended = true;
   data_->ready.notify_one();
 }
 
 bool Runs::has_room() const {
-  const std::lock_guard lock(data_->mutex);
+  const std::lock_guard lock(data().mutex);
   return data_->has_room();
 }
 
 bool Runs::is_over() const {
-  const std::lock_guard lock(data_->mutex);
+  const std::lock_guard lock(data().mutex);
   return data_->is_over();
 }
 
 std::optional<Outcome> Runs::next() {
-  std::unique_lock lock(data_->mutex);
+  std::unique_lock lock(data().mutex);
   const auto there = [this] { return data_->is_ready() || data_->is_over(); };
   data_->wait_for_some(lock);
   if (!there()) data_->wait(lock, [&] { data_->ready.wait(lock, there); });
@@ -235,7 +240,7 @@ std::optional<Outcome> Runs::next() {
 }
 
 std::optional<Outcome> Runs::next_within(std::chrono::milliseconds patience) {
-  std::unique_lock lock(data_->mutex);
+  std::unique_lock lock(data().mutex);
   const auto there = [this] { return data_->is_ready() || data_->is_over(); };
   if (patience > Data::patience_for_some) data_->wait_for_some(lock);
   if (!there())
@@ -274,7 +279,7 @@ std::string_view large_integer(std::string_view text) {
 
 Json Outcome::result_as(detail::AsJson /*how*/) const {
   if (error) throw Error(*error);
-  const std::string_view large = large_integer(*text);
+  const std::string_view large = large_integer(text.value());
   if (large.empty()) return detail::parse_json(*text);
   throw Error({.kind = ErrorKind::InvalidResult,
                .phase = Phase::Result,
@@ -285,11 +290,11 @@ Json Outcome::result_as(detail::AsJson /*how*/) const {
 
 std::string Outcome::result_as(detail::AsText /*how*/) const {
   if (error) throw Error(*error);
-  return *text;
+  return text.value();
 }
 
 std::monostate Outcome::result_as(const detail::AsTyped& how) const {
-  how.read(result_as(detail::AsJson()));
+  how.read(result_as(detail::AsJson()), "the result of state " + std::to_string(index));
   return {};
 }
 

@@ -104,6 +104,10 @@ typename As::Result Instance::run_last(const As& how, const RunOptions& options)
 
 template <class As>
 typename As::Result Instance::state_as(const As& how) const {
+  if constexpr (std::same_as<As, detail::AsTyped>) {
+    how.read(state_as(detail::AsJson()), "the state");
+    return {};
+  }
   const detail::InstanceData& instance = detail::require_handle(data_);
   const detail::GilAcquire gil;
   instance.check_open();

@@ -167,6 +167,14 @@ Json Services::answer(const Json& question) {
 namespace pyhost {
 
 void HostServices::provide(std::string_view name, Service service, std::string doc) const {
+  if (!services_->is_open()) {
+    throw Error({.kind = ErrorKind::HostClosed,
+                 .phase = Phase::Close,
+                 .message = "service '" + std::string(name) +
+                            "' cannot be provided: " + std::string(detail::host_closed_message),
+                 .hint = "keep the Host for as long as its modules are used",
+                 .closed = Closed::Host});
+  }
   services_->provide(name, std::move(service), std::move(doc));
 }
 
