@@ -57,7 +57,7 @@ void handle(int signal) {
   errno = before;
 }
 
-// In a process that a module forks, for example by multiprocessing, nobody would heed a signal that is only
+// In a process that a module forks, for example by multiprocessing, nobody would act on a signal that is only
 // counted. It is blocked there until it has its default action.
 thread_local sigset_t mask_before_fork;
 

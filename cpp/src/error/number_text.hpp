@@ -1,5 +1,5 @@
 // Floating-point numbers as text with a decimal point, whatever the locale of the process is. printf, streams
-// and std::stod heed the locale, which any module can change.
+// and std::stod use the locale, which any module can change.
 #pragma once
 
 #include <optional>

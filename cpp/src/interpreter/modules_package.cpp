@@ -301,7 +301,7 @@ void remove_from_sys_modules(const py::object& name) noexcept {
   PyErr_Clear();
 }
 
-// Python holds a source that was edited within the same second, to the same length, for the one that it has
+// Python takes a source that was edited within the same second, to the same length, for the one that it has
 // compiled.
 void drop_bytecode(PyObject* module) {
   const py::object spec = steal(PyObject_GetAttrString(module, "__spec__"));
@@ -309,10 +309,10 @@ void drop_bytecode(PyObject* module) {
     const py::object name = steal(spec ? PyObject_GetAttrString(spec.ptr(), attribute) : nullptr);
     const py::object bytes =
         steal(name && PyUnicode_Check(name.ptr()) ? PyUnicode_EncodeFSDefault(name.ptr()) : nullptr);
+    PyErr_Clear();
     return std::string(bytes ? PyBytes_AS_STRING(bytes.ptr()) : "");
   };
   const std::string source = file("origin"), compiled = file("cached");
-  PyErr_Clear();
   std::error_code failed;
   if (source.ends_with(".py") && compiled.ends_with(".pyc")) fs::remove(compiled, failed);
 }

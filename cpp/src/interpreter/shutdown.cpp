@@ -80,8 +80,8 @@ void leave_main_thread_out() {
 }
 
 // Modules that were unloaded are garbage, with all that they refer to. Some of it writes data in its
-// destructor. The files come first, because the order in which garbage is destroyed would not heed which one
-// wraps which.
+// destructor. The files come first, because the order in which garbage is destroyed would not respect which
+// one wraps which.
 void collect_garbage() {
   const py::object gc = steal(PyImport_ImportModule("gc"));
   if (gc) steal(PyObject_CallMethod(gc.ptr(), "collect", nullptr));
