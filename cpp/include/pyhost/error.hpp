@@ -26,6 +26,8 @@ enum class ErrorKind {
   Cancelled,       ///< The application cancelled the run.
   WorkerCrashed,   ///< The worker process of the run ended: it crashed, left, or broke the connection.
   HostClosed,      ///< Something that the call needs is closed or out of reach; closed() says what.
+  InvalidSchedule,  ///< The schedule, an entry of it or its database cannot be used as it is.
+  Unreachable,      ///< The database of a schedule cannot be reached now: try again later.
 };
 
 /// What a HostClosed error is about.

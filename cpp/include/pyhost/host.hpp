@@ -16,6 +16,7 @@
 namespace pyhost {
 
 namespace detail {
+class ClaimsProcess;
 class ShutdownHooks;
 struct HostInternals;
 class WorkerSide;
@@ -89,6 +90,7 @@ class Host {
 
  private:
   friend class Pool;
+  friend class detail::ClaimsProcess;
   friend class detail::WorkerSide;
   detail::HostInternals internals() const;
   const Options& options() const noexcept;

@@ -94,6 +94,8 @@ class PromiseOf final : public ResultPromise {
 };
 
 class PoolData;
+class ClaimsProcess;
+struct HostInternals;
 
 }  // namespace detail
 
@@ -147,6 +149,9 @@ class Pool {
   std::size_t workers() const noexcept;
 
  private:
+  friend class detail::ClaimsProcess;
+  // A pool for the modules and options of these internals, which must outlive it.
+  Pool(Host& host, const detail::HostInternals& internals, const PoolOptions& options);
   void submit_to(std::unique_ptr<detail::ResultPromise> promise, std::string_view name, const State& state,
                  RunOptions options);
   std::shared_ptr<detail::PoolData> data_;

@@ -23,6 +23,7 @@
 #include "pyhost/host.hpp"         // IWYU pragma: export
 #include "pyhost/runs.hpp"         // IWYU pragma: export
 #include "pyhost/pool.hpp"         // IWYU pragma: export
+#include "pyhost/scheduler.hpp"    // IWYU pragma: export
 
 #include "pyhost/doctor.hpp"       // IWYU pragma: export
 #include "pyhost/main.hpp"         // IWYU pragma: export

@@ -1,11 +1,9 @@
-// The only file that includes toml++, which takes long to compile. An unknown key is refused, with the
+// Reads the project file. An unknown key is refused, with the
 // nearest known key as a hint.
 #include "cli/configuration.hpp"
 
-#include <toml++/toml.h>
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
@@ -19,6 +17,7 @@
 #include "cli/units.hpp"
 #include "error/json_text.hpp"
 #include "error/module_name.hpp"
+#include "error/toml_json.hpp"
 #include "pyhost/json.hpp"
 
 namespace pyhost::cli {
@@ -53,18 +52,6 @@ std::string without_variables(std::string path) {
   return path;
 }
 
-// Returns the entries of a table in the order of the file. toml++ has them sorted by name.
-std::vector<std::pair<std::string, const toml::node*>> in_order(const toml::table& table) {
-  std::vector<std::pair<std::string, const toml::node*>> all;
-  for (const auto& [key, node] : table) all.emplace_back(key.str(), &node);
-  const auto place = [](const auto& entry) {
-    const toml::source_position begin = entry.second->source().begin;
-    return std::pair(begin.line, begin.column);
-  };
-  std::ranges::stable_sort(all, {}, place);
-  return all;
-}
-
 class ConfigurationReader {
  public:
   explicit ConfigurationReader(fs::path file) { read_.file = std::move(file); }
@@ -76,7 +63,8 @@ class ConfigurationReader {
           {"store", [&](const Entry& entry) { read_.store = path(entry); }},
           {"log", [&](const Entry& entry) { read_log(table_of(entry)); }},
           {"connections", [&](const Entry& entry) { read_connections(table_of(entry)); }},
-          {"modules", [&](const Entry& entry) { read_modules(table_of(entry)); }}});
+          {"modules", [&](const Entry& entry) { read_modules(table_of(entry)); }},
+          {"schedule", [&](const Entry& entry) { table_of(entry), read_.has_schedule = true; }}});
     return std::move(read_);
   }
 
@@ -106,7 +94,7 @@ class ConfigurationReader {
   }
 
   void each(const toml::table& table, const std::string& of, const Keys& keys) const {
-    for (const auto& [name, at] : in_order(table)) {
+    for (const auto& [name, at] : detail::in_order(table)) {
       const toml::node& node = *at;
       const auto known = keys.find(name);
       if (known != keys.end()) {
@@ -164,7 +152,7 @@ class ConfigurationReader {
   }
 
   void read_connections(const toml::table& table) {
-    for (const auto& [name, node] : in_order(table)) {
+    for (const auto& [name, node] : detail::in_order(table)) {
       std::string url = text({"connections." + name, *node});
       constexpr std::string_view before_file = ":///";
       const std::size_t scheme = url.find(before_file);
@@ -182,7 +170,7 @@ class ConfigurationReader {
   }
 
   void read_modules(const toml::table& table) {
-    for (const auto& [name, node] : in_order(table)) {
+    for (const auto& [name, node] : detail::in_order(table)) {
       Configuration::Module& module = read_.modules[name];
       const std::string key = std::string(modules) + name;
       each(table_of({key, *node}), key + ".",
@@ -200,22 +188,11 @@ class ConfigurationReader {
   }
 
   Json json(const toml::node& node) const {
-    if (const auto* table = node.as_table()) {
-      Json object = Json::object();
-      for (const auto& [key, value] : *table) object[std::string(key.str())] = json(value);
-      return object;
+    try {
+      return detail::json_of(node);
+    } catch (const detail::NotJson& wrong) {
+      refuse(wrong.node, "JSON has no such value; a date or time can be a string");
     }
-    if (const auto* array = node.as_array()) {
-      Json elements = Json::array();
-      for (const toml::node& each : *array) elements.push_back(json(each));
-      return elements;
-    }
-    if (const auto* string = node.as_string()) return string->get();
-    if (const auto* integer = node.as_integer()) return integer->get();
-    if (const auto* boolean = node.as_boolean()) return boolean->get();
-    if (const auto* number = node.as_floating_point(); number != nullptr && std::isfinite(number->get()))
-      return number->get();
-    refuse(node, "JSON has no such value; a date or time can be a string");
   }
 
   Configuration read_;

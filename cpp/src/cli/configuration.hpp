@@ -25,6 +25,7 @@ struct Configuration {
   std::string log_format;
   std::map<std::string, std::string> connections;
   std::map<std::string, Module> modules;
+  bool has_schedule = false;  ///< The scheduler reads that table itself.
 
   /// Returns the defaults of a module, which are empty if the file does not name it.
   const Module& of(const std::string& module) const;

@@ -1,4 +1,4 @@
-// Maps failures to exit codes.
+// Prints failures of a command, and returns their exit codes.
 #include "cli/exit_code.hpp"
 
 #include <iostream>
@@ -8,30 +8,6 @@
 #include "cli/result_stream.hpp"
 
 namespace pyhost::cli {
-
-ExitCode exit_code(ErrorKind kind) noexcept {
-  switch (kind) {
-    case ErrorKind::ModuleRaised:
-    case ErrorKind::WorkerCrashed:
-      return module_raised;
-    case ErrorKind::InvalidName:
-    case ErrorKind::InvalidState:
-      return usage;
-    case ErrorKind::ModuleNotFound:
-    case ErrorKind::ImportFailed:
-    case ErrorKind::BadContract:
-      return not_loaded;
-    case ErrorKind::InvalidResult:
-      return result_not_json;
-    case ErrorKind::TimedOut:
-    case ErrorKind::Cancelled:
-      return timed_out;
-    case ErrorKind::StartupFailed:
-    case ErrorKind::HostClosed:
-      break;
-  }
-  return not_started;
-}
 
 int exit_code_of(const std::string& command, const std::function<int()>& work) {
   try {

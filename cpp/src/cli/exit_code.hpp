@@ -1,28 +1,17 @@
-// Exit codes, which are part of the program's interface, and how failures become exit codes.
+// How failures of a command become exit codes.
 #pragma once
 
 #include <functional>
 #include <string>
 
-#include "pyhost/error.hpp"
+#include "error/exit_code.hpp"
 
 namespace pyhost::cli {
 
 class ResultStream;
 
-enum ExitCode : int {
-  ok = 0,
-  module_raised = 1,
-  usage = 2,
-  not_loaded = 3,
-  result_not_json = 4,
-  not_started = 70,
-  not_written = 74,
-  timed_out = 124,
-};
-
-/// Returns the exit code for an error of this kind.
-ExitCode exit_code(ErrorKind kind) noexcept;
+using detail::exit_code;
+using enum detail::ExitCode;
 
 /// Calls `work` and returns its result. If it throws an Error, a UsageError or an OutputError, prints that to
 /// stderr and returns its exit code. `command` is named in a hint.

@@ -196,7 +196,7 @@ int run(const RunArguments& arguments) {
     trace.end();
     close_errors.print(&error, arguments.verbose);
     if (raised || error.kind() == ErrorKind::Cancelled) end_by_signal(SIGINT);
-    return error.signal() != 0 ? 128 + error.signal() : exit_code(error.kind());
+    return exit_code(error);
   }
 }
 

@@ -66,7 +66,7 @@ void each_key_of_exception(const auto& key, auto& exception) {
 }
 
 void each_key_of_error(const auto& key, auto& data) {
-  key.name("kind", data.kind, ErrorKind::HostClosed);
+  key.name("kind", data.kind, ErrorKind::Unreachable);
   key.name("phase", data.phase, Phase::Close);
   key("module", data.module);
   key("message", data.message);

@@ -118,15 +118,17 @@ std::string_view to_string(Isolation isolation) noexcept {
   return names[static_cast<std::size_t>(isolation)];
 }
 
-Pool::Pool(Host& host, PoolOptions options) {
+Pool::Pool(Host& host, PoolOptions options) : Pool(host, host.internals(), options) {}
+
+Pool::Pool(Host& host, const detail::HostInternals& internals, const PoolOptions& options) {
   detail::check_workers(options.workers);
   detail::check_timeout(options.timeout);
   detail::check_limits(options);
   const auto make_host = [&host] { return host.in_this_interpreter(); };
-  data_ = detail::PoolData::of(host.shutdown_hooks(),
-                               detail::make_workers(host, make_host, host.internals(), options),
-                               {options.timeout, host.options().shutdown_timeout,
-                                static_cast<bool>(host.options().callbacks.on_span)});
+  data_ =
+      detail::PoolData::of(host.shutdown_hooks(), detail::make_workers(host, make_host, internals, options),
+                           {options.timeout, host.options().shutdown_timeout,
+                            static_cast<bool>(host.options().callbacks.on_span)});
 }
 
 Pool::~Pool() { data_->leave(); }

@@ -1,0 +1,161 @@
+// Makes the runs of a scheduler, and stops those whose claims are about to end.
+#include "schedule/active_runs.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <exception>
+#include <utility>
+
+#include "pool/cores.hpp"
+#include "schedule/schedule_json.hpp"
+
+namespace pyhost::detail {
+
+using std::chrono::milliseconds;
+
+struct ActiveRuns::Active {
+  ClaimedRun claim;
+  Clock::time_point begun;
+  Clock::time_point limit;  // when it is stopped, unless its claim is renewed
+  std::stop_source stop;
+  bool is_lost = false;
+  bool has_ended = false;
+  std::thread thread;
+};
+
+ActiveRuns::ActiveRuns(Host& host, PoolOptions options, milliseconds lease)
+    : host_(host), options_(std::move(options)), lease_(lease) {
+  if (options_.workers == 0) options_.workers = usable_cores();
+  watching_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
+}
+
+ActiveRuns::~ActiveRuns() {
+  cancel_all();
+  for (const auto& run : active_) run->thread.join();
+}
+
+std::size_t ActiveRuns::room() const {
+  const std::lock_guard lock(mutex_);
+  return options_.workers - std::min(options_.workers, active_.size());
+}
+
+bool ActiveRuns::empty() const {
+  const std::lock_guard lock(mutex_);
+  return active_.empty() && ended_.empty();
+}
+
+// The worker has a part of what is left of the lease to end, then it is killed.
+ActiveRuns::Clock::time_point ActiveRuns::limit_of(Clock::time_point asked) const {
+  return asked + lease_ - lease_ / 6 - lease_ / 30;
+}
+
+void ActiveRuns::begin(const ClaimedRun& claim, Clock::time_point asked) {
+  if (!pool_) pool_.emplace(host_, options_);
+  auto run = std::make_unique<Active>();
+  run->claim = claim;
+  run->begun = Clock::now();
+  run->limit = limit_of(asked);
+  const std::lock_guard lock(mutex_);
+  Active& added = *active_.emplace_back(std::move(run));
+  added.thread = std::thread([this, &added] { make_run(added); });
+  limits_changed();
+}
+
+void ActiveRuns::make_run(Active& run) {
+  RunOptions options{.timeout = run.claim.timeout, .grace = lease_ / 30, .stop = run.stop.get_token()};
+  try {
+    end_run(run, pool_->submit<std::string>(run.claim.module, run.claim.state, std::move(options)).get());
+  } catch (const Error& error) {
+    end_run(run, error);
+  } catch (const std::exception& failed) {
+    end_run(run, Error({.kind = ErrorKind::StartupFailed,
+                        .phase = Phase::Run,
+                        .module = run.claim.module,
+                        .message = std::string("the run could not be made: ") + failed.what()}));
+  }
+}
+
+void ActiveRuns::end_run(Active& run, std::variant<std::string, Error> outcome) {
+  const std::lock_guard lock(mutex_);
+  run.has_ended = true;
+  ended_.push_back({run.claim, std::move(outcome), run.is_lost, Clock::now() - run.begun});
+  changed_.notify_all();
+}
+
+Json ActiveRuns::keys() const {
+  const std::lock_guard lock(mutex_);
+  Json keys = Json::array();
+  for (const auto& run : active_) {
+    if (!run->is_lost) keys.push_back(run->claim.key());
+  }
+  return keys;
+}
+
+void ActiveRuns::renew(Clock::time_point asked, const Json& lost) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& run : active_) {
+    if (std::ranges::find(lost, run->claim.key()) == lost.end()) {
+      if (run->begun <= asked) run->limit = limit_of(asked);
+    } else if (!std::exchange(run->is_lost, true)) {
+      run->stop.request_stop();
+    }
+  }
+  limits_changed();
+}
+
+void ActiveRuns::cancel_all() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& run : active_) run->stop.request_stop();
+}
+
+std::vector<EndedRun> ActiveRuns::take_ended() {
+  std::vector<std::unique_ptr<Active>> done;
+  std::vector<EndedRun> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    ended = std::exchange(ended_, {});
+    const auto first =
+        std::ranges::stable_partition(active_, [](const auto& run) { return !run->has_ended; });
+    std::ranges::move(first, std::back_inserter(done));
+    active_.erase(first.begin(), first.end());
+  }
+  for (const auto& run : done) run->thread.join();
+  return ended;
+}
+
+bool ActiveRuns::wait_until(Clock::time_point time) {
+  std::unique_lock lock(mutex_);
+  const bool woken = changed_.wait_until(lock, time, [this] { return woken_ || !ended_.empty(); });
+  woken_ = false;
+  return woken;
+}
+
+void ActiveRuns::wake() {
+  const std::lock_guard lock(mutex_);
+  woken_ = true;
+  changed_.notify_all();
+}
+
+void ActiveRuns::watch(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    auto next = Clock::now() + std::chrono::hours(1);
+    for (const auto& run : active_) {
+      if (run->is_lost || run->has_ended) continue;
+      if (run->limit > Clock::now()) {
+        next = std::min(next, run->limit);
+      } else {
+        run->is_lost = true;
+        run->stop.request_stop();
+      }
+    }
+    watch_changed_.wait_until(lock, stop, next, [this] { return std::exchange(limits_changed_, false); });
+  }
+}
+
+void ActiveRuns::limits_changed() {
+  limits_changed_ = true;
+  watch_changed_.notify_all();
+}
+
+}  // namespace pyhost::detail

@@ -1,0 +1,43 @@
+// The helper process of a scheduler: reads entries, makes claims, and renews them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "host/host_internals.hpp"
+#include "pyhost/json.hpp"
+#include "pyhost/options.hpp"
+#include "pyhost/pool.hpp"
+
+namespace pyhost::detail {
+
+/// A worker process that can import one module: `claims`, which python_modules/pyhost/_schedule holds. It
+/// runs no module of the user's, so that none can delay a claim. Thread: any; calls wait for each other.
+class ClaimsProcess {
+ public:
+  /// `common` is a part of every call: where the history is, and its limits.
+  ClaimsProcess(Host& host, Json common, const std::filesystem::path& worker);
+
+  /// Replaces the entries, for a schedule that has them in no table.
+  void set_entries(Json entries);
+
+  /// Calls one function of the module, and returns its answer.
+  /// Throws: InvalidSchedule, Unreachable; also if the process crashes or does not answer in time.
+  Json call(const std::string& function, Json arguments);
+
+ private:
+  Json ask(const Json& request);
+
+  Options options_;
+  std::vector<std::filesystem::path> paths_;
+  Pool pool_;
+  Json common_;
+  std::mutex mutex_;
+  Json entries_;
+  std::uint64_t version_ = 0;
+};
+
+}  // namespace pyhost::detail
