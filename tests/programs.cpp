@@ -17,11 +17,17 @@ struct Program {
 };
 
 constexpr Program programs[] = {
-    {"answers_texts", answers_texts}, {"ends_python", ends_python},
-    {"fault_host", fault_host},       {"finalizes_python", finalizes_python},
-    {"many_hosts", many_hosts},       {"prints_stubs", prints_stubs},
-    {"small_stack", small_stack},     {"soak", soak},
-    {"stands_in", stands_in},         {"shares_numbers", shares_numbers},
+    {"answers_texts", answers_texts},
+    {"ends_python", ends_python},
+    {"fault_host", fault_host},
+    {"finalizes_python", finalizes_python},
+    {"many_hosts", many_hosts},
+    {"prints_stubs", prints_stubs},
+    {"schedule_host", schedule_host},
+    {"small_stack", small_stack},
+    {"soak", soak},
+    {"stands_in", stands_in},
+    {"shares_numbers", shares_numbers},
 };
 
 }  // namespace

@@ -9,6 +9,7 @@ int fault_host(int argc, char** argv);
 int finalizes_python(int argc, char** argv);
 int many_hosts(int argc, char** argv);
 int prints_stubs(int argc, char** argv);
+int schedule_host(int argc, char** argv);
 int shares_numbers(int argc, char** argv);
 int small_stack(int argc, char** argv);
 int soak(int argc, char** argv);

@@ -90,4 +90,25 @@ struct DoctorArguments {
 
 struct StubsArguments {};
 
+/// What all commands of `pyhost schedule` have.
+struct ScheduleArguments {
+  std::string from;     ///< A TOML file or connection:NAME; empty: the project file.
+  std::string history;  ///< A file or connection:NAME; empty: what the file says.
+  HostArguments host;
+  bool json = false;
+  bool verbose = false;
+  bool quiet = false;
+};
+
+struct ScheduleRunArguments {
+  ScheduleArguments schedule;
+  std::size_t workers = 0;  ///< 0: what the file says, otherwise one for each core.
+  LogArguments log;
+};
+
+struct ScheduleTickArguments {
+  ScheduleRunArguments run;
+  bool dry_run = false;
+};
+
 }  // namespace pyhost::cli

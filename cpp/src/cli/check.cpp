@@ -14,6 +14,7 @@
 #include "cli/json_documents.hpp"
 #include "cli/result_stream.hpp"
 #include "cli/terminal.hpp"
+#include "cli/units.hpp"
 #include "error/utf8.hpp"
 #include "pyhost/host.hpp"
 
@@ -38,10 +39,6 @@ CheckReport report_of(Survey survey) {
   }
   std::ranges::move(survey.strays, std::back_inserter(report.diagnostics));
   return report;
-}
-
-std::string counted(std::size_t count, const std::string& noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
 // "4 modules checked, 1 error, 2 notes"

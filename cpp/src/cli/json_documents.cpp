@@ -2,13 +2,16 @@
 #include "cli/json_documents.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "cli/terminal.hpp"
+#include "cli/units.hpp"
 #include "error/json_text.hpp"
 #include "pyhost/doctor.hpp"
 #include "pyhost/json.hpp"
+#include "pyhost/scheduler.hpp"
 #include "pyhost/survey.hpp"
 
 namespace pyhost::cli {
@@ -117,6 +120,33 @@ const char* verdict_name(const Finding& finding) {
       break;
   }
   return "fault";
+}
+
+namespace {
+
+Json time_json(const std::optional<ScheduledRun::Time>& time) {
+  return time ? Json(iso_text(*time)) : Json(nullptr);
+}
+
+Json run_json(const ScheduledRun& run) {
+  Json json{{"entry", run.entry},         {"due", iso_text(run.due)},
+            {"attempt", run.attempt},     {"status", run.status},
+            {"owner", run.owner},         {"started", time_json(run.started)},
+            {"message", run.message},     {"finished", time_json(run.finished)},
+            {"triggered", run.triggered}, {"exit_code", nullptr},
+            {"result", nullptr},          {"error", nullptr}};
+  if (run.exit_code) json["exit_code"] = *run.exit_code;
+  if (run.result) json["result"] = detail::parse_json(*run.result);
+  if (run.error) json["error"] = run.error->to_json();
+  return json;
+}
+
+}  // namespace
+
+std::string runs_document(const std::vector<ScheduledRun>& runs) {
+  Json document{{"schema", 1}, {"runs", Json::array()}};
+  for (const ScheduledRun& run : runs) document["runs"].push_back(run_json(run));
+  return detail::json_text_with_replacements(document);
 }
 
 }  // namespace pyhost::cli

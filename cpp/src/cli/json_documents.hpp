@@ -9,6 +9,7 @@
 namespace pyhost {
 struct Diagnostic;
 struct Finding;
+struct ScheduledRun;
 struct Survey;
 }  // namespace pyhost
 
@@ -25,6 +26,9 @@ std::string sarif_document(const std::vector<Diagnostic>& diagnostics);
 
 /// Returns what `pyhost doctor --json` prints.
 std::string findings_document(const std::vector<Finding>& findings, bool healthy);
+
+/// Returns what `pyhost schedule history --json` and `pyhost schedule tick --json` print.
+std::string runs_document(const std::vector<ScheduledRun>& runs);
 
 /// Returns "ok", "warning" or "fault".
 const char* verdict_name(const Finding& finding);

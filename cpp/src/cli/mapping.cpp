@@ -28,6 +28,7 @@
 #include "cli/shard.hpp"
 #include "cli/signals.hpp"
 #include "cli/states.hpp"
+#include "cli/units.hpp"
 #include "error/number_text.hpp"
 #include "pyhost/pool.hpp"
 

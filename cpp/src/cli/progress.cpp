@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "cli/terminal.hpp"
+#include "cli/units.hpp"
 #include "error/number_text.hpp"
 
 namespace pyhost::cli {
@@ -20,24 +21,6 @@ using namespace std::chrono_literals;
 constexpr const char* failed_colour = "\x1b[31m";
 constexpr const char* plain = "\x1b[0m";
 
-std::string grouped(std::size_t number) {
-  std::string text = std::to_string(number);
-  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
-  return text;
-}
-
-// "0:07", "1:02:03"
-std::string clock(double seconds) {
-  const auto all = static_cast<long>(std::lround(seconds));
-  std::array<char, 32> text{};
-  if (all >= 3600) {
-    std::snprintf(text.data(), text.size(), "%ld:%02ld:%02ld", all / 3600, all / 60 % 60, all % 60);
-  } else {
-    std::snprintf(text.data(), text.size(), "%ld:%02ld", all / 60, all % 60);
-  }
-  return text.data();
-}
-
 std::string rate(double per_second) {
   if (per_second >= 10) return grouped(static_cast<std::size_t>(per_second)) + "/s";
   return detail::general_text(per_second, 2) + "/s";
@@ -45,19 +28,12 @@ std::string rate(double per_second) {
 
 }  // namespace
 
-std::string counted(std::size_t count, const std::string& what) {
-  return grouped(count) + " " + what + (count == 1 ? "" : "s");
-}
-
-Progress::Progress(bool quiet)
-    : quiet_(quiet), terminal_(can_redraw(STDERR_FILENO)), colour_(use_colour(STDERR_FILENO)) {
-  begin();
-}
+Progress::Progress(bool quiet) : quiet_(quiet), colour_(use_colour(STDERR_FILENO)) { begin(); }
 
 void Progress::begin() {
   const std::lock_guard lock(mutex_);
   begun_ = Clock::now();
-  next_ = begun_ + (terminal_ ? 200ms : 5s);
+  next_ = begun_ + (line_.is_terminal() ? 200ms : 5s);
 }
 
 double Progress::seconds() const { return std::chrono::duration<double>(Clock::now() - begun_).count(); }
@@ -71,7 +47,7 @@ std::string Progress::text(const ProgressState& now, bool coloured) const {
   }
   text += ", " + rate(static_cast<double>(now.done) / std::max(passed, 1e-3));
   if (now.fraction && *now.fraction > 0) {
-    text += ", " + clock(passed / *now.fraction - passed) + " left";
+    text += ", " + clock_text(passed / *now.fraction - passed) + " left";
   }
   return text;
 }
@@ -89,35 +65,13 @@ std::string Progress::bar(const ProgressState& now, bool coloured) const {
 void Progress::show(const ProgressState& now) {
   const std::lock_guard lock(mutex_);
   if (quiet_ || Clock::now() < next_) return;
-  next_ = Clock::now() + (terminal_ ? 100ms : 5s);
-  if (!terminal_) {
+  next_ = Clock::now() + (line_.is_terminal() ? 100ms : 5s);
+  if (!line_.is_terminal()) {
     std::fprintf(stderr, "pyhost: %s\n", text(now, false).c_str());
     return;
   }
-  const std::size_t width = terminal_width(STDERR_FILENO).value_or(80);
-  const bool fits = column_count(bar(now, false)) < width;
-  const std::string line = fits ? bar(now, colour_) : truncate_end(text(now, false), width - 1);
-  std::fprintf(stderr, "\r\x1b[K%s", line.c_str());
-  std::fflush(stderr);
-  shown_ = true;
-}
-
-void Progress::erase() {
-  const std::lock_guard lock(mutex_);
-  erase_locked();
-}
-
-void Progress::print_line(const std::string& line) {
-  const std::lock_guard lock(mutex_);
-  erase_locked();
-  std::fprintf(stderr, "%s\n", line.c_str());
-}
-
-void Progress::erase_locked() {
-  if (!shown_) return;
-  std::fputs("\r\x1b[K", stderr);
-  std::fflush(stderr);
-  shown_ = false;
+  const bool fits = column_count(bar(now, false)) <= line_.width();
+  line_.show(fits ? bar(now, colour_) : truncate_end(text(now, false), line_.width()));
 }
 
 }  // namespace pyhost::cli

@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "cli/status_line.hpp"
+
 namespace pyhost::cli {
 
 struct ProgressState {
@@ -20,10 +22,6 @@ class Progress {
  public:
   /// Shows no progress if `quiet`.
   explicit Progress(bool quiet);
-  ~Progress() { erase(); }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
   /// Restarts the clock.
   void begin();
 
@@ -31,30 +29,25 @@ class Progress {
   void show(const ProgressState& now);
 
   /// Removes the bar, so that something else can be printed.
-  void erase();
+  void erase() { line_.erase(); }
 
   /// Prints a line in place of the bar, also if `quiet`.
-  void print_line(const std::string& line);
+  void print_line(const std::string& line) { line_.print(line + "\n"); }
 
   /// Returns the seconds since begin().
   double seconds() const;
 
  private:
-  void erase_locked();
   std::string text(const ProgressState& now, bool coloured) const;
   std::string bar(const ProgressState& now, bool coloured) const;
 
   using Clock = std::chrono::steady_clock;
   bool quiet_;
-  bool terminal_;
   bool colour_;
+  StatusLine line_;
   std::mutex mutex_;
-  bool shown_ = false;
   Clock::time_point begun_;
   Clock::time_point next_;
 };
-
-/// Returns "3 states", "1 state" or "12,345 states".
-std::string counted(std::size_t count, const std::string& what);
 
 }  // namespace pyhost::cli
