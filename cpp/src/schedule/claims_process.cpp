@@ -27,15 +27,15 @@ HostInternals internals_of_helper(const HostInternals& host, const Options& opti
   return {options, paths, host.environment, host.host_state, host.services, host.output, nullptr};
 }
 
-[[noreturn]] void refuse(const Json& error) {
+}  // namespace
+
+void throw_failure(const Json& error) {
   const bool unreachable = error.at("kind") == "unreachable";
   throw Error({.kind = unreachable ? ErrorKind::Unreachable : ErrorKind::InvalidSchedule,
                .phase = Phase::Start,
                .message = error.at("message"),
                .hint = error.value("hint", "")});
 }
-
-}  // namespace
 
 ClaimsProcess::ClaimsProcess(Host& host, Json common, const std::filesystem::path& worker)
     : options_(options_of_helper(host.internals())),
@@ -60,7 +60,7 @@ Json ClaimsProcess::call(const std::string& function, Json arguments) {
     arguments["entries"] = entries_;
     answer = ask(arguments);
   }
-  if (answer.contains("error")) refuse(answer["error"]);
+  if (answer.contains("error")) throw_failure(answer["error"]);
   return answer;
 }
 

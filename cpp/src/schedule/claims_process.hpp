@@ -40,4 +40,7 @@ class ClaimsProcess {
   std::uint64_t version_ = 0;
 };
 
+/// Throws a failure that the helper process has returned: InvalidSchedule or Unreachable.
+[[noreturn]] void throw_failure(const Json& error);
+
 }  // namespace pyhost::detail

@@ -168,6 +168,7 @@ std::optional<Scheduler::Data::Clock::time_point> Scheduler::Data::step(std::siz
   report_ended_rows(answer.at("ended"));
   if (answer.at("problems_changed").get<bool>()) report_problems(detail::problems_of(answer.at("problems")));
   for (const Json& each : answer.at("claimed")) begin_claimed(each, asked);
+  if (answer.contains("failure")) detail::throw_failure(answer["failure"]);  // after a part of the step was done
   if (answer.at("next").is_null()) return std::nullopt;
   const std::int64_t wait = answer.at("next").get<std::int64_t>() - now;
   return Clock::now() + std::chrono::microseconds(std::max<std::int64_t>(wait, 0));
