@@ -104,11 +104,21 @@ def _url(name: str, urls: dict[str, str]) -> str:
     )
 
 
-def _open_connection(name: str, url: str) -> Any:
+def find_url(name: str) -> tuple[str, set[str]]:
+    """Returns the URL of this connection with the values of its variables, and its secrets. Raises ConnectionFailed."""
+    return _fill_in(name, _url(name, _urls(name)))
+
+
+def _fill_in(name: str, url: str) -> tuple[str, set[str]]:
     full, values = fill_in(name, url)
     secrets = find_secrets(full, values)
     for each in secrets:
         hide(each)
+    return full, secrets
+
+
+def _open_connection(name: str, url: str) -> Any:
+    full, secrets = _fill_in(name, url)
     try:
         return _connection_types.open_url(name, full, url)
     except ConnectionFailed:

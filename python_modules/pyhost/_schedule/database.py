@@ -1,0 +1,251 @@
+"""The database of a schedule: SQLite, or PostgreSQL by SQLAlchemy. Both take the same statements and parameters."""
+
+import importlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Callable, Optional, Union
+
+from pyhost import _connection_types
+from pyhost.errors import ConnectionFailed
+
+Row = dict[str, Any]
+
+_LOCK_SECONDS = 5
+# The server ends what a stopped or disconnected process has left open, so that others do not wait for it.
+_SETTINGS = (
+    "set statement_timeout = '10s'",
+    f"set lock_timeout = '{_LOCK_SECONDS}s'",
+    "set idle_in_transaction_session_timeout = '15s'",
+)
+_REFUSALS = ("ProgrammingError", "IntegrityError", "DataError", "NotSupportedError")
+
+
+class ScheduleFailed(Exception):
+    """An expected failure. Its kind is "unreachable" if the same call may work later, otherwise "refused"."""
+
+    def __init__(self, kind: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+
+    def as_dict(self) -> Row:
+        return {"kind": self.kind, "message": self.message, "hint": self.hint}
+
+
+class Database:
+    """One connection, opened at its first use and again after each failure. Every statement that is not in a
+    transaction is one of its own. Raises ScheduleFailed."""
+
+    clock: str  # an expression: microseconds since 1970 UTC
+    begin: str
+    lock = ""  # what a select that locks its rows ends with
+
+    def __init__(self, title: str, shown: Callable[[str], str] = str) -> None:
+        self.is_prepared = False  # whether the tables were found on this connection
+        self._title = title
+        self._shown = shown  # removes secrets from a driver's text
+        self._connection: Any = None
+        self._is_in_transaction = False
+
+    def rows(self, sql: str, **values: Any) -> list[Row]:
+        raise NotImplementedError
+
+    def execute(self, sql: str, **values: Any) -> int:
+        """Returns how many rows were changed."""
+        return int(self._run(sql, values).rowcount)
+
+    def execute_all(self, sql: str, values: list[Row]) -> None:
+        """Executes it once for each."""
+        self._run(sql, values)
+
+    @contextmanager
+    def transaction(self, undo: bool = False) -> Iterator[None]:
+        """Commits at the end, or undoes all. A transaction within another one is a part of it."""
+        if self._is_in_transaction:
+            yield
+            return
+        self._run(self.begin, {})
+        self._is_in_transaction = True
+        try:
+            yield
+            self._run("rollback" if undo else "commit", {})
+        except BaseException:
+            self.close()  # which undoes it, also if the connection is broken
+            raise
+        finally:
+            self._is_in_transaction = False
+
+    def has_table(self, name: str) -> bool:
+        raise NotImplementedError
+
+    def lock_tables(self) -> None:
+        """Keeps others from making tables, until the end of the transaction."""
+
+    def refresh(self) -> None:
+        """Closes a connection that leads nowhere any more."""
+
+    def close(self) -> None:
+        self.is_prepared = False
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):  # a broken one is dropped
+                self._disconnect(connection)
+
+    def _run(self, sql: str, values: Union[Row, list[Row]]) -> Any:
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            return self._execute(sql, values)
+        except Exception as error:
+            kind = self._kind_of(error)
+            self.close()
+            if kind is None:
+                raise
+            text = self._shown(str(getattr(error, "orig", None) or error).strip())
+            raise ScheduleFailed(kind, f"{self._title} cannot be used: {text}") from None
+
+    def _connect(self) -> Any:
+        raise NotImplementedError
+
+    def _disconnect(self, connection: Any) -> None:
+        connection.close()
+
+    def _execute(self, sql: str, values: Union[Row, list[Row]]) -> Any:
+        raise NotImplementedError
+
+    def _kind_of(self, error: Exception) -> Optional[str]:
+        """Returns None for what no database raises."""
+        raise NotImplementedError
+
+
+class SqliteDatabase(Database):
+    clock = "pyhost_clock()"
+    begin = "begin immediate"
+
+    def __init__(self, path: str, title: str) -> None:
+        super().__init__(title)
+        self._path = path
+        self._file: Optional[tuple[int, int]] = None
+
+    def rows(self, sql: str, **values: Any) -> list[Row]:
+        found = self._run(sql, values)
+        try:
+            names = [each[0] for each in found.description]
+            return [dict(zip(names, row)) for row in found]
+        except sqlite3.Error as error:  # rows are read as they are taken
+            self.close()
+            kind = str(self._kind_of(error))
+            raise ScheduleFailed(kind, f"{self._title} cannot be used: {error}") from None
+
+    def has_table(self, name: str) -> bool:
+        # Looking must not make the file.
+        if not os.path.exists(self._path):
+            return False
+        return bool(self.rows("select 1 from sqlite_master where name = :name", name=name))
+
+    def refresh(self) -> None:
+        # Without this, the runs that are written after the file was removed or replaced would be lost with it.
+        if self._connection is not None and self._identity() != self._file:
+            self.close()
+
+    def _identity(self) -> Optional[tuple[int, int]]:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _connect(self) -> Any:
+        # The calls of a process may come from different threads, one after the other.
+        made = sqlite3.connect(
+            self._path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        made.create_function("pyhost_clock", 0, lambda: time.time_ns() // 1000)
+        self._file = self._identity()
+        return made
+
+    def _execute(self, sql: str, values: Union[Row, list[Row]]) -> Any:
+        run = self._connection.executemany if isinstance(values, list) else self._connection.execute
+        return run(sql, values)
+
+    def _kind_of(self, error: Exception) -> Optional[str]:
+        if isinstance(error, sqlite3.OperationalError):
+            is_wrong = any(each in str(error) for each in ("no such", "no column", "syntax error"))
+            return "refused" if is_wrong else "unreachable"
+        return "refused" if isinstance(error, sqlite3.Error) else None
+
+
+class PostgresqlDatabase(Database):
+    clock = "cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)"
+    begin = "begin isolation level read committed"
+    lock = " for update"
+
+    def __init__(self, name: str, url: str, title: str, shown: Callable[[str], str]) -> None:
+        super().__init__(title, shown)
+        self._name = name
+        self._url = url
+        self._engine: Any = None
+
+    def rows(self, sql: str, **values: Any) -> list[Row]:
+        return [dict(each) for each in self._run(sql, values).mappings()]
+
+    def has_table(self, name: str) -> bool:
+        return bool(self.rows("select 1 where to_regclass(:name) is not null", name=name))
+
+    def lock_tables(self) -> None:
+        # `create table if not exists` fails in the second of two sessions.
+        self.execute("select pg_advisory_xact_lock(793042109)")
+
+    def _connect(self) -> Any:
+        if self._engine is None:
+            self._engine = _connection_types.open_sql(self._name, self._url).get()
+        made = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        for setting in _SETTINGS:
+            made.exec_driver_sql(setting)
+        return made
+
+    def _disconnect(self, connection: Any) -> None:
+        connection.invalidate()  # so that a transaction does not come back with it from the pool
+        connection.close()
+
+    def _execute(self, sql: str, values: Union[Row, list[Row]]) -> Any:
+        return self._connection.execute(importlib.import_module("sqlalchemy").text(sql), values)
+
+    def _kind_of(self, error: Exception) -> Optional[str]:
+        if isinstance(error, (ConnectionFailed, ValueError)):  # of the URL
+            return "refused"
+        exc: Any = importlib.import_module("sqlalchemy.exc")
+        if isinstance(error, exc.DBAPIError):
+            return "refused" if type(error).__name__ in _REFUSALS else "unreachable"
+        return "refused" if isinstance(error, exc.SQLAlchemyError) else None
+
+
+def open_file(path: str) -> Database:
+    """The history of a schedule whose entries are not in a database."""
+    return SqliteDatabase(path, f"the schedule's history {path}")
+
+
+def open_connection(name: str, url: str, shown: Callable[[str], str] = str) -> Database:
+    """A connection of its own to the database of this URL. Refuses other databases."""
+    title = f"the schedule's database, connection {name!r},"
+    scheme, _, rest = url.partition("://")
+    if scheme.partition("+")[0] == "postgresql":
+        return PostgresqlDatabase(name, url, title, shown)
+    if scheme != "sqlite":
+        raise ScheduleFailed(
+            "refused",
+            f"{title} is not SQLite or PostgreSQL",
+            "write its URL as in sqlite:///jobs.db or postgresql://user@host/database",
+        )
+    path = rest[1:]
+    if path in ("", ":memory:") or not rest.startswith("/"):
+        raise ScheduleFailed(
+            "refused",
+            f"{title} has no file, so each process would have a schedule of its own",
+            "write its URL as in sqlite:///jobs.db",
+        )
+    return SqliteDatabase(path, title)

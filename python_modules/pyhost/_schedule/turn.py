@@ -1,0 +1,154 @@
+"""What one transaction does to the runs of one entry."""
+
+import json
+from typing import Optional
+
+from .database import Database, Row
+from .entries import Entry
+from .times import local_text
+
+# SQLite uses the index of open runs only where a condition has a term of the index as it is written there.
+OPEN = "(status = 'queued' or status = 'running' or retry_at is not null)"
+KEY = "where entry = :entry and due = :due and attempt = :attempt"
+END = (
+    "update pyhost_runs set status = :new, finished = :now, lease_until = null, exit_code = :exit_code, "
+    "result = :result, error = :error, retry_at = :retry_at"
+)
+_RUN = "update pyhost_runs set status = 'running', owner = :owner, lease_until = :until, started = :now"
+_INSERT = (
+    "insert into pyhost_runs (entry, due, attempt, status, owner, lease_until, started, finished, error, triggered) "
+    "values (:entry, :due, :attempt, :status, :owner, :until, :started, :finished, :error, :triggered) "
+    "on conflict do nothing"
+)
+_FIRST_PAUSE = 10_000_000
+_LONGEST_PAUSE = 600_000_000
+
+
+def retry_time(entry: Optional[Entry], attempt: int, status: str, now: int) -> Optional[int]:
+    """When the next attempt follows one that ended with this status; None if none does."""
+    if entry is None or attempt > entry.retries or status not in ("failed", "lost"):
+        return None
+    pause = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
+    return now if status == "lost" else now + pause
+
+
+class Turn:
+    """The entry's row is locked, and what was claimed or noted counts once the transaction is committed."""
+
+    def __init__(
+        self,
+        database: Database,
+        entry: Entry,
+        row: Row,
+        owner: str,
+        room: int,
+        now: int,
+        lease: int,
+    ) -> None:
+        self.row = row
+        self.room = room
+        self.now = now
+        self.claimed: list[Row] = []
+        self.ended: list[Row] = []
+        self._database = database
+        self._entry = entry
+        self._owner = owner
+        self._until = now + lease
+        sql = f"select * from pyhost_runs where entry = :entry and {OPEN} order by due, attempt"
+        self._runs = database.rows(sql, entry=entry.name)
+        self._queued = [run for run in self._runs if run["status"] == "queued"]
+        # When the entry's running runs began.
+        self.running = sorted(r["started"] for r in self._runs if r["status"] == "running")
+
+    def may_run(self) -> bool:
+        return self.room > 0 and (self._entry.overlap == "allow" or not self.running)
+
+    def retry(self) -> None:
+        """Claims the next attempts of failed and lost runs whose pauses are over."""
+        for run in self._runs:
+            if run["retry_at"] is None or run["retry_at"] > self.now or not self.may_run():
+                continue
+            key = {"entry": run["entry"], "due": run["due"], "attempt": run["attempt"]}
+            self._database.execute(f"update pyhost_runs set retry_at = null {KEY}", **key)
+            self.claim(run["due"], run["attempt"] + 1, run["triggered"])
+
+    def take_queued(self) -> None:
+        """Claims the runs that have waited for another one's end."""
+        while self._queued and self.may_run():
+            run = self._queued.pop(0)
+            is_mine = self._database.execute(
+                f"{_RUN} {KEY} and status = 'queued'",
+                entry=run["entry"], due=run["due"], attempt=run["attempt"],
+                owner=self._owner, until=self._until, now=self.now,
+            )  # fmt: skip
+            if is_mine:
+                self._add(run["due"], run["attempt"])
+
+    def take(self, due: int, since: int, waits: bool) -> bool:
+        """Claims, queues or skips what is due since then. Returns False if it stays due, for want of room.
+
+        What `waits` is never skipped for a run that began later: nobody has found a run of the entry when it was due."""
+        if self.may_run():
+            self.claim(due, 1)
+        elif self._entry.overlap == "allow" or not self.running:
+            return False
+        elif (waits and since <= self.running[-1]) or (
+            self._entry.overlap == "queue" and not self._queued
+        ):
+            if self._insert(due, 1, "queued"):
+                self._queued.append({"due": due})
+        else:
+            began = local_text(self.running[-1], self._entry.zone)
+            self.note(due, "skipped", f"the run that began at {began} had not ended")
+        return True
+
+    def claim(self, due: int, attempt: int, triggered: int = 0) -> bool:
+        """Returns False if that run is there already."""
+        is_mine = self._insert(
+            due, attempt, "running",
+            owner=self._owner, until=self._until, started=self.now, triggered=triggered,
+        )  # fmt: skip
+        if is_mine:
+            self._add(due, attempt)
+        return is_mine
+
+    def note(self, due: int, status: str, message: str) -> None:
+        """Writes why a due time has no run."""
+        error = json.dumps({"message": message})
+        if self._insert(due, 1, status, finished=self.now, error=error):
+            self.ended.append(
+                {"entry": self._entry.name, "due": due, "attempt": 1, "status": status, "message": message}
+            )  # fmt: skip
+
+    def _insert(
+        self,
+        due: int,
+        attempt: int,
+        status: str,
+        owner: Optional[str] = None,
+        until: Optional[int] = None,
+        started: Optional[int] = None,
+        finished: Optional[int] = None,
+        error: Optional[str] = None,
+        triggered: int = 0,
+    ) -> bool:
+        is_new = self._database.execute(
+            _INSERT,
+            entry=self._entry.name, due=due, attempt=attempt, status=status, owner=owner, until=until,
+            started=started, finished=finished, error=error, triggered=triggered,
+        )  # fmt: skip
+        return is_new == 1
+
+    def _add(self, due: int, attempt: int) -> None:
+        self.running.append(self.now)
+        self.room -= 1
+        self.claimed.append(
+            {
+                "entry": self._entry.name,
+                "module": self._entry.module,
+                "state": self._entry.state,
+                "due": due,
+                "attempt": attempt,
+                "timeout": self._entry.timeout,
+            }
+        )
