@@ -90,8 +90,10 @@ class Plan:
         renew: Iterable[Key] = (),
         finished: Iterable[Row] = (),
         dry_run: bool = False,
+        until: Optional[int] = None,
     ) -> Row:
-        """Writes what has ended, renews leases, and claims what is due. A call may be repeated.
+        """Writes what has ended, renews leases, and claims what is due, but nothing that is due after `until`. A call
+        may be repeated.
 
         If a part of it fails after the first changes, the answer tells of them and has the failure as "failure"."""
         known = {entry.name: entry for entry in entries}
@@ -110,7 +112,7 @@ class Plan:
             if room <= 0:
                 return answer
             try:
-                self._advance_all(known, owner, room, answer)
+                self._advance_all(known, owner, room, until, answer)
                 if not dry_run:
                     self._prune(answer["now"])
             except ScheduleFailed as error:
@@ -262,8 +264,15 @@ class Plan:
         same = f"select 1 from pyhost_runs {KEY} and owner = :owner and status = :status"
         return bool(self._database.rows(same, **key, owner=owner, status=status))
 
-    def _advance_all(self, known: Mapping[str, Entry], owner: str, room: int, answer: Row) -> None:
-        now = answer["now"]
+    def _advance_all(
+        self,
+        known: Mapping[str, Entry],
+        owner: str,
+        room: int,
+        until: Optional[int],
+        answer: Row,
+    ) -> None:
+        now = answer["now"] if until is None else min(until, answer["now"])
         rows = self._remember(list(known.values()))
         answer["ended"] += self._end_lost(known)
         open_runs = self._open_runs()

@@ -103,6 +103,7 @@ class Claims:
             state.get("renew", []),
             state.get("finished", []),
             state.get("dry_run", False),
+            state.get("until"),
         )
         answer["problems"] = [asdict(each) for each in source.problems]
         answer["problems_changed"] = source.problems != source.reported
