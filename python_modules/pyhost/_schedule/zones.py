@@ -1,0 +1,35 @@
+"""Time zones: between the time that clocks show and microseconds since 1970 UTC."""
+
+from datetime import datetime, timedelta, timezone, tzinfo
+from functools import cache
+from zoneinfo import ZoneInfo
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
+MINUTE = timedelta(minutes=1)
+
+
+@cache
+def open_zone(name: str) -> tzinfo:
+    """The zone of this name. UTC works where there is no database of zones."""
+    return timezone.utc if name == "UTC" else ZoneInfo(name)
+
+
+def to_us(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_us(us: int, zone: tzinfo) -> datetime:
+    return (_EPOCH + us * _MICROSECOND).astimezone(zone)
+
+
+def instant(wall: datetime, zone: tzinfo) -> int:
+    """When clocks of the zone show this: the first time of two, and the next valid time if they never do."""
+    while not is_shown(wall, zone):
+        wall = wall.replace(second=0) + MINUTE
+    return to_us(wall.replace(tzinfo=zone))
+
+
+def is_shown(wall: datetime, zone: tzinfo) -> bool:
+    """Whether clocks of the zone ever show this."""
+    return from_us(to_us(wall.replace(tzinfo=zone)), zone).replace(tzinfo=None) == wall
