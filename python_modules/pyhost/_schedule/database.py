@@ -45,7 +45,7 @@ class Database:
     lock = ""  # what a select that locks its rows ends with
 
     def __init__(self, title: str, shown: Callable[[str], str] = str) -> None:
-        self.is_prepared = False  # whether the tables were found on this connection
+        self.found_tables: set[str] = set()
         self._title = title
         self._shown = shown  # removes secrets from a driver's text
         self._connection: Any = None
@@ -89,7 +89,7 @@ class Database:
         """Closes a connection that leads nowhere any more."""
 
     def close(self) -> None:
-        self.is_prepared = False
+        self.found_tables.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(Exception):  # a broken one is dropped

@@ -15,42 +15,10 @@ from typing import Any, Optional
 
 from .database import Database, Row, ScheduleFailed
 from .entries import Entry, Problem
+from .tables import Tables
 from .times import due_between, in_words, local_text, next_due
-from .turn import END, KEY, OPEN, Turn, retry_time
+from .turn import END, KEY, Turn, is_ready, retry_time
 
-VERSION = 1
-COLUMNS = (
-    "name", "module", "state", "cron", "every", "at", "after", "zone", "overlap", "late", "missed",
-    "timeout", "retries", "enabled",
-)  # fmt: skip
-
-_TABLES = """
-create table if not exists pyhost_schema (
-  version integer not null, clock_shift bigint not null default 0, pruned_at bigint not null default 0);
-create table if not exists pyhost_entries (
-  entry text primary key, rule text not null, created bigint not null, last_due bigint,
-  pruned bigint not null default 0);
-create table if not exists pyhost_runs (
-  entry text not null, due bigint not null, attempt integer not null, status text not null, owner text,
-  lease_until bigint, started bigint, finished bigint, exit_code integer, result text, error text,
-  triggered integer not null default 0, retry_at bigint, primary key (entry, due, attempt));
-create index if not exists pyhost_runs_open on pyhost_runs (entry)
-  where status = 'queued' or status = 'running' or retry_at is not null
-"""
-_SCHEDULE = """
-create table if not exists pyhost_schedule (
-  name text primary key, module text not null, state text, cron text, every text, "at" text, "after" text, zone text,
-  overlap text, late text, missed text, timeout text, retries integer, enabled boolean default true)
-"""
-# What may be removed: never an open run, and never an entry's newest row, from which a clock that went back goes on.
-_OLD = f"""
-select entry, due, attempt from (
-  select entry, due, attempt, finished, {OPEN} as is_open,
-    row_number() over (partition by entry order by due desc, attempt desc) as place
-  from pyhost_runs) as ranked
-where not is_open and place > 1 and (place > :most or finished < :oldest)
-order by entry, due limit :limit
-"""
 # The newest ended row of each entry, without its result, which may be large.
 _LAST = """
 select r.entry, r.due, r.attempt, r.status, r.owner, r.started, r.finished, r.exit_code, r.error, r.triggered,
@@ -60,10 +28,7 @@ from pyhost_entries e join pyhost_runs r on r.entry = e.entry
   and r.attempt = (
     select max(attempt) from pyhost_runs where entry = e.entry and due = r.due and finished is not null)
 """
-_HOUR = 3_600_000_000
-_DAY = 24 * _HOUR
 _MOST_DUE = 1000
-_MOST_REMOVED = 5000  # rows in one transaction
 _LARGEST_RESULT = 1_000_000  # bytes
 
 Key = Sequence[Any]  # entry, due, attempt
@@ -76,6 +41,7 @@ class Plan:
         self.lease = 30_000_000
         self.keep_days = 30
         self.keep_runs = 1000
+        self.tables = Tables(database)
         self._database = database
         # The first due time after a baseline. It holds until the baseline moves.
         self._first: dict[str, tuple[tuple[str, int, int], Optional[int]]] = {}
@@ -98,14 +64,14 @@ class Plan:
         If a part of it fails after the first changes, the answer tells of them and has the failure as "failure"."""
         known = {entry.name: entry for entry in entries}
         answer: Row = {"claimed": [], "lost": [], "next": None, "ended": []}
-        if dry_run and not self._has_tables():
-            now = answer["now"] = self._clock()
+        if dry_run and not self.tables.exist():
+            now = answer["now"] = time.time_ns() // 1000
             dues = [next_due(entry, now, now) for entry in entries if entry.enabled]
             answer["next"] = min((due for due in dues if due is not None), default=None)
             return answer
-        self.make_tables()
+        self.tables.make()
         with self._database.transaction(undo=True) if dry_run else nullcontext():
-            answer["now"] = self._now()
+            answer["now"] = self.tables.now()
             renew, finished = sorted(map(tuple, renew)), sorted(finished, key=_key_of)
             if renew or finished:
                 answer["lost"] = self._keep(known, owner, renew, finished)
@@ -114,7 +80,7 @@ class Plan:
             try:
                 self._advance_all(known, owner, room, until, answer)
                 if not dry_run:
-                    self._prune(answer["now"])
+                    self.tables.prune(answer["now"], self.keep_days, self.keep_runs)
             except ScheduleFailed as error:
                 if dry_run or not (renew or finished or answer["claimed"] or answer["ended"]):
                     raise
@@ -125,8 +91,8 @@ class Plan:
     def trigger(self, entries: Sequence[Entry], owner: str, name: str) -> Row:
         """Claims a run of the entry that is due now."""
         entry = _find(name, entries)
-        self.make_tables()
-        self._remember([entry])
+        self.tables.make()
+        self.tables.remember([entry])
         with self._database.transaction():
             turn = self._turn(entry, owner, 1)
             if not turn.may_run():
@@ -142,11 +108,11 @@ class Plan:
 
     def listing(self, entries: Sequence[Entry], problems: Sequence[Problem], count: int = 1) -> Row:
         """What `pyhost schedule` shows. It makes no table and no file."""
-        there = self._has_tables()
-        now = self._now() if there else self._clock()
-        known = self._rows_of_entries() if there else {}
+        there = self.tables.exist()
+        now = self.tables.now() if there else time.time_ns() // 1000
+        known = self.tables.entries() if there else {}
         last = {each["entry"]: each for each in self._database.rows(_LAST)} if there else {}
-        open_runs = self._open_runs() if there else {}
+        open_runs = self.tables.open_runs() if there else {}
         listed = []
         for entry in entries:
             row = known.get(entry.name)
@@ -183,49 +149,21 @@ class Plan:
         where = f"where {' and '.join(conditions)}" if conditions else ""
         order = "order by due desc, attempt desc, entry limit :limit"
         runs: list[Row] = []
-        if self._has_tables():
-            self._now()  # refuses a newer version
+        if self.tables.exist():
             values = {"limit": limit} | ({"name": name} if name is not None else {})
             runs = self._database.rows(f"select * from pyhost_runs {where} {order}", **values)
-        if name is not None and not runs and not self._was_known(name):
+        was_known = self.tables.exist() and name in self.tables.entries()
+        if name is not None and not was_known:
             _find(name, entries)
         return {"runs": runs}
 
     def set_enabled(self, name: str, enabled: bool) -> Row:
-        there = self._database.has_table("pyhost_schedule")
+        there = self.tables.exist() and self.tables.exist("pyhost_schedule")
         sql = "update pyhost_schedule set enabled = :enabled where name = :name"
         if not there or not self._database.execute(sql, name=name, enabled=enabled):
             names = self._database.rows("select name from pyhost_schedule") if there else []
             raise _unknown(name, [str(each["name"]) for each in names])
         return {}
-
-    def read_table(self) -> list[Row]:
-        """The raw entries of pyhost_schedule."""
-        if not self._database.has_table("pyhost_schedule"):
-            return []
-        return [
-            {column: row[column] for column in COLUMNS if column in row}
-            | {"place": f"pyhost_schedule, row {row.get('name')!r}"}
-            for row in self._database.rows("select * from pyhost_schedule order by name")
-        ]
-
-    def make_tables(self, has_schedule: bool = False) -> None:
-        """Makes the tables that are not there; that of the entries only if a schedule is to be in it."""
-        wanted = "pyhost_schedule" if has_schedule else "pyhost_schema"
-        if self._has_tables() and (not has_schedule or self._database.has_table(wanted)):
-            return
-        with self._database.transaction():
-            self._database.lock_tables()
-            for statement in _TABLES.split(";"):
-                self._database.execute(statement)
-            if has_schedule:
-                self._database.execute(_SCHEDULE)
-            self._database.execute(
-                "insert into pyhost_schema (version) select :version where not exists "
-                "(select 1 from pyhost_schema)",
-                version=VERSION,
-            )
-        self._database.is_prepared = True
 
     # --- parts of a step
 
@@ -236,7 +174,7 @@ class Plan:
         processes do not wait for each other."""
         lost: list[list[Any]] = []
         with self._database.transaction():
-            now = self._now()
+            now = self.tables.now()
             for run in finished:
                 if not self._finish(known.get(run["entry"]), owner, run, now):
                     lost.append(list(_key_of(run)))
@@ -255,7 +193,7 @@ class Plan:
         is_written = self._database.execute(
             f"{END} {KEY} and owner = :owner and status = 'running'",
             **key, owner=owner, new=status, now=now, exit_code=run.get("exit_code"),
-            result=_cut(run.get("result")), error=_cut(run.get("error")),
+            result=_cut(run.get("result")), error=_cut(run.get("error"), message="it was too large to be kept"),
             retry_at=retry_time(entry, key["attempt"], status, now),
         )  # fmt: skip
         if is_written:
@@ -273,9 +211,9 @@ class Plan:
         answer: Row,
     ) -> None:
         now = answer["now"] if until is None else min(until, answer["now"])
-        rows = self._remember(list(known.values()))
+        rows = self.tables.remember(list(known.values()))
         answer["ended"] += self._end_lost(known)
-        open_runs = self._open_runs()
+        open_runs = self.tables.open_runs()
         waiting = []
         for entry in known.values():
             if not entry.enabled:
@@ -283,9 +221,7 @@ class Plan:
             runs = open_runs.get(entry.name, [])
             first = self._first_due(entry, rows[entry.name], now)
             is_busy = entry.overlap != "allow" and any(r["status"] == "running" for r in runs)
-            goes_on = not is_busy and any(
-                r["status"] == "queued" or (r["retry_at"] or now + 1) <= now for r in runs
-            )
+            goes_on = not is_busy and any(r["status"] == "queued" or is_ready(r, now) for r in runs)
             if goes_on or (first is not None and first <= now):
                 waiting.append((not goes_on, first or now, entry.name))
         soon: list[int] = []
@@ -371,7 +307,7 @@ class Plan:
         ended = []
         with_leases = "select * from pyhost_runs where status = 'running' and "
         beyond = "(lease_until < :now or lease_until > :far)"
-        now = self._now()
+        now = self.tables.now()
         far = now + 2 * self.lease
         for run in self._database.rows(with_leases + beyond, now=now, far=far):
             key = {"entry": run["entry"], "due": run["due"], "attempt": run["attempt"]}
@@ -397,7 +333,7 @@ class Plan:
 
     def _later(self, known: Mapping[str, Entry], owner: str, now: int) -> list[int]:
         """When something is to be done next, without what waits for room or for a run."""
-        rows = self._rows_of_entries()
+        rows = self.tables.entries()
         times: list[Optional[int]] = []
         for entry in known.values():
             if entry.enabled and entry.after is None:
@@ -405,7 +341,7 @@ class Plan:
                 if first is not None and first <= now:
                     first = next_due(entry, rows[entry.name]["created"], now)
                 times.append(first)
-        for name, runs in self._open_runs().items():
+        for name, runs in self.tables.open_runs().items():
             for run in runs:
                 if run["status"] == "running" and run["owner"] != owner:
                     times.append(run["lease_until"] + 1)
@@ -413,90 +349,7 @@ class Plan:
                     times.append(run["retry_at"])
         return [each for each in times if each is not None and each > now]
 
-    def _prune(self, now: int) -> None:
-        """Removes old rows, at most once an hour for all processes."""
-        schema = self._database.rows("select pruned_at from pyhost_schema")[0]
-        if 0 <= now - schema["pruned_at"] < _HOUR:
-            return
-        is_mine = self._database.execute(
-            "update pyhost_schema set pruned_at = :now where pruned_at = :seen",
-            now=now, seen=schema["pruned_at"],
-        )  # fmt: skip
-        old: list[Row] = [{}] * _MOST_REMOVED if is_mine else []
-        while len(old) == _MOST_REMOVED:
-            old = self._remove(now - self.keep_days * _DAY)
-
-    def _remove(self, oldest: int) -> list[Row]:
-        with self._database.transaction():
-            old = self._database.rows(_OLD, most=self.keep_runs, oldest=oldest, limit=_MOST_REMOVED)
-            newest = {run["entry"]: run["due"] for run in old}  # the last one of an entry counts
-            for entry, due in newest.items():
-                self._database.execute(
-                    "update pyhost_entries set pruned = :due where entry = :entry and pruned < :due",
-                    entry=entry, due=due,
-                )  # fmt: skip
-            if old:
-                self._database.execute_all(f"delete from pyhost_runs {KEY}", old)
-        return old
-
-    # --- the tables
-
-    def _has_tables(self) -> bool:
-        self._database.refresh()
-        if not self._database.is_prepared:
-            self._database.is_prepared = self._database.has_table("pyhost_schema")
-        return self._database.is_prepared
-
-    def _clock(self) -> int:
-        """The time where there are no tables."""
-        return time.time_ns() // 1000
-
-    def _now(self) -> int:
-        clock = self._database.clock
-        sql = f"select version, clock_shift, {clock} as clock from pyhost_schema"
-        found = self._database.rows(sql)[0]
-        if found["version"] > VERSION:
-            raise ScheduleFailed(
-                "refused",
-                f"the schedule's tables are of version {found['version']}, and this pyhost knows those up to {VERSION}",
-                "use a newer pyhost",
-            )
-        return int(found["clock"] + found["clock_shift"])
-
-    def _rows_of_entries(self) -> dict[str, Row]:
-        found = self._database.rows("select * from pyhost_entries")
-        return {each["entry"]: each for each in found}
-
-    def _remember(self, entries: Sequence[Entry]) -> dict[str, Row]:
-        """Returns the rows of the entries, which are made at the first sight of one, and begun anew for a new rule."""
-        rows, now = self._rows_of_entries(), self._now()
-        changed = [
-            entry
-            for entry in sorted(entries, key=lambda each: each.name)
-            if entry.name not in rows
-            or rows[entry.name]["rule"] != entry.rule
-            or rows[entry.name]["created"] > now
-        ]
-        if not changed:
-            return rows
-        with self._database.transaction():
-            for entry in changed:
-                values = {"entry": entry.name, "rule": entry.rule, "now": self._now()}
-                self._database.execute(
-                    "insert into pyhost_entries (entry, rule, created) values (:entry, :rule, :now) "
-                    "on conflict do nothing",
-                    **values,
-                )
-                self._database.execute(
-                    "update pyhost_entries set rule = :rule, created = :now, last_due = null "
-                    "where entry = :entry and rule <> :rule",
-                    **values,
-                )
-                self._database.execute(
-                    "update pyhost_entries set created = :now where entry = :entry and created > :now",
-                    entry=entry.name, now=values["now"],
-                )  # fmt: skip
-        return self._rows_of_entries()
+    # --- due times
 
     def _baseline(self, row: Row, now: int) -> int:
         """All due times up to this one were handled."""
@@ -518,32 +371,22 @@ class Plan:
             found = self._first[entry.name] = (key, next_due(entry, key[1], key[2]))
         return found[1]
 
-    def _open_runs(self) -> dict[str, list[Row]]:
-        runs: dict[str, list[Row]] = {}
-        for each in self._database.rows(f"select * from pyhost_runs where {OPEN}"):
-            runs.setdefault(each["entry"], []).append(each)
-        return runs
-
-    def _was_known(self, name: str) -> bool:
-        sql = "select 1 from pyhost_entries where entry = :name"
-        return self._has_tables() and bool(self._database.rows(sql, name=name))
-
     def _turn(self, entry: Entry, owner: str, room: int) -> Turn:
         """Locks the entry's row. Only then it reads the time, since it may have waited."""
         sql = f"select * from pyhost_entries where entry = :entry{self._database.lock}"
         row = self._database.rows(sql, entry=entry.name)[0]
-        return Turn(self._database, entry, row, owner, room, self._now(), self.lease)
+        return Turn(self._database, entry, row, owner, room, self.tables.now(), self.lease)
 
 
 def _key_of(run: Row) -> tuple[str, int, int]:
     return run["entry"], run["due"], run["attempt"]
 
 
-def _cut(text: Optional[str]) -> Optional[str]:
-    size = len(text.encode(errors="replace")) if text else 0
+def _cut(text: Optional[str], **more: str) -> Optional[str]:
+    size = len(text.encode()) if text else 0
     if text is None or size <= _LARGEST_RESULT:
         return text
-    return json.dumps({"cut": True, "bytes": size, "begin": text[:1000]})
+    return json.dumps({"cut": True, "bytes": size, "begin": text[:1000], **more})
 
 
 def _find(name: str, entries: Iterable[Entry]) -> Entry:

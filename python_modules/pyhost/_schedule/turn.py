@@ -32,6 +32,12 @@ def retry_time(entry: Optional[Entry], attempt: int, status: str, now: int) -> O
     return now if status == "lost" else now + pause
 
 
+def is_ready(run: Row, now: int) -> bool:
+    """Whether the next attempt after this run is due, or the clock went back since its time was set."""
+    retry_at = run["retry_at"]
+    return retry_at is not None and not now < retry_at <= now + _LONGEST_PAUSE
+
+
 class Turn:
     """The entry's row is locked, and what was claimed or noted counts once the transaction is committed."""
 
@@ -66,7 +72,7 @@ class Turn:
     def retry(self) -> None:
         """Claims the next attempts of failed and lost runs whose pauses are over."""
         for run in self._runs:
-            if run["retry_at"] is None or run["retry_at"] > self.now or not self.may_run():
+            if not is_ready(run, self.now) or not self.may_run():
                 continue
             key = {"entry": run["entry"], "due": run["due"], "attempt": run["attempt"]}
             self._database.execute(f"update pyhost_runs set retry_at = null {KEY}", **key)

@@ -79,10 +79,10 @@ class Claims:
         if state.get("table"):
             is_step = state["call"] == "step"
             if state["call"] in ("step", "trigger") and not state.get("dry_run"):
-                source.plan.make_tables(has_schedule=True)
+                source.plan.tables.make(has_schedule=True)
             now = time.monotonic()
             if not is_step or source.read_at is None or now - source.read_at >= _TABLE_AGE:
-                source.read(source.plan.read_table())
+                source.read(source.plan.tables.schedule())
                 source.read_at = now
         elif "entries" in state:
             source.read(state["entries"])

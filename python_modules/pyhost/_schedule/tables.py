@@ -1,0 +1,167 @@
+"""The tables of a schedule: how they are made, read and pruned."""
+
+from collections.abc import Sequence
+
+from .database import Database, Row, ScheduleFailed
+from .entries import Entry
+from .turn import KEY, OPEN
+
+VERSION = 1
+
+_COLUMNS = (
+    "name", "module", "state", "cron", "every", "at", "after", "zone", "overlap", "late", "missed",
+    "timeout", "retries", "enabled",
+)  # fmt: skip
+_TABLES = """
+create table if not exists pyhost_schema (
+  version integer not null, clock_shift bigint not null default 0, pruned_at bigint not null default 0);
+create table if not exists pyhost_entries (
+  entry text primary key, rule text not null, created bigint not null, last_due bigint,
+  pruned bigint not null default 0);
+create table if not exists pyhost_runs (
+  entry text not null, due bigint not null, attempt integer not null, status text not null, owner text,
+  lease_until bigint, started bigint, finished bigint, exit_code integer, result text, error text,
+  triggered integer not null default 0, retry_at bigint, primary key (entry, due, attempt));
+create index if not exists pyhost_runs_open on pyhost_runs (entry)
+  where status = 'queued' or status = 'running' or retry_at is not null
+"""
+_SCHEDULE = """
+create table if not exists pyhost_schedule (
+  name text primary key, module text not null, state text, cron text, every text, "at" text, "after" text, zone text,
+  overlap text, late text, missed text, timeout text, retries integer, enabled boolean default true)
+"""
+# What may be removed: never an open run, and never an entry's newest row, from which a clock that went back goes on.
+_OLD = f"""
+select entry, due, attempt from (
+  select entry, due, attempt, finished, {OPEN} as is_open,
+    row_number() over (partition by entry order by due desc, attempt desc) as place
+  from pyhost_runs) as ranked
+where not is_open and place > 1 and (place > :most or finished < :oldest)
+order by entry, due limit :limit
+"""
+_HOUR = 3_600_000_000
+_DAY = 24 * _HOUR
+_MOST_REMOVED = 5000  # rows in one transaction
+
+
+class Tables:
+    """The tables of one database, and its clock."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def exist(self, table: str = "pyhost_schema") -> bool:
+        """Looks without making anything. Refuses tables of a newer version."""
+        self._database.refresh()
+        found = self._database.found_tables
+        if table not in found and self._database.has_table(table):
+            found.add(table)
+            if table == "pyhost_schema":
+                self.now()
+        return table in found
+
+    def make(self, has_schedule: bool = False) -> None:
+        """Makes the tables that are not there; that of the entries only for a schedule that is kept in it."""
+        if self.exist() and (not has_schedule or self.exist("pyhost_schedule")):
+            return
+        with self._database.transaction():
+            self._database.lock_tables()
+            for statement in _TABLES.split(";"):
+                self._database.execute(statement)
+            if has_schedule:
+                self._database.execute(_SCHEDULE)
+            self._database.execute(
+                "insert into pyhost_schema (version) select :version where not exists "
+                "(select 1 from pyhost_schema)",
+                version=VERSION,
+            )
+
+    def now(self) -> int:
+        """The time by the database's clock. Refuses tables of a newer version."""
+        clock = self._database.clock
+        sql = f"select version, clock_shift, {clock} as clock from pyhost_schema"
+        found = self._database.rows(sql)[0]
+        if found["version"] > VERSION:
+            raise ScheduleFailed(
+                "refused",
+                f"the schedule's tables are of version {found['version']}, and this pyhost knows those up to {VERSION}",
+                "use a newer pyhost",
+            )
+        return int(found["clock"] + found["clock_shift"])
+
+    def schedule(self) -> list[Row]:
+        """The raw entries of pyhost_schedule."""
+        if not self.exist("pyhost_schedule"):
+            return []
+        return [
+            {column: row[column] for column in _COLUMNS if column in row}
+            | {"place": f"pyhost_schedule, row {row.get('name')!r}"}
+            for row in self._database.rows("select * from pyhost_schedule order by name")
+        ]
+
+    def entries(self) -> dict[str, Row]:
+        found = self._database.rows("select * from pyhost_entries")
+        return {each["entry"]: each for each in found}
+
+    def open_runs(self) -> dict[str, list[Row]]:
+        """The runs of each entry that are queued, run, or wait for their next attempt."""
+        runs: dict[str, list[Row]] = {}
+        for each in self._database.rows(f"select * from pyhost_runs where {OPEN}"):
+            runs.setdefault(each["entry"], []).append(each)
+        return runs
+
+    def remember(self, entries: Sequence[Entry]) -> dict[str, Row]:
+        """Returns the rows of all entries. An entry begins anew at its first sight, and for a new time rule."""
+        rows, now = self.entries(), self.now()
+        changed = [
+            entry
+            for entry in sorted(entries, key=lambda each: each.name)
+            if entry.name not in rows
+            or rows[entry.name]["rule"] != entry.rule
+            or rows[entry.name]["created"] > now  # the clock went back
+        ]
+        if not changed:
+            return rows
+        with self._database.transaction():
+            for entry in changed:
+                values = {"entry": entry.name, "rule": entry.rule, "now": self.now()}
+                self._database.execute(
+                    "insert into pyhost_entries (entry, rule, created) values (:entry, :rule, :now) "
+                    "on conflict do nothing",
+                    **values,
+                )
+                self._database.execute(
+                    "update pyhost_entries set rule = :rule, created = :now, last_due = null "
+                    "where entry = :entry and rule <> :rule",
+                    **values,
+                )
+                self._database.execute(
+                    "update pyhost_entries set created = :now where entry = :entry and created > :now",
+                    entry=entry.name, now=values["now"],
+                )  # fmt: skip
+        return self.entries()
+
+    def prune(self, now: int, keep_days: int, keep_runs: int) -> None:
+        """Removes old rows, at most once an hour for all processes."""
+        seen = self._database.rows("select pruned_at from pyhost_schema")[0]["pruned_at"]
+        if 0 <= now - seen < _HOUR:
+            return
+        is_mine = self._database.execute(
+            "update pyhost_schema set pruned_at = :now where pruned_at = :seen", now=now, seen=seen
+        )
+        removed = _MOST_REMOVED if is_mine else 0
+        while removed == _MOST_REMOVED:
+            removed = self._remove(now - keep_days * _DAY, keep_runs)
+
+    def _remove(self, oldest: int, most: int) -> int:
+        with self._database.transaction():
+            old = self._database.rows(_OLD, most=most, oldest=oldest, limit=_MOST_REMOVED)
+            newest = {run["entry"]: run["due"] for run in old}  # the last one of an entry counts
+            for entry, due in newest.items():
+                self._database.execute(
+                    "update pyhost_entries set pruned = :due where entry = :entry and pruned < :due",
+                    entry=entry, due=due,
+                )  # fmt: skip
+            if old:
+                self._database.execute_all(f"delete from pyhost_runs {KEY}", old)
+        return len(old)
