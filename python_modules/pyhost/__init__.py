@@ -5,6 +5,7 @@ from pyhost import ServiceError         # what they raise
 from pyhost import connection, store    # what the host connects to, and what lasts from run to run
 from pyhost import Factory, Module      # what create and its result look like, for type checkers
 from pyhost import cancelled, Stopped   # whether this run was cancelled, and what is raised in it then
+from pyhost import current_run          # its module and number, and what a schedule runs it for
 from pyhost.testing import run_module   # runs a module without a host
 """
 
@@ -13,8 +14,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyhost import services as services
     from pyhost._connections import connection as connection
+    from pyhost._running import Run as Run
+    from pyhost._running import Scheduled as Scheduled
     from pyhost._running import Stopped as Stopped
     from pyhost._running import cancelled as cancelled
+    from pyhost._running import current_run as current_run
     from pyhost._store import store as store
     from pyhost.contract import Factory as Factory
     from pyhost.contract import Module as Module
@@ -28,11 +32,14 @@ _HOMES = {
     "Factory": "contract",
     "HostClosed": "errors",
     "Module": "contract",
+    "Run": "_running",
+    "Scheduled": "_running",
     "ServiceError": "errors",
     "ServiceNotFound": "errors",
     "Stopped": "_running",
     "cancelled": "_running",
     "connection": "_connections",
+    "current_run": "_running",
     "store": "_store",
 }
 

@@ -245,7 +245,7 @@ def _values() -> dict[str, Any]:
             "pyhost.store belongs to a run: use it in create(), run(), close(), on_load() or on_unload(), on the "
             "thread that they are called on, and not where the module is imported"
         )
-    number, module, _ = run
+    number, module = run[:2]
     use = _uses.get(number)
     if use is None:
         file: Optional[_File] = getattr(_thread, "file", None)

@@ -3,6 +3,10 @@
     def test_rows(run_module):
         assert run_module("csv_summary", {"text": "a\\n1\\n"})["rows"] == 1
 
+    def test_nightly(run_module):
+        due = datetime(2026, 12, 24, 2, 30, tzinfo=timezone.utc)
+        run_module("reports", scheduled=pyhost.Scheduled("nightly", due))
+
 It looks for modules where the ini option pyhost_module_paths says; without one in the nearest folder
 above the test that has python_modules/ or modules/, as a host does that is started there. Each test
 imports the modules anew.
@@ -39,8 +43,8 @@ def pytest_configure(config: "pytest.Config") -> None:
 
             with Modules(_module_paths(request.config, request.path)) as modules:
 
-                def run_module(name: str, state: Any = None, /) -> Any:
-                    return modules.run(name, {} if state is None else state)
+                def run_module(name: str, state: Any = None, /, *, scheduled: Any = None) -> Any:
+                    return modules.run(name, {} if state is None else state, scheduled)
 
                 yield run_module
 

@@ -9,6 +9,7 @@ What the module raises comes out as it is. What breaks the contract is a Contrac
 
 import contextlib
 import importlib
+import itertools
 import math
 import os
 import sys
@@ -28,10 +29,12 @@ from pyhost._contract_rules import (
     check_callable,
     type_name,
 )
+from pyhost._running import Run, Scheduled, stand_in
 
 Path = Union[str, "os.PathLike[str]"]
 
 _MOST_LEVELS = 1000
+_run_ids = itertools.count(1)
 _MARK = "pyhost-module-path:"  # as in modules/__init__.py
 
 
@@ -42,21 +45,29 @@ class ContractError(Exception):
 class RunModule(Protocol):
     """What the fixture run_module is, for type checkers."""
 
-    def __call__(self, name: str, state: Mapping[str, Any] = ..., /) -> Any:
+    def __call__(
+        self, name: str, state: Mapping[str, Any] = ..., /, *, scheduled: Optional[Scheduled] = ...
+    ) -> Any:
         """Loads the module, calls create(state) and run(), and gives the result as JSON has it."""
         ...
 
 
 def run_module(
-    name: str, state: Optional[Mapping[str, Any]] = None, *, module_paths: Iterable[Path] = ()
+    name: str,
+    state: Optional[Mapping[str, Any]] = None,
+    *,
+    module_paths: Iterable[Path] = (),
+    scheduled: Optional[Scheduled] = None,
 ) -> Any:
     """The result of one run, from a module that is imported anew.
+
+    pyhost.current_run() returns this run, with `scheduled` as a schedule would have set it.
 
     Module paths are folders that hold `modules`; without any, they are the same as a host's: those of
     PYHOST_MODULE_PATH, else ./python_modules and the current folder, and the modules that ship.
     """
     with Modules(module_paths or default_module_paths(os.getcwd())) as modules:
-        return modules.run(name, {} if state is None else state)
+        return modules.run(name, {} if state is None else state, scheduled)
 
 
 def default_module_paths(folder: Path) -> list[str]:
@@ -108,8 +119,18 @@ class Modules:
         sys.modules.update(self._before)
         sys.path[:] = self._sys_path
 
-    def run(self, name: str, state: Mapping[str, Any]) -> Any:
+    def run(
+        self, name: str, state: Mapping[str, Any], scheduled: Optional[Scheduled] = None
+    ) -> Any:
         """Loads the module unless that was done, calls create(state) and run(), gives the result."""
+        before = stand_in.run
+        stand_in.run = Run(name, next(_run_ids), scheduled)
+        try:
+            return self._run(name, state)
+        finally:
+            stand_in.run = before
+
+    def _run(self, name: str, state: Mapping[str, Any]) -> Any:
         module = self._load(name)
         create = _call(name, partial(broken_module, module), getattr, module, "create")
         _check(name, check_callable("create", create, module))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,18 @@ def test_a_cpp_example_of_the_docs_prints_what_its_page_shows(
     done = subprocess.run([program], cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == blocks(page, "text")[blocks(page, "cpp").index(example.read_text())]
+
+
+def test_the_test_of_a_module_that_a_page_shows_passes(tmp_path: Path) -> None:
+    write_modules(ROOT / "docs" / "running.md", tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "pyhost.pytest_fixtures", "tests"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=clean_environment(PYTHONPATH=str(ROOT / "python_modules")),
+    )
+    assert "1 passed" in done.stdout, done.stdout
 
 
 def test_the_readme_is_short_and_its_first_code_comes_early() -> None:

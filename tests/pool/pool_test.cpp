@@ -126,6 +126,36 @@ TEST_CASE("a run in a pool fails with the same error as a run by the host") {
   });
 }
 
+TEST_CASE("a scheduled run in a pool sees what it is for, and the next one does not") {
+  using std::chrono::system_clock;
+  const Json sees{
+      {"first", "import pyhost; for_what = pyhost.current_run().scheduled"},
+      {"give", "for_what and [for_what.entry, str(for_what.due), for_what.attempt, state.get('x')]"}};
+  on_every_level([&](Isolation level) {
+    Host host(over_fixtures());
+    Pool pool(host, at(level, 1));
+    std::vector<std::future<Json>> futures;
+    const auto submit = [&](const Json& state, int second) {
+      const Scheduled scheduled{"every ü", system_clock::time_point(std::chrono::seconds(second) + 5us),
+                                second};
+      futures.push_back(
+          pool.submit("evaluates", state, {.scheduled = std::make_shared<const Scheduled>(scheduled)}));
+      futures.push_back(pool.submit("evaluates", state));
+    };
+    for (int i = 1; i <= 20; ++i) submit(sees, i);
+    Json large = sees;
+    large["x"] = std::string(200'000, 'x');  // sent without a copy
+    submit(large, 21);
+    for (int i = 1; i <= 21; ++i) {
+      const Json seen = futures[static_cast<std::size_t>(2 * i - 2)].get();
+      const std::string seconds = (i < 10 ? "0" : "") + std::to_string(i);
+      CHECK(seen == Json{"every ü", "1970-01-01 00:00:" + seconds + ".000005+00:00", i,
+                         i == 21 ? large["x"] : Json()});
+      CHECK(futures[static_cast<std::size_t>(2 * i - 1)].get() == nullptr);
+    }
+  });
+}
+
 TEST_CASE("runs in a pool call the host's services") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());

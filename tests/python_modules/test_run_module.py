@@ -430,3 +430,38 @@ def test_without_a_host_no_run_is_cancelled() -> None:
     assert not cancelled.wait(0)
     assert not issubclass(Stopped, Exception)
     assert f"{Stopped.__module__}.{Stopped.__qualname__}" == "pyhost.Stopped"
+
+
+def test_run_module_stands_in_for_current_run(tmp_path: Path) -> None:
+    from datetime import datetime, timezone
+
+    from pyhost import Scheduled, current_run
+
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "sees.py").write_text(
+        "import pyhost\n\ncreated = []\n"
+        + MODULE.replace(
+            "return {}", "return [str(created[0]), str(pyhost.current_run())]"
+        ).replace("return M", "created.append(pyhost.current_run().scheduled); return M")
+    )
+    nightly = Scheduled("nightly", datetime(2026, 12, 24, 2, 30, tzinfo=timezone.utc), 2)
+    created, run = run_module("sees", {}, module_paths=[tmp_path], scheduled=nightly)
+    assert created == str(nightly)
+    assert run.startswith("Run(module='sees', id=") and run.endswith(f"scheduled={nightly})")
+    assert run_module("sees", module_paths=[tmp_path])[1].endswith("scheduled=None)")
+    assert current_run() is None
+    with pytest.raises(SystemExit):
+        over_fixtures("raises_in_run", {"what": "exit"})
+    assert current_run() is None
+
+
+def test_the_fixture_run_module_takes_what_a_run_is_scheduled_for(tmp_path: Path) -> None:
+    test = (
+        "from datetime import datetime, timezone\nimport pyhost\n"
+        "def test_it(run_module):\n"
+        "    due = datetime(2026, 12, 24, 2, 30, tzinfo=timezone.utc)\n"
+        "    assert run_module('sees', scheduled=pyhost.Scheduled('nightly', due)) == '2026-12-24'\n"
+    )
+    sees = MODULE.replace("return {}", "return str(current_run().scheduled.due.date())")
+    done = run_pytest(tmp_path, test=test, sees="from pyhost import current_run\n" + sees)
+    assert done.returncode == 0, done.stdout

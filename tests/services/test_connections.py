@@ -997,7 +997,7 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         SimpleNamespace(  # type: ignore[arg-type]
             connections=urls,
             store_file="a.db",
-            current_run=lambda: (1, "m", 1),
+            current_run=lambda: (1, "m", 1, None),
             read_object=json.loads,
             hide=lambda secret: None,
             without=lambda text, secrets: text,

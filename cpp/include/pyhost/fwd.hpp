@@ -25,6 +25,7 @@ struct Options;
 struct Outcome;
 struct PoolOptions;
 struct RunOptions;
+struct Scheduled;
 struct Span;
 struct Survey;
 

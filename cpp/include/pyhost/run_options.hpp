@@ -1,14 +1,28 @@
-// The limits of one run: when it must stop, and how.
+// The limits of one run: when it must stop, and how; and what it is for.
 #pragma once
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stop_token>
+#include <string>
 
 #include "pyhost/error.hpp"
 
 namespace pyhost {
+
+/// What a scheduled run is for. The module sees it as `pyhost.current_run().scheduled`.
+struct Scheduled {
+  /// The entry of the schedule.
+  std::string entry;
+
+  /// When the run was due, which is before it began. The module sees microseconds.
+  std::chrono::system_clock::time_point due;
+
+  /// 1 for the first attempt; more for the retries of the same due time.
+  int attempt = 1;
+};
 
 /// The limits of one run. Every member has a default.
 ///
@@ -33,6 +47,9 @@ struct RunOptions {
   /// that is stuck in C cannot be stopped within its process. Not called at Isolation::Process. Thread: one
   /// of pyhost's, without the GIL.
   std::function<void(const Error&)> on_stuck = {};
+
+  /// Null for a run that no schedule asks for. Default: null.
+  std::shared_ptr<const Scheduled> scheduled = {};
 };
 
 }  // namespace pyhost

@@ -166,6 +166,7 @@ auto as_one_run(const detail::HostState& host, std::string_view name, const RunO
                 Action action) {
   const GilAcquire gil;
   const CurrentRun whole(name, CurrentRun::Extent::Whole, gil.thread_state());
+  whole.set_scheduled(options.scheduled.get());
   const detail::BorrowedSignals borrowed_signals(whole);
   if (detail::has_limits(options)) {
     detail::report_errors(host, [&] {

@@ -82,6 +82,12 @@ std::vector<const CurrentRun*> CurrentRun::outermost() {
   return found;
 }
 
+const Scheduled* CurrentRun::scheduled() const noexcept {
+  const CurrentRun* run = this;
+  while (run->scheduled_ == nullptr && run->is_part()) run = run->outer_;
+  return run->scheduled_;
+}
+
 std::string running_module() {
   if (const CurrentRun* run = CurrentRun::here()) return std::string(run->module());
   std::string found;

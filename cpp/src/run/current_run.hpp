@@ -14,6 +14,10 @@
 #include "pyhost/event.hpp"
 #include "python/python.hpp"
 
+namespace pyhost {
+struct Scheduled;
+}
+
 namespace pyhost::detail {
 
 class Cancellation;
@@ -65,6 +69,10 @@ class CurrentRun {
     cancellation_ = std::move(cancellation);
   }
 
+  /// What the run is for, also in its parts; null unless a schedule asked for it. Must outlive the run.
+  const Scheduled* scheduled() const noexcept;
+  void set_scheduled(const Scheduled* scheduled) const noexcept { scheduled_ = scheduled; }
+
   /// A thread, as all of its runs see it; guarded by the GIL.
   struct Thread;
   Thread& thread() const noexcept { return thread_; }
@@ -90,6 +98,7 @@ class CurrentRun {
   std::string_view module_;
   RunId id_;
   Extent extent_;
+  mutable const Scheduled* scheduled_ = nullptr;
   mutable std::shared_ptr<Cancellation> cancellation_;
 };
 

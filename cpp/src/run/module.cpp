@@ -62,6 +62,7 @@ typename As::Result run_instance(InstanceData& instance, const As& how, const Ru
         const BorrowedSignals borrowed_signals(run);
         const SpanTimer span_timer(host.on_span, SpanKind::Run, module.name, run.id());
         const auto begun = host.observers.begin();
+        run.set_scheduled(options.scheduled.get());
         apply_limits(options, run);
         host.observers.notify(EventKind::RunStarted, module.name, run.id(), begun);
         const CloseOnFailure closing(run, closes ? &instance : nullptr);

@@ -60,6 +60,7 @@ struct detail::AnyStream::Data {
       if (!host().open || !host().is_this_interpreter()) instance->check_open();
       const CurrentRun here = run == 0 ? CurrentRun(module()) : CurrentRun(module(), run);
       run = here.id();
+      here.set_scheduled(options.scheduled.get());
       const detail::BorrowedSignals borrowed_signals(here);
       const SettleSignals settle_signals(*this);
       return notify_failure_of(host().observers, module(), [&] {

@@ -2,6 +2,7 @@
 // a module uses them.
 #include "services/connections.hpp"
 
+#include <chrono>
 #include <cstdlib>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "error/json_place.hpp"
 #include "error/secrets.hpp"
+#include "pyhost/run_options.hpp"
 #include "python/gil.hpp"
 #include "python/native_module.hpp"
 #include "python/traceback.hpp"
@@ -30,15 +32,28 @@ const CurrentRun& outermost_of(const CurrentRun& run) {
   return *at;
 }
 
-// The number of the run that this thread is in, its module, and the number of the outermost one.
+// What a schedule asked for: its entry, the due time in microseconds since 1970, and the attempt; otherwise
+// None.
+PyObject* scheduled_of(const CurrentRun& run) {
+  const Scheduled* const scheduled = run.scheduled();
+  if (scheduled == nullptr) return borrow(Py_None).release().ptr();
+  const auto due = std::chrono::duration_cast<std::chrono::microseconds>(scheduled->due.time_since_epoch());
+  const std::string& entry = scheduled->entry;
+  return Py_BuildValue(
+      "NLi", PyUnicode_DecodeUTF8(entry.data(), static_cast<Py_ssize_t>(entry.size()), "surrogateescape"),
+      static_cast<long long>(due.count()), scheduled->attempt);
+}
+
+// The number of the run that this thread is in, its module, the number of the outermost one, and what it is
+// for.
 PyObject* current_run(PyObject* /*self*/, PyObject* /*arguments*/) {
   const CurrentRun* run = CurrentRun::here();
   if (run == nullptr) return borrow(Py_None).release().ptr();
   const std::string_view module = run->module();
   PyObject* name = PyUnicode_FromStringAndSize(module.data(), static_cast<Py_ssize_t>(module.size()));
   if (name == nullptr) return nullptr;
-  return Py_BuildValue("KNK", static_cast<unsigned long long>(run->id()), name,
-                       static_cast<unsigned long long>(outermost_of(*run).id()));
+  return Py_BuildValue("KNKN", static_cast<unsigned long long>(run->id()), name,
+                       static_cast<unsigned long long>(outermost_of(*run).id()), scheduled_of(*run));
 }
 
 // All of a str, as bytes, as secrets are stored.

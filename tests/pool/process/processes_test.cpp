@@ -197,6 +197,19 @@ TEST_CASE("a started run is never started again, and pending runs behind it run 
   fs::remove(file);
 }
 
+TEST_CASE("a scheduled run behind a crash is still scheduled in the next worker") {
+  Host host(over_fixtures());
+  Pool pool(host, processes());
+  const auto scheduled = std::make_shared<const Scheduled>(Scheduled{"nightly", {}, 3});
+  const Json sees{{"first", "import pyhost; for_what = pyhost.current_run().scheduled"},
+                  {"give", "[for_what.entry, for_what.attempt]"}};
+  for (int i = 0; i < 50; ++i) pool.submit("wins");  // so that the next ones are sent together
+  auto crash = pool.submit("ruins_its_process", ruins("abort"), {.scheduled = scheduled});
+  auto next = pool.submit("evaluates", sees, {.scheduled = scheduled});
+  REQUIRE_ERROR(error, WorkerCrashed, crash.get());
+  CHECK(next.get() == Json{"nightly", 3});
+}
+
 TEST_CASE("no run waits behind a slow one while another worker is idle") {
   Host host(over_fixtures());
   Pool pool(host, processes(2));

@@ -64,7 +64,7 @@ Batch Backlog::next_batch(std::size_t max_runs, bool others_in_flight) {
 std::optional<Error> Backlog::refusal_of(const Job& job) const {
   if (is_cancelled(job)) return not_begun(job, ErrorKind::Cancelled);
   if (job.options.timeout && *job.options.timeout <= 0ms) return not_begun(job, ErrorKind::TimedOut);
-  if (job.state.size() + job.module.size() + sizeof(RunItem) <= longest_content) return std::nullopt;
+  if (Batch::size_of(job) <= longest_content) return std::nullopt;
   return Error({.kind = ErrorKind::InvalidState,
                 .phase = Phase::Create,
                 .module = job.module,

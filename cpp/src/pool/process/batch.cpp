@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "error/error_json.hpp"
+#include "pool/process/messages.hpp"
 #include "pool/process/span_records.hpp"
 
 namespace pyhost::detail {
@@ -16,20 +17,44 @@ namespace {
 
 [[noreturn]] void refuse_memory() { throw BrokenFrame("the memory that it shares with its pool is garbage"); }
 
+RunItem item_of(const Job& job) {
+  RunItem item{.state_size = job.state.size(),
+               .module_size = static_cast<std::uint32_t>(job.module.size()),
+               .entry_size = 0,
+               .due = 0,
+               .attempt = 0,
+               .for_json = job.for_json,
+               .is_scheduled = false,
+               .unused = 0};
+  if (const Scheduled* const scheduled = job.options.scheduled.get()) {
+    item.is_scheduled = true;
+    item.entry_size = static_cast<std::uint32_t>(scheduled->entry.size());
+    item.due = nanoseconds_of(scheduled->due);
+    item.attempt = scheduled->attempt;
+  }
+  return item;
+}
+
 }  // namespace
+
+std::size_t Batch::size_of(const Job& job) noexcept {
+  const Scheduled* const scheduled = job.options.scheduled.get();
+  return sizeof(RunItem) + job.module.size() + (scheduled != nullptr ? scheduled->entry.size() : 0) +
+         job.state.size();
+}
 
 void Batch::send(ProcessLink& link) const {
   std::size_t size = 0;
-  for (const auto& job : jobs) size += sizeof(RunItem) + job->module.size() + job->state.size();
+  for (const auto& job : jobs) size += size_of(*job);
   const FrameHead head = head_of(FrameKind::Runs, place_in_batch(number, jobs.size()), size);
   const bool without_copy = size > 2 * max_copied_bytes;
   std::string text;
   text.reserve(without_copy ? 1024 : sizeof head + size + frame_end.size());
   text.append(reinterpret_cast<const char*>(&head), sizeof head);
   for (const auto& job : jobs) {
-    const RunItem item{job->state.size(), static_cast<std::uint32_t>(job->module.size()),
-                       job->for_json ? 1U : 0U};
+    const RunItem item = item_of(*job);
     text.append(reinterpret_cast<const char*>(&item), sizeof item).append(job->module);
+    if (item.is_scheduled) text.append(job->options.scheduled->entry);
     if (without_copy) {
       link.put(std::exchange(text, {}));
       link.put(job->state, true);

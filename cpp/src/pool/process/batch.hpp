@@ -40,6 +40,9 @@ struct Batch {
 
   BatchSlot& slot(SharedPage& page) const noexcept { return page.slots[number % 2]; }
 
+  /// How many bytes of the frame are the job's.
+  static std::size_t size_of(const Job& job) noexcept;
+
   /// Sends the batch. Its states must live until the link has sent them.
   void send(ProcessLink& link) const;
 

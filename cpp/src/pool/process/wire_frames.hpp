@@ -111,11 +111,17 @@ class FrameReader {
   std::array<char, frame_end.size()> tail_ = {};
 };
 
-/// One run of a batch, as it stands in the content of Runs: this, the module's name, the state.
+/// One run of a batch, as it stands in the content of Runs: this, the module's name, the schedule's entry,
+/// the state.
 struct RunItem {
   std::uint64_t state_size;
   std::uint32_t module_size;
-  std::uint32_t for_json;
+  std::uint32_t entry_size;
+  std::int64_t due;  ///< In nanoseconds since the epoch, if the run is scheduled.
+  std::int32_t attempt;
+  bool for_json;
+  bool is_scheduled;
+  std::uint16_t unused;  ///< 0: no byte that is sent is undefined.
 };
 
 }  // namespace pyhost::detail

@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <semaphore>
 #include <string>
@@ -149,9 +150,10 @@ class WorkerSide {
     for (std::uint32_t i = 0; i < count && !retiring_; ++i) {
       RunItem item;
       std::memcpy(&item, rest.data(), sizeof item);
-      const std::string_view module = rest.substr(sizeof item, item.module_size);
-      const std::string_view state = rest.substr(sizeof item + item.module_size, item.state_size);
-      rest.remove_prefix(std::min(rest.size(), sizeof item + item.module_size + item.state_size));
+      rest.remove_prefix(sizeof item);
+      const std::string_view module = take(rest, item.module_size);
+      const std::string_view entry = take(rest, item.entry_size);
+      const std::string_view state = take(rest, item.state_size);
       if (frame.missing > 0) {
         refuse_large(i, std::string(module), item.state_size, slot, outcomes);
         break;
@@ -161,7 +163,7 @@ class WorkerSide {
       current_.store(place_in_batch(batch, i) + 1, std::memory_order_release);
       if (!slot.claim(i, now)) break;
       if (span_place.buffer != nullptr) begin_spans(now);
-      const Outcome outcome = run(module, state, item.for_json != 0);
+      const Outcome outcome = run(module, state, item.for_json, options_of(item, entry));
       if (is_forked()) _exit(EXIT_SUCCESS);  // only the process that forked this one has an outcome
       const std::int64_t ended = now_in_nanoseconds();
       outcomes.write(i, outcome, ended - now, spans_);
@@ -201,10 +203,26 @@ class WorkerSide {
     slot.finished.store(index + 1, std::memory_order_release);
   }
 
-  Outcome run(std::string_view module, std::string_view state, bool for_json) {
+  static std::string_view take(std::string_view& from, std::uint64_t size) {
+    const std::string_view taken = from.substr(0, size);
+    from.remove_prefix(taken.size());
+    return taken;
+  }
+
+  // The pool sees to the limits of a run.
+  static RunOptions options_of(const RunItem& item, std::string_view entry) {
+    RunOptions options;
+    if (item.is_scheduled) {
+      options.scheduled = std::make_shared<const Scheduled>(
+          Scheduled{std::string(entry), time_of<std::chrono::system_clock>(item.due), item.attempt});
+    }
+    return options;
+  }
+
+  Outcome run(std::string_view module, std::string_view state, bool for_json, const RunOptions& options) {
     try {
-      return {.content = for_json ? host_->run_as(AsJsonText(), module, state, {})
-                                  : host_->run<std::string>(module, state)};
+      return {.content = for_json ? host_->run_as(AsJsonText(), module, state, options)
+                                  : host_->run<std::string>(module, state, options)};
     } catch (const Error& error) {
       return outcome_of(error);
     } catch (const std::exception& error) {
