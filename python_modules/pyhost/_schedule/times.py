@@ -26,11 +26,13 @@ def next_due(entry: Entry, created: int, after: int) -> Optional[int]:
     if entry.cron is None:
         return None
     zone = open_zone(entry.zone)
+    later: list[int] = []
     for dues in _by_day(entry.cron, zone, from_us(after, zone)):
-        later = [due for due in dues if due > after]
-        if later:
-            return later[0]
-    return None
+        last = later != []
+        later += [due for due in dues if due > after]
+        if last:  # a day more, because days overlap where clocks are put back across midnight
+            break
+    return min(later, default=None)
 
 
 def due_between(
@@ -81,7 +83,7 @@ def _by_day(
 ) -> Iterator[tuple[int, ...]]:
     """Yields the due times of each local day that has some, from the day before `first` to the day after `last`.
 
-    It is a day more on each side because a time that clocks skip can be moved past midnight.
+    It is a day more on each side because days overlap where clocks are put back across midnight.
     """
     from cronsim import CronSim
 
