@@ -62,7 +62,11 @@ void ActiveRuns::begin(const ClaimedRun& claim, Clock::time_point asked) {
 }
 
 void ActiveRuns::make_run(Active& run) {
-  RunOptions options{.timeout = run.claim.timeout, .grace = lease_ / 30, .stop = run.stop.get_token()};
+  const Scheduled scheduled{run.claim.entry, time_of_microseconds(run.claim.due), run.claim.attempt};
+  RunOptions options{.timeout = run.claim.timeout,
+                     .grace = lease_ / 30,
+                     .stop = run.stop.get_token(),
+                     .scheduled = std::make_shared<const Scheduled>(scheduled)};
   try {
     end_run(run, pool_->submit<std::string>(run.claim.module, run.claim.state, std::move(options)).get());
   } catch (const Error& error) {
