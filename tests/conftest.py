@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,6 +36,7 @@ HIDING = (
 
 # Seconds, far more than even a busy machine takes for anything that a test waits for.
 PATIENCE = 600
+SECRET = "s3cret/of ada"  # her password in PostgreSQL
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -166,3 +171,52 @@ def ctrl_c_after_start(program: str, *words: str) -> str:
         said = process.stderr.read()
         assert process.wait(PATIENCE) == -signal.SIGINT  # a shell makes 130 of it
     return said
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[int]:
+    """The port of a real server on loopback, in which ada has a password."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not binaries:
+        missing("PostgreSQL is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="pyhost-postgresql-", dir="/tmp"))
+    (folder / "password").write_text(SECRET)
+    as_user: list[str] = []
+    if os.getuid() == 0:  # which PostgreSQL refuses to run as
+        owner = pwd.getpwnam("postgres")
+        for each in (folder, folder / "password"):
+            os.chown(each, owner.pw_uid, owner.pw_gid)
+        as_user = [
+            "setpriv",
+            f"--reuid={owner.pw_uid}",
+            f"--regid={owner.pw_gid}",
+            "--clear-groups",
+        ]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    subprocess.run(
+        [*as_user, binaries[-1] / "initdb", "-D", folder / "data", "-U", "ada", "-A", "scram-sha-256",
+         f"--pwfile={folder / 'password'}", "--no-sync", "-E", "UTF8", "--locale=C"],
+        check=True, capture_output=True, cwd=folder,
+    )  # fmt: skip
+    server = subprocess.Popen(
+        [*as_user, binaries[-1] / "postgres", "-D", folder / "data", "-p", str(port), "-h", "127.0.0.1",
+         "-k", folder, "-F"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + PATIENCE
+        while not answers(port):
+            assert server.poll() is None and time.monotonic() < until
+            time.sleep(0.1)
+        yield port
+    finally:
+        server.send_signal(signal.SIGINT)  # without waiting for open connections to be closed
+        server.wait(PATIENCE)
+        shutil.rmtree(folder, ignore_errors=True)

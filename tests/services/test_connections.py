@@ -6,17 +6,11 @@ import contextlib
 import fcntl
 import http.server
 import json
-import os
-import pwd
-import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,14 +20,13 @@ from typing import IO
 import pytest
 from conftest import (
     FIXTURES,
-    PATIENCE,
     ROOT,
+    SECRET,
     Run,
     cached,
     clean_environment,
     embedded_version,
     kept_venv,
-    missing,
 )
 
 sys.path.insert(0, str(ROOT / "python_modules"))
@@ -41,7 +34,6 @@ from pyhost import _connection_types, _connection_urls, _connections, _store  # 
 
 LEVELS = ["shared", "process"] + (["interpreter"] if embedded_version() >= (3, 13) else [])
 COUNTS = ("run", "counts_in_the_store", "-m", str(FIXTURES))
-SECRET = "s3cret/of ada"
 
 
 def project(folder: Path, text: str, name: str = "pyhost.toml") -> None:
@@ -682,55 +674,6 @@ def test_parameters_of_an_http_url_are_refused(
     done = pyhost(*connects("main", "1"), "--venv", str(drivers), env={"KEY": "open-sesame"})
     assert "the URL of a server takes no parameters" in done.stderr
     assert "params={...}" in done.stderr
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[int]:
-    """The port of a real server on loopback, in which ada has a password."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not binaries:
-        missing("PostgreSQL is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="pyhost-postgresql-", dir="/tmp"))
-    (folder / "password").write_text(SECRET)
-    as_user: list[str] = []
-    if os.getuid() == 0:  # which PostgreSQL refuses to run as
-        owner = pwd.getpwnam("postgres")
-        for each in (folder, folder / "password"):
-            os.chown(each, owner.pw_uid, owner.pw_gid)
-        as_user = [
-            "setpriv",
-            f"--reuid={owner.pw_uid}",
-            f"--regid={owner.pw_gid}",
-            "--clear-groups",
-        ]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    subprocess.run(
-        [*as_user, binaries[-1] / "initdb", "-D", folder / "data", "-U", "ada", "-A", "scram-sha-256",
-         f"--pwfile={folder / 'password'}", "--no-sync", "-E", "UTF8", "--locale=C"],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
-    server = subprocess.Popen(
-        [*as_user, binaries[-1] / "postgres", "-D", folder / "data", "-p", str(port), "-h", "127.0.0.1",
-         "-k", folder, "-F"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
-    )  # fmt: skip
-    try:
-        until = time.monotonic() + PATIENCE
-        while not answers(port):
-            assert server.poll() is None and time.monotonic() < until
-            time.sleep(0.1)
-        yield port
-    finally:
-        server.terminate()
-        server.wait(PATIENCE)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def on_postgresql(port: int) -> str:

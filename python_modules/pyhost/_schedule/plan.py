@@ -71,21 +71,22 @@ class Plan:
             return answer
         self.tables.make()
         with self._database.transaction(undo=True) if dry_run else nullcontext():
-            answer["now"] = self.tables.now()
+            now = answer["now"] = self.tables.now()
             renew, finished = sorted(map(tuple, renew)), sorted(finished, key=_key_of)
             if renew or finished:
                 answer["lost"] = self._keep(known, owner, renew, finished)
             if room <= 0:
                 return answer
             try:
+                until = now if until is None else min(until, now)
                 self._advance_all(known, owner, room, until, answer)
                 if not dry_run:
-                    self.tables.prune(answer["now"], self.keep_days, self.keep_runs)
+                    self.tables.prune(now, self.keep_days, self.keep_runs)
             except ScheduleFailed as error:
                 if dry_run or not (renew or finished or answer["claimed"] or answer["ended"]):
                     raise
                 answer["failure"] = error.as_dict()
-                answer["next"] = answer["now"] + 1_000_000
+                answer["next"] = now + 1_000_000
         return answer
 
     def trigger(self, entries: Sequence[Entry], owner: str, name: str) -> Row:
@@ -207,40 +208,40 @@ class Plan:
         known: Mapping[str, Entry],
         owner: str,
         room: int,
-        until: Optional[int],
+        until: int,
         answer: Row,
     ) -> None:
-        now = answer["now"] if until is None else min(until, answer["now"])
+        now = answer["now"]
         rows = self.tables.remember(list(known.values()))
-        answer["ended"] += self._end_lost(known)
+        answer["ended"] += self._end_lost(known, now)
         open_runs = self.tables.open_runs()
         waiting = []
         for entry in known.values():
             if not entry.enabled:
                 continue
             runs = open_runs.get(entry.name, [])
-            first = self._first_due(entry, rows[entry.name], now)
+            first = self._first_due(entry, rows[entry.name], until)
             is_busy = entry.overlap != "allow" and any(r["status"] == "running" for r in runs)
             goes_on = not is_busy and any(r["status"] == "queued" or is_ready(r, now) for r in runs)
-            if goes_on or (first is not None and first <= now):
+            if goes_on or (first is not None and first <= until):
                 waiting.append((not goes_on, first or now, entry.name))
         soon: list[int] = []
         for _, _, name in sorted(waiting):
             if len(answer["claimed"]) >= room:
                 break
             left = room - len(answer["claimed"])
-            turn, is_new = self._advance(known[name], rows[name], owner, left, now)
+            turn, is_new = self._advance(known[name], rows[name], owner, left, until)
             answer["claimed"] += turn.claimed
             answer["ended"] += turn.ended
             if is_new:
                 soon.append(now)
-        answer["next"] = min(soon + self._later(known, owner, now), default=None)
+        answer["next"] = min(soon + self._later(known, owner, until), default=None)
 
     def _advance(
-        self, entry: Entry, seen: Row, owner: str, room: int, now: int
+        self, entry: Entry, seen: Row, owner: str, room: int, until: int
     ) -> tuple[Turn, bool]:
         """Returns what it did, and whether another process has meanwhile changed what is due."""
-        found, missed = self._split(entry, seen, now)
+        found, missed = self._split(entry, seen, until)
         with self._database.transaction():
             turn = self._turn(entry, owner, room)
             turn.retry()
@@ -302,12 +303,11 @@ class Plan:
         )  # fmt: skip
         return [(each["due"], each["finished"]) for each in found]
 
-    def _end_lost(self, known: Mapping[str, Entry]) -> list[Row]:
+    def _end_lost(self, known: Mapping[str, Entry], now: int) -> list[Row]:
         """Ends the runs whose owners have not renewed their leases."""
         ended = []
         with_leases = "select * from pyhost_runs where status = 'running' and "
         beyond = "(lease_until < :now or lease_until > :far)"
-        now = self.tables.now()
         far = now + 2 * self.lease
         for run in self._database.rows(with_leases + beyond, now=now, far=far):
             key = {"entry": run["entry"], "due": run["due"], "attempt": run["attempt"]}

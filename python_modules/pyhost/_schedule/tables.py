@@ -55,9 +55,9 @@ class Tables:
         self._database.refresh()
         found = self._database.found_tables
         if table not in found and self._database.has_table(table):
-            found.add(table)
             if table == "pyhost_schema":
                 self.now()
+            found.add(table)
         return table in found
 
     def make(self, has_schedule: bool = False) -> None:
@@ -91,7 +91,7 @@ class Tables:
 
     def schedule(self) -> list[Row]:
         """The raw entries of pyhost_schedule."""
-        if not self.exist("pyhost_schedule"):
+        if not (self.exist() and self.exist("pyhost_schedule")):
             return []
         return [
             {column: row[column] for column in _COLUMNS if column in row}
