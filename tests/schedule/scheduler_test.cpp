@@ -94,6 +94,20 @@ TEST_CASE("a tick runs what is due once, and the history has the results") {
   CHECK(history[0].started >= history[0].due);
 }
 
+TEST_CASE("a run of the schedule knows its entry, due time and attempt") {
+  Fixture f;
+  const Json sees{{"first", "import pyhost; for_what = pyhost.current_run().scheduled"},
+                  {"give", "[for_what.entry, for_what.attempt, round(for_what.due.timestamp() * 1e6)]"}};
+  Scheduler scheduler(
+      f.host, f.options({{.name = "sees", .module = "evaluates", .state = sees, .at = "2100-01-01T00:00"}}));
+  const ScheduledRun run = scheduler.trigger("sees");
+  REQUIRE(run.result);
+  const Json seen = Json::parse(*run.result);
+  CHECK(seen[0] == "sees");
+  CHECK(seen[1] == 1);
+  CHECK(seen[2] == std::chrono::duration_cast<std::chrono::microseconds>(run.due.time_since_epoch()).count());
+}
+
 TEST_CASE("an entry that is triggered runs at once, and its error is in the history") {
   Fixture f;
   SchedulerOptions options =

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <utility>
 
 #include "pool/cores.hpp"
+#include "pyhost/run_options.hpp"
 #include "schedule/schedule_json.hpp"
 
 namespace pyhost::detail {
@@ -62,13 +64,12 @@ void ActiveRuns::begin(const ClaimedRun& claim, Clock::time_point asked) {
 }
 
 void ActiveRuns::make_run(Active& run) {
-  const Scheduled scheduled{run.claim.entry, time_of_microseconds(run.claim.due), run.claim.attempt};
-  RunOptions options{.timeout = run.claim.timeout,
-                     .grace = lease_ / 30,
-                     .stop = run.stop.get_token(),
-                     .scheduled = std::make_shared<const Scheduled>(scheduled)};
+  const ClaimedRun& claim = run.claim;
+  RunOptions options{.timeout = claim.timeout, .grace = lease_ / 30, .stop = run.stop.get_token()};
+  options.scheduled = std::make_shared<const Scheduled>(
+      Scheduled{claim.entry, time_of_microseconds(claim.due), claim.attempt});
   try {
-    end_run(run, pool_->submit<std::string>(run.claim.module, run.claim.state, std::move(options)).get());
+    end_run(run, pool_->submit<std::string>(claim.module, claim.state, std::move(options)).get());
   } catch (const Error& error) {
     end_run(run, error);
   } catch (const std::exception& failed) {
