@@ -159,7 +159,8 @@ class Plan:
         return {"runs": runs}
 
     def set_enabled(self, name: str, enabled: bool) -> Row:
-        there = self.tables.exist() and self.tables.exist("pyhost_schedule")
+        self.tables.exist()  # refuses those of a newer version; the others are not there before the first run
+        there = self.tables.exist("pyhost_schedule")
         sql = "update pyhost_schedule set enabled = :enabled where name = :name"
         if not there or not self._database.execute(sql, name=name, enabled=enabled):
             names = self._database.rows("select name from pyhost_schedule") if there else []
