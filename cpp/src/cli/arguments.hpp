@@ -100,6 +100,35 @@ struct ScheduleArguments {
   bool quiet = false;
 };
 
+struct ScheduleListArguments {
+  ScheduleArguments schedule;
+  std::size_t next = 1;  ///< How many due times of each entry.
+};
+
+struct ScheduleCheckArguments {
+  ScheduleArguments schedule;
+};
+
+struct ScheduleHistoryArguments {
+  ScheduleArguments schedule;
+  std::string name;  ///< Empty: all entries.
+  std::size_t limit = 20;
+  bool failed = false;
+};
+
+struct ScheduleTriggerArguments {
+  ScheduleArguments schedule;
+  std::string name;
+  LogArguments log;
+};
+
+/// Of `pause` and `resume`.
+struct SchedulePauseArguments {
+  ScheduleArguments schedule;
+  std::string name;
+  bool enabled = false;
+};
+
 struct ScheduleRunArguments {
   ScheduleArguments schedule;
   std::size_t workers = 0;  ///< 0: what the file says, otherwise one for each core.

@@ -1,4 +1,4 @@
-// The only file that includes CLI11, which takes long to compile.
+// Parses the command line by CLI11.
 #include "cli/command_line.hpp"
 
 #include <CLI/CLI.hpp>
@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "cli/command_options.hpp"
 #include "cli/exit_code.hpp"
 
 namespace pyhost::cli {
@@ -27,6 +28,21 @@ class HelpFormat : public CLI::Formatter {
         << text.substr(0, text.find('\n')) << "\n";
     return out.str();
   }
+
+  // The options that a command takes for the one around it are its own for the user.
+  std::string make_footer(const CLI::App* command) const override {
+    std::string text;
+    if (const CLI::App* const outer = command->get_parent(); outer != nullptr && command->get_fallthrough()) {
+      const auto is_common = [&](const CLI::Option* option) {
+        return option != outer->get_help_ptr() && option->get_name() != "--next";
+      };
+      text = make_group("Options of all `pyhost " + outer->get_name() + "` commands", false,
+                        outer->get_options(is_common)) +
+             "\n";
+      text.erase(0, text.find_first_not_of('\n'));
+    }
+    return text + CLI::Formatter::make_footer(command);
+  }
 };
 
 // CLI11 2.5 wraps texts into new lines. Ours are wrapped already, and examples must stay as they are.
@@ -37,92 +53,6 @@ std::shared_ptr<Format> with_lines_kept(std::shared_ptr<Format> format) {
     format->enable_footer_formatting(false);
   }
   return format;
-}
-
-// --- options that several commands have
-
-void add_module_name(CLI::App& command, std::string& name, const std::string& more = "") {
-  command.add_option("NAME", name, "The module's name, as in modules/NAME.py" + more)->required();
-}
-
-void add_parameters(CLI::App& command, std::vector<std::string>& parameters, const std::string& state) {
-  command.add_option("-p,--param", parameters, "key=value added to " + state + "; JSON, else a string")
-      ->allow_extra_args(false);
-}
-
-void add_module_paths(CLI::App& command, std::vector<std::string>& paths) {
-  command
-      .add_option("-m,--module-path", paths,
-                  "A folder that holds modules/; may be repeated (Env:PYHOST_MODULE_PATH, with : between)")
-      ->allow_extra_args(false);
-}
-
-void add_host_arguments(CLI::App& command, HostArguments& arguments) {
-  add_module_paths(command, arguments.module_paths);
-  command
-      .add_option(
-          "--venv", arguments.venv,
-          "A virtual environment to import packages from; else VIRTUAL_ENV, else .venv by the modules")
-      ->envname("PYHOST_VENV");
-  command
-      .add_flag("--use-environment", arguments.use_environment,
-                "Heed PYTHONPATH, PYTHONHOME and Python's other variables")
-      ->envname("PYHOST_USE_ENVIRONMENT");
-  command
-      .add_option("--store", arguments.store,
-                  "The SQLite file in which pyhost.store lasts; made if it is not there")
-      ->envname("PYHOST_STORE");
-  command
-      .add_option("--shutdown-timeout", arguments.shutdown_timeout,
-                  "Seconds that the end waits for threads and atexit handlers of modules (5)")
-      ->check(CLI::Range(0.0, 1e6))
-      ->envname("PYHOST_SHUTDOWN_TIMEOUT");
-}
-
-CLI::Validator is_one_of(std::vector<std::string> words) { return CLI::IsMember(std::move(words)); }
-
-void add_log_arguments(CLI::App& command, LogArguments& arguments) {
-  command
-      .add_option(
-          "--log-level", arguments.level,
-          "Write what modules log from this level on to stderr: debug, info, warning, error, critical, off")
-      ->check(is_one_of({log_levels.begin(), log_levels.end()}))
-      ->envname("PYHOST_LOG_LEVEL");
-  command
-      .add_option("--log-format", arguments.format,
-                  "How: text, or json with one document a line; without both options, as under python3")
-      ->check(is_one_of({log_formats.begin(), log_formats.end()}))
-      ->envname("PYHOST_LOG_FORMAT");
-}
-
-void add_trace(CLI::App& command, std::string& file) {
-  command
-      .add_option("--trace", file,
-                  "Write to this file where the time goes, for ui.perfetto.dev or chrome://tracing")
-      ->envname("PYHOST_TRACE");
-}
-
-void add_json(CLI::App& command, bool& json, const std::string& text) {
-  command.add_flag("--json", json, text)->envname("PYHOST_JSON");
-}
-
-// --- commands
-
-constexpr const char* module_paths_note =
-    "Without -m, modules are looked for in ./python_modules, in . if it holds a folder modules,\n"
-    "and among the modules that came with pyhost.\n\n";
-
-// Adds a command without options. If it is the one on the command line, its arguments become the result.
-template <class Arguments>
-std::pair<CLI::App&, Arguments&> add_command(CLI::App& program, CommandLine& result, const char* name,
-                                             const char* description) {
-  CLI::App* command = program.add_subcommand(name, description);
-  const auto arguments = std::make_shared<Arguments>();
-  command->callback([&result, name, arguments] {
-    result.command = name;
-    result.arguments = *arguments;
-  });
-  return {*command, *arguments};
 }
 
 void add_run(CLI::App& program, CommandLine& result) {
@@ -322,13 +252,23 @@ void add_stubs(CLI::App& program, CommandLine& result) {
       "host.services().stubs().\n");
 }
 
-int print_mistake(const CLI::App& program, const CLI::ParseError& mistake, const std::string& first) {
-  const bool known = std::ranges::any_of(program.get_subcommands({}),
-                                         [&](const CLI::App* command) { return command->check_name(first); });
-  const bool unknown = !known && !first.empty() && first[0] != '-';
-  const std::string problem = unknown ? "there is no command '" + first + "'" : mistake.what();
+int print_mistake(const CLI::App& program, const CLI::ParseError& mistake, int argc, char** argv) {
+  std::string path = "pyhost", problem = mistake.what();
+  const CLI::App* command = &program;
+  for (int i = 1; i < argc && !command->get_subcommands({}).empty(); ++i) {
+    const std::string word = argv[i];
+    const auto named = command->get_subcommands([&](const CLI::App* each) { return each->check_name(word); });
+    if (named.empty()) {
+      const std::string known = path.substr(path.find(' ') + 1) + " ";
+      if (!word.empty() && word[0] != '-')
+        problem = "there is no command '" + (command == &program ? "" : known) + word + "'";
+      break;
+    }
+    command = named[0];
+    path += " " + word;
+  }
   std::fprintf(stderr, "error: %s\nhint: see `pyhost -h`%s\n", problem.c_str(),
-               known ? (" and `pyhost " + first + " -h`").c_str() : "");
+               command != &program ? (" and `" + path + " -h`").c_str() : "");
   return usage;
 }
 
@@ -348,13 +288,14 @@ CommandLine parse_command_line(int argc, char** argv) {
   add_check(program, result);
   add_new(program, result);
   add_doctor(program, result);
+  add_schedule(program, result);
   add_stubs(program, result);
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& asked_for_text) {
     result.exit_code = program.exit(asked_for_text);
   } catch (const CLI::ParseError& mistake) {
-    result.exit_code = print_mistake(program, mistake, argc > 1 ? argv[1] : "");
+    result.exit_code = print_mistake(program, mistake, argc, argv);
   }
   return result;
 }

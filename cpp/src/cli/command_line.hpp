@@ -14,9 +14,10 @@ struct CommandLine {
   /// Set if there is no command to run, because help was printed or the command line is wrong. The program
   /// ends with it.
   std::optional<int> exit_code;
-  std::string command;  ///< Its name, as in "run".
+  std::string command;  ///< Its name, as in "run" or "schedule check".
   std::variant<StubsArguments, RunArguments, MapArguments, ListArguments, CheckArguments, NewArguments,
-               DoctorArguments>
+               DoctorArguments, ScheduleListArguments, ScheduleCheckArguments, ScheduleHistoryArguments,
+               ScheduleTriggerArguments, SchedulePauseArguments, ScheduleTickArguments, ScheduleRunArguments>
       arguments;
 };
 

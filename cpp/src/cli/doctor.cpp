@@ -3,6 +3,7 @@
 #include <iostream>
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/arguments.hpp"
@@ -12,6 +13,8 @@
 #include "cli/exit_code.hpp"
 #include "cli/host_options.hpp"
 #include "cli/json_documents.hpp"
+#include "cli/schedule_check.hpp"
+#include "cli/schedule_text.hpp"
 #include "pyhost/doctor.hpp"
 
 namespace pyhost::cli {
@@ -50,6 +53,33 @@ Options options_with_file(const HostArguments& arguments, std::vector<Finding>& 
   }
 }
 
+// What is wrong with the schedule of the project file. No host needs it, so none of it is a fault.
+std::vector<Finding> examine_schedule(const HostArguments& arguments) {
+  Finding found{.name = "schedule"};
+  std::vector<Finding> findings;
+  const auto warn = [&](const std::string& value, const std::string& problem, const std::string& cure) {
+    found.value = value;
+    found.verdict = Finding::Verdict::Warning;
+    found.problem = problem;
+    found.cure = cure;
+    findings.push_back(found);
+  };
+  try {
+    const ScheduleCheck check = check_schedule({.from = {}, .history = {}, .host = arguments});
+    found.value = std::to_string(check.entries) + (check.entries == 1 ? " entry" : " entries");
+    for (ScheduleProblem each : check.problems) {
+      const std::string cure = std::exchange(each.hint, "");
+      std::string problem = problems_text({each});
+      problem.pop_back();  // the newline
+      warn(each.entry.empty() ? "broken" : each.entry, problem, cure);
+    }
+    if (findings.empty()) findings.push_back(found);
+  } catch (const Error& error) {
+    warn("cannot be used", error.message(), error.hint());
+  }
+  return findings;
+}
+
 }  // namespace
 
 int doctor(const DoctorArguments& arguments) {
@@ -58,6 +88,8 @@ int doctor(const DoctorArguments& arguments) {
   std::ranges::move(examine(options), std::back_inserter(findings));
   const bool healthy = std::ranges::none_of(
       findings, [](const Finding& each) { return each.verdict == Finding::Verdict::Fault; });
+  if (healthy && configuration().has_schedule)
+    std::ranges::move(examine_schedule(arguments.host), std::back_inserter(findings));
   if (arguments.json) {
     std::cout << findings_document(findings, healthy) << '\n';
   } else {

@@ -2,6 +2,8 @@
 #include "cli/json_documents.hpp"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -147,6 +149,68 @@ std::string runs_document(const std::vector<ScheduledRun>& runs) {
   Json document{{"schema", 1}, {"runs", Json::array()}};
   for (const ScheduledRun& run : runs) document["runs"].push_back(run_json(run));
   return detail::json_text_with_replacements(document);
+}
+
+namespace {
+
+Json text_or_null(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
+Json seconds_or_null(const std::optional<std::chrono::milliseconds>& time) {
+  return time ? Json(std::chrono::duration<double>(*time).count()) : Json(nullptr);
+}
+
+Json entry_json(const EntryStatus& status) {
+  constexpr std::array overlap{"skip", "queue", "allow"};
+  constexpr std::array missed{"none", "latest", "all"};
+  const Entry& entry = status.entry;
+  Json json{{"name", entry.name},
+            {"module", entry.module},
+            {"state", entry.state},
+            {"when", status.when},
+            {"cron", text_or_null(entry.cron)},
+            {"every", seconds_or_null(entry.every)},
+            {"at", text_or_null(entry.at)},
+            {"after", text_or_null(entry.after)},
+            {"zone", entry.zone},
+            {"overlap", overlap[static_cast<std::size_t>(entry.overlap)]},
+            {"late", seconds_or_null(entry.late)},
+            {"missed", missed[static_cast<std::size_t>(entry.missed)]},
+            {"timeout", seconds_or_null(entry.timeout)},
+            {"retries", entry.retries},
+            {"enabled", entry.enabled},
+            {"place", status.place},
+            {"next", Json::array()},
+            {"next_text", status.next_text},
+            {"running", status.running},
+            {"last", nullptr}};
+  for (const auto& due : status.next) json["next"].push_back(iso_text(due));
+  if (status.last) json["last"] = run_json(*status.last);
+  return json;
+}
+
+Json problems_json(const std::vector<ScheduleProblem>& problems) {
+  Json all = Json::array();
+  for (const ScheduleProblem& each : problems) {
+    all.push_back(
+        {{"entry", each.entry}, {"place", each.place}, {"message", each.message}, {"hint", each.hint}});
+  }
+  return all;
+}
+
+}  // namespace
+
+std::string schedule_document(const Schedule& schedule) {
+  Json document{{"schema", 1},
+                {"now", iso_text(schedule.now)},
+                {"entries", Json::array()},
+                {"problems", problems_json(schedule.problems)}};
+  for (const EntryStatus& each : schedule.entries) document["entries"].push_back(entry_json(each));
+  return detail::json_text_with_replacements(document);
+}
+
+std::string schedule_problems_document(std::size_t entries, const std::vector<ScheduleProblem>& problems) {
+  return detail::json_text_with_replacements(
+      {{"schema", 1}, {"entries", entries}, {"problems", problems_json(problems)}});
 }
 
 }  // namespace pyhost::cli

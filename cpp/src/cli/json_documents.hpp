@@ -9,6 +9,8 @@
 namespace pyhost {
 struct Diagnostic;
 struct Finding;
+struct Schedule;
+struct ScheduleProblem;
 struct ScheduledRun;
 struct Survey;
 }  // namespace pyhost
@@ -29,6 +31,12 @@ std::string findings_document(const std::vector<Finding>& findings, bool healthy
 
 /// Returns what `pyhost schedule history --json` and `pyhost schedule tick --json` print.
 std::string runs_document(const std::vector<ScheduledRun>& runs);
+
+/// Returns what `pyhost schedule --json` prints. Durations are in seconds.
+std::string schedule_document(const Schedule& schedule);
+
+/// Returns what `pyhost schedule check --json` prints. `entries` is how many entries were checked.
+std::string schedule_problems_document(std::size_t entries, const std::vector<ScheduleProblem>& problems);
 
 /// Returns "ok", "warning" or "fault".
 const char* verdict_name(const Finding& finding);

@@ -37,6 +37,12 @@ std::string error_document(const Error& error) {
   return "{\"error\":" + error_json(error) + ",\"schema\":1}";
 }
 
+std::string run_document(const std::string& name, const std::string& key, const std::string& json,
+                         double seconds) {
+  return "{\"name\":" + json_string(name) + ",\"" + key + "\":" + json +
+         ",\"seconds\":" + seconds_text(seconds) + "}";
+}
+
 std::string seconds_text(double seconds) { return detail::fixed_text(seconds, 6); }
 
 }  // namespace pyhost::cli

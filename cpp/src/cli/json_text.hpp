@@ -23,6 +23,10 @@ std::string error_json(const Error& error);
 /// Returns the document {"schema":1,"error":…}.
 std::string error_document(const Error& error);
 
+/// Returns the document of one run: its name, "result" or "error" with this JSON, and how long it took.
+std::string run_document(const std::string& name, const std::string& key, const std::string& json,
+                         double seconds);
+
 /// Returns a JSON number with six decimals.
 std::string seconds_text(double seconds);
 

@@ -36,6 +36,13 @@ struct Command {
   int operator()(const MapArguments& arguments) const { return map(arguments); }
   int operator()(const NewArguments& arguments) const { return new_module(arguments); }
   int operator()(const RunArguments& arguments) const { return run(arguments); }
+  int operator()(const ScheduleCheckArguments& arguments) const { return schedule_check(arguments); }
+  int operator()(const ScheduleHistoryArguments& arguments) const { return schedule_history(arguments); }
+  int operator()(const ScheduleListArguments& arguments) const { return schedule_list(arguments); }
+  int operator()(const SchedulePauseArguments& arguments) const { return schedule_pause(arguments); }
+  int operator()(const ScheduleRunArguments& arguments) const { return schedule_run(arguments); }
+  int operator()(const ScheduleTickArguments& arguments) const { return schedule_tick(arguments); }
+  int operator()(const ScheduleTriggerArguments& arguments) const { return schedule_trigger(arguments); }
   int operator()(const StubsArguments&) const { return stubs(); }
 };
 

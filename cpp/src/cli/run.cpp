@@ -74,10 +74,6 @@ std::string given_state(const RunArguments& arguments) {
   return state.empty() ? "{}" : state;
 }
 
-std::string seconds_since(std::chrono::steady_clock::time_point start) {
-  return seconds_text(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-}
-
 // Writes the result or the error of the run, in the form that the arguments ask for.
 class Report {
  public:
@@ -107,8 +103,8 @@ class Report {
 
  private:
   void document(const std::string& key, const std::string& value) {
-    output_.write_line("{\"name\":" + json_string(arguments_.name) + ",\"" + key + "\":" + value +
-                       ",\"seconds\":" + seconds_since(start_) + "}");
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start_;
+    output_.write_line(run_document(arguments_.name, key, value, passed.count()));
   }
 
   const RunArguments& arguments_;

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
@@ -75,6 +76,23 @@ std::string truncate_front(const std::string& text, std::size_t columns) {
 std::string padded(const std::string& text, std::size_t columns) {
   const std::size_t taken = column_count(text);
   return taken < columns ? text + std::string(columns - taken, ' ') : text;
+}
+
+std::vector<std::string> aligned(const std::vector<std::vector<std::string>>& rows) {
+  constexpr std::size_t gap = 2;
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], column_count(row[i]));
+  }
+  std::vector<std::string> lines;
+  for (const auto& row : rows) {
+    std::string& line = lines.emplace_back();
+    for (std::size_t i = 0; i + 1 < row.size(); ++i) line += padded(row[i], widths[i] + gap);
+    if (!row.empty()) line += row.back();
+    line.erase(line.find_last_not_of(' ') + 1);
+  }
+  return lines;
 }
 
 std::string display_path(const std::string& file) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pyhost::cli {
 
@@ -29,6 +30,10 @@ std::string truncate_front(const std::string& text, std::size_t columns);
 
 /// Returns the text with spaces added up to `columns`.
 std::string padded(const std::string& text, std::size_t columns);
+
+/// Returns each row as a line, whose cells are padded to the widest of their column. The last cell is not
+/// padded, and may contain colours.
+std::vector<std::string> aligned(const std::vector<std::vector<std::string>>& rows);
 
 /// Returns the path of a file as people would write it: relative if it is below the current folder.
 std::string display_path(const std::string& file);
