@@ -18,7 +18,7 @@ int exit_code_of(const std::string& command, const std::function<int()>& work) {
   } catch (const ConfigurationError& error) {
     std::cerr << "error: " << error.what()
               << "\nhint: there may be module_paths, venv, store, log.level, log.format, connections.NAME, "
-                 "modules.NAME.state and modules.NAME.timeout\n";
+                 "modules.NAME.state, modules.NAME.timeout and schedule\n";
     return usage;
   } catch (const UsageError& error) {
     std::cerr << "error: " << error.what() << "\nhint: see `pyhost " << command << " -h`\n";
