@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import signal
 import sqlite3
 import struct
 import subprocess
@@ -288,6 +289,25 @@ def test_a_triggered_run_knows_its_entry_and_due_time(pyhost: Run, tmp_path: Pat
     assert (entry, attempt) == ("run", 1)
     run = json.loads(pyhost("schedule", "history", "run", "--json").stdout)["runs"][0]
     assert run["due"] == due.replace(" ", "T").replace("+00:00", "Z")
+
+
+def test_ctrl_c_stops_a_triggered_run_and_the_history_has_it(
+    pyhost: Run, program: str, tmp_path: Path
+) -> None:
+    (tmp_path / "pyhost.toml").write_text(
+        '[[schedule.entry]]\nname = "long"\nmodule = "waits"\nevery = "1h"\nstate = { how = "sleep" }\n'
+    )
+    words = [program, "schedule", "trigger", "long", *MODULES]
+    with subprocess.Popen(
+        words, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=clean_environment()
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "started\n"
+        running.send_signal(signal.SIGINT)
+        assert running.stdout.read() == "cleaned up\n"
+    assert running.returncode == -signal.SIGINT
+    run = json.loads(pyhost("schedule", "history", "--json").stdout)["runs"][0]
+    assert (run["status"], run["error"]["kind"]) == ("failed", "Cancelled")
 
 
 # --- pause and resume

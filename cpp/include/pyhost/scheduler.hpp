@@ -204,10 +204,10 @@ class Scheduler {
   /// requested, too. If the database goes out of reach later, it waits for it.
   void run(std::stop_token stop, std::stop_token cancel = {});
 
-  /// Runs an entry now, also one that is not enabled, and returns the finished run.
+  /// Runs an entry now, also one that is not enabled, and returns the finished run. `cancel` stops it.
   /// Throws: InvalidSchedule if there is no such entry, or if a run of it is in progress and it does not allow
   /// another one.
-  ScheduledRun trigger(std::string_view entry);
+  ScheduledRun trigger(std::string_view entry, std::stop_token cancel = {});
 
   /// Pauses or resumes an entry of a database.
   void set_enabled(std::string_view entry, bool enabled);

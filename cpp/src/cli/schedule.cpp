@@ -2,7 +2,9 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <iostream>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -17,6 +19,7 @@
 #include "cli/result_stream.hpp"
 #include "cli/schedule_source.hpp"
 #include "cli/schedule_text.hpp"
+#include "cli/signals.hpp"
 #include "cli/terminal.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/scheduler.hpp"
@@ -56,7 +59,11 @@ int schedule_list(const ScheduleListArguments& arguments) {
     }
     output.write(entries_text(schedule, terminal_width(STDOUT_FILENO), use_colour(STDOUT_FILENO)));
     std::cerr << problems_text(schedule.problems);
-    if (schedule.entries.empty() && schedule.problems.empty()) std::cerr << "no entries\n";
+    if (schedule.entries.empty() && schedule.problems.empty()) {
+      std::cerr
+          << "no entries\nhint: an entry is a table [[schedule.entry]] of the file, or a row of the table "
+             "pyhost_schedule of a database\n";
+    }
     return ok;
   });
 }
@@ -82,9 +89,13 @@ int schedule_trigger(const ScheduleTriggerArguments& arguments) {
   const ScheduleArguments& common = arguments.schedule;
   ResultStream output({}, common.json);
   const auto begun = std::chrono::steady_clock::now();
-  return errors_as_json(common.json, output, [&]() -> int {
+  prepare_end_by_signal();
+  std::stop_source cancel;
+  const Signals signals(
+      {.signals = {SIGINT, SIGTERM}, .on_signal = [&cancel](int) { cancel.request_stop(); }});
+  const int code = errors_as_json(common.json, output, [&]() -> int {
     const ScheduledRun run = with_scheduler(common, arguments.log, [&](Host& host, Scheduler& scheduler) {
-      ScheduledRun made = scheduler.trigger(arguments.name);
+      ScheduledRun made = scheduler.trigger(arguments.name, cancel.get_token());
       print_dropped_logs(host);
       return made;
     });
@@ -100,6 +111,8 @@ int schedule_trigger(const ScheduleTriggerArguments& arguments) {
     if (run.status == "stopped") std::cerr << "pyhost: its claim could not be renewed in time\n";
     return run.exit_code.value_or(module_raised);
   });
+  if (signals.count() > 0) end_by_signal(signals.last());
+  return code;
 }
 
 int schedule_pause(const SchedulePauseArguments& arguments) {

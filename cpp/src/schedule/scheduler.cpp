@@ -168,7 +168,8 @@ std::optional<Scheduler::Data::Clock::time_point> Scheduler::Data::step(std::siz
   report_ended_rows(answer.at("ended"));
   if (answer.at("problems_changed").get<bool>()) report_problems(detail::problems_of(answer.at("problems")));
   for (const Json& each : answer.at("claimed")) begin_claimed(each, asked);
-  if (answer.contains("failure")) detail::throw_failure(answer["failure"]);  // after a part of the step was done
+  if (answer.contains("failure"))
+    detail::throw_failure(answer["failure"]);  // after a part of the step was done
   if (answer.at("next").is_null()) return std::nullopt;
   const std::int64_t wait = answer.at("next").get<std::int64_t>() - now;
   return Clock::now() + std::chrono::microseconds(std::max<std::int64_t>(wait, 0));
@@ -303,12 +304,13 @@ TickResult Scheduler::tick(bool dry_run) {
   return result;
 }
 
-ScheduledRun Scheduler::trigger(std::string_view entry) {
+ScheduledRun Scheduler::trigger(std::string_view entry, std::stop_token cancel) {
   Data& data = *data_;
   data.ended.clear();
   const auto asked = Data::Clock::now();
   const Json answer = data.source.claims().call("trigger", {{"owner", data.owner}, {"name", entry}});
   data.begin_claimed(answer.at("claimed"), asked);
+  const std::stop_callback on_cancel(std::move(cancel), [&] { data.active.cancel_all(); });
   data.finish_runs([&] { data.step(0); });
   return std::exchange(data.ended, {}).at(0);
 }
