@@ -74,7 +74,7 @@ class World:
         self.set(now)
         claimed: list[Row] = self.step(**more)["claimed"]
         if end:
-            self.step(room=0, finished=[ended(each) for each in claimed])
+            self.step(more.get("owner", "one"), 0, finished=[ended(each) for each in claimed])
         return claimed
 
     def created(self, name: str) -> int:
@@ -683,6 +683,27 @@ def test_what_another_process_has_claimed_meanwhile_is_not_claimed(
     step = world.step()
     assert len(others) == 2 and step["claimed"] == []
     assert step["next"] == step["now"]  # so that it looks again
+
+
+def test_what_another_process_has_handled_later_is_not_handled_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add("a")
+    world.step()
+    created = world.created("a")
+    tables = world.plan("one").tables
+    remember = tables.remember
+
+    def wait(entries: Any) -> Any:
+        monkeypatch.undo()
+        assert len(world.at(created + 5 * MINUTE, owner="two")) == 1
+        return remember(entries)
+
+    monkeypatch.setattr(tables, "remember", wait)
+    assert world.at(created + 150 * SECOND) == []
+    assert world.at(created + 5 * MINUTE, until=created + 150 * SECOND) == []
+    assert world.at(created + 5 * MINUTE + SECOND) == []
+    assert world.statuses() == ["missed", "succeeded"]
 
 
 def test_the_primary_key_is_the_last_guard(world: World) -> None:

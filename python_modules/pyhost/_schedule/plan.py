@@ -78,7 +78,6 @@ class Plan:
             if room <= 0:
                 return answer
             try:
-                until = now if until is None else min(until, now)
                 self._advance_all(known, owner, room, until, answer)
                 if not dry_run:
                     self.tables.prune(now, self.keep_days, self.keep_runs)
@@ -209,11 +208,13 @@ class Plan:
         known: Mapping[str, Entry],
         owner: str,
         room: int,
-        until: int,
+        until: Optional[int],
         answer: Row,
     ) -> None:
-        now = answer["now"]
         rows = self.tables.remember(list(known.values()))
+        # Read after the rows: what others have handled meanwhile must not look as if it were in the future.
+        now = answer["now"] = self.tables.now()
+        until = now if until is None else min(until, now)
         answer["ended"] += self._end_lost(known, now)
         open_runs = self.tables.open_runs()
         waiting = []
@@ -221,7 +222,7 @@ class Plan:
             if not entry.enabled:
                 continue
             runs = open_runs.get(entry.name, [])
-            first = self._first_due(entry, rows[entry.name], until)
+            first = self._first_due(entry, rows[entry.name], now)
             is_busy = entry.overlap != "allow" and any(r["status"] == "running" for r in runs)
             goes_on = not is_busy and any(r["status"] == "queued" or is_ready(r, now) for r in runs)
             if goes_on or (first is not None and first <= until):
@@ -231,24 +232,24 @@ class Plan:
             if len(answer["claimed"]) >= room:
                 break
             left = room - len(answer["claimed"])
-            turn, is_new = self._advance(known[name], rows[name], owner, left, until)
+            turn, is_outdated = self._advance(known[name], rows[name], owner, left, now, until)
             answer["claimed"] += turn.claimed
             answer["ended"] += turn.ended
-            if is_new:
+            if is_outdated:
                 soon.append(now)
-        answer["next"] = min(soon + self._later(known, owner, until), default=None)
+        answer["next"] = min(soon + self._later(known, owner, now, until), default=None)
 
     def _advance(
-        self, entry: Entry, seen: Row, owner: str, room: int, until: int
+        self, entry: Entry, seen: Row, owner: str, room: int, now: int, until: int
     ) -> tuple[Turn, bool]:
         """Returns what it did, and whether another process has meanwhile changed what is due."""
-        found, missed = self._split(entry, seen, until)
+        found, missed = self._split(entry, seen, now, until)
         with self._database.transaction():
             turn = self._turn(entry, owner, room)
             turn.retry()
             turn.take_queued()
             if entry.after is not None:
-                for due, since in self._due_after(entry, turn.row):
+                for due, since in self.tables.due_after(entry, turn.row):
                     if not turn.take(due, since, waits=True):
                         break
                 return turn, False
@@ -271,11 +272,11 @@ class Plan:
         return turn, False
 
     def _split(
-        self, entry: Entry, row: Row, now: int
+        self, entry: Entry, row: Row, now: int, until: int
     ) -> tuple[list[int], Optional[tuple[int, str]]]:
         """Returns the due times that run, and the newest of those that do not, with what to say of them."""
-        start = self._baseline(row, now)
-        found, older = due_between(entry, row["created"], start, now, _MOST_DUE + 1)
+        start = self.tables.baseline(row, now)
+        found, older = due_between(entry, row["created"], start, until, _MOST_DUE + 1)
         if entry.missed == "latest":
             missed = len(found) - 1
         elif entry.missed == "none":
@@ -286,31 +287,23 @@ class Plan:
         if not missed:
             return found, None
         newest = found[missed - 1]
-        until = local_text(newest, entry.zone)
-        message = f"the due time {until} was missed"
+        last = local_text(newest, entry.zone)
+        message = f"the due time {last} was missed"
         if missed + older > 1:
             oldest = next_due(entry, row["created"], start) or newest
-            since = local_text(oldest, entry.zone)
-            message = f"{missed + older} due times from {since} to {until} were missed"
+            first = local_text(oldest, entry.zone)
+            message = f"{missed + older} due times from {first} to {last} were missed"
         return found[missed:], (newest, message)
-
-    def _due_after(self, entry: Entry, row: Row) -> list[tuple[int, int]]:
-        """The due times of the ended runs that this entry comes after, and when they ended."""
-        found = self._database.rows(
-            "select due, finished from pyhost_runs r where entry = :other and status = 'succeeded' "
-            "and finished >= :created and due > :pruned and not exists "
-            "(select 1 from pyhost_runs where entry = :entry and due = r.due) order by due",
-            other=entry.after, entry=entry.name, created=row["created"], pruned=row["pruned"],
-        )  # fmt: skip
-        return [(each["due"], each["finished"]) for each in found]
 
     def _end_lost(self, known: Mapping[str, Entry], now: int) -> list[Row]:
         """Ends the runs whose owners have not renewed their leases."""
         ended = []
-        with_leases = "select * from pyhost_runs where status = 'running' and "
-        beyond = "(lease_until < :now or lease_until > :far)"
+        message = "its process ended, or could not reach the database until the end of its lease"
         far = now + 2 * self.lease
-        for run in self._database.rows(with_leases + beyond, now=now, far=far):
+        for run in self._database.rows(
+            "select * from pyhost_runs where status = 'running' and (lease_until < :now or lease_until > :far)",
+            now=now, far=far,
+        ):  # fmt: skip
             key = {"entry": run["entry"], "due": run["due"], "attempt": run["attempt"]}
             unchanged = f"{KEY} and status = 'running' and lease_until = :seen"
             if run["lease_until"] > far:  # the clock went back
@@ -319,9 +312,6 @@ class Plan:
                     **key, seen=run["lease_until"], until=now + self.lease,
                 )  # fmt: skip
                 continue
-            message = (
-                "its process ended, or could not reach the database until the end of its lease"
-            )
             retry_at = retry_time(known.get(run["entry"]), run["attempt"], "lost", now)
             is_ended = self._database.execute(
                 f"{END} {unchanged}",
@@ -332,15 +322,15 @@ class Plan:
                 ended.append(key | {"status": "lost", "message": message})
         return ended
 
-    def _later(self, known: Mapping[str, Entry], owner: str, now: int) -> list[int]:
+    def _later(self, known: Mapping[str, Entry], owner: str, now: int, until: int) -> list[int]:
         """When something is to be done next, without what waits for room or for a run."""
         rows = self.tables.entries()
         times: list[Optional[int]] = []
         for entry in known.values():
             if entry.enabled and entry.after is None:
                 first = self._first_due(entry, rows[entry.name], now)
-                if first is not None and first <= now:
-                    first = next_due(entry, rows[entry.name]["created"], now)
+                if first is not None and first <= until:
+                    first = next_due(entry, rows[entry.name]["created"], until)
                 times.append(first)
         for name, runs in self.tables.open_runs().items():
             for run in runs:
@@ -348,25 +338,12 @@ class Plan:
                     times.append(run["lease_until"] + 1)
                 elif name in known and known[name].enabled:
                     times.append(run["retry_at"])
-        return [each for each in times if each is not None and each > now]
-
-    # --- due times
-
-    def _baseline(self, row: Row, now: int) -> int:
-        """All due times up to this one were handled."""
-        last = row["last_due"]
-        if last is not None and last > now:  # the clock went back
-            last = self._database.rows(
-                "select max(due) as due from pyhost_runs where entry = :entry and triggered = 0 and due <= :now",
-                entry=row["entry"], now=now,
-            )[0]["due"]  # fmt: skip
-        handled = [each for each in (last, row["pruned"]) if each is not None and each <= now]
-        return int(max([row["created"], *handled]))
+        return [each for each in times if each is not None and each > until]
 
     def _first_due(self, entry: Entry, row: Row, now: int) -> Optional[int]:
         if entry.after is not None:
-            return min((due for due, _ in self._due_after(entry, row)), default=None)
-        key = (entry.rule, row["created"], self._baseline(row, now))
+            return min((due for due, _ in self.tables.due_after(entry, row)), default=None)
+        key = (entry.rule, row["created"], self.tables.baseline(row, now))
         found = self._first.get(entry.name)
         if found is None or found[0] != key:
             found = self._first[entry.name] = (key, next_due(entry, key[1], key[2]))

@@ -141,6 +141,27 @@ class Tables:
                 )  # fmt: skip
         return self.entries()
 
+    def baseline(self, row: Row, now: int) -> int:
+        """All due times of the entry up to this one were handled."""
+        last = row["last_due"]
+        if last is not None and last > now:  # the clock went back
+            last = self._database.rows(
+                "select max(due) as due from pyhost_runs where entry = :entry and triggered = 0 and due <= :now",
+                entry=row["entry"], now=now,
+            )[0]["due"]  # fmt: skip
+        handled = [each for each in (last, row["pruned"]) if each is not None and each <= now]
+        return int(max([row["created"], *handled]))
+
+    def due_after(self, entry: Entry, row: Row) -> list[tuple[int, int]]:
+        """The due times of the ended runs that this entry comes after, and when they ended."""
+        found = self._database.rows(
+            "select due, finished from pyhost_runs r where entry = :other and status = 'succeeded' "
+            "and finished >= :created and due > :pruned and not exists "
+            "(select 1 from pyhost_runs where entry = :entry and due = r.due) order by due",
+            other=entry.after, entry=entry.name, created=row["created"], pruned=row["pruned"],
+        )  # fmt: skip
+        return [(each["due"], each["finished"]) for each in found]
+
     def prune(self, now: int, keep_days: int, keep_runs: int) -> None:
         """Removes old rows, at most once an hour for all processes."""
         seen = self._database.rows("select pruned_at from pyhost_schema")[0]["pruned_at"]
