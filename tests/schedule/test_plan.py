@@ -500,6 +500,14 @@ def test_a_trigger_runs_an_entry_now_also_if_it_is_disabled(world: World) -> Non
     assert dues(world.at(created + 60 * MINUTE)) == [created + 60 * MINUTE]
 
 
+def test_a_trigger_does_not_wait_for_a_dead_owner(world: World) -> None:
+    world.add("a", every="1h")
+    world.plan("one").trigger(world.entries(), "one", "a")
+    world.set(START + MINUTE)
+    world.plan("two").trigger(world.entries(), "two", "a")
+    assert world.statuses() == ["lost", "running"]
+
+
 def test_a_trigger_overlaps_where_that_is_allowed(world: World) -> None:
     world.add("a", overlap="allow")
     for _ in range(3):
@@ -847,6 +855,32 @@ def test_claims_that_were_made_before_a_failure_are_answered(
     with pytest.raises(ScheduleFailed):
         world.step()
     assert world.step(renew=[key(step["claimed"][0])])["failure"]["kind"] == "unreachable"
+
+
+def test_a_claim_whose_answer_was_lost_is_retried(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add("a", every="1h", retries=1)
+    world.step()
+    due = world.created("a") + 60 * MINUTE
+    world.set(due)
+    database = world.plan("one")._database
+    run = database._run
+
+    def break_off(sql: str, values: Any) -> Any:
+        done = run(sql, values)
+        if sql == "commit":
+            raise ScheduleFailed("unreachable", "it broke off")
+        return done
+
+    monkeypatch.setattr(database, "_run", break_off)
+    with pytest.raises(ScheduleFailed):
+        world.step()
+    monkeypatch.undo()
+    assert world.step()["claimed"] == []
+    world.set(due + 31 * SECOND)
+    assert [key(each) for each in world.step()["claimed"]] == [["a", due, 2]]
+    assert world.statuses() == ["lost", "running"]
 
 
 def test_a_locked_database_is_unreachable_and_the_next_call_works(

@@ -93,6 +93,7 @@ class Plan:
         entry = _find(name, entries)
         self.tables.make()
         self.tables.remember([entry])
+        self._end_lost({each.name: each for each in entries}, self.tables.now())
         with self._database.transaction():
             turn = self._turn(entry, owner, 1)
             if not turn.may_run():

@@ -1,7 +1,21 @@
 """The module that a scheduler's helper process runs: each run answers one call, whose name and arguments are its state.
 
-The process is kept, and with it the open databases and the entries that were read. Expected failures are returned as
-{"error": {"kind", "message", "hint"}}.
+The process is kept, and with it the open databases and the entries that were read. A state has
+
+    call, source        {"connection": NAME}, or {"file": PATH} of a history
+    table               true if the entries are in pyhost_schedule of the source; otherwise
+    entries_version     and, if {"need": "entries"} was returned for this version, entries
+    lease, keep_days, keep_runs
+
+and for each call
+
+    entries             next
+    step                owner, room, renew, finished, dry_run, until
+    trigger             owner, name
+    history             name, failed, limit
+    set_enabled         name, enabled
+
+Expected failures are returned as {"error": {"kind", "message", "hint"}}. Times are microseconds since 1970 UTC.
 """
 
 import json
