@@ -23,10 +23,12 @@ from .turn import END, KEY, Turn, is_ready, retry_time
 _LAST = """
 select r.entry, r.due, r.attempt, r.status, r.owner, r.started, r.finished, r.exit_code, r.error, r.triggered,
   r.retry_at
-from pyhost_entries e join pyhost_runs r on r.entry = e.entry
-  and r.due = (select max(due) from pyhost_runs where entry = e.entry and finished is not null)
+from pyhost_entries e cross join pyhost_runs r where r.entry = e.entry
+  and r.due = (
+    select due from pyhost_runs where entry = e.entry and finished is not null order by due desc limit 1)
   and r.attempt = (
-    select max(attempt) from pyhost_runs where entry = e.entry and due = r.due and finished is not null)
+    select attempt from pyhost_runs where entry = e.entry and due = r.due and finished is not null
+    order by attempt desc limit 1)
 """
 _MOST_DUE = 1000
 _LARGEST_RESULT = 1_000_000  # bytes
