@@ -20,7 +20,6 @@ Expected failures are returned as {"error": {"kind", "message", "hint"}}. Times 
 
 import json
 import os
-import time
 from dataclasses import asdict
 from typing import Any, Optional
 
@@ -31,7 +30,6 @@ from pyhost._schedule.entries import Entry, Problem, check_entries
 from pyhost._schedule.plan import Plan
 from pyhost.errors import ConnectionFailed
 
-_TABLE_AGE = 10.0  # seconds that a step uses the entries of a table for
 # Of libpq: a server that accepts a connection and says nothing must not hold up the leases.
 os.environ.setdefault("PGCONNECT_TIMEOUT", "5")
 
@@ -51,7 +49,7 @@ class _Source:
         self.entries: list[Entry] = []
         self.problems: list[Problem] = []
         self.version: Any = None
-        self.read_at: Optional[float] = None
+        self.rows: Optional[list[dict[str, Any]]] = None  # of the table
         self.reported: list[Problem] = []
 
     def read(self, raw: list[dict[str, Any]]) -> None:
@@ -91,13 +89,13 @@ class Claims:
         """Returns False if the host must send the entries."""
         state = self._state
         if state.get("table"):
-            is_step = state["call"] == "step"
             if state["call"] in ("step", "trigger") and not state.get("dry_run"):
                 source.plan.tables.make(has_schedule=True)
-            now = time.monotonic()
-            if not is_step or source.read_at is None or now - source.read_at >= _TABLE_AGE:
-                source.read(source.plan.tables.schedule())
-                source.read_at = now
+            # At each step: with entries of a moment ago, a process might end another one's run as one of no entry.
+            rows = source.plan.tables.schedule()
+            if rows != source.rows:
+                source.read(rows)
+                source.rows = rows
         elif "entries" in state:
             source.read(state["entries"])
             source.version = state.get("entries_version")
