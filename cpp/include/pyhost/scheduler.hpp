@@ -196,9 +196,11 @@ class Scheduler {
   /// Returns the latest runs, the newest first.
   std::vector<ScheduledRun> history(const HistoryOptions& options = {});
 
-  /// Runs what is due, waits for these runs, and returns. With `dry_run` nothing runs and nothing is stored,
-  /// and it returns what would run now.
-  TickResult tick(bool dry_run = false);
+  /// Returns what is due now. Runs and stores nothing.
+  std::vector<ScheduledRun> due();
+
+  /// Runs what is due, waits for these runs, and returns. `cancel` stops them.
+  TickResult tick(std::stop_token cancel = {});
 
   /// Runs what becomes due, until `stop` is requested; then the runs in progress end, unless `cancel` is
   /// requested, too. If the database goes out of reach later, it waits for it.

@@ -217,11 +217,20 @@ int schedule_tick(const ScheduleTickArguments& arguments) {
   StatusLine line;
   EventPrinter events(line, common);
   if (!arguments.dry_run) events.listen_to(options);
+  prepare_end_by_signal();
+  std::stop_source cancel;
+  const Signals signals(
+      {.signals = {SIGINT, SIGTERM}, .on_signal = [&cancel](int) { cancel.request_stop(); }});
   TickResult result;
   {
     Host host(host_options_of(arguments.run));
     print_environment(host.environment(), common.verbose, common.quiet);
-    result = Scheduler(host, std::move(options)).tick(arguments.dry_run);
+    Scheduler scheduler(host, std::move(options));
+    if (arguments.dry_run) {
+      result.runs = scheduler.due();
+    } else {
+      result = scheduler.tick(cancel.get_token());
+    }
     print_dropped_logs(host);
   }
   if (common.json) {
@@ -232,6 +241,7 @@ int schedule_tick(const ScheduleTickArguments& arguments) {
   } else if (!common.quiet) {
     std::cerr << "pyhost: " << counted(result.runs.size(), "run") << ", " << result.failed << " failed\n";
   }
+  if (signals.count() > 0) end_by_signal(signals.last());
   return result.failed > 0 ? module_raised : ok;
 }
 

@@ -275,30 +275,31 @@ void Scheduler::set_enabled(std::string_view entry, bool enabled) {
   data_->source.claims().call("set_enabled", {{"name", entry}, {"enabled", enabled}});
 }
 
-TickResult Scheduler::tick(bool dry_run) {
-  Data& data = *data_;
-  TickResult result;
-  if (dry_run) {
-    const Json answer = data.source.claims().call("step", {{"owner", data.owner},
-                                                           {"room", std::numeric_limits<int>::max()},
-                                                           {"renew", Json::array()},
-                                                           {"finished", Json::array()},
-                                                           {"dry_run", true}});
-    for (const Json& each : answer.at("claimed")) {
-      result.runs.push_back({.entry = each.at("entry"),
-                             .due = detail::time_of_microseconds(each.at("due")),
-                             .attempt = each.at("attempt"),
-                             .status = "due"});
-    }
-    return result;
+std::vector<ScheduledRun> Scheduler::due() {
+  data_->source.reload();
+  const Json answer = data_->source.claims().call(
+      "step", {{"owner", data_->owner}, {"room", std::numeric_limits<int>::max()}, {"dry_run", true}});
+  std::vector<ScheduledRun> runs;
+  for (const Json& each : answer.at("claimed")) {
+    runs.push_back({.entry = each.at("entry"),
+                    .due = detail::time_of_microseconds(each.at("due")),
+                    .attempt = each.at("attempt"),
+                    .status = "due"});
   }
+  return runs;
+}
+
+TickResult Scheduler::tick(std::stop_token cancel) {
+  Data& data = *data_;
   data.ended.clear();
+  data.reload_entries();
   data.report_problems(data.source.problems());
+  const std::stop_callback on_cancel(cancel, [&] { data.active.cancel_all(); });
   data.step(data.active.room());
   // What becomes due while these run is left for the next tick.
   const std::int64_t until = data.now;
-  data.finish_runs([&] { data.step(data.active.room(), until); });
-  result.runs = std::exchange(data.ended, {});
+  data.finish_runs([&] { data.step(cancel.stop_requested() ? 0 : data.active.room(), until); });
+  TickResult result{.runs = std::exchange(data.ended, {})};
   result.failed = static_cast<std::size_t>(
       std::ranges::count_if(result.runs, [](const ScheduledRun& run) { return run.status != "succeeded"; }));
   return result;

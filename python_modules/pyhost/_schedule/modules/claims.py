@@ -104,7 +104,15 @@ class Claims:
         return True
 
     def _entries(self, source: _Source) -> dict[str, Any]:
-        return source.plan.listing(source.entries, source.problems, self._state.get("next", 1))
+        problems = list(source.problems)
+        if self._state.get("table") and not source.plan.tables.exist("pyhost_schedule"):
+            problems.append(
+                Problem(
+                    f"connection {self._state['source']['connection']!r} has no table pyhost_schedule",
+                    hint="`pyhost schedule tick` creates it",
+                )
+            )
+        return source.plan.listing(source.entries, problems, self._state.get("next", 1))
 
     def _step(self, source: _Source) -> dict[str, Any]:
         state = self._state
