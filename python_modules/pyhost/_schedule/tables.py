@@ -91,7 +91,8 @@ class Tables:
 
     def schedule(self) -> list[Row]:
         """The raw entries of pyhost_schedule."""
-        if not (self.exist() and self.exist("pyhost_schedule")):
+        self.exist()  # refuses a newer version
+        if not self.exist("pyhost_schedule"):  # which another program may have made, before anything ran
             return []
         return [
             {column: row[column] for column in _COLUMNS if column in row}
