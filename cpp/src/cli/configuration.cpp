@@ -1,11 +1,8 @@
-// Reads the project file. An unknown key is refused, with the
-// nearest known key as a hint.
+// Reads the project file. An unknown key is refused, with the nearest known key as a hint.
 #include "cli/configuration.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <span>
 #include <string_view>
@@ -17,7 +14,7 @@
 #include "cli/units.hpp"
 #include "error/json_text.hpp"
 #include "error/module_name.hpp"
-#include "error/toml_json.hpp"
+#include "error/toml_file.hpp"
 #include "pyhost/json.hpp"
 
 namespace pyhost::cli {
@@ -25,6 +22,7 @@ namespace pyhost::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using detail::TomlValue;
 
 constexpr std::string_view modules = "modules.";
 
@@ -56,7 +54,7 @@ class ConfigurationReader {
  public:
   explicit ConfigurationReader(fs::path file) { read_.file = std::move(file); }
 
-  Configuration read(const toml::table& table) {
+  Configuration read(const TomlValue& table) {
     each(table, "",
          {{"module_paths", [&](const Entry& entry) { read_.module_paths = paths(entry); }},
           {"venv", [&](const Entry& entry) { read_.venv = path(entry); }},
@@ -69,33 +67,29 @@ class ConfigurationReader {
   }
 
   // Returns [tool.pyhost], or null if there is none.
-  const toml::table* in_pyproject(const toml::table& table) const {
-    const toml::node* ours = table["tool"]["pyhost"].node();
+  const TomlValue* in_pyproject(const TomlValue& table) const {
+    const TomlValue* const tool = table.find("tool");
+    const TomlValue* const ours = tool != nullptr ? tool->find("pyhost") : nullptr;
     return ours != nullptr ? &table_of({"tool.pyhost", *ours}) : nullptr;
   }
 
  private:
   struct Entry {
     std::string key;
-    const toml::node& node;
+    const TomlValue& node;
   };
   using Keys = std::map<std::string_view, std::function<void(const Entry&)>>;
 
-  std::string place(const toml::node& at) const {
-    return read_.file.string() + ":" + std::to_string(at.source().begin.line) + ": ";
-  }
-
-  [[noreturn]] void refuse(const toml::node& at, const std::string& what) const {
-    throw ConfigurationError(place(at) + what);
+  [[noreturn]] void refuse(int line, const std::string& what) const {
+    throw ConfigurationError(read_.file.string() + ":" + std::to_string(line) + ": " + what);
   }
 
   [[noreturn]] void refuse(const Entry& entry, const std::string& what) const {
-    refuse(entry.node, "'" + entry.key + "' is to be " + what);
+    refuse(entry.node.line, "'" + entry.key + "' is to be " + what);
   }
 
-  void each(const toml::table& table, const std::string& of, const Keys& keys) const {
-    for (const auto& [name, at] : detail::in_order(table)) {
-      const toml::node& node = *at;
+  void each(const TomlValue& table, const std::string& of, const Keys& keys) const {
+    for (const auto& [name, node] : table.members) {
       const auto known = keys.find(name);
       if (known != keys.end()) {
         known->second({of + name, node});
@@ -106,18 +100,18 @@ class ConfigurationReader {
       std::string hint = detail::did_you_mean(name, all, of);
       if (hint.empty() && of.starts_with(modules) && node.is_table())
         hint = "a module in a package is written [modules.\"" + of.substr(modules.size()) + name + "\"]";
-      refuse(node, "there is no key '" + of + name + "'" + (hint.empty() ? "" : "; " + hint));
+      refuse(node.line, "there is no key '" + of + name + "'" + (hint.empty() ? "" : "; " + hint));
     }
   }
 
-  const toml::table& table_of(const Entry& entry) const {
+  const TomlValue& table_of(const Entry& entry) const {
     if (!entry.node.is_table()) refuse(entry, "a table");
-    return *entry.node.as_table();
+    return entry.node;
   }
 
   std::string text(const Entry& entry) const {
-    if (!entry.node.is_string()) refuse(entry, "a string");
-    return entry.node.as_string()->get();
+    if (entry.node.string() == nullptr) refuse(entry, "a string");
+    return *entry.node.string();
   }
 
   std::string one_of(const Entry& entry, std::span<const char* const> words) const {
@@ -125,7 +119,7 @@ class ConfigurationReader {
     if (std::ranges::find(words, std::string_view(word)) != words.end()) return word;
     std::string all;
     for (const char* each : words) all.append(all.empty() ? "" : ", ").append(each);
-    refuse(entry.node, entry.key + " '" + word + "' is none of " + all);
+    refuse(entry.node.line, entry.key + " '" + word + "' is none of " + all);
   }
 
   std::string path(const Entry& entry) const {
@@ -135,25 +129,24 @@ class ConfigurationReader {
   }
 
   std::vector<std::string> paths(const Entry& entry) const {
-    const toml::array* array = entry.node.as_array();
-    if (array == nullptr) refuse(entry, "an array of strings");
+    if (!entry.node.is_array()) refuse(entry, "an array of strings");
     std::vector<std::string> all;
-    for (const toml::node& each : *array) {
-      if (!each.is_string()) refuse(Entry{entry.key, each}, "an array of strings");
+    for (const TomlValue& each : entry.node.elements) {
+      if (each.string() == nullptr) refuse(Entry{entry.key, each}, "an array of strings");
       all.push_back(path({entry.key, each}));
     }
     return all;
   }
 
-  void read_log(const toml::table& table) {
+  void read_log(const TomlValue& table) {
     each(table, "log.",
          {{"level", [&](const Entry& entry) { read_.log_level = one_of(entry, log_levels); }},
           {"format", [&](const Entry& entry) { read_.log_format = one_of(entry, log_formats); }}});
   }
 
-  void read_connections(const toml::table& table) {
-    for (const auto& [name, node] : detail::in_order(table)) {
-      std::string url = text({"connections." + name, *node});
+  void read_connections(const TomlValue& table) {
+    for (const auto& [name, node] : table.members) {
+      std::string url = text({"connections." + name, node});
       constexpr std::string_view before_file = ":///";
       const std::size_t scheme = url.find(before_file);
       if (url.starts_with("sqlite") && scheme != std::string::npos && scheme == url.find(':')) {
@@ -169,11 +162,11 @@ class ConfigurationReader {
     }
   }
 
-  void read_modules(const toml::table& table) {
-    for (const auto& [name, node] : detail::in_order(table)) {
+  void read_modules(const TomlValue& table) {
+    for (const auto& [name, node] : table.members) {
       Configuration::Module& module = read_.modules[name];
       const std::string key = std::string(modules) + name;
-      each(table_of({key, *node}), key + ".",
+      each(table_of({key, node}), key + ".",
            {{"state", [&](const Entry& entry) { module.state = detail::json_text(json(table_of(entry))); }},
             {"timeout", [&](const Entry& entry) { module.timeout = time(entry); }}});
     }
@@ -181,17 +174,18 @@ class ConfigurationReader {
 
   // A number is in seconds, as for --timeout.
   std::chrono::milliseconds time(const Entry& entry) const {
-    const std::string given = entry.node.is_number() ? detail::json_text(json(entry.node)) : text(entry);
+    const std::string given =
+        entry.node.scalar.is_number() ? detail::json_text(entry.node.scalar) : text(entry);
     const std::optional<std::chrono::milliseconds> found = parse_duration(given);
     if (found) return *found;
-    refuse(entry.node, entry.key + " takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");
+    refuse(entry.node.line, entry.key + " takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");
   }
 
-  Json json(const toml::node& node) const {
+  Json json(const TomlValue& value) const {
     try {
-      return detail::json_of(node);
+      return detail::json_of(value);
     } catch (const detail::NotJson& wrong) {
-      refuse(wrong.node, "JSON has no such value; a date or time can be a string");
+      refuse(wrong.line, "JSON has no such value; a date or time can be a string");
     }
   }
 
@@ -206,17 +200,14 @@ Configuration read_nearest() {
       if (fs::is_symlink(file, failed) && !fs::exists(file, failed))
         throw ConfigurationError(file.string() + ": it is a link to a file that is not there");
       if (!fs::is_regular_file(file, failed)) continue;
-      if (!std::ifstream(file))
-        throw ConfigurationError(file.string() +
-                                 ": it cannot be read: " + std::generic_category().message(errno));
       try {
-        const toml::table table = toml::parse_file(file.string());
+        const TomlValue table = detail::read_toml_file(file);
         ConfigurationReader reader(file);
         if (name == std::string_view("pyhost.toml")) return reader.read(table);
-        if (const toml::table* ours = reader.in_pyproject(table)) return reader.read(*ours);
-      } catch (const toml::parse_error& wrong) {
-        throw ConfigurationError(file.string() + ":" + std::to_string(wrong.source().begin.line) + ": " +
-                                 std::string(wrong.description()));
+        if (const TomlValue* ours = reader.in_pyproject(table)) return reader.read(*ours);
+      } catch (const detail::TomlError& wrong) {
+        throw ConfigurationError(file.string() + (wrong.line > 0 ? ":" + std::to_string(wrong.line) : "") +
+                                 ": " + wrong.what());
       }
     }
     if (folder == folder.root_path()) break;
