@@ -222,3 +222,12 @@ def test_a_long_file_is_found_unless_it_is_listed(tree: Path, tmp_path: Path) ->
     assert long_files(
         "- `cpp/src/run/run.cpp`: why\n- `cpp/src/run/gone.cpp`: why\n", tmp_path
     ) == ["cpp/src/run/gone.cpp: is listed as too long, and is not"]
+
+
+def test_ctest_runs_every_test_file() -> None:
+    tests = ROOT / "tests"
+    listed = re.findall(r"[\w/.]+", (tests / "CMakeLists.txt").read_text())
+    files = [*tests.rglob("test_*.py"), *tests.rglob("*_test.cpp")]
+    names = [str(file.relative_to(tests)) for file in files if "fixtures" not in file.parts]
+    assert len(names) > 20
+    assert [name for name in names if name.removesuffix(".py") not in listed] == []
