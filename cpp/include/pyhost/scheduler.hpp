@@ -18,17 +18,17 @@
 
 namespace pyhost {
 
-/// What happens if an entry is due while a run of it is in progress.
+/// What happens if an entry becomes due while an earlier run of it is still in progress.
 enum class Overlap {
-  Skip,   ///< The run is skipped, which the history shows.
-  Queue,  ///< One run waits for the end of the one in progress. Further ones are skipped.
+  Skip,   ///< It does not run. The history says so.
+  Queue,  ///< One run waits until the earlier one has ended. Further ones are skipped.
   Allow,  ///< Both run.
 };
 
-/// Which of the due times still run that nobody could begin in time.
+/// Which due times still run after they passed while no scheduler was at work.
 enum class Missed {
   None,    ///< Those that are not later than Entry::late.
-  Latest,  ///< The latest one of all that wait, however late it is.
+  Latest,  ///< Only the latest one, however late it is.
   All,     ///< Each, but at most the latest 1,000.
 };
 
@@ -36,18 +36,18 @@ enum class Missed {
 /// after must be set.
 struct Entry {
   std::string name = {};        ///< Unique; the history refers to it.
-  std::string module = {};      ///< Without `modules.`.
-  Json state = Json::object();  ///< For the module's create().
-  std::string cron = {};        ///< Five fields, or `@daily` and the like.
+  std::string module = {};      ///< The module's name, without `modules.` in front.
+  Json state = Json::object();  ///< The module's create() receives it.
+  std::string cron = {};        ///< As in "30 7 * * 1-5" or "@daily"; docs/schedule.md has the rules.
   std::optional<std::chrono::milliseconds> every =
-      {};                    ///< From the time the entry was first seen; 1 s or more.
-  std::string at = {};       ///< Once, as in "2026-12-24T18:00", in the entry's zone.
-  std::string after = {};    ///< The name of an entry: runs after each of its runs that succeeded.
-  std::string zone = "UTC";  ///< For cron and at, as in "Europe/Paris".
+      {};                    ///< Counted from when the entry was first seen; at least 1 s.
+  std::string at = {};       ///< Once, as in "2026-12-24T18:00", in the time zone of `zone`.
+  std::string after = {};    ///< The name of another entry; this one follows each of its runs that succeeded.
+  std::string zone = "UTC";  ///< The time zone of cron and at, as in "Europe/Paris".
   Overlap overlap = Overlap::Skip;
-  std::chrono::milliseconds late = std::chrono::minutes(10);  ///< See Missed::None.
+  std::chrono::milliseconds late = std::chrono::minutes(10);  ///< Only used with Missed::None.
   Missed missed = Missed::Latest;
-  std::optional<std::chrono::milliseconds> timeout = {};  ///< Of each run.
+  std::optional<std::chrono::milliseconds> timeout = {};  ///< How long a run may take.
   int retries = 0;  ///< How often a failed run is repeated, with growing pauses; at most 100.
   bool enabled = true;
 };
@@ -59,13 +59,13 @@ struct ScheduledRun {
   Time due = {};
   int attempt = 1;
   std::string status = {};  ///< queued, running, succeeded, failed, lost, skipped or missed.
-  std::string owner = {};   ///< The process that ran it, as in "machine:pid:…".
+  std::string owner = {};   ///< The process that ran it, as in "machine:pid:number".
   std::optional<Time> started = {};
   std::optional<Time> finished = {};
-  std::optional<int> exit_code = {};       ///< As of `pyhost run`.
-  std::optional<std::string> result = {};  ///< JSON text; of more than 1 MB only the beginning.
-  std::optional<Error> error = {};         ///< Of failed.
-  std::string message = {};                ///< Of skipped, missed and lost: why.
+  std::optional<int> exit_code = {};       ///< What `pyhost run` would have exited with.
+  std::optional<std::string> result = {};  ///< JSON text. Of more than 1 MB, the beginning is stored.
+  std::optional<Error> error = {};         ///< Why it failed.
+  std::string message = {};                ///< Why it was skipped, missed or lost.
   bool triggered = false;                  ///< Started by Scheduler::trigger().
 };
 
@@ -88,69 +88,70 @@ struct EntryStatus {
   std::size_t running = 0;                    ///< How many runs are in progress.
 };
 
-/// All entries at one point in time.
+/// The entries as they are at one point in time.
 struct Schedule {
-  ScheduledRun::Time now = {};  ///< By the clock of the database.
+  ScheduledRun::Time now = {};  ///< That point in time, by the clock of the database.
   std::vector<EntryStatus> entries = {};
   std::vector<ScheduleProblem> problems = {};
 };
 
 enum class ScheduleEventKind {
-  Started,       ///< A run has been claimed and begins.
-  Succeeded,     ///< It has a result.
-  Failed,        ///< It failed. It is repeated if the entry has retries left.
-  Stopped,       ///< It was stopped, because this process could not renew its claim.
-  Skipped,       ///< An earlier run of the entry was in progress.
-  Missed,        ///< Due times passed that will not run.
-  Lost,          ///< The process that ran it is gone.
+  Started,       ///< This process has claimed a run and begins it.
+  Succeeded,     ///< A run has a result.
+  Failed,        ///< A run failed. It is tried again if the entry has retries left.
+  Stopped,       ///< A run was stopped, because this process could not renew its claim in time.
+  Skipped,       ///< A due time does not run, because an earlier run of the entry was in progress.
+  Missed,        ///< Due times have passed, and will not run.
+  Lost,          ///< The process of a run is gone, or could not reach the database for too long.
   Reloaded,      ///< The entries have changed.
-  Disconnected,  ///< The database is out of reach. Runs go on as long as their claims hold.
+  Disconnected,  ///< The database is out of reach. Runs continue while their claims hold.
   Connected,     ///< The database is back.
 };
 
 /// The enumerator's name, as in "Started".
 std::string_view to_string(ScheduleEventKind kind) noexcept;
 
-/// Valid during the callback.
+/// Something that happened to a schedule. Its references are valid only during the callback.
 struct ScheduleEvent {
   ScheduleEventKind kind;
   std::string_view entry;  ///< Empty for the last three kinds.
   ScheduledRun::Time due;
   int attempt;
-  std::string_view message;               ///< Why, where the kind does not say it all.
+  std::string_view message;               ///< The reason, if the kind is not enough.
   std::chrono::duration<double> seconds;  ///< How long the run took.
-  const Error* error;                     ///< Of Failed; otherwise null.
+  const Error* error;                     ///< Why a run Failed; otherwise null.
 };
 
-/// How a scheduler is opened. Every member has a default.
+/// Where a scheduler finds its entries, and how it runs them. Give `from`, or `entries` and `history`.
 struct SchedulerOptions {
   /// A TOML file with a table [schedule], or "connection:NAME" for the table `pyhost_schedule` of one of the
-  /// host's connections, SQLite or PostgreSQL. If empty: `entries`.
+  /// host's connections, SQLite or PostgreSQL. If it is empty, `entries` are used.
   std::string from = {};
 
-  /// Entries of the application's own; set_entries() replaces them.
+  /// The entries, if `from` is empty. Scheduler::set_entries() replaces them.
   std::vector<Entry> entries = {};
 
   /// Where runs and claims are stored: an SQLite file, which is created if it does not exist, or
-  /// "connection:NAME". If empty: what the file says, otherwise `schedule.db` beside it; where the entries
-  /// are in a database, that database. Entries of the application's own need it.
+  /// "connection:NAME". If it is empty, the file says where, and `schedule.db` beside the file is the
+  /// default. Entries in a database have their history in that database. With `entries`, it must be set.
   std::string history = {};
 
   /// The worker processes that make the runs. The isolation must be Isolation::Process: no other level can
   /// stop every run when its claim is lost.
   PoolOptions pool = {.isolation = Isolation::Process};
 
-  /// How long the history keeps a run, and how many for each entry. If unset: what the file says, otherwise
-  /// 30 days and 1,000.
+  /// How long the history keeps a run, and how many runs of each entry. If unset, the file says it, and the
+  /// default is 30 days and 1,000 runs.
   std::optional<std::chrono::days> keep = {};
   std::optional<std::size_t> keep_runs = {};
 
-  /// How long a claim holds without being renewed. It is renewed after a third of it. A run whose claim
-  /// cannot be renewed is stopped when a sixth of it is left. At least 1 s.
+  /// How long a claim holds if it is not renewed. It is renewed after a third of this time. If it cannot be
+  /// renewed, the run is stopped when a sixth of this time is left. At least 1 s, and the same in all
+  /// processes.
   std::chrono::milliseconds lease = std::chrono::seconds(30);
 
-  /// Called for what happens to the schedule and its runs. Exceptions from it are ignored.
-  /// Thread: the one that called tick(), run() or trigger().
+  /// Called for each event of the schedule and its runs. Exceptions from it are ignored.
+  /// Thread: the one that is in tick(), run() or trigger().
   std::function<void(const ScheduleEvent&)> on_event = {};
 
   /// Called for every error of a run, for entries that cannot be used, and when the database is out of reach.
@@ -159,7 +160,7 @@ struct SchedulerOptions {
   std::function<void(const Error&)> on_error = {};
 };
 
-/// What came of a tick.
+/// What a tick did.
 struct TickResult {
   std::vector<ScheduledRun> runs = {};  ///< In the order in which they ended.
   std::size_t failed = 0;               ///< How many of them failed or were stopped.
@@ -172,11 +173,12 @@ struct HistoryOptions {
 };
 
 /// Runs modules when they are due. Several schedulers, also on other machines, may share one database: each
-/// due time is run by one of them. A helper process makes the claims, so that no module can delay them.
+/// due time is run by one of them. A worker process of its own makes the claims, so that no module can delay
+/// them.
 ///
-/// All calls throw, besides what they say: InvalidSchedule for entries, files and databases that cannot be
-/// used, and Unreachable while the database cannot be reached.
-/// Thread: any, but tick(), run() and trigger() are called by one thread at a time.
+/// Throws: each function throws InvalidSchedule if the file or the database cannot be used, and Unreachable while
+/// the database cannot be reached. A broken entry makes no function throw: it is left out, and reported.
+/// Thread: any, but only one thread at a time may be in tick(), run() or trigger().
 class Scheduler {
  public:
   /// Reads nothing yet. The host must outlive it.
@@ -186,7 +188,8 @@ class Scheduler {
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  /// Returns the entries with so many of their next due times, in the order of their source. Creates nothing.
+  /// Returns the entries in the order of their source, each with up to `next` of its next due times. Creates
+  /// neither tables nor files.
   Schedule entries(std::size_t next = 1);
 
   /// Replaces SchedulerOptions::entries, also while run() is in progress. An entry whose time rule changes
@@ -196,22 +199,24 @@ class Scheduler {
   /// Returns the latest runs, the newest first.
   std::vector<ScheduledRun> history(const HistoryOptions& options = {});
 
-  /// Returns what is due now. Runs and stores nothing.
+  /// Returns what tick() would run now. Runs and stores nothing.
   std::vector<ScheduledRun> due();
 
   /// Runs what is due, waits for these runs, and returns. `cancel` stops them.
   TickResult tick(std::stop_token cancel = {});
 
-  /// Runs what becomes due, until `stop` is requested; then the runs in progress end, unless `cancel` is
-  /// requested, too. If the database goes out of reach later, it waits for it.
+  /// Runs what becomes due, until `stop` is requested. Then it waits for the runs in progress. `cancel` stops
+  /// these. If the database goes out of reach after the start, it waits until the database is back.
   void run(std::stop_token stop, std::stop_token cancel = {});
 
-  /// Runs an entry now, also one that is not enabled, and returns the finished run. `cancel` stops it.
+  /// Runs an entry now, also one that is not enabled, and returns the run when it has ended. `cancel` stops
+  /// it.
   /// Throws: InvalidSchedule if there is no such entry, or if a run of it is in progress and it does not allow
   /// another one.
   ScheduledRun trigger(std::string_view entry, std::stop_token cancel = {});
 
-  /// Pauses or resumes an entry of a database.
+  /// Pauses or resumes an entry of a database: sets its column `enabled`.
+  /// Throws: InvalidSchedule if there is no such entry, or if the entries are not in a database.
   void set_enabled(std::string_view entry, bool enabled);
 
  private:
