@@ -8,6 +8,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,9 @@ def test_systemd_accepts_the_units(program: str, tmp_path: Path) -> None:
     assert "KillMood" in complaints()
 
 
-def test_the_manifest_is_a_cron_job_that_lasts(pyhost: Run, on_database: Path) -> None:
+def test_the_manifest_is_a_cron_job_that_lasts(pyhost: Run, tmp_path: Path) -> None:
     needs_package("yaml")
+    needs_package("psycopg")
     (text,) = blocks(PAGE, "yaml")
     manifest = importlib.import_module("yaml").safe_load(text)
     assert (manifest["apiVersion"], manifest["kind"]) == ("batch/v1", "CronJob")
@@ -146,6 +148,9 @@ def test_the_manifest_is_a_cron_job_that_lasts(pyhost: Run, on_database: Path) -
     assert container["name"] and container["image"]
     command, *words = container["command"]
     assert command == INSTALLED
-    assert pyhost(*words, cwd=on_database).returncode == 0
-    wanted = (on_database.parent / "on-kubernetes" / "pyhost.toml").read_text()
-    assert re.findall(r"\$\{(\w+)\}", wanted) == [each["name"] for each in container["env"]]
+    write_modules(PAGE, tmp_path)
+    project = tmp_path / "on-kubernetes"
+    # Its connection takes nothing from the environment but what the container has.
+    variables = {each["name"]: "a long password" for each in container["env"]}
+    done = pyhost(*words, cwd=project, env=variables | {"VIRTUAL_ENV": sys.prefix})
+    assert done.returncode == 75, done.stderr  # there is no such database
