@@ -150,8 +150,8 @@ struct SchedulerOptions {
   /// processes.
   std::chrono::milliseconds lease = std::chrono::seconds(30);
 
-  /// Called for each event of the schedule and its runs. Exceptions from it are ignored.
-  /// Thread: the one that is in tick(), run() or trigger().
+  /// Called for what happens to the schedule and its runs. Exceptions from it are ignored.
+  /// Thread: the one that called tick(), run(), trigger() or due().
   std::function<void(const ScheduleEvent&)> on_event = {};
 
   /// Called for every error of a run, for entries that cannot be used, and when the database is out of reach.
@@ -199,14 +199,16 @@ class Scheduler {
   /// Returns the latest runs, the newest first.
   std::vector<ScheduledRun> history(const HistoryOptions& options = {});
 
-  /// Returns what tick() would run now. Runs and stores nothing.
+  /// Returns what is due now, and reports entries that cannot be used. Runs and stores nothing.
   std::vector<ScheduledRun> due();
 
   /// Runs what is due, waits for these runs, and returns. `cancel` stops them.
+  /// Throws what the last exchange with the database threw, after the runs that had begun have ended.
   TickResult tick(std::stop_token cancel = {});
 
-  /// Runs what becomes due, until `stop` is requested. Then it waits for the runs in progress. `cancel` stops
-  /// these. If the database goes out of reach after the start, it waits until the database is back.
+  /// Runs what becomes due, until `stop` is requested; then the runs in progress end, unless `cancel` is
+  /// requested, too. If the database goes out of reach later, it waits for it. Once `stop` is requested it
+  /// waits no longer than a claim holds, and reports that to on_error.
   void run(std::stop_token stop, std::stop_token cancel = {});
 
   /// Runs an entry now, also one that is not enabled, and returns the run when it has ended. `cancel` stops
