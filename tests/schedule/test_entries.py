@@ -119,7 +119,7 @@ def test_the_rule_changes_with_the_time_and_with_nothing_else() -> None:
         ({"module": "a..b"}, "'module' cannot be 'a..b'", "ASCII identifiers with dots"),
         ({"module": "été"}, "'module' cannot be 'été'", "ASCII identifiers with dots"),
         ({"module": "import"}, "'module' cannot be 'import'", "ASCII identifiers with dots"),
-        ({"state": [1]}, "'state' ", 'an object such as {"days": 1}'),
+        ({"state": [1]}, "'state' cannot be [1]", 'an object such as {"days": 1}'),
         ({"state": "[1]"}, "'state' cannot be '[1]'", 'an object such as {"days": 1}'),
         ({"state": "{'a': 1}"}, "'state' is not JSON: Expecting property name", "an object such as"),
         ({"state": '{"a": NaN}'}, "'state' is not JSON: NaN is no value of JSON", "an object such as"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from difflib import get_close_matches
 from keyword import iskeyword
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 from zoneinfo import available_timezones
 
 from .zones import instant, open_zone, to_us
@@ -209,17 +209,19 @@ def _state(state: Any) -> str:
     try:
         if isinstance(state, dict):
             return json.dumps(state, allow_nan=False)
+        if not isinstance(state, str):
+            return _refuse_state(state)
         # Numbers stay text here, since Python refuses to read integers of many digits.
         read: Any = json.loads(state, parse_int=str, parse_float=str, parse_constant=_no_constant)
     except (TypeError, ValueError, RecursionError) as error:
         raise _Refused(
             f"'state' is not JSON: {error}", 'it must be an object such as {"days": 1}'
         ) from None
-    if not isinstance(read, dict):
-        raise _Refused(
-            f"'state' cannot be {_shown(state)}", 'it must be an object such as {"days": 1}'
-        )
-    return str(state)
+    return state if isinstance(read, dict) else _refuse_state(state)
+
+
+def _refuse_state(state: Any) -> NoReturn:
+    raise _Refused(f"'state' cannot be {_shown(state)}", 'it must be an object such as {"days": 1}')
 
 
 def _no_constant(name: str) -> None:
