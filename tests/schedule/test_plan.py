@@ -432,6 +432,32 @@ def test_an_end_can_be_told_twice(world: World) -> None:
     assert world.step("two", finished=[ended(claimed)])["lost"] == [key(claimed)]
 
 
+def test_a_claim_whose_answer_was_lost_is_made_again_by_its_owner_only(world: World) -> None:
+    world.add("a", retries=1)
+    world.step(repeats=True)
+    due = world.created("a") + MINUTE
+    world.set(due)
+    (lost,) = world.step(repeats=True)["claimed"]
+    world.set(due + SECOND)
+    assert world.step("two", repeats=True)["claimed"] == []
+    (again,) = world.step(room=0, repeats=True)["claimed"]
+    assert again == lost
+    assert world.runs()[0]["lease_until"] >= due + SECOND + world.plan("one").lease
+    assert world.step(renew=[key(again)], repeats=True)["claimed"] == []
+    assert world.step(finished=[ended(again)], repeats=True)["claimed"] == []
+    assert world.statuses() == ["succeeded"]
+
+
+def test_a_run_that_its_owner_has_stopped_is_retried_at_once(world: World) -> None:
+    world.add("a", retries=1)
+    world.step()
+    (first,) = world.at(world.created("a") + MINUTE, end=False)
+    end = ended(first, "lost", exit_code=None, result=None, error='{"message": "stopped"}')
+    (second,) = world.step(finished=[end])["claimed"]
+    assert (second["due"], second["attempt"]) == (first["due"], 2)
+    assert world.statuses() == ["lost", "running"]
+
+
 def test_a_large_result_is_cut_and_marked(world: World) -> None:
     world.add("a")
     world.step()
@@ -1077,7 +1103,8 @@ def test_entries_in_a_table_can_be_paused(url: str, monkeypatch: pytest.MonkeyPa
     claims = Claims({"jobs": url}, monkeypatch)
     source = {"source": {"connection": "jobs"}, "table": True}
     empty = claims("entries", **source)
-    assert (empty["entries"], empty["problems"]) == ([], [])
+    assert empty["entries"] == []
+    assert [each["hint"] for each in empty["problems"]] == ["`pyhost schedule tick` creates it"]
     assert claims("set_enabled", **source, name="a", enabled=False)["error"]["kind"] == "refused"
     assert claims("step", **source, owner="o", room=1)["claimed"] == []
     database = open_connection("jobs", url)

@@ -17,7 +17,7 @@ from .database import Database, Row, ScheduleFailed
 from .entries import Entry, Problem
 from .tables import Tables
 from .times import due_between, in_words, local_text, next_due
-from .turn import END, KEY, Turn, is_ready, retry_time
+from .turn import END, KEY, OPEN, Turn, claim_of, is_ready, retry_time
 
 # The newest ended row of each entry, without its result, which may be large.
 _LAST = """
@@ -59,9 +59,10 @@ class Plan:
         finished: Iterable[Row] = (),
         dry_run: bool = False,
         until: Optional[int] = None,
+        repeats: bool = False,
     ) -> Row:
         """Writes what has ended, renews leases, and claims what is due, but nothing that is due after `until`. A call
-        may be repeated.
+        may be repeated: if `repeats`, claims of this owner that are not among those to renew are returned once more.
 
         If a part of it fails after the first changes, the answer tells of them and has the failure as "failure"."""
         known = {entry.name: entry for entry in entries}
@@ -77,6 +78,9 @@ class Plan:
             renew, finished = sorted(map(tuple, renew)), sorted(finished, key=_key_of)
             if renew or finished:
                 answer["lost"] = self._keep(known, owner, renew, finished)
+            if repeats and not dry_run:
+                answer["claimed"] = self._repeat(known, owner, renew)
+                room -= len(answer["claimed"])
             if room <= 0:
                 return answer
             try:
@@ -191,6 +195,22 @@ class Plan:
                     lost.append([entry, due, attempt])
         return lost
 
+    def _repeat(self, known: Mapping[str, Entry], owner: str, renewed: Sequence[Key]) -> list[Row]:
+        """Claims that their owner does not know of: the answer with them was lost, so nobody has begun these runs."""
+        claimed = []
+        sql = f"select * from pyhost_runs where {OPEN} and status = 'running' and owner = :owner"
+        for run in self._database.rows(sql, owner=owner):
+            entry, key = known.get(run["entry"]), _key_of(run)
+            if entry is None or key in renewed:
+                continue
+            now = self.tables.now()
+            if self._database.execute(
+                f"update pyhost_runs set lease_until = :until, started = :now {KEY} and status = 'running'",
+                entry=key[0], due=key[1], attempt=key[2], until=now + self.lease, now=now,
+            ):  # fmt: skip
+                claimed.append(claim_of(entry, run["due"], run["attempt"]))
+        return claimed
+
     def _finish(self, entry: Optional[Entry], owner: str, run: Row, now: int) -> bool:
         key: Row = dict(zip(("entry", "due", "attempt"), _key_of(run)))
         status = run["status"]
@@ -232,11 +252,11 @@ class Plan:
                 waiting.append((not goes_on, first or now, entry.name))
         soon: list[int] = []
         for _, _, name in sorted(waiting):
-            if len(answer["claimed"]) >= room:
+            if room <= 0:
                 break
-            left = room - len(answer["claimed"])
-            turn, is_outdated = self._advance(known[name], rows[name], owner, left, now, until)
+            turn, is_outdated = self._advance(known[name], rows[name], owner, room, now, until)
             answer["claimed"] += turn.claimed
+            room -= len(turn.claimed)
             answer["ended"] += turn.ended
             if is_outdated:
                 soon.append(now)

@@ -92,7 +92,9 @@ class Tables:
     def schedule(self) -> list[Row]:
         """The raw entries of pyhost_schedule."""
         self.exist()  # refuses a newer version
-        if not self.exist("pyhost_schedule"):  # which another program may have made, before anything ran
+        if not self.exist(
+            "pyhost_schedule"
+        ):  # which another program may have made, before anything ran
             return []
         return [
             {column: row[column] for column in _COLUMNS if column in row}

@@ -38,6 +38,18 @@ def is_ready(run: Row, now: int) -> bool:
     return retry_at is not None and not now < retry_at <= now + _LONGEST_PAUSE
 
 
+def claim_of(entry: Entry, due: int, attempt: int) -> Row:
+    """What the owner of a claim needs to make the run."""
+    return {
+        "entry": entry.name,
+        "module": entry.module,
+        "state": entry.state,
+        "due": due,
+        "attempt": attempt,
+        "timeout": entry.timeout,
+    }
+
+
 class Turn:
     """The entry's row is locked, and what was claimed or noted counts once the transaction is committed."""
 
@@ -148,13 +160,4 @@ class Turn:
     def _add(self, due: int, attempt: int) -> None:
         self.running.append(self.now)
         self.room -= 1
-        self.claimed.append(
-            {
-                "entry": self._entry.name,
-                "module": self._entry.module,
-                "state": self._entry.state,
-                "due": due,
-                "attempt": attempt,
-                "timeout": self._entry.timeout,
-            }
-        )
+        self.claimed.append(claim_of(self._entry, due, attempt))

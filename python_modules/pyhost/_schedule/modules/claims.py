@@ -10,7 +10,7 @@ The process is kept, and with it the open databases and the entries that were re
 and for each call
 
     entries             next
-    step                owner, room, renew, finished, dry_run, until
+    step                owner, room, renew, finished, dry_run, until, repeats
     trigger             owner, name
     history             name, failed, limit
     set_enabled         name, enabled
@@ -124,6 +124,7 @@ class Claims:
             state.get("finished", []),
             state.get("dry_run", False),
             state.get("until"),
+            state.get("repeats", False),
         )
         answer["problems"] = [asdict(each) for each in source.problems]
         answer["problems_changed"] = source.problems != source.reported
