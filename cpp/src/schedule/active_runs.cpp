@@ -25,6 +25,18 @@ struct ActiveRuns::Active {
   std::thread thread;
 };
 
+namespace {
+
+Error not_made(const ClaimedRun& claim, const std::exception& failed) {
+  if (const auto* error = dynamic_cast<const Error*>(&failed)) return *error;
+  return Error({.kind = ErrorKind::StartupFailed,
+                .phase = Phase::Run,
+                .module = claim.module,
+                .message = std::string("the run could not be made: ") + failed.what()});
+}
+
+}  // namespace
+
 ActiveRuns::ActiveRuns(Host& host, PoolOptions options, milliseconds lease)
     : host_(host), options_(std::move(options)), lease_(lease) {
   if (options_.workers == 0) options_.workers = usable_cores();
@@ -33,12 +45,14 @@ ActiveRuns::ActiveRuns(Host& host, PoolOptions options, milliseconds lease)
 
 ActiveRuns::~ActiveRuns() {
   cancel_all();
-  for (const auto& run : active_) run->thread.join();
+  for (const auto& run : active_) {
+    if (run->thread.joinable()) run->thread.join();
+  }
 }
 
 std::size_t ActiveRuns::room() const {
   const std::lock_guard lock(mutex_);
-  return options_.workers - std::min(options_.workers, active_.size());
+  return options_.workers - std::min(options_.workers, active_.size() - ended_.size());
 }
 
 bool ActiveRuns::empty() const {
@@ -52,15 +66,22 @@ ActiveRuns::Clock::time_point ActiveRuns::limit_of(Clock::time_point asked) cons
 }
 
 void ActiveRuns::begin(const ClaimedRun& claim, Clock::time_point asked) {
-  if (!pool_) pool_.emplace(host_, options_);
   auto run = std::make_unique<Active>();
   run->claim = claim;
   run->begun = Clock::now();
   run->limit = limit_of(asked);
-  const std::lock_guard lock(mutex_);
-  Active& added = *active_.emplace_back(std::move(run));
-  added.thread = std::thread([this, &added] { make_run(added); });
-  limits_changed();
+  Active& added = *run;
+  {
+    const std::lock_guard lock(mutex_);
+    active_.push_back(std::move(run));
+    limits_changed();
+  }
+  try {
+    if (!pool_) pool_.emplace(host_, options_);
+    added.thread = std::thread([this, &added] { make_run(added); });
+  } catch (const std::exception& failed) {  // for want of threads, or of a worker program
+    end_run(added, not_made(claim, failed));
+  }
 }
 
 void ActiveRuns::make_run(Active& run) {
@@ -70,13 +91,8 @@ void ActiveRuns::make_run(Active& run) {
       Scheduled{claim.entry, time_of_microseconds(claim.due), claim.attempt});
   try {
     end_run(run, pool_->submit<std::string>(claim.module, claim.state, std::move(options)).get());
-  } catch (const Error& error) {
-    end_run(run, error);
   } catch (const std::exception& failed) {
-    end_run(run, Error({.kind = ErrorKind::StartupFailed,
-                        .phase = Phase::Run,
-                        .module = run.claim.module,
-                        .message = std::string("the run could not be made: ") + failed.what()}));
+    end_run(run, not_made(claim, failed));
   }
 }
 
@@ -91,7 +107,7 @@ Json ActiveRuns::keys() const {
   const std::lock_guard lock(mutex_);
   Json keys = Json::array();
   for (const auto& run : active_) {
-    if (!run->is_lost) keys.push_back(run->claim.key());
+    keys.push_back(run->claim.key());
   }
   return keys;
 }
@@ -124,7 +140,9 @@ std::vector<EndedRun> ActiveRuns::take_ended() {
     std::ranges::move(first, std::back_inserter(done));
     active_.erase(first.begin(), first.end());
   }
-  for (const auto& run : done) run->thread.join();
+  for (const auto& run : done) {
+    if (run->thread.joinable()) run->thread.join();
+  }
   return ended;
 }
 

@@ -38,7 +38,7 @@ struct ClaimedRun {
 struct EndedRun {
   ClaimedRun claim;
   std::variant<std::string, Error> outcome;
-  bool is_lost = false;  ///< Its claim was lost, so its outcome must not be stored.
+  bool is_lost = false;  ///< It was stopped because its claim was not renewed, so its outcome does not count.
   std::chrono::duration<double> seconds;
 };
 
@@ -54,14 +54,15 @@ class ActiveRuns {
   ActiveRuns(const ActiveRuns&) = delete;
   ActiveRuns& operator=(const ActiveRuns&) = delete;
 
-  /// How many more runs may begin now.
+  /// How many more runs may begin now. Those that have ended need no room, also before they are taken.
   std::size_t room() const;
   bool empty() const;
 
-  /// Begins a run that was claimed by a call made at `asked`.
+  /// Begins a run that was claimed by a call made at `asked`. If that fails, the run has ended with an error.
   void begin(const ClaimedRun& claim, Clock::time_point asked);
 
-  /// The keys of all runs that have not been taken by take_ended() and whose claims hold.
+  /// The keys of all runs that have not been taken by take_ended(). Also those that are being stopped: nobody
+  /// else should begin them before they have ended.
   Json keys() const;
 
   /// Notes that a call made at `asked` has renewed all claims but those with the keys in `lost`, whose runs

@@ -65,8 +65,15 @@ Json ClaimsProcess::call(const std::string& function, Json arguments) {
 }
 
 Json ClaimsProcess::ask(const Json& request) {
+  const auto submit = [&] { return parse_json(pool_.submit<std::string>("claims", request).get()); };
   try {
-    return parse_json(pool_.submit<std::string>("claims", request).get());
+    try {
+      return submit();
+    } catch (const Error& error) {
+      // All calls but a trigger may be repeated, in a new process.
+      if (error.kind() != ErrorKind::WorkerCrashed || request.at("call") == "trigger") throw;
+    }
+    return submit();
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::TimedOut && error.kind() != ErrorKind::WorkerCrashed) throw;
     const bool late = error.kind() == ErrorKind::TimedOut;
