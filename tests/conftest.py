@@ -178,45 +178,65 @@ def answers(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[int]:
-    """The port of a real server on loopback, in which ada has a password."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not binaries:
-        missing("PostgreSQL is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="pyhost-postgresql-", dir="/tmp"))
-    (folder / "password").write_text(SECRET)
-    as_user: list[str] = []
-    if os.getuid() == 0:  # which PostgreSQL refuses to run as
-        owner = pwd.getpwnam("postgres")
-        for each in (folder, folder / "password"):
-            os.chown(each, owner.pw_uid, owner.pw_gid)
-        as_user = [
-            "setpriv",
-            f"--reuid={owner.pw_uid}",
-            f"--regid={owner.pw_gid}",
-            "--clear-groups",
-        ]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    subprocess.run(
-        [*as_user, binaries[-1] / "initdb", "-D", folder / "data", "-U", "ada", "-A", "scram-sha-256",
-         f"--pwfile={folder / 'password'}", "--no-sync", "-E", "UTF8", "--locale=C"],
-        check=True, capture_output=True, cwd=folder,
-    )  # fmt: skip
-    server = subprocess.Popen(
-        [*as_user, binaries[-1] / "postgres", "-D", folder / "data", "-p", str(port), "-h", "127.0.0.1",
-         "-k", folder, "-F"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
-    )  # fmt: skip
-    try:
+class PostgresServer:
+    """A real server on loopback, in which ada has a password."""
+
+    def __init__(self) -> None:
+        binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        if not binaries:
+            missing("PostgreSQL is not installed")
+        self.folder = Path(tempfile.mkdtemp(prefix="pyhost-postgresql-", dir="/tmp"))
+        (self.folder / "password").write_text(SECRET)
+        as_user: list[str] = []
+        if os.getuid() == 0:  # which PostgreSQL refuses to run as
+            owner = pwd.getpwnam("postgres")
+            for each in (self.folder, self.folder / "password"):
+                os.chown(each, owner.pw_uid, owner.pw_gid)
+            as_user = [
+                "setpriv",
+                f"--reuid={owner.pw_uid}",
+                f"--regid={owner.pw_gid}",
+                "--clear-groups",
+            ]
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        data = self.folder / "data"
+        subprocess.run(
+            [*as_user, binaries[-1] / "initdb", "-D", data, "-U", "ada", "-A", "scram-sha-256",
+             f"--pwfile={self.folder / 'password'}", "--no-sync", "-E", "UTF8", "--locale=C"],
+            check=True, capture_output=True, cwd=self.folder,
+        )  # fmt: skip
+        self._words = [
+            *as_user, str(binaries[-1] / "postgres"), "-D", str(data), "-p", str(self.port),
+            "-h", "127.0.0.1", "-k", str(self.folder), "-F",
+        ]  # fmt: skip
+
+    def start(self) -> None:
+        null = subprocess.DEVNULL
+        self._server = subprocess.Popen(self._words, stdout=null, stderr=null, cwd=self.folder)
         until = time.monotonic() + PATIENCE
-        while not answers(port):
-            assert server.poll() is None and time.monotonic() < until
+        while not answers(self.port):
+            assert self._server.poll() is None and time.monotonic() < until
             time.sleep(0.1)
-        yield port
+
+    def stop(self) -> None:
+        self._server.send_signal(signal.SIGINT)  # without waiting for open connections to be closed
+        self._server.wait(PATIENCE)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
     finally:
-        server.send_signal(signal.SIGINT)  # without waiting for open connections to be closed
-        server.wait(PATIENCE)
-        shutil.rmtree(folder, ignore_errors=True)
+        server.stop()
+        shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql(postgres_server: PostgresServer) -> int:
+    """The port of the server."""
+    return postgres_server.port

@@ -106,9 +106,7 @@ class Jobs:
         values = {"name": name, "module": module, "state": json.dumps(state), **more}
         columns = ", ".join(values)
         marks = ", ".join(f":{each}" for each in values)
-        self.database.execute(
-            f"insert into pyhost_schedule ({columns}) values ({marks})", **values
-        )
+        self.database.execute(f"insert into pyhost_schedule ({columns}) values ({marks})", **values)
 
     def runs(self) -> list[dict[str, Any]]:
         return self.database.rows("select * from pyhost_runs order by entry, due, attempt")
@@ -191,7 +189,9 @@ def test_schedulers_that_are_killed_lose_no_due_time_and_run_no_attempt_twice(jo
         if kills < KILLS:
             kill_one()
         time.sleep(1.0)
-    end = max(run["due"] for run in jobs.runs())  # entries go on, but what is due later is not looked at
+    end = max(
+        run["due"] for run in jobs.runs()
+    )  # entries go on, but what is due later is not looked at
     wait_until(lambda: all_done_until(jobs, end), jobs)
     jobs.stop()
     check_history(jobs, end)

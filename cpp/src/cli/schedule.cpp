@@ -108,7 +108,6 @@ int schedule_trigger(const ScheduleTriggerArguments& arguments) {
     } else if (text != "null") {
       output.write_line(text);
     }
-    if (run.status == "stopped") std::cerr << "pyhost: its claim could not be renewed in time\n";
     return run.exit_code.value_or(module_raised);
   });
   if (signals.count() > 0) end_by_signal(signals.last());

@@ -27,6 +27,7 @@
 #include "cli/terminal.hpp"
 #include "cli/units.hpp"
 #include "error/number_text.hpp"
+#include "error/utf8.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/scheduler.hpp"
 
@@ -65,7 +66,7 @@ class EventPrinter {
     note(event);
     if (!arguments_.quiet || event.kind == ScheduleEventKind::Stopped ||
         event.kind == ScheduleEventKind::Lost)
-      line_.print("pyhost: " + text(event) + "\n");
+      line_.print("pyhost: " + detail::terminal_safe_line(text(event)) + "\n");
   }
 
   void note(const ScheduleEvent& event) {
@@ -134,7 +135,7 @@ class Display {
         next = next_text();
         asked = Clock::now();
       }
-      line_.show(truncate_end(running_text() + next, line_.width()));
+      line_.show(truncate_end(detail::terminal_safe_line(running_text() + next), line_.width()));
       stopped.wait_for(lock, stop, pause, [] { return false; });
     }
   }
@@ -179,6 +180,19 @@ Options host_options_of(const ScheduleRunArguments& arguments) {
   return options;
 }
 
+void print_result(const TickResult& result, const ScheduleTickArguments& arguments, ResultStream& output) {
+  const ScheduleArguments& common = arguments.run.schedule;
+  if (common.json) {
+    output.write_line(runs_document(result.runs));
+  } else if (arguments.dry_run) {
+    for (const ScheduledRun& run : result.runs)
+      output.write_line(detail::terminal_safe_line(run.entry) + ", due " + utc_text(run.due));
+    if (result.runs.empty()) std::cerr << "pyhost: nothing is due\n";
+  } else if (!common.quiet) {
+    std::cerr << "pyhost: " << counted(result.runs.size(), "run") << ", " << result.failed << " failed\n";
+  }
+}
+
 }  // namespace
 
 int schedule_run(const ScheduleRunArguments& arguments) {
@@ -216,33 +230,30 @@ int schedule_tick(const ScheduleTickArguments& arguments) {
   ResultStream output({}, common.json);
   StatusLine line;
   EventPrinter events(line, common);
-  if (!arguments.dry_run) events.listen_to(options);
+  events.listen_to(options);
   prepare_end_by_signal();
+  std::signal(SIGPIPE, SIG_IGN);
   std::stop_source cancel;
   const Signals signals(
       {.signals = {SIGINT, SIGTERM}, .on_signal = [&cancel](int) { cancel.request_stop(); }});
-  TickResult result;
-  {
-    Host host(host_options_of(arguments.run));
-    print_environment(host.environment(), common.verbose, common.quiet);
-    Scheduler scheduler(host, std::move(options));
-    if (arguments.dry_run) {
-      result.runs = scheduler.due();
-    } else {
-      result = scheduler.tick(cancel.get_token());
+  const int code = errors_as_json(common.json, output, [&] {
+    TickResult result;
+    {
+      Host host(host_options_of(arguments.run));
+      print_environment(host.environment(), common.verbose, common.quiet);
+      Scheduler scheduler(host, std::move(options));
+      if (arguments.dry_run) {
+        result.runs = scheduler.due();
+      } else {
+        result = scheduler.tick(cancel.get_token());
+      }
+      print_dropped_logs(host);
     }
-    print_dropped_logs(host);
-  }
-  if (common.json) {
-    output.write_line(runs_document(result.runs));
-  } else if (arguments.dry_run) {
-    for (const ScheduledRun& run : result.runs) output.write_line(run.entry + ", due " + utc_text(run.due));
-    if (result.runs.empty()) std::cerr << "pyhost: nothing is due\n";
-  } else if (!common.quiet) {
-    std::cerr << "pyhost: " << counted(result.runs.size(), "run") << ", " << result.failed << " failed\n";
-  }
+    print_result(result, arguments, output);
+    return result.failed > 0 ? module_raised : ok;
+  });
   if (signals.count() > 0) end_by_signal(signals.last());
-  return result.failed > 0 ? module_raised : ok;
+  return code;
 }
 
 }  // namespace pyhost::cli
