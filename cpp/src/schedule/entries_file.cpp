@@ -38,8 +38,7 @@ class ScheduleFileReader {
   explicit ScheduleFileReader(fs::path file) : file_(std::move(file)) {}
 
   ScheduleFile read() {
-    const TomlValue table = read_file(file_);
-    read_.files.push_back(file_);
+    const TomlValue table = parse(file_);
     const bool is_project = file_.filename() == "pyproject.toml";
     const TomlValue* const schedule =
         is_project ? find(table, {"tool", "pyhost", "schedule"}) : table.find("schedule");
@@ -61,6 +60,12 @@ class ScheduleFileReader {
       if (at != nullptr) at = at->find(name);
     }
     return at;
+  }
+
+  TomlValue parse(const fs::path& file) {
+    read_.files.push_back(file);
+    read_.version += version_of({file});
+    return read_file(file);
   }
 
   std::string place(int line) const { return file_.string() + ":" + std::to_string(line); }
@@ -117,8 +122,7 @@ class ScheduleFileReader {
       return;
     }
     const fs::path named = (file_.parent_path() / from).lexically_normal();
-    const TomlValue table = read_file(named);
-    read_.files.push_back(named);
+    const TomlValue table = parse(named);
     file_.swap(other_ = named);
     if (const TomlValue* entries = find(table, {"schedule", "entry"})) read_entries(*entries);
     file_.swap(other_);

@@ -25,6 +25,7 @@ struct ScheduleFile {
   Json entries = Json::array();  ///< Each is an object, with its line under "place".
   std::vector<ScheduleProblem> problems = {};
   std::vector<std::filesystem::path> files = {};  ///< That were read: this one, and the one that it names.
+  std::string version = {};                       ///< version_of() these, from before they were read.
 };
 
 /// Reads the table [schedule] of a file, or [tool.pyhost.schedule] of a pyproject.toml.

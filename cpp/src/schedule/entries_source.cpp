@@ -65,7 +65,7 @@ Json common_part(const ScheduleFile& file, const SchedulerOptions& options) {
 EntriesSource::EntriesSource(Host& host, const SchedulerOptions& options)
     : path_(file_of(options)),
       file_(read_source(path_, options)),
-      version_(version_of(file_.files)),
+      version_(file_.version),
       workers_(file_.workers.value_or(0)),
       claims_(host, common_part(file_, options), options.pool.worker) {
   if (file_.connection.empty())
@@ -85,7 +85,7 @@ bool EntriesSource::reload() {
                  .hint = "start the scheduler again to use the other database"});
   }
   file_ = std::move(file);
-  version_ = version_of(file_.files);
+  version_ = file_.version;
   if (file_.connection.empty()) claims_.set_entries(file_.entries);
   return true;
 }
