@@ -352,6 +352,46 @@ def test_run_tick_and_trigger_at_once_run_nothing_twice(folder: Folder) -> None:
     assert {run["status"] for run in runs} <= {"succeeded", "missed"}
 
 
+def test_a_clock_that_jumps_by_30_days_and_back_runs_nothing_twice(folder: Folder) -> None:
+    folder.write(entry("a"))
+    process = folder.start("run")
+
+    def wait_for_runs(count: int) -> None:
+        wanted = len(folder.begun()) + count
+        folder.wait_until(lambda: len(folder.begun()) >= wanted)
+
+    def shift_clock(days: int) -> None:
+        database = sqlite3.connect(folder.path / "schedule.db", isolation_level=None, timeout=60)
+        database.execute("update pyhost_schema set clock_shift = ?", (days * 86_400_000_000,))
+        database.close()
+
+    wait_for_runs(2)
+    shift_clock(30)
+    wait_for_runs(3)
+    folder.wait_for("were missed")
+    shift_clock(0)
+    wait_for_runs(3)
+    shift_clock(-30)
+    wait_for_runs(3)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    keys = [tuple(line[:3]) for line in folder.begun()]
+    assert len(set(keys)) == len(keys)
+    assert {run["status"] for run in folder.history()} <= {"succeeded", "missed", "skipped"}
+    assert folder.text().count("were missed") <= 2, folder.text()
+
+
+def test_a_stopped_worker_ends_at_its_timeout(folder: Folder) -> None:
+    folder.write(entry("a", 'every = "1s"\ntimeout = "2s"', "waits = true"))
+    process = folder.start("run", "-j", "1")
+    folder.wait_until(lambda: len(folder.begun()) == 1)
+    os.kill(int(folder.begun()[0][3]), signal.SIGSTOP)
+    folder.wait_for("a failed")
+    folder.wait_until(lambda: len(folder.begun()) == 2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+
+
 # --- the helper process
 
 

@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -281,3 +282,17 @@ def test_a_scheduler_that_is_asked_to_end_waits_for_its_runs(jobs: Jobs) -> None
     scheduler.send_signal(signal.SIGTERM)
     assert scheduler.wait(PATIENCE) == 0
     assert [run["status"] for run in jobs.runs() if run["status"] != "skipped"] == ["succeeded"]
+
+
+@pytest.mark.parametrize("jobs", ["sqlite"], indirect=True)
+def test_a_scheduler_that_is_asked_to_end_gives_up_a_database_that_stays_away(jobs: Jobs) -> None:
+    scheduler = jobs.start()
+    wait_until(lambda: has_tables(jobs), jobs)
+    jobs.add("slow", "records", {"file": str(jobs.log), "seconds": 1}, every="1s")
+    wait_until(jobs.log.exists, jobs)
+    holder = sqlite3.connect(jobs.folder / "jobs.db", isolation_level=None, timeout=60)
+    holder.execute("begin exclusive")
+    scheduler.send_signal(signal.SIGTERM)
+    assert scheduler.wait(PATIENCE) == 0, jobs.said()
+    holder.close()
+    assert "database is locked" in jobs.said()

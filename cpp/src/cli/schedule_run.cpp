@@ -117,8 +117,8 @@ class EventPrinter {
 // Shows on a terminal what runs and what is due next.
 class Display {
  public:
-  Display(StatusLine& line, const EventPrinter& events, Scheduler& scheduler)
-      : line_(line), events_(events), scheduler_(scheduler) {
+  Display(StatusLine& line, const EventPrinter& events, Scheduler& scheduler, std::stop_token drains)
+      : line_(line), events_(events), scheduler_(scheduler), drains_(std::move(drains)) {
     if (line.is_terminal()) thread_ = std::jthread([this](const std::stop_token& stop) { show(stop); });
   }
 
@@ -131,7 +131,9 @@ class Display {
     std::unique_lock lock(mutex);
     std::condition_variable_any stopped;
     while (!stop.stop_requested()) {
-      if (Clock::now() - asked > until_asked_again) {
+      if (drains_.stop_requested()) {
+        next = "stopping";
+      } else if (Clock::now() - asked > until_asked_again) {
         next = next_text();
         asked = Clock::now();
       }
@@ -165,6 +167,7 @@ class Display {
   StatusLine& line_;
   const EventPrinter& events_;
   Scheduler& scheduler_;
+  std::stop_token drains_;  // then nothing is due next
   std::jthread thread_;
 };
 
@@ -216,7 +219,7 @@ int schedule_run(const ScheduleRunArguments& arguments) {
     Host host(host_options_of(arguments));
     print_environment(host.environment(), arguments.schedule.verbose, arguments.schedule.quiet);
     Scheduler scheduler(host, std::move(options));
-    const Display display(line, events, scheduler);
+    const Display display(line, events, scheduler, stop.get_token());
     scheduler.run(stop.get_token(), cancel.get_token());
     print_dropped_logs(host);
   }
