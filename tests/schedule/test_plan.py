@@ -939,6 +939,7 @@ def test_a_read_only_database_is_unreachable(world: World) -> None:
     with pytest.raises(ScheduleFailed, match=r"read-?only") as error:
         world.step()
     assert error.value.kind == "unreachable"
+    assert "writ" in error.value.hint
     assert len(world.step()["claimed"]) == 1
 
 
@@ -955,6 +956,7 @@ def test_a_full_disk_is_unreachable_and_loses_nothing(tmp_path: Path) -> None:
     with pytest.raises(ScheduleFailed, match="full") as error:
         world.step(room=1000)
     assert error.value.kind == "unreachable"
+    assert error.value.hint == "free space on its disk"
     assert len(world.step(room=1000)["claimed"]) == 900
 
 
@@ -978,6 +980,7 @@ def test_a_server_that_is_not_there_is_unreachable() -> None:
     with pytest.raises(ScheduleFailed, match="connection 'main', cannot be used") as error:
         plan.step([], "one", 1)
     assert error.value.kind == "unreachable"
+    assert error.value.hint == "check that the server runs and can be reached"
 
 
 def test_tables_of_a_newer_version_are_refused(world: World) -> None:

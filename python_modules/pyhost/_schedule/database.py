@@ -43,6 +43,7 @@ class Database:
     clock: str  # an expression: microseconds since 1970 UTC
     begin: str
     lock = ""  # what a select that locks its rows ends with
+    _hints: tuple[tuple[str, str], ...] = ()  # a part of a driver's text, and what to do
 
     def __init__(self, title: str, shown: Callable[[str], str] = str) -> None:
         self.found_tables: set[str] = set()
@@ -106,7 +107,11 @@ class Database:
             if kind is None:
                 raise
             text = self._shown(str(getattr(error, "orig", None) or error).strip())
-            raise ScheduleFailed(kind, f"{self._title} cannot be used: {text}") from None
+            raise self._failure(kind, text) from None
+
+    def _failure(self, kind: str, text: str) -> ScheduleFailed:
+        hint = next((hint for part, hint in self._hints if part in text), "")
+        return ScheduleFailed(kind, f"{self._title} cannot be used: {text}", hint)
 
     def _connect(self) -> Any:
         raise NotImplementedError
@@ -125,6 +130,13 @@ class Database:
 class SqliteDatabase(Database):
     clock = "pyhost_clock()"
     begin = "begin immediate"
+    _hints = (
+        ("is full", "free space on its disk"),
+        ("readonly", "make the file and its folder writable"),
+        ("unable to open", "check that its folder is there and writable"),
+        ("is locked", "end the transaction of the other program that has it open"),
+        ("not a database", "name another file, or move this one away"),
+    )
 
     def __init__(self, path: str, title: str) -> None:
         super().__init__(title)
@@ -138,8 +150,7 @@ class SqliteDatabase(Database):
             return [dict(zip(names, row)) for row in found]
         except sqlite3.Error as error:  # rows are read as they are taken
             self.close()
-            kind = str(self._kind_of(error))
-            raise ScheduleFailed(kind, f"{self._title} cannot be used: {error}") from None
+            raise self._failure(str(self._kind_of(error)), str(error)) from None
 
     def has_table(self, name: str) -> bool:
         # Looking must not make the file.
@@ -183,6 +194,11 @@ class PostgresqlDatabase(Database):
     clock = "cast(extract(epoch from clock_timestamp()) * 1000000 as bigint)"
     begin = "begin isolation level read committed"
     lock = " for update"
+    _hints = (
+        ("read-only", "connect to a server that accepts writes"),
+        ("onnection", "check that the server runs and can be reached"),
+        ("permission denied", "grant its user the right to create and change tables"),
+    )
 
     def __init__(self, name: str, url: str, title: str, shown: Callable[[str], str]) -> None:
         super().__init__(title, shown)
