@@ -168,6 +168,17 @@ TEST_CASE("a run in progress ends before its scheduler does, unless that is canc
   CHECK(history[0].error->kind() == ErrorKind::Cancelled);
 }
 
+TEST_CASE("a tick that is cancelled before it begins makes no run") {
+  Fixture f;
+  Scheduler scheduler(f.host, f.options({every_second("beat", "wins")}));
+  scheduler.tick();
+  std::this_thread::sleep_for(1100ms);
+  std::stop_source cancel;
+  cancel.request_stop();
+  CHECK(scheduler.tick(cancel.get_token()).runs.empty());
+  CHECK(scheduler.tick().runs.size() == 1);
+}
+
 TEST_CASE("a broken entry of a file is refused with its place, and the others run") {
   Fixture f;
   const std::string file = f.write_file(

@@ -296,3 +296,4 @@ def test_a_scheduler_that_is_asked_to_end_gives_up_a_database_that_stays_away(jo
     assert scheduler.wait(PATIENCE) == 0, jobs.said()
     holder.close()
     assert "database is locked" in jobs.said()
+    assert '"message":"its outcome could not be stored"' in jobs.said()

@@ -99,7 +99,7 @@ enum class ScheduleEventKind {
   Started,       ///< This process has claimed a run and begins it.
   Succeeded,     ///< A run has a result.
   Failed,        ///< A run failed. It is tried again if the entry has retries left.
-  Stopped,       ///< A run was stopped, because this process could not renew its claim in time.
+  Stopped,       ///< A run does not count: this process could not renew its claim, or store its outcome.
   Skipped,       ///< A due time does not run, because an earlier run of the entry was in progress.
   Missed,        ///< Due times have passed, and will not run.
   Lost,          ///< The process of a run is gone, or could not reach the database for too long.

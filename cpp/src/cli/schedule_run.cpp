@@ -90,12 +90,11 @@ class EventPrinter {
         return entry + " succeeded" + took;
       case ScheduleEventKind::Failed:
         return entry + " failed" + took;
-      case ScheduleEventKind::Stopped:
-        return entry + " was stopped, " + due + ": " + message;
       case ScheduleEventKind::Skipped:
         return entry + " was skipped, " + due + ": " + message;
       case ScheduleEventKind::Missed:
         return entry + ": " + message;
+      case ScheduleEventKind::Stopped:
       case ScheduleEventKind::Lost:
         return entry + " was lost, " + due + ": " + message;
       case ScheduleEventKind::Reloaded:

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <iterator>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "pyhost/host.hpp"
@@ -120,24 +121,27 @@ void Scheduler::run(std::stop_token stop, std::stop_token cancel) {
   const Running running(data.is_running);
   data.report_problems(data.source.problems());
   auto next = data.first_step(data.active.room());
-  std::string failure;  // of the last step; empty if it did not fail
+  std::optional<ErrorKind> failure;  // of the last step
   while (!stop.stop_requested() && !cancel.stop_requested()) {
     data.wait_for_next(next);
     data.reload_entries();
     try {
       next = data.step(data.active.room());
-      if (!std::exchange(failure, "").empty()) data.notify_all(ScheduleEventKind::Connected, "");
+      if (std::exchange(failure, std::nullopt)) data.notify_all(ScheduleEventKind::Connected, "");
     } catch (const Error& error) {
       if (error.kind() == ErrorKind::HostClosed) throw;
-      const std::string before = std::exchange(failure, error.what());
+      const auto before = std::exchange(failure, error.kind());
       if (before != failure) data.notify_error(error);
-      if (before.empty()) data.notify_all(ScheduleEventKind::Disconnected, error.message());
+      if (!before) data.notify_all(ScheduleEventKind::Disconnected, error.message());
       next = Data::Clock::now() + Data::retry_pause;
     }
     data.ended.clear();
   }
   if (cancel.stop_requested()) data.active.cancel_all();
-  if (const auto last = data.finish_runs([&] { data.step(0); })) data.notify_error(*last);
+  if (const auto last = data.finish_runs([&] { data.step(0); })) {
+    data.notify_error(*last);
+    for (const Json& each : data.unstored) data.report_unstored(each, "its outcome could not be stored");
+  }
   data.ended.clear();
 }
 

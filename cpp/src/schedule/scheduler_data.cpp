@@ -74,11 +74,11 @@ ScheduledRun scheduled_run(const EndedRun& ended, const std::string& owner) {
 ScheduledRun stopped_run(ScheduledRun run, const std::string& module) {
   run.status = "stopped";
   run.result.reset();
-  run.message = "its claim could not be renewed in time";
+  run.message = "it was stopped, because its claim could not be renewed in time";
   run.error = Error({.kind = ErrorKind::Unreachable,
                      .phase = Phase::Run,
                      .module = module,
-                     .message = "the run was stopped: " + run.message});
+                     .message = "the run was stopped, because its claim could not be renewed in time"});
   run.exit_code = exit_code(*run.error);
   return run;
 }
@@ -204,11 +204,16 @@ void Scheduler::Data::add_unstored(const detail::ClaimedRun& claim, const Schedu
 void Scheduler::Data::report_refused(const Json& outcomes, const Json& lost) const {
   for (const Json& each : outcomes) {
     const Json key = Json::array({each.at("entry"), each.at("due"), each.at("attempt")});
-    if (each.at("status") == "lost" || std::ranges::find(lost, key) == lost.end()) continue;
-    const detail::ClaimedRun run{
-        .entry = each.at("entry"), .due = each.at("due"), .attempt = each.at("attempt")};
-    notify_run(ScheduleEventKind::Stopped, run, "its claim was lost before its outcome could be stored");
+    if (std::ranges::find(lost, key) != lost.end())
+      report_unstored(each, "its claim was lost before its outcome could be stored");
   }
+}
+
+void Scheduler::Data::report_unstored(const Json& outcome, std::string_view why) const {
+  if (outcome.at("status") == "lost") return;  // its stop was reported
+  const detail::ClaimedRun run{
+      .entry = outcome.at("entry"), .due = outcome.at("due"), .attempt = outcome.at("attempt")};
+  notify_run(ScheduleEventKind::Stopped, run, why);
 }
 
 void Scheduler::Data::report_ended_rows(const Json& rows) const {

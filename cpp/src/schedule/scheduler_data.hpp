@@ -29,6 +29,7 @@ struct Scheduler::Data {
   void take_ended();
   void add_unstored(const detail::ClaimedRun& claim, const ScheduledRun& run);
   void report_refused(const Json& outcomes, const Json& lost) const;
+  void report_unstored(const Json& outcome, std::string_view why) const;
   void report_ended_rows(const Json& rows) const;
   void report_problems(const std::vector<ScheduleProblem>& problems) const;
   void reload_entries();
