@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstdio>
+#include <exception>
 #include <iostream>
 #include <map>
 #include <mutex>
@@ -158,7 +159,7 @@ class Display {
       std::string text;
       for (const auto& [time, entry] : next) text += (text.empty() ? "next: " : ", ") + entry;
       return text.empty() ? "nothing is due" : text;
-    } catch (const Error&) {
+    } catch (const std::exception&) {
       return "waiting for the database";
     }
   }

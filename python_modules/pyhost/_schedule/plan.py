@@ -105,7 +105,7 @@ class Plan:
             if not turn.may_run():
                 raise ScheduleFailed(
                     "refused",
-                    f"a run of {name!r} goes on since {local_text(turn.running[-1], entry.zone)}",
+                    f"a run of {name!r} has been in progress since {local_text(turn.running[-1], entry.zone)}",
                     'wait for its end, or set overlap = "allow"',
                 )
             due = turn.now
