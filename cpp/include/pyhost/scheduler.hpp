@@ -58,13 +58,15 @@ struct ScheduledRun {
   std::string entry = {};
   Time due = {};
   int attempt = 1;
-  std::string status = {};  ///< queued, running, succeeded, failed, lost, skipped or missed.
-  std::string owner = {};   ///< The process that ran it, as in "machine:pid:number".
+  /// queued, running, succeeded, failed, lost, skipped or missed. In the result of a call also "stopped",
+  /// which the history calls lost, and of due() "due".
+  std::string status = {};
+  std::string owner = {};  ///< The process that ran it, as in "machine:pid:number".
   std::optional<Time> started = {};
   std::optional<Time> finished = {};
   std::optional<int> exit_code = {};       ///< What `pyhost run` would have exited with.
   std::optional<std::string> result = {};  ///< JSON text. Of more than 1 MB, the beginning is stored.
-  std::optional<Error> error = {};         ///< Why it failed.
+  std::optional<Error> error = {};         ///< Why it failed or was stopped.
   std::string message = {};                ///< Why it was skipped, missed or lost.
   bool triggered = false;                  ///< Started by Scheduler::trigger().
 };
