@@ -13,10 +13,14 @@ namespace pyhost::detail {
 
 void Job::succeed_as_json(Json result) noexcept { succeed(json_text(result)); }
 
-bool RunQueue::should_wake() {
-  if (waiting_.empty() || asleep_ <= waking_) return false;
-  ++waking_;
-  return true;
+RunQueue::Waiting* RunQueue::next_to_wake() {
+  if (waiting_.empty()) return nullptr;
+  for (Waiting* const each : {&started_, &not_started_}) {
+    if (!each->can_wake()) continue;
+    ++each->waking;
+    return each;
+  }
+  return nullptr;
 }
 
 void RunQueue::put_locked(std::unique_ptr<Job> job) {
@@ -33,9 +37,9 @@ void RunQueue::put(std::unique_ptr<Job> job) {
     return job->fail(not_begun(*job, ErrorKind::HostClosed));
   }
   put_locked(std::move(job));
-  const bool wake = should_wake();
+  Waiting* const wake = next_to_wake();
   lock.unlock();
-  if (wake) filled_.notify_one();
+  if (wake != nullptr) wake->filled.notify_one();
 }
 
 void RunQueue::put_back(Jobs jobs) {
@@ -43,9 +47,9 @@ void RunQueue::put_back(Jobs jobs) {
   waiting_.insert(waiting_.begin(), std::make_move_iterator(jobs.begin()),
                   std::make_move_iterator(jobs.end()));
   nothing_ = waiting_.empty();
-  const bool wake = should_wake();
+  Waiting* const wake = next_to_wake();
   lock.unlock();
-  if (wake) filled_.notify_one();
+  if (wake != nullptr) wake->filled.notify_one();
 }
 
 std::size_t RunQueue::move_locked(Jobs& to, std::size_t most) {
@@ -64,31 +68,36 @@ void RunQueue::look_around() const noexcept {
   for (int i = 0; i < times && nothing_ && !closed_; ++i) std::this_thread::yield();
 }
 
-void RunQueue::wait_locked(std::unique_lock<std::mutex>& lock, const std::function<void()>& idle) {
+void RunQueue::wait_locked(std::unique_lock<std::mutex>& lock, Waiting& waiting,
+                           const std::function<void()>& idle) {
   constexpr std::chrono::seconds patience(1);
-  ++asleep_;
+  ++waiting.asleep;
   bool woken = true;
   if (idle) {
-    woken = filled_.wait_for(lock, patience) == std::cv_status::no_timeout;
+    woken = waiting.filled.wait_for(lock, patience) == std::cv_status::no_timeout;
   } else {
-    filled_.wait(lock);
+    waiting.filled.wait(lock);
   }
-  --asleep_;
-  if (waking_ > 0) --waking_;  // perhaps that of another, and so one more is woken in vain
+  --waiting.asleep;
+  if (waiting.waking > 0) --waiting.waking;  // perhaps that of another, and so one more is woken in vain
   if (woken) return;
   lock.unlock();
   idle();
   lock.lock();
 }
 
-bool RunQueue::take(Jobs& to, std::size_t most, const std::function<void()>& idle) {
-  look_around();
+bool RunQueue::take(Jobs& to, std::size_t most, Readiness readiness, const std::function<void()>& idle) {
+  const bool is_started = readiness == Readiness::Started;
+  if (is_started) look_around();
   std::unique_lock lock(mutex_);
-  while (waiting_.empty() && !closed_) wait_locked(lock, idle);
+  Waiting& waiting = is_started ? started_ : not_started_;
+  // One that is not started also waits while others are about to take all that there is.
+  while (!closed_ && (waiting_.empty() || (!is_started && waiting_.size() <= started_.asleep)))
+    wait_locked(lock, waiting, idle);
   const bool taken = move_locked(to, most) > 0;
-  const bool wake = should_wake();
+  Waiting* const wake = next_to_wake();
   lock.unlock();
-  if (wake) filled_.notify_one();
+  if (wake != nullptr) wake->filled.notify_one();
   return taken;
 }
 
@@ -115,7 +124,8 @@ void RunQueue::close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
   }
-  filled_.notify_all();
+  started_.filled.notify_all();
+  not_started_.filled.notify_all();
 }
 
 Error not_begun(const Job& job, ErrorKind why) {

@@ -58,9 +58,14 @@ class RunQueue {
   /// Puts jobs that were taken and not begun in front of all others, also once the queue is closed.
   void put_back(Jobs jobs);
 
-  /// Waits for jobs, and moves the first ones, `most` of them at most, to the end of `to`. False once the
-  /// queue is closed and empty. While it waits it calls `idle`, if there is one, once a second.
-  bool take(Jobs& to, std::size_t most, const std::function<void()>& idle = {});
+  /// How soon a worker can begin a run. One that must start first, as a process does, is woken only if no
+  /// other waits.
+  enum class Readiness { Started, NotStarted };
+
+  /// Waits for jobs, and moves the first ones, `most` of them at most, to the end of `to`. Returns false once
+  /// the queue is closed and empty. While it waits it calls `idle`, if there is one, once a second.
+  bool take(Jobs& to, std::size_t most, Readiness readiness = Readiness::Started,
+            const std::function<void()>& idle = {});
 
   /// The same without waiting. Returns how many jobs it moved.
   std::size_t try_take(Jobs& to, std::size_t most);
@@ -82,18 +87,26 @@ class RunQueue {
   void close();
 
  private:
-  // A worker that wakes up wakes the next one if there is more to do, so that put() wakes one at most.
-  bool should_wake();
+  // Workers of one readiness that wait in take().
+  struct Waiting {
+    std::condition_variable filled;
+    std::size_t asleep = 0;
+    std::size_t waking = 0;  // those of them that were woken and do not run yet
+
+    bool can_wake() const noexcept { return asleep > waking; }
+  };
+
+  // Returns whom to wake, if anybody. A worker that wakes up wakes the next one if there is more to do, so
+  // that put() wakes one at most.
+  Waiting* next_to_wake();
   void put_locked(std::unique_ptr<Job> job);
-  void wait_locked(std::unique_lock<std::mutex>& lock, const std::function<void()>& idle);
+  void wait_locked(std::unique_lock<std::mutex>& lock, Waiting& waiting, const std::function<void()>& idle);
   std::size_t move_locked(Jobs& to, std::size_t most);
   void look_around() const noexcept;
 
   std::mutex mutex_;
-  std::condition_variable filled_;
   std::deque<std::unique_ptr<Job>> waiting_;
-  std::size_t asleep_ = 0;            // workers that wait in take()
-  std::size_t waking_ = 0;            // those of them that were woken and do not run yet
+  Waiting started_, not_started_;
   std::atomic<bool> closed_ = false;  // as the next, it may be read without the lock
   std::atomic<bool> nothing_ = true;  // waits
   std::atomic<std::uint64_t> round_ = 1;

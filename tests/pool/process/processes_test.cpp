@@ -290,6 +290,19 @@ TEST_CASE("a worker process starts before it has a run") {
   CHECK(eventually([&] { return started.load(); }));
 }
 
+TEST_CASE("a pool starts no more worker processes than it has runs") {
+  Options options = over_fixtures();
+  std::atomic<int> started = 0;
+  options.callbacks.on_span = [&](const Span& span) { started += span.kind == SpanKind::Start; };
+  Host host(std::move(options));
+  Pool pool(host, processes(32));
+  std::vector<std::future<Json>> runs;
+  for (int i = 0; i < 3; ++i) runs.push_back(pool.submit("wins"));
+  for (auto& each : runs) CHECK(each.get() == "second");
+  pool.close(patience);
+  CHECK(started <= 3);
+}
+
 TEST_CASE("a thread that a run left behind can call services while nothing runs") {
   Host host(over_fixtures());
   std::atomic<int> noted = 0;

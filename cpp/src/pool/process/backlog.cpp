@@ -20,9 +20,9 @@ constexpr std::size_t max_batch_runs = 1024;
 
 }  // namespace
 
-bool Backlog::take(const std::function<void()>& idle) {
+bool Backlog::take(RunQueue::Readiness readiness, const std::function<void()>& idle) {
   Jobs taken;
-  if (!queue_->take(taken, batch_limit_, idle)) return false;
+  if (!queue_->take(taken, batch_limit_, readiness, idle)) return false;
   append(std::move(taken));
   return true;
 }

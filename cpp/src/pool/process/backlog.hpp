@@ -30,7 +30,7 @@ class Backlog {
 
   /// Waits for jobs, and takes those for one batch; calls `idle` once a second. Returns false once the queue
   /// is closed and empty.
-  bool take(const std::function<void()>& idle);
+  bool take(RunQueue::Readiness readiness, const std::function<void()>& idle);
 
   /// The same without waiting. Returns false if the queue is empty.
   bool try_take();

@@ -20,13 +20,13 @@ namespace {
 
 class ProcessWorker : public Worker {
  public:
-  explicit ProcessWorker(std::shared_ptr<PoolContext> context)
-      : context_(std::move(context)), supervisor_(context_, backlog_) {}
+  ProcessWorker(std::shared_ptr<PoolContext> context, bool starts_at_once)
+      : context_(std::move(context)), starts_at_once_(starts_at_once), supervisor_(context_, backlog_) {}
 
   void work(RunQueue& queue) override {
     backlog_.set_queue(&queue);
     try {
-      supervisor_.start_process();  // before the first run comes
+      if (starts_at_once_) supervisor_.start_process();  // before the first run comes
     } catch (const Error&) {
       // The first run fails with this error.
     }
@@ -50,7 +50,7 @@ class ProcessWorker : public Worker {
     while (may_send()) {
       if (backlog_.empty()) {
         if (supervisor_.is_idle()) {
-          if (!backlog_.take([this] { supervisor_.check_idle_worker(); })) return false;
+          if (!wait_for_jobs()) return false;
         } else if (!backlog_.try_take()) {
           break;
         }
@@ -59,6 +59,12 @@ class ProcessWorker : public Worker {
       if (backlog_.batch_limit() == 1) break;
     }
     return true;
+  }
+
+  // Returns false once there are no more jobs.
+  bool wait_for_jobs() {
+    if (!supervisor_.has_process()) return backlog_.take(RunQueue::Readiness::NotStarted, {});
+    return backlog_.take(RunQueue::Readiness::Started, [this] { supervisor_.check_idle_worker(); });
   }
 
   bool may_send() const {
@@ -95,6 +101,7 @@ class ProcessWorker : public Worker {
   }
 
   std::shared_ptr<PoolContext> context_;
+  const bool starts_at_once_;
   Backlog backlog_;
   WorkerSupervisor supervisor_;
 };
@@ -110,7 +117,8 @@ std::vector<std::unique_ptr<Worker>> make_process_workers(const HostInternals& h
       host, find_worker(options.worker), json_frame_text(FrameKind::Start, 0, start_message(host, limits)),
       options.max_runs_per_worker});
   std::vector<std::unique_ptr<Worker>> workers;
-  for (std::size_t i = 0; i < count; ++i) workers.push_back(std::make_unique<ProcessWorker>(context));
+  // One process waits for the first run. Each other one starts when there is a run for it.
+  for (std::size_t i = 0; i < count; ++i) workers.push_back(std::make_unique<ProcessWorker>(context, i == 0));
   return workers;
 }
 
