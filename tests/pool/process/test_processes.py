@@ -198,3 +198,70 @@ def test_input_reads_the_stdin_that_a_module_makes(pyhost: Run, tmp_path: Path) 
     assert (done.returncode, done.stdout) == (0, '["first","EOF when reading a line"]\n'), (
         done.stderr
     )
+
+
+def children_of(process: int) -> list[int]:
+    stats = [each.read_text() for each in Path("/proc").glob("[0-9]*/stat")]
+    return [
+        int(stat.split()[0]) for stat in stats if stat.rpartition(")")[2].split()[1] == str(process)
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_all_processes_of_a_map_lets_the_runs_in_flight_finish(
+    program: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    run = "pathlib.Path('begun' + str(os.getpid())).touch()\ntime.sleep(1)\nreturn 'done'"
+    write_module(tmp_path, "slow", run, "import os, pathlib, time")
+    (tmp_path / "states").write_text("{}\n" * 8)
+    process = subprocess.Popen(
+        [program, "map", "slow", "--states", "states", "-j2", "-o", "results"],
+        cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL) and None,
+    )  # fmt: skip
+    wait_for(lambda: len(list(tmp_path.glob("begun*"))) == 2)
+    for each in (process.pid, *children_of(process.pid)):
+        os.kill(each, number)
+    said = process.communicate(timeout=PATIENCE)[1]
+    results = [json.loads(line) for line in (tmp_path / "results").read_text().splitlines()]
+    assert [each["status"] for each in results] == ["ok", "ok"], said
+    assert process.returncode == -number
+
+
+def test_processes_that_a_run_starts_can_be_terminated(pyhost: Run, tmp_path: Path) -> None:
+    first = """
+import multiprocessing, os, signal, subprocess, sys, time
+
+def wait():
+    time.sleep(100_000)
+"""
+    run = """
+ends = [signal.getsignal(number) is signal.SIG_DFL for number in (signal.SIGINT, signal.SIGTERM)]
+for method in ("fork", "spawn"):
+    child = multiprocessing.get_context(method).Process(target=wait)
+    child.start()
+    child.terminate()
+    child.join()
+    ends.append(child.exitcode)
+for number in (signal.SIGINT, signal.SIGTERM):
+    program = subprocess.Popen(["sleep", "100000"])
+    program.send_signal(number)
+    ends.append(program.wait())
+return ends
+"""
+    done = pyhost(*write_module(tmp_path, "starts", run, first), *IN_PROCESS)
+    assert done.stdout == "[true,true,-15,-15,-2,-15]\n", done.stderr
+
+
+def test_the_handler_that_a_module_installs_in_a_worker_is_called(
+    pyhost: Run, tmp_path: Path
+) -> None:
+    run = """
+seen = []
+signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(0.01)
+return seen
+"""
+    words = write_module(tmp_path, "handles", run, "import os, signal, time")
+    assert pyhost(*words, *IN_PROCESS).stdout == "[15]\n"

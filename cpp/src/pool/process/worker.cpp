@@ -97,6 +97,7 @@ class WorkerSide {
               "preparing for crashes");
     }
     observe_forks();
+    survive_signals_to_a_job();  // after Python's start, which notes the handlers that it finds
     if (limits_.memory_limit > 0) limit_memory(limits_.memory_limit);
   }
 

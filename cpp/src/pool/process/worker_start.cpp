@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <charconv>
 #include <csignal>
@@ -61,9 +62,46 @@ void end_with_pool() {
   _exit(SIGKILL);
 }
 
-void observe_forks() {
-  pthread_atfork(nullptr, nullptr, [] { forked = true; });
+namespace {
+
+// What a signal to all processes of a job says, the pool decides for its workers.
+constexpr std::array signals_to_a_job{SIGINT, SIGTERM};
+
+void do_nothing(int) {}
+
+// Otherwise nobody could end a process that a module has forked. Signals wait until it has the default
+// action.
+thread_local sigset_t mask_before_fork;
+
+void block_before_fork() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &mask_before_fork);
 }
+
+void restore_mask() { pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr); }
+
+void begin_child() {
+  forked = true;
+  for (const int signal : signals_to_a_job) {
+    struct sigaction action{};
+    if (sigaction(signal, nullptr, &action) == 0 && action.sa_handler == do_nothing)
+      std::signal(signal, SIG_DFL);
+  }
+  restore_mask();
+}
+
+}  // namespace
+
+// Not by SIG_IGN or a mask: the programs that modules start would inherit these.
+void survive_signals_to_a_job() {
+  struct sigaction action{};
+  action.sa_handler = do_nothing;
+  action.sa_flags = SA_RESTART;
+  for (const int signal : signals_to_a_job) sigaction(signal, &action, nullptr);
+}
+
+void observe_forks() { pthread_atfork(block_before_fork, restore_mask, begin_child); }
 
 bool is_forked() noexcept { return forked; }
 

@@ -36,6 +36,10 @@ void end_when_pool_ends(const StartArguments& arguments);
 
 /// From now on is_forked() is true in children that modules fork: they must not use the channel to the pool.
 void observe_forks();
+
+/// SIGINT and SIGTERM do not end this process. A service manager, for example, sends them to all processes of
+/// a job at once; the pool then decides when its workers end.
+void survive_signals_to_a_job();
 bool is_forked() noexcept;
 
 }  // namespace pyhost::detail
