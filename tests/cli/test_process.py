@@ -347,3 +347,23 @@ def test_an_exception_in_a_thread_is_reported_as_under_python(pyhost: Run, tmp_p
     assert (done.returncode, done.stdout) == (0, "1\n")
     assert "Exception in thread Thread-1" in done.stderr
     assert "ZeroDivisionError: division by zero" in done.stderr
+
+
+@pytest.mark.parametrize("isolation", ["host", "process"])
+@pytest.mark.parametrize(
+    ("child", "status", "says"),
+    [
+        ("return 'twice'", 0, ""),
+        ("raise ValueError('a mistake in the child')", 1, "a mistake in the child"),
+        ("sys.exit(3)", 3, ""),
+        ("sys.exit('why')", 1, "why"),
+    ],
+)
+def test_a_forked_child_that_comes_back_from_its_run_ends_there(
+    pyhost: Run, tmp_path: Path, isolation: str, child: str, status: int, says: str
+) -> None:
+    run = f"child = os.fork()\nif child == 0:\n    {child}\nreturn os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])"
+    words = write_module(tmp_path, "forks", run, "import os, sys")
+    done = pyhost(*words, "--isolation", isolation)
+    assert (done.returncode, done.stdout) == (0, f"{status}\n")
+    assert says in done.stderr and bool(done.stderr) == bool(says)

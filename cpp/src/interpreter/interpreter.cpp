@@ -116,6 +116,7 @@ void guard_forks() {
   static PyMethodDef open{"pyhost_enters_child",
                           [](PyObject*, PyObject*) -> PyObject* {
                             set_python_access(PythonAccess::Open);
+                            is_forked_child = true;
                             return borrow(Py_None).release().ptr();
                           },
                           METH_NOARGS, nullptr};

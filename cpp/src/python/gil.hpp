@@ -21,6 +21,9 @@ void set_python_access(PythonAccess to) noexcept;
 /// What set_python_access() said last.
 inline std::atomic<PythonAccess> python_access = PythonAccess::Open;
 
+/// Whether Python code forked this process, by os.fork() or multiprocessing.
+inline std::atomic<bool> is_forked_child = false;
+
 /// Throws HostClosed, with the reason why access is refused.
 [[noreturn]] void throw_no_access();
 

@@ -15,6 +15,7 @@
 #include "python/gil.hpp"
 #include "python/python.hpp"
 #include "run/current_run.hpp"
+#include "run/forked_child.hpp"
 #include "run/observers.hpp"
 #include "run/spans.hpp"
 
@@ -90,9 +91,11 @@ Data& require_handle(const std::shared_ptr<Data>& handle) {
 /// that caused it if there is one.
 template <class Action>
 auto report_errors(const HostState& host, Action action) {
+  const CallEnd end;
   try {
     return action();
   } catch (const Error& error) {
+    CallEnd::check(&error);
     host.notify_error(error);
     rethrow_cpp_exception_of(error, CurrentRun::is_outermost_here());
     throw;
