@@ -9,6 +9,7 @@ undone at its end, also those that it made by asyncio.to_thread. `${NAME}` in a 
 In a test without a host: `monkeypatch.setattr("pyhost.connection", lambda name: sqlite3.connect(":memory:"), raising=False)`.
 """
 
+import os
 import sys
 import threading
 import warnings
@@ -21,6 +22,17 @@ from pyhost.errors import ConnectionFailed
 
 _open: dict[str, Any] = {}
 _opening: dict[str, threading.Lock] = {}
+# What a forked child has from its parent: to use or close it there would break the parent's.
+_of_parent: list[Any] = []
+
+
+def _begin_child() -> None:
+    _of_parent.extend(_open.values())
+    _open.clear()
+    _opening.clear()
+
+
+os.register_at_fork(after_in_child=_begin_child)
 
 
 def connection(name: str) -> Any:

@@ -1,5 +1,6 @@
 """SQLite connections, one for each thread, and which runs use them."""
 
+import os
 import sys
 import threading
 import weakref
@@ -11,6 +12,8 @@ from pyhost.errors import ConnectionFailed
 # The run that this code is part of. asyncio.to_thread passes it to the other thread.
 _run: ContextVar[int] = ContextVar("pyhost.run", default=0)
 _live: set[int] = set()  # the runs that have not ended
+# Of the threads of the process that forked this one. SQLite forbids to close them here.
+_of_parent: list[Any] = []
 
 
 def begin_run(run: int) -> None:
@@ -44,13 +47,17 @@ class _ThreadConnection:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
+        self.process = os.getpid()
         # The runs that may have left changes in it; empty if it was taken outside of any run.
         self.runs: set[int] = set()
         # Whether exactly that run took it; otherwise these are all runs that went on at that time.
         self.is_known = False
 
     def __del__(self) -> None:
-        self.connection.close()
+        if os.getpid() == self.process:
+            self.connection.close()
+        else:
+            _of_parent.append(self.connection)
 
     def is_taken(self) -> bool:
         return not self.runs.isdisjoint(_live)

@@ -9,6 +9,7 @@ written in one transaction if it ends well. In a test without a host, a dict tak
 
 import copy
 import fcntl
+import os
 import sqlite3
 import sys
 import threading
@@ -184,6 +185,7 @@ def _copied(values: dict[str, Any]) -> Any:
 _uses: dict[int, _Use] = {}
 _files: "weakref.WeakSet[_File]" = weakref.WeakSet()
 _thread = threading.local()
+_process = os.getpid()
 
 
 class Store(MutableMapping[str, Any]):
@@ -244,6 +246,10 @@ def _values() -> dict[str, Any]:
         raise RuntimeError(
             "pyhost.store belongs to a run: use it in create(), run(), close(), on_load() or on_unload(), on the "
             "thread that they are called on, and not where the module is imported"
+        )
+    if os.getpid() != _process:
+        raise RuntimeError(
+            "pyhost.store belongs to the process that forked this one: return what is to be stored to that process"
         )
     number, module = run[:2]
     use = _uses.get(number)

@@ -148,3 +148,29 @@ TEST_CASE("a host reports which Python it runs") {
   CHECK(evaluate(host, "import sys", "sys.base_prefix") == environment.home.string());
   CHECK(evaluate(host, "import sys", "sys.executable") == environment.executable.string());
 }
+
+TEST_CASE("what a forked child prints goes to its descriptors, not to on_output") {
+  const test::ModuleFolder folder;
+  std::string output;
+  Options options = over_fixtures();
+  options.callbacks.on_output = [&](const Output& piece) { output += piece.text; };
+  Host host(std::move(options));
+  const auto file = folder.path() / "printed";
+  const Json child = test::evaluated(host, "os.waitpid(child, 0)[1]",
+                                     "import os\n"
+                                     "print('parent, ', end='')\n"
+                                     "child = os.fork()\n"
+                                     "if child == 0:\n"
+                                     "    os.dup2(os.open('" +
+                                         file.string() +
+                                         "', os.O_WRONLY | os.O_CREAT), 1)\n"
+                                         "    print('child')\n"
+                                         "    os._exit(0)\n"
+                                         "print('parent')\n");
+  CHECK(child == 0);
+  CHECK(output == "parent, parent\n");
+  std::string printed;
+  std::ifstream stream(file);
+  std::getline(stream, printed);
+  CHECK(printed == "child");
+}

@@ -27,6 +27,7 @@ from conftest import (
     clean_environment,
     embedded_version,
     kept_venv,
+    write_module,
 )
 
 sys.path.insert(0, str(ROOT / "python_modules"))
@@ -1041,3 +1042,33 @@ def test_connections_and_store_of_a_closed_host_say_so(
         _connections.connection("main")
     with pytest.raises(RuntimeError, match="a host's, and it is closed"):
         _store.store["n"]
+
+
+@pytest.mark.parametrize("isolation", ["host", "process"])
+def test_a_forked_child_opens_connections_of_its_own_and_has_no_store(
+    pyhost: Run, tmp_path: Path, isolation: str
+) -> None:
+    project(tmp_path, '[connections]\ndb = "sqlite:///db"\n')
+    run = """
+database = connection("db")
+database.execute("create table t (v)")
+database.execute("insert into t values ('parent')")
+child = os.fork()
+if child == 0:
+    assert connection("db") is not database
+    assert connection("db").execute("select count(*) from t").fetchone() == (0,)
+    del database
+    try:
+        store["n"] = 1
+    except RuntimeError as error:
+        print(error)
+        os._exit(0)
+status = os.waitpid(child, 0)[1]
+database.commit()
+store["n"] = 2
+return [status, connection("db") is database, store["n"]]
+"""
+    words = write_module(tmp_path, "forks", run, "import os\nfrom pyhost import connection, store")
+    done = pyhost(*words, "--isolation", isolation, "--store", "store.db")
+    assert done.stdout.splitlines()[-1:] == ["[0,true,2]"], done.stderr
+    assert "belongs to the process that forked this one" in done.stdout

@@ -79,6 +79,10 @@ OutputSink::PartialLine take_all(OutputSink& sink, StreamName stream) {
   return node.empty() ? OutputSink::PartialLine() : node.mapped();
 }
 
+constexpr int descriptor_of(StreamName stream) {
+  return stream == StreamName::Stdout ? STDOUT_FILENO : STDERR_FILENO;
+}
+
 // write() and flush() of a raw stream that ends in a sink; `self` is a capsule that shares it.
 template <StreamName stream>
 PyObject* write_to_sink(PyObject* self, PyObject* bytes) {
@@ -86,6 +90,12 @@ PyObject* write_to_sink(PyObject* self, PyObject* bytes) {
   if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) != 0) return nullptr;
   const SharedSink sink = sink_of(self);
   const auto size = static_cast<std::size_t>(view.len);
+  if (is_forked_child) {  // where a thread that is not there may hold the locks, and on_output is the
+                          // parent's
+    const bool is_written = write(descriptor_of(stream), view.buf, size) >= 0;
+    PyBuffer_Release(&view);
+    return is_written ? PyLong_FromSize_t(size) : PyErr_SetFromErrno(PyExc_OSError);
+  }
   const OutputSink::PartialLine lines =
       take_lines(*sink, stream, {static_cast<const char*>(view.buf), size}, running_module());
   PyBuffer_Release(&view);
@@ -95,14 +105,11 @@ PyObject* write_to_sink(PyObject* self, PyObject* bytes) {
 
 template <StreamName stream>
 PyObject* flush_sink(PyObject* self, PyObject* /*arguments*/) {
+  if (is_forked_child) return borrow(Py_None).release().ptr();  // the parent writes what it holds back
   const SharedSink sink = sink_of(self);
   const OutputSink::PartialLine rest = take_all(*sink, stream);
   if (!rest.text.empty() && !deliver(*sink, stream, rest)) return nullptr;
   return borrow(Py_None).release().ptr();
-}
-
-constexpr int descriptor_of(StreamName stream) {
-  return stream == StreamName::Stdout ? STDOUT_FILENO : STDERR_FILENO;
 }
 
 // The process's own: child processes and C code that are given the stream write where they do without a
