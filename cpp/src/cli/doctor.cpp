@@ -11,6 +11,7 @@
 #include "cli/configuration.hpp"
 #include "cli/errors.hpp"
 #include "cli/exit_code.hpp"
+#include "cli/files.hpp"
 #include "cli/host_options.hpp"
 #include "cli/json_documents.hpp"
 #include "cli/schedule_check.hpp"
@@ -83,6 +84,7 @@ std::vector<Finding> examine_schedule(const HostArguments& arguments) {
 }  // namespace
 
 int doctor(const DoctorArguments& arguments) {
+  require_stdout();
   std::vector<Finding> findings;
   const Options options = options_with_file(arguments.host, findings);
   std::ranges::move(examine(options), std::back_inserter(findings));

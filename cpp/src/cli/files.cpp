@@ -1,9 +1,12 @@
 // Writes to files and descriptors.
 #include "cli/files.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -11,6 +14,45 @@
 #include "cli/errors.hpp"
 
 namespace pyhost::cli {
+
+namespace {
+
+std::array<bool, 3> closed_at_start{};
+
+}  // namespace
+
+// If a descriptor is closed, the next file to be opened gets its number, and what is printed lands in that
+// file. C's stdout is flushed after each line, like Python's, so that the output of both keeps its order.
+void open_standard_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    closed_at_start.at(static_cast<std::size_t>(fd)) = true;
+    const int null = open("/dev/null", O_RDWR);
+    if (null != fd && null >= 0) dup2(null, fd), close(null);
+  }
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+}
+
+void require_stdin() {
+  if (closed_at_start[STDIN_FILENO]) throw UsageError("cannot read from stdin: it is closed");
+}
+
+void require_stdout() {
+  if (closed_at_start[STDOUT_FILENO])
+    throw OutputError("stdout is closed: what is printed would be lost; to lose it, use >/dev/null");
+}
+
+bool is_stdin(const std::string& file) { return file == "-" || file == "/dev/stdin" || file == "/dev/fd/0"; }
+
+int take_stdin() {
+  require_stdin();
+  const int taken = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+  const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (taken < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0)
+    throw UsageError(std::string("cannot read from stdin: ") + std::strerror(errno));
+  close(null);
+  return taken;
+}
 
 const std::filesystem::path& start_folder() {
   static std::error_code failed;

@@ -1,4 +1,4 @@
-// Writing to files and descriptors.
+// Files, descriptors and the standard streams.
 #pragma once
 
 #include <filesystem>
@@ -6,6 +6,22 @@
 #include <string_view>
 
 namespace pyhost::cli {
+
+/// Opens /dev/null in the place of each standard descriptor that is closed. Call it first in main().
+void open_standard_streams();
+
+/// Throws: UsageError if stdin was closed at the start.
+void require_stdin();
+
+/// Throws: OutputError if stdout was closed at the start.
+void require_stdout();
+
+/// Returns whether a path of the command line names stdin: -, /dev/stdin or /dev/fd/0.
+bool is_stdin(const std::string& file);
+
+/// Returns a descriptor of its own for stdin, whose place /dev/null takes: child processes of modules would
+/// read from it, too. Throws: UsageError if that fails.
+int take_stdin();
 
 /// Returns the current folder as it was at the first call, which main() makes: modules may change it.
 const std::filesystem::path& start_folder();

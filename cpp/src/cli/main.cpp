@@ -1,7 +1,4 @@
 // The program pyhost: parses the command line and calls the command.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <exception>
 #include <optional>
@@ -17,17 +14,6 @@
 namespace pyhost::cli {
 
 namespace {
-
-// If a descriptor is closed, the next file to be opened gets its number, and what is printed lands in that
-// file. C's stdout is flushed after each line, like Python's, so that the output of both keeps its order.
-void open_standard_streams() {
-  for (const int fd : {STDIN_FILENO, STDERR_FILENO}) {
-    if (fcntl(fd, F_GETFD) >= 0) continue;
-    const int null = open("/dev/null", O_RDWR);
-    if (null != fd && null >= 0) dup2(null, fd), close(null);
-  }
-  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
-}
 
 struct Command {
   int operator()(const CheckArguments& arguments) const { return check(arguments); }

@@ -17,9 +17,7 @@ namespace pyhost::cli {
 ResultStream::ResultStream(std::string file, bool takes_stdout, bool appends)
     : file_(std::move(file)), path_(absolute_path(file_)), file_mask_(umask(0)), begun_(appends) {
   umask(file_mask_);
-  if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
-    throw OutputError("stdout is closed: what the module prints would be lost; to lose it, use >/dev/null");
-  }
+  require_stdout();
   if (!file_.empty()) check_writable(file_, "-o");
   if (!takes_stdout) return;
   stdout_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);

@@ -23,6 +23,7 @@
 #include "cli/configuration.hpp"
 #include "cli/errors.hpp"
 #include "cli/exit_code.hpp"
+#include "cli/files.hpp"
 #include "cli/host_options.hpp"
 #include "cli/json_text.hpp"
 #include "cli/log_output.hpp"
@@ -54,7 +55,10 @@ std::string read_all(std::istream& stream, std::size_t expected = 0) {
 }
 
 std::string state_text(const std::string& given) {
-  if (given == "-") return read_all(std::cin);
+  if (given == "-" || (given.starts_with('@') && is_stdin(given.substr(1)))) {
+    require_stdin();
+    return read_all(std::cin);
+  }
   if (!given.starts_with('@')) return given;
   const std::string file = given.substr(1);
   const bool folder = std::filesystem::is_directory(file);

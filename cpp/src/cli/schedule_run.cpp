@@ -17,6 +17,7 @@
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
+#include "cli/files.hpp"
 #include "cli/host_options.hpp"
 #include "cli/json_documents.hpp"
 #include "cli/log_output.hpp"
@@ -199,6 +200,7 @@ void print_result(const TickResult& result, const ScheduleTickArguments& argumen
 }  // namespace
 
 int schedule_run(const ScheduleRunArguments& arguments) {
+  require_stdout();
   SchedulerOptions options = options_of(arguments);
   StatusLine line;
   EventPrinter events(line, arguments.schedule);

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "cli/errors.hpp"
+#include "cli/files.hpp"
 
 namespace pyhost::cli {
 
@@ -38,8 +39,8 @@ std::uint64_t state_hash(std::string_view module, std::string_view text) noexcep
 }
 
 States::States(const std::string& file)
-    : file_(file == "-" ? "stdin" : file),
-      descriptor_(file == "-" ? STDIN_FILENO : open(file.c_str(), O_RDONLY | O_CLOEXEC)),
+    : file_(is_stdin(file) ? "stdin" : file),
+      descriptor_(is_stdin(file) ? take_stdin() : open(file.c_str(), O_RDONLY | O_CLOEXEC)),
       stopped_(eventfd(0, EFD_CLOEXEC)) {
   struct stat about{};
   if (descriptor_ >= 0 && fstat(descriptor_, &about) == 0 && S_ISDIR(about.st_mode)) errno = EISDIR;
@@ -53,7 +54,7 @@ States::States(const std::string& file)
 }
 
 States::~States() {
-  if (descriptor_ != STDIN_FILENO) close(descriptor_);
+  close(descriptor_);
   close(stopped_);
 }
 

@@ -27,7 +27,8 @@ std::uint64_t state_hash(std::string_view module, std::string_view text) noexcep
 /// Thread: next() on one thread, everything else on any.
 class States {
  public:
-  /// `-` is stdin. Throws: UsageError if the file cannot be read.
+  /// `-` is stdin, which is taken from the process: see take_stdin(). Throws: UsageError if the file cannot
+  /// be read.
   explicit States(const std::string& file);
   ~States();
   States(const States&) = delete;

@@ -3,11 +3,13 @@
 
 #include "cli/commands.hpp"
 #include "cli/exit_code.hpp"
+#include "cli/files.hpp"
 #include "pyhost/host.hpp"
 
 namespace pyhost::cli {
 
 int stubs() {
+  require_stdout();
   std::cout << Host().services().stubs();
   return ok;
 }
