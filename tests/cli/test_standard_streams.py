@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 from conftest import FIXTURES, PATIENCE, Run, clean_environment
 
 MAP = ("map", "evaluates", "-m", str(FIXTURES), "--isolation", "shared")
+MODULE = ("evaluates", "-m", str(FIXTURES))
 STATE = '{"give": "1"}\n'
+SAYS = '{"first": "print(\'said\')", "give": "1"}\n'
 
 
 def in_shell(program: str, command: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -60,3 +65,77 @@ def test_a_state_from_a_closed_stdin_is_refused(program: str, tmp_path: Path, st
 def test_each_command_refuses_a_closed_stdout(program: str, tmp_path: Path, words: str) -> None:
     done = in_shell(program, f"timeout 60 $pyhost {words} >&-", tmp_path)
     assert (done.returncode, done.stderr.count("stdout is closed")) == (74, 1), done.stderr
+
+
+# --- stdout that is not a file, and -o that is
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+@pytest.mark.parametrize("command", ["run", "map"])
+def test_an_output_can_be_stdout_and_prints_go_to_stderr(
+    pyhost: Run, tmp_path: Path, command: str, name: str
+) -> None:
+    words = ["run", *MODULE, "-s", SAYS] if command == "run" else [*MAP, "--states", "-"]
+    done = pyhost(*words, "-o", name, **({"input": SAYS} if command == "map" else {}))
+    assert done.returncode == 0
+    assert (
+        json.loads(done.stdout) == 1 if command == "run" else json.loads(done.stdout)["result"] == 1
+    )
+    assert "said\n" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "pipe", "/dev/null"])
+def test_only_a_regular_file_can_be_resumed(pyhost: Run, tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = pyhost(*MAP, "--states", "-", "-o", name, "--resume", input=STATE)
+    assert (done.returncode, done.stderr.count("--resume goes on from")) == (2, 1), done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "map"])
+def test_results_go_to_a_named_pipe(pyhost: Run, tmp_path: Path, command: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    states = "".join(f'{{"give": "{i}"}}\n' for i in range(20))
+    words = (
+        ["run", *MODULE, "-s", STATE] if command == "run" else [*MAP, "--ordered", "--states", "-"]
+    )
+    with subprocess.Popen(
+        ["timeout", "30", "cat", tmp_path / "pipe"], stdout=subprocess.PIPE, text=True
+    ) as reader:
+        done = pyhost(
+            *words, "-o", "pipe", timeout=30, **({"input": states} if command == "map" else {})
+        )
+        assert reader.stdout is not None
+        read = [json.loads(line) for line in reader.stdout.read().splitlines()]
+    assert done.returncode == 0
+    assert read == [1] if command == "run" else [line["result"] for line in read] == list(range(20))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+@pytest.mark.parametrize("command", ["run", "map"])
+def test_a_stdout_that_does_not_block_is_waited_for(program: str, command: str, kind: str) -> None:
+    """As node, ssh and asyncio leave it. What a module prints to a socket fails there, as under python3."""
+    many = json.dumps(
+        {"give": "1000000 * 'x'", "first": "print(200000 * 'y')" if kind == "pipe" else ""}
+    )
+    reads, writes = os.pipe() if kind == "pipe" else (each.detach() for each in socket.socketpair())
+    os.set_blocking(writes, False)
+    words = ["run", *MODULE, "-s", many] if command == "run" else [*MAP, "--states", "-"]
+    with subprocess.Popen(
+        [program, *words], stdin=subprocess.PIPE, stdout=writes, stderr=subprocess.PIPE, env=clean_environment()
+    ) as process:  # fmt: skip
+        assert process.stdin is not None and process.stderr is not None
+        os.close(writes)
+        process.stdin.write(many.encode() + b"\n")
+        process.stdin.close()
+        drain = threading.Thread(target=process.stderr.read)
+        drain.start()
+        read = 0
+        while piece := os.read(reads, 4096):
+            read += len(piece)
+        os.close(reads)
+        drain.join()
+    assert process.returncode == 0
+    assert read > 1_000_000
+    if command == "run" and kind == "pipe":
+        assert read == 1_000_000 + 200_000 + len('""') + 2

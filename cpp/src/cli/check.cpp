@@ -100,7 +100,7 @@ int check_modules(const CheckArguments& arguments, const std::string& format, Re
 int check(const CheckArguments& arguments) {
   const std::string format = arguments.format.empty() && arguments.json ? "json" : arguments.format;
   // With --import, stdout is for diagnostics only: what modules print while they are imported goes to stderr.
-  ResultStream output({}, arguments.import);
+  ResultStream output({}, {.takes_stdout = arguments.import});
   if (arguments.codes) {
     output.write(all_codes());
     return ok;

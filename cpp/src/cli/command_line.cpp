@@ -69,7 +69,10 @@ void add_run(CLI::App& program, CommandLine& result) {
   add_parameters(command, arguments.parameters, "the state");
   add_host_arguments(command, arguments.host);
   add_log_arguments(command, arguments.log);
-  command.add_option("-o,--output", arguments.output, "Write the result to this file")
+  command
+      .add_option(
+          "-o,--output", arguments.output,
+          "Write the result to this file; - is stdout, and what the module prints goes to stderr then")
       ->envname("PYHOST_OUTPUT");
   command
       .add_option("--timeout", arguments.timeout,
@@ -137,7 +140,7 @@ void add_map(CLI::App& program, CommandLine& result) {
       ->envname("PYHOST_RETRIES");
   command
       .add_option("-o,--output", arguments.output,
-                  "Write the results to this file, in the place of what it has")
+                  "Write the results to this file, in the place of what it has; - is stdout")
       ->envname("PYHOST_OUTPUT");
   command.add_flag("--ordered", arguments.ordered,
                    "Write results in the order of the states, not as they come");
@@ -162,7 +165,7 @@ void add_map(CLI::App& program, CommandLine& result) {
       std::string(module_paths_note) +
       "Each state has a line of JSON: index, status (ok, failed, invalid, timed_out, crashed), hash, "
       "seconds,\n"
-      "result or error. What modules print goes to stderr, or with -o to stdout.\n\n"
+      "result or error. What modules print goes to stderr, or with -o FILE to stdout.\n\n"
       "Exit codes: 0 ok; 1 a state failed; 2 usage, or the states cannot be read; 3 the module could not be\n"
       "loaded; 70 Python could not start; 74 the results or the trace could not be written; 130 ended by "
       "Ctrl-C.");

@@ -2,6 +2,8 @@
 #include "cli/files.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -9,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <string>
 #include <system_error>
 
 #include "cli/errors.hpp"
@@ -19,12 +22,29 @@ namespace {
 
 std::array<bool, 3> closed_at_start{};
 
+// A pipe or terminal that is in non-blocking mode loses what modules and child processes print while it is
+// full. The mode is shared with the processes that passed it on, so it stays, and a descriptor of our own
+// takes its place.
+void make_blocking(int fd) {
+  const int flags = fcntl(fd, F_GETFL);
+  struct stat about{};
+  if (flags < 0 || (flags & O_NONBLOCK) == 0 || fstat(fd, &about) != 0) return;
+  if (!S_ISFIFO(about.st_mode) && !S_ISCHR(about.st_mode)) return;
+  const std::string same = "/proc/self/fd/" + std::to_string(fd);
+  const int own = open(same.c_str(), (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (own < 0) return;
+  fcntl(own, F_SETFL, 0);
+  dup2(own, fd);
+  close(own);
+}
+
 }  // namespace
 
 // If a descriptor is closed, the next file to be opened gets its number, and what is printed lands in that
 // file. C's stdout is flushed after each line, like Python's, so that the output of both keeps its order.
 void open_standard_streams() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    make_blocking(fd);
     if (fcntl(fd, F_GETFD) >= 0) continue;
     closed_at_start.at(static_cast<std::size_t>(fd)) = true;
     const int null = open("/dev/null", O_RDWR);
@@ -42,7 +62,13 @@ void require_stdout() {
     throw OutputError("stdout is closed: what is printed would be lost; to lose it, use >/dev/null");
 }
 
-bool is_stdin(const std::string& file) { return file == "-" || file == "/dev/stdin" || file == "/dev/fd/0"; }
+bool names_stdin(const std::string& file) {
+  return file == "-" || file == "/dev/stdin" || file == "/dev/fd/0";
+}
+
+bool names_stdout(const std::string& file) {
+  return file == "-" || file == "/dev/stdout" || file == "/dev/fd/1";
+}
 
 int take_stdin() {
   require_stdin();
@@ -80,6 +106,11 @@ bool write_all(int descriptor, std::string_view text) noexcept {
   while (!text.empty()) {
     const ssize_t written = ::write(descriptor, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && errno == EAGAIN) {
+      pollfd writable{descriptor, POLLOUT, 0};
+      poll(&writable, 1, -1);
+      continue;
+    }
     if (written < 0) return false;
     text.remove_prefix(static_cast<std::size_t>(written));
   }

@@ -7,7 +7,8 @@
 
 namespace pyhost::cli {
 
-/// Opens /dev/null in the place of each standard descriptor that is closed. Call it first in main().
+/// Opens /dev/null in the place of each standard descriptor that is closed, and lets the others wait instead
+/// of failing. Call it first in main().
 void open_standard_streams();
 
 /// Throws: UsageError if stdin was closed at the start.
@@ -17,7 +18,10 @@ void require_stdin();
 void require_stdout();
 
 /// Returns whether a path of the command line names stdin: -, /dev/stdin or /dev/fd/0.
-bool is_stdin(const std::string& file);
+bool names_stdin(const std::string& file);
+
+/// The same for stdout.
+bool names_stdout(const std::string& file);
 
 /// Returns a descriptor of its own for stdin, whose place /dev/null takes: child processes of modules would
 /// read from it, too. Throws: UsageError if that fails.
@@ -33,7 +37,8 @@ std::filesystem::path absolute_path(const std::string& file);
 /// opening it.
 void check_writable(const std::string& file, const std::string& option);
 
-/// Writes all of the text, in one write if possible. On failure returns false and sets errno.
+/// Writes all of the text, in one write if possible, and waits if the descriptor does not. On failure returns
+/// false and sets errno.
 bool write_all(int descriptor, std::string_view text) noexcept;
 
 }  // namespace pyhost::cli

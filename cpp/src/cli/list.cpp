@@ -116,7 +116,7 @@ int list_modules(const ListArguments& arguments, ResultStream& output) {
 }  // namespace
 
 int list(const ListArguments& arguments) {
-  ResultStream output({}, false);
+  ResultStream output;
   return errors_as_json(arguments.json, output, [&] { return list_modules(arguments, output); });
 }
 

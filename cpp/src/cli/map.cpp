@@ -10,6 +10,7 @@
 #include "cli/commands.hpp"
 #include "cli/errors.hpp"
 #include "cli/exit_code.hpp"
+#include "cli/files.hpp"
 #include "cli/host_options.hpp"
 #include "cli/log_output.hpp"
 #include "cli/mapping.hpp"
@@ -55,15 +56,15 @@ void refuse_to_overwrite_states(const States& states, const MapArguments& argume
       throw UsageError(std::string(option) + " names the file of the states, '" + file +
                        "': it would be lost");
   }
-  if (arguments.output.empty() && states.are_in(STDOUT_FILENO))
+  if ((arguments.output.empty() || names_stdout(arguments.output)) && states.are_in(STDOUT_FILENO))
     throw UsageError("stdout is the file of the states: write the results to another one");
 }
 
 }  // namespace
 
 int map(const MapArguments& arguments) {
-  if (arguments.resume && arguments.output.empty())
-    throw UsageError("--resume goes on from the file that -o names");
+  const bool to_stdout = arguments.output.empty() || names_stdout(arguments.output);
+  if (arguments.resume && to_stdout) throw UsageError("--resume goes on from the file that -o names");
   MapOptions map_options{.ordered = arguments.ordered, .retries = arguments.retries};
   map_options.run.timeout = run_timeout(arguments.name, arguments.timeout);
   PoolOptions pool_options{.workers = arguments.workers, .isolation = isolation_from(arguments.isolation)};
@@ -76,12 +77,13 @@ int map(const MapArguments& arguments) {
   States states(arguments.states);
   refuse_to_overwrite_states(states, arguments);
   refuse_trace_over_output(arguments.output, arguments.trace);
-  ResultStream output(arguments.output, arguments.output.empty(), arguments.resume);
+  ResultStream output(arguments.output,
+                      {.takes_stdout = to_stdout, .appends = arguments.resume, .locks = true});
   Trace trace(arguments.trace, "pyhost map " + arguments.name, Trace::Writing::Buffered);
   prepare_end_by_signal();
   std::signal(SIGPIPE, SIG_IGN);
   Progress progress(arguments.quiet);
-  ResumeHint resume_hint(arguments, progress);
+  ResumeHint resume_hint(arguments.output, output, progress);
   const Signals signals(signal_options(progress, resume_hint));
   Options options = host_options(arguments.host);
   CloseErrors close_errors;
@@ -97,6 +99,7 @@ int map(const MapArguments& arguments) {
     code = run_mapping({arguments, states, output, progress, resume_hint, signals, close_errors, host, pool},
                        map_options);
   }
+  output.end();
   trace.end();  // after the host, which reports the last spans while it closes
   return close_errors.print(nullptr, arguments.verbose) && code == ok ? module_raised : code;
 }

@@ -276,9 +276,9 @@ class Mapping {
 
 void ResumeHint::print() {
   if (printed_.exchange(true)) return;
-  progress_.print_line(arguments_.output.empty()
-                           ? "hint: with -o FILE, the same command can go on later with --resume"
-                           : "hint: the same command with --resume goes on from " + arguments_.output);
+  progress_.print_line(output_.is_regular_file()
+                           ? "hint: the same command with --resume goes on from " + name_
+                           : "hint: with -o FILE, the same command can go on later with --resume");
 }
 
 int run_mapping(const MapContext& context, const MapOptions& options) {

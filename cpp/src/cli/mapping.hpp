@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <string>
 
 namespace pyhost {
 class Host;
@@ -22,14 +23,16 @@ struct MapArguments;
 /// Tells how to resume a mapping that did not finish.
 class ResumeHint {
  public:
-  ResumeHint(const MapArguments& arguments, Progress& progress)
-      : arguments_(arguments), progress_(progress) {}
+  /// `name` is what the hint calls the output.
+  ResumeHint(const std::string& name, const ResultStream& output, Progress& progress)
+      : name_(name), output_(output), progress_(progress) {}
 
   /// Prints the hint, unless it was printed before. Thread: any.
   void print();
 
  private:
-  const MapArguments& arguments_;
+  const std::string& name_;
+  const ResultStream& output_;
   Progress& progress_;
   std::atomic<bool> printed_ = false;
 };

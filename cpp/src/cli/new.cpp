@@ -198,7 +198,7 @@ std::string pytest_command() {
 
 int new_module(const NewArguments& arguments) {
   check_module_name(arguments.name);
-  ResultStream output({}, false);
+  ResultStream output;
   std::vector<std::unique_ptr<NewFile>> files;
   for (const fs::path& path : files_of(module_path(arguments), arguments.name)) {
     files.push_back(std::make_unique<NewFile>(path));

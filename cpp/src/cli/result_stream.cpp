@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "cli/errors.hpp"
@@ -14,12 +15,34 @@
 
 namespace pyhost::cli {
 
-ResultStream::ResultStream(std::string file, bool takes_stdout, bool appends)
-    : file_(std::move(file)), path_(absolute_path(file_)), file_mask_(umask(0)), begun_(appends) {
+namespace {
+
+bool is_pipe_or_device(const std::filesystem::path& path) {
+  std::error_code failed;
+  return std::filesystem::exists(path, failed) && !std::filesystem::is_regular_file(path, failed);
+}
+
+}  // namespace
+
+ResultStream::ResultStream(std::string file, OutputOptions options)
+    : file_(names_stdout(file) ? "" : file),
+      path_(absolute_path(file_)),
+      file_mask_(umask(0)),
+      begun_(options.appends) {
   umask(file_mask_);
   require_stdout();
-  if (!file_.empty()) check_writable(file_, "-o");
-  if (!takes_stdout) return;
+  if (!file_.empty()) {
+    check_writable(file_, "-o");
+    const bool special = is_pipe_or_device(path_);
+    if (options.appends && special)
+      throw UsageError("--resume goes on from a regular file, and '" + file_ + "' is a pipe or a device");
+    if (special) {
+      open_file();
+    } else if (options.locks) {
+      open_locked_file();
+    }
+  }
+  if (!options.takes_stdout && !names_stdout(file)) return;
   stdout_ = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   if (stdout_ < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
     throw OutputError(std::string("cannot write to stdout: ") + std::strerror(errno));
@@ -28,29 +51,65 @@ ResultStream::ResultStream(std::string file, bool takes_stdout, bool appends)
 
 ResultStream::~ResultStream() {
   if (stdout_ > STDERR_FILENO) close(stdout_);
+  if (created_ && !begun_) unlink(path_.c_str());
+  if (descriptor_ >= 0) close(descriptor_);
 }
 
-int ResultStream::open_file() const {
-  const int how = O_WRONLY | O_CREAT | O_CLOEXEC | (begun_ ? O_APPEND : O_TRUNC);
+void ResultStream::open_file() {
   const mode_t mask_of_modules = umask(file_mask_);
-  const int opened = open(path_.c_str(), how, 0666);
+  descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   const int failed = errno;
   umask(mask_of_modules);
   errno = failed;
-  return opened;
+  struct stat about{};
+  if (descriptor_ < 0 || fstat(descriptor_, &about) != 0) fail();
+  regular_ = S_ISREG(about.st_mode);
+}
+
+// The file may have been removed before it was locked, by a process that had created it and had no results.
+void ResultStream::open_locked_file() {
+  do {
+    if (descriptor_ >= 0) close(descriptor_);
+    created_ = access(path_.c_str(), F_OK) != 0;
+    open_file();
+    lock();
+  } while (is_removed());
+}
+
+// Each process locks from the byte that has its own number to the end. So any two locks are in conflict, and
+// the beginning of a lock says who has it. File systems without locks exist.
+void ResultStream::lock() {
+  struct flock range{};
+  range.l_type = F_WRLCK;
+  range.l_whence = SEEK_SET;
+  range.l_start = getpid();
+  if (fcntl(descriptor_, F_OFD_SETLK, &range) == 0 || (errno != EAGAIN && errno != EACCES)) return;
+  range.l_start = 0;
+  const bool known = fcntl(descriptor_, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+  throw UsageError((known ? "process " + std::to_string(range.l_start) : std::string("another process")) +
+                   " is writing its results to '" + file_ + "': wait for it, or name another file with -o");
+}
+
+bool ResultStream::is_removed() const noexcept {
+  struct stat about{};
+  return regular_ && fstat(descriptor_, &about) == 0 && about.st_nlink == 0;
 }
 
 void ResultStream::write(std::string_view text) {
-  const int to = file_.empty() ? stdout_ : open_file();
-  if (to < 0) fail();
+  if (!file_.empty() && descriptor_ < 0) open_file();
+  if (regular_ && !begun_ && ftruncate(descriptor_, 0) != 0) fail();
   begun_ = true;
-  if (!write_all(to, text)) fail();
-  if (!file_.empty() && close(to) != 0) fail();
+  if (is_removed()) throw OutputError("'" + file_ + "' was removed: the results that come now would be lost");
+  if (!write_all(file_.empty() ? stdout_ : descriptor_, text)) fail();
 }
 
 void ResultStream::write_line(std::string text) {
   text += '\n';
   write(text);
+}
+
+void ResultStream::end() {
+  if (descriptor_ >= 0 && close(std::exchange(descriptor_, -1)) != 0) fail();
 }
 
 void ResultStream::fail() const {

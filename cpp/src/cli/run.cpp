@@ -55,7 +55,7 @@ std::string read_all(std::istream& stream, std::size_t expected = 0) {
 }
 
 std::string state_text(const std::string& given) {
-  if (given == "-" || (given.starts_with('@') && is_stdin(given.substr(1)))) {
+  if (given == "-" || (given.starts_with('@') && names_stdin(given.substr(1)))) {
     require_stdin();
     return read_all(std::cin);
   }
@@ -158,7 +158,7 @@ int run(const RunArguments& arguments) {
   RunOptions how;
   how.timeout = run_timeout(arguments.name, arguments.timeout);
   refuse_trace_over_output(arguments.output, arguments.trace);
-  ResultStream output(arguments.output, arguments.json);
+  ResultStream output(arguments.output, {.takes_stdout = arguments.json});
   Trace trace(arguments.trace, "pyhost run " + arguments.name, Trace::Writing::Immediate);
   Report report(arguments, output);
   how.on_stuck = [&report](const Error& error) { exit_stuck([&] { report.error(error); }); };
@@ -184,6 +184,7 @@ int run(const RunArguments& arguments) {
       Stream stream = host->stream<std::string>(arguments.name, state, how);
       report.results(stream);
     }
+    output.end();
     print_dropped_logs(*host);
     host.reset();
     trace.end();

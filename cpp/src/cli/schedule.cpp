@@ -49,7 +49,7 @@ auto with_scheduler(const ScheduleArguments& arguments, Work work) {
 
 int schedule_list(const ScheduleListArguments& arguments) {
   const ScheduleArguments& common = arguments.schedule;
-  ResultStream output({}, common.json);
+  ResultStream output({}, {.takes_stdout = common.json});
   return errors_as_json(common.json, output, [&] {
     const Schedule schedule =
         with_scheduler(common, [&](Scheduler& scheduler) { return scheduler.entries(arguments.next); });
@@ -70,7 +70,7 @@ int schedule_list(const ScheduleListArguments& arguments) {
 
 int schedule_history(const ScheduleHistoryArguments& arguments) {
   const ScheduleArguments& common = arguments.schedule;
-  ResultStream output({}, common.json);
+  ResultStream output({}, {.takes_stdout = common.json});
   return errors_as_json(common.json, output, [&] {
     const HistoryOptions wanted{
         .entry = arguments.name, .failed_only = arguments.failed, .limit = arguments.limit};
@@ -87,7 +87,7 @@ int schedule_history(const ScheduleHistoryArguments& arguments) {
 
 int schedule_trigger(const ScheduleTriggerArguments& arguments) {
   const ScheduleArguments& common = arguments.schedule;
-  ResultStream output({}, common.json);
+  ResultStream output({}, {.takes_stdout = common.json});
   const auto begun = std::chrono::steady_clock::now();
   prepare_end_by_signal();
   std::stop_source cancel;

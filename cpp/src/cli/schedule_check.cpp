@@ -74,7 +74,7 @@ ScheduleCheck check_schedule(const ScheduleArguments& arguments) {
 
 int schedule_check(const ScheduleCheckArguments& arguments) {
   const ScheduleArguments& common = arguments.schedule;
-  ResultStream output({}, common.json);
+  ResultStream output({}, {.takes_stdout = common.json});
   return errors_as_json(common.json, output, [&] {
     const ScheduleCheck check = check_schedule(common);
     if (common.json) {

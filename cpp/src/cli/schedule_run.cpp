@@ -232,7 +232,7 @@ int schedule_run(const ScheduleRunArguments& arguments) {
 int schedule_tick(const ScheduleTickArguments& arguments) {
   const ScheduleArguments& common = arguments.run.schedule;
   SchedulerOptions options = options_of(arguments.run);
-  ResultStream output({}, common.json);
+  ResultStream output({}, {.takes_stdout = common.json});
   StatusLine line;
   EventPrinter events(line, common);
   events.listen_to(options);

@@ -39,8 +39,8 @@ std::uint64_t state_hash(std::string_view module, std::string_view text) noexcep
 }
 
 States::States(const std::string& file)
-    : file_(is_stdin(file) ? "stdin" : file),
-      descriptor_(is_stdin(file) ? take_stdin() : open(file.c_str(), O_RDONLY | O_CLOEXEC)),
+    : file_(names_stdin(file) ? "stdin" : file),
+      descriptor_(names_stdin(file) ? take_stdin() : open(file.c_str(), O_RDONLY | O_CLOEXEC)),
       stopped_(eventfd(0, EFD_CLOEXEC)) {
   struct stat about{};
   if (descriptor_ >= 0 && fstat(descriptor_, &about) == 0 && S_ISDIR(about.st_mode)) errno = EISDIR;
