@@ -203,7 +203,7 @@ def test_the_table_fits_the_terminal(program: str, tmp_path: Path, columns: int)
             "broken.py": "def x(:\n",
         },
     )
-    out = in_terminal([program, "list", "-m", "."], columns, tmp_path)
+    out = in_terminal([program, "list", "-m", "."], columns, tmp_path, LC_ALL="C.UTF-8")
     lines = re.sub("\x1b\\[[0-9;]*m", "", out).splitlines()
     assert len(lines) == 4
     for line in lines:

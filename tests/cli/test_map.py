@@ -759,15 +759,16 @@ def test_incomplete_cluster_variables_are_reported(
 
 
 def on_terminal(
-    program: str, folder: Path, *more: str, count: int = 8, **variables: str
-) -> tuple[int, str]:
+    program: str, folder: Path, *more: str, count: int = 8, level: str = "shared",
+    first: str = "import time; time.sleep(0.25)", **variables: str
+) -> tuple[int, str]:  # fmt: skip
     """The exit code, and what a terminal gets on stderr of a call that takes two seconds."""
-    slow = {"first": "import time; time.sleep(0.25)", "give": "1 / state.get('by', 1)"}
+    slow = {"first": first, "give": "1 / state['by']", "by": 1}
     (folder / "states").write_text(states([slow | {"by": 0}] + [slow] * (count - 1)))
     ours, theirs = pty.openpty()
     environment = clean_environment(**{"TERM": "xterm", "COLUMNS": "100"} | variables)
     with subprocess.Popen(
-        [program, *words("evaluates", "shared", "-j", "1", "-o", "out", "--keep-going", "--states", "states", *more)],
+        [program, *words("evaluates", level, "-j", "1", "-o", "out", "--keep-going", "--states", "states", *more)],
         cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=theirs,
     ) as process:  # fmt: skip
         os.close(theirs)
@@ -800,6 +801,40 @@ def test_a_narrow_terminal_has_no_wrapped_bar(program: str, tmp_path: Path) -> N
     bars = [text for text in shown.split("\r\x1b[K") if "done" in text and "error" not in text]
     assert bars
     assert max(map(len, bars)) < 20
+
+
+@pytest.mark.parametrize(("locale", "end"), [("C", "..."), ("C.UTF-8", "…")])
+def test_a_bar_that_is_cut_ends_as_the_locale_can_show_it(
+    program: str, tmp_path: Path, locale: str, end: str
+) -> None:
+    _, shown = on_terminal(program, tmp_path, count=4, COLUMNS="20", LC_ALL=locale)
+    assert end in shown
+    assert shown.isascii() == (locale == "C")
+
+
+@pytest.mark.parametrize("prints", ["print", "log"])
+def test_what_modules_print_and_log_is_not_glued_to_the_bar(
+    program: str, tmp_path: Path, prints: str, level: str
+) -> None:
+    say = "print('said', state['by'], file=__import__('sys').stderr)"
+    if prints == "log":
+        say = "import logging; logging.getLogger('x').warning('said %s', state['by'])"
+    more = () if prints == "print" else ("--log-level", "warning")
+    first = f"import time; time.sleep(0.25); {say}"
+    code, shown = on_terminal(program, tmp_path, *more, first=first, level=level)
+    assert code == 1
+    lines = [
+        text
+        for line in shown.split("\n")
+        for text in line.strip("\r").split("\r\x1b[K")
+        if "said" in text
+    ]
+    assert len(lines) == 8
+    for line in lines:
+        assert re.fullmatch(r"(\S+ \S*warning\S* x: )?said [01]", line)
+    # After each of them the bar is back at once, unless it has not been shown yet.
+    after = re.findall(r"said [01]\r?\n(.)", shown)
+    assert after.count("[") >= 6
 
 
 def test_no_color_has_a_bar_without_colour(program: str, tmp_path: Path) -> None:

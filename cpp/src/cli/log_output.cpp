@@ -14,6 +14,7 @@
 #include "cli/arguments.hpp"
 #include "cli/configuration.hpp"
 #include "cli/files.hpp"
+#include "cli/status_line.hpp"
 #include "cli/terminal.hpp"
 #include "error/json_text.hpp"
 #include "error/utf8.hpp"
@@ -81,7 +82,7 @@ std::string text_line(const LogRecord& record, bool colour) {
 
 }  // namespace
 
-void log_to_stderr(Options& options, const LogArguments& arguments) {
+void log_to_stderr(Options& options, const LogArguments& arguments, StatusLine* line) {
   const Configuration& file = configuration();
   const std::string level = arguments.level.empty() ? file.log_level : arguments.level;
   const std::string format = arguments.format.empty() ? file.log_format : arguments.format;
@@ -91,9 +92,14 @@ void log_to_stderr(Options& options, const LogArguments& arguments) {
   const bool colour = use_colour(STDERR_FILENO);
   // One write for each record, so that lines of several processes do not mix. A record that cannot be written
   // is dropped.
-  options.logging.on_log = [json, colour](const LogRecord& record) {
-    write_all(STDERR_FILENO, json ? detail::json_text_with_replacements(record.to_json()) + "\n"
-                                  : text_line(record, colour));
+  options.logging.on_log = [json, colour, line](const LogRecord& record) {
+    const std::string text =
+        json ? detail::json_text_with_replacements(record.to_json()) + "\n" : text_line(record, colour);
+    if (line != nullptr) {
+      line->print(text);
+    } else {
+      write_all(STDERR_FILENO, text);
+    }
   };
 }
 

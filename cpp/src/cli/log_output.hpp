@@ -9,9 +9,11 @@ struct Options;
 namespace pyhost::cli {
 
 struct LogArguments;
+class StatusLine;
 
 /// Lets the host write the log records of modules to stderr, if the arguments or the project file ask for it.
-void log_to_stderr(Options& options, const LogArguments& arguments);
+/// With a `line`, they are written in its place.
+void log_to_stderr(Options& options, const LogArguments& arguments, StatusLine* line = nullptr);
 
 /// Waits until all log records are written, then prints how many were dropped, if any were.
 void print_dropped_logs(Host& host);

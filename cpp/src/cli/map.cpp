@@ -88,7 +88,8 @@ int map(const MapArguments& arguments) {
   Options options = host_options(arguments.host);
   CloseErrors close_errors;
   close_errors.listen_to(options);
-  log_to_stderr(options, arguments.log);
+  log_to_stderr(options, arguments.log, &progress.line());
+  progress.listen_to(options);
   trace.listen_to(options);
   int code = ok;
   {

@@ -276,6 +276,7 @@ class Mapping {
 
 void ResumeHint::print() {
   if (printed_.exchange(true)) return;
+  progress_.erase();
   progress_.print_line(output_.is_regular_file()
                            ? "hint: the same command with --resume goes on from " + name_
                            : "hint: with -o FILE, the same command can go on later with --resume");

@@ -34,6 +34,14 @@ class Progress {
   /// Prints a line in place of the bar, also if `quiet`.
   void print_line(const std::string& line) { line_.print(line + "\n"); }
 
+  /// Lets the host print around the bar.
+  void listen_to(Options& options) {
+    if (!quiet_) line_.listen_to(options);
+  }
+
+  /// Returns the line that the bar is in.
+  StatusLine& line() noexcept { return line_; }
+
   /// Returns the seconds since begin().
   double seconds() const;
 

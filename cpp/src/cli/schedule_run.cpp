@@ -178,9 +178,9 @@ SchedulerOptions options_of(const ScheduleRunArguments& arguments) {
   return options;
 }
 
-Options host_options_of(const ScheduleRunArguments& arguments) {
+Options host_options_of(const ScheduleRunArguments& arguments, StatusLine& line) {
   Options options = host_options(arguments.schedule.host);
-  log_to_stderr(options, arguments.log);
+  log_to_stderr(options, arguments.log, &line);
   return options;
 }
 
@@ -218,7 +218,9 @@ int schedule_run(const ScheduleRunArguments& arguments) {
          stop.request_stop();
        }});
   {
-    Host host(host_options_of(arguments));
+    Options host_opened = host_options_of(arguments, line);
+    line.listen_to(host_opened);
+    Host host(std::move(host_opened));
     print_environment(host.environment(), arguments.schedule.verbose, arguments.schedule.quiet);
     Scheduler scheduler(host, std::move(options));
     const Display display(line, events, scheduler, stop.get_token());
@@ -244,7 +246,7 @@ int schedule_tick(const ScheduleTickArguments& arguments) {
   const int code = errors_as_json(common.json, output, [&] {
     TickResult result;
     {
-      Host host(host_options_of(arguments.run));
+      Host host(host_options_of(arguments.run, line));
       print_environment(host.environment(), common.verbose, common.quiet);
       Scheduler scheduler(host, std::move(options));
       if (arguments.dry_run) {

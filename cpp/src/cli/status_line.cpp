@@ -3,11 +3,17 @@
 
 #include <unistd.h>
 
-#include <cstdio>
-
+#include "cli/files.hpp"
 #include "cli/terminal.hpp"
+#include "pyhost/options.hpp"
 
 namespace pyhost::cli {
+
+namespace {
+
+const std::string clear = "\r\x1b[K";
+
+}  // namespace
 
 StatusLine::StatusLine() : terminal_(can_redraw(STDERR_FILENO)) {}
 
@@ -16,27 +22,32 @@ std::size_t StatusLine::width() const { return terminal_width(STDERR_FILENO).val
 void StatusLine::show(const std::string& text) {
   if (!terminal_) return;
   const std::lock_guard lock(mutex_);
-  std::fprintf(stderr, "\r\x1b[K%s", text.c_str());
-  std::fflush(stderr);
-  shown_ = true;
+  text_ = text;
+  if (at_line_start_) write_all(STDERR_FILENO, clear + text_);
 }
 
 void StatusLine::erase() {
   const std::lock_guard lock(mutex_);
-  erase_locked();
+  if (!text_.empty() && at_line_start_) write_all(STDERR_FILENO, clear);
+  text_.clear();
 }
 
-void StatusLine::print(const std::string& text) {
+void StatusLine::write(int descriptor, std::string_view text) {
+  if (text.empty()) return;
   const std::lock_guard lock(mutex_);
-  erase_locked();
-  std::fputs(text.c_str(), stderr);
+  if (!text_.empty() && at_line_start_) write_all(STDERR_FILENO, clear);
+  write_all(descriptor, text);
+  at_line_start_ = text.ends_with('\n');
+  if (at_line_start_) write_all(STDERR_FILENO, text_);
 }
 
-void StatusLine::erase_locked() {
-  if (!shown_) return;
-  std::fputs("\r\x1b[K", stderr);
-  std::fflush(stderr);
-  shown_ = false;
+void StatusLine::print(std::string_view text) { write(STDERR_FILENO, text); }
+
+void StatusLine::listen_to(Options& options) {
+  if (!terminal_) return;
+  options.callbacks.on_output = [this](const Output& output) {
+    write(output.stream == Output::Stream::Stdout ? STDOUT_FILENO : STDERR_FILENO, output.text);
+  };
 }
 
 }  // namespace pyhost::cli

@@ -4,6 +4,11 @@
 #include <cstddef>
 #include <mutex>
 #include <string>
+#include <string_view>
+
+namespace pyhost {
+struct Options;
+}
 
 namespace pyhost::cli {
 
@@ -24,18 +29,25 @@ class StatusLine {
   /// Shows this text, which must fit into width(), instead of the one before.
   void show(const std::string& text);
 
-  /// Removes the line, so that something else can be printed.
+  /// Removes the line until the next show(), so that something else can be printed.
   void erase();
 
-  /// Prints a text that ends with a newline, in place of the line.
-  void print(const std::string& text);
+  /// Writes a text to stdout or stderr in place of the line, which is shown again below it.
+  void write(int descriptor, std::string_view text);
+
+  /// Writes a text to stderr in the same way.
+  void print(std::string_view text);
+
+  /// Sets Callbacks::on_output on a terminal, so that what modules print is written in the same way. What C
+  /// code and child processes print comes as it does.
+  void listen_to(Options& options);
 
  private:
-  void erase_locked();
-
   bool terminal_;
   std::mutex mutex_;
-  bool shown_ = false;
+  std::string text_;  // what is shown, or empty
+  bool at_line_start_ =
+      true;  // otherwise what was written last has no newline yet, and the line waits for it
 };
 
 }  // namespace pyhost::cli

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
@@ -22,6 +23,21 @@ std::size_t take_character(std::string_view& text) {
   const detail::Character character = detail::first_character(text);
   text.remove_prefix(character.size);
   return detail::width(character.code);
+}
+
+bool contains_utf_8(std::string text) {
+  std::erase(text, '-');
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text.find("utf8") != std::string::npos;
+}
+
+// Three full stops where the locale has no UTF-8.
+std::string_view ellipsis() {
+  for (const char* variable : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const char* const locale = std::getenv(variable);
+    if (locale != nullptr && *locale != '\0') return contains_utf_8(locale) ? "…" : "...";
+  }
+  return "...";
 }
 
 bool is_set(const char* variable) {
@@ -60,17 +76,20 @@ std::string truncate_end(const std::string& text, std::size_t columns) {
   if (column_count(text) <= columns) return text;
   std::string_view rest = text;
   std::size_t end = 0;
-  for (std::size_t taken = 1 + take_character(rest); taken <= columns; taken += take_character(rest))
+  const std::string_view mark = ellipsis();
+  for (std::size_t taken = column_count(mark) + take_character(rest); taken <= columns;
+       taken += take_character(rest))
     end = text.size() - rest.size();
-  return text.substr(0, end) + "…";
+  return text.substr(0, end) + std::string(mark);
 }
 
 std::string truncate_front(const std::string& text, std::size_t columns) {
   std::size_t taken = column_count(text);
   if (taken <= columns) return text;
   std::string_view rest = text;
-  while (!rest.empty() && taken + 1 > columns) taken -= take_character(rest);
-  return "…" + std::string(rest);
+  const std::string_view mark = ellipsis();
+  while (!rest.empty() && taken + column_count(mark) > columns) taken -= take_character(rest);
+  return std::string(mark) + std::string(rest);
 }
 
 std::string padded(const std::string& text, std::size_t columns) {
