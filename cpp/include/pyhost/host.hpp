@@ -85,6 +85,10 @@ class Host {
   /// `look` says so. Throws InvalidName, ModuleNotFound.
   Survey survey(const std::vector<std::string>& names = {}, Look look = Look::Read);
 
+  /// Returns which version of the modules the module paths hold: SHA-256, in hex, over the relative path and
+  /// the bytes of each .py file in their folders `modules`. Nothing is imported.
+  std::string code_hash();
+
   /// The folder of pyhost's own Python files, which holds `modules` and `pyhost`; empty if it is nowhere.
   static std::filesystem::path python_modules();
 

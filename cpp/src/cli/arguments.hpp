@@ -60,6 +60,7 @@ struct MapArguments {
   bool ordered = false;
   bool keep_going = false;
   bool resume = false;
+  bool redo_changed = false;
   bool verbose = false;
   bool quiet = false;
 };

@@ -147,6 +147,8 @@ void add_map(CLI::App& program, CommandLine& result) {
   command.add_flag("--keep-going", arguments.keep_going, "Go on after a state that failed");
   command.add_flag("--resume", arguments.resume,
                    "Go on from what -o has: states that have a result there are not run again");
+  command.add_flag("--redo-changed", arguments.redo_changed,
+                   "With --resume: run states again whose result is of another version of the modules");
   command
       .add_option(
           "--shard", arguments.shard,
@@ -164,8 +166,8 @@ void add_map(CLI::App& program, CommandLine& result) {
   command.footer(
       std::string(module_paths_note) +
       "Each state has a line of JSON: index, status (ok, failed, invalid, timed_out, crashed), hash, "
-      "seconds,\n"
-      "result or error. What modules print goes to stderr, or with -o FILE to stdout.\n\n"
+      "code,\n"
+      "seconds, result or error. What modules print goes to stderr, or with -o FILE to stdout.\n\n"
       "Exit codes: 0 ok; 1 a state failed; 2 usage, or the states cannot be read; 3 the module could not be\n"
       "loaded; 70 Python could not start; 74 the results or the trace could not be written; 130 ended by "
       "Ctrl-C.");

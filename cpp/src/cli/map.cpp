@@ -65,6 +65,7 @@ void refuse_to_overwrite_states(const States& states, const MapArguments& argume
 int map(const MapArguments& arguments) {
   const bool to_stdout = arguments.output.empty() || names_stdout(arguments.output);
   if (arguments.resume && to_stdout) throw UsageError("--resume goes on from the file that -o names");
+  if (arguments.redo_changed && !arguments.resume) throw UsageError("--redo-changed is for --resume");
   MapOptions map_options{.ordered = arguments.ordered, .retries = arguments.retries};
   map_options.run.timeout = run_timeout(arguments.name, arguments.timeout);
   PoolOptions pool_options{.workers = arguments.workers, .isolation = isolation_from(arguments.isolation)};

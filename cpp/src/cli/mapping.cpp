@@ -82,7 +82,8 @@ class Mapping {
         runs_(context.pool.runs(arguments_.name, options)),
         shard_(parse_shard(arguments_.shard)),
         earlier_(arguments_.resume ? EarlierResults(context.output.path(), arguments_.output)
-                                   : EarlierResults()) {}
+                                   : EarlierResults()),
+        code_(context.host.code_hash()) {}
 
   int run() {
     context_.progress.begin();
@@ -103,6 +104,7 @@ class Mapping {
       while (std::optional<StateText> state = context_.states.next()) {
         state->text = add_members(std::move(state->text), members_);
         submit(*state);
+        count_ = state->index + 1;
       }
     } catch (...) {
       read_failure_ = std::current_exception();
@@ -113,8 +115,10 @@ class Mapping {
   void submit(const StateText& state) {
     if (!shard_.contains(state.index)) return;
     const StateId id{state.index, state.line, state_hash(arguments_.name, state.text)};
-    if (earlier_.contains(id)) {
+    const std::string* const code = earlier_.code_of(id);
+    if (code != nullptr && (*code == code_ || !arguments_.redo_changed)) {
       ++skipped_;
+      if (*code != code_) ++skipped_of_other_code_;
       return;
     }
     {
@@ -152,7 +156,7 @@ class Mapping {
     }
     ++done_;
     if (!outcome.ok()) handle_failure(state, *outcome.error);
-    lines_ += result_line(state, outcome);
+    lines_ += result_line(state, code_, outcome);
     constexpr std::size_t many = 1 << 16;
     if (lines_.size() >= many) flush();
   }
@@ -219,6 +223,7 @@ class Mapping {
     }
     const int code = print_failure();
     if (done_ == 0 && (load_error_ || read_failure_)) return code;
+    if (!arguments_.quiet) print_warnings();
     if (stopping_ != Stopping::No || read_failure_) {
       context_.resume_hint.print();
     } else {
@@ -241,6 +246,22 @@ class Mapping {
     return failed_ > 0 ? module_raised : ok;
   }
 
+  void print_warnings() const {
+    const bool all_read = stopping_ == Stopping::No && !read_failure_;
+    const std::size_t gone = all_read ? earlier_.count_from(count_) : 0;
+    if (gone > 0) {
+      std::cerr << "warning: " << counted(gone, "result") << " in " << arguments_.output
+                << " are of states that are not there any more\n";
+    }
+    if (skipped_of_other_code_ > 0) {
+      std::cerr << "warning: " << counted(skipped_of_other_code_, "result") << " in " << arguments_.output
+                << " came from another version of the modules; --redo-changed runs their states again\n";
+    }
+    if (context_.host.code_hash() != code_) {
+      std::cerr << "warning: the modules were edited meanwhile: some results may come from the new version\n";
+    }
+  }
+
   // The last line always has the number of failed states.
   void print_summary() const {
     if (arguments_.quiet && failed_ == 0) return;
@@ -257,11 +278,14 @@ class Mapping {
   Runs runs_;
   Shard shard_;
   EarlierResults earlier_;
+  const std::string code_;  // the version of the modules
 
   std::mutex mutex_;
   std::unordered_map<std::size_t, StateId> in_flight_;  // by the number of their submission
   std::size_t submitted_ = 0;
   std::atomic<std::size_t> skipped_ = 0;
+  std::size_t skipped_of_other_code_ = 0;
+  std::size_t count_ = 0;  // of states that were read
   std::exception_ptr read_failure_;
 
   std::string lines_;  // results that are not written yet

@@ -226,6 +226,13 @@ Survey Host::survey(const std::vector<std::string>& names, Look look) {
   return std::move(surveyed.survey);
 }
 
+std::string Host::code_hash() {
+  const GilAcquire gil;
+  data_->host_state->check_interpreter({});
+  data_->host_state->check_not_closing({});
+  return detail::code_hash(data_->paths);
+}
+
 HostServices Host::services() const { return HostServices(data_->services); }
 
 HostLogs Host::logs() const { return HostLogs(data_->logging); }

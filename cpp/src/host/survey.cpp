@@ -105,11 +105,25 @@ py::object path_list(const std::vector<std::string>& texts) {
   return list;
 }
 
-}  // namespace
-
-Surveyed survey(const ModulePaths& paths, const std::vector<std::string>& names, Look look) {
+std::vector<std::string> module_folders(const ModulePaths& paths) {
   std::vector<std::string> folders;
   for (const std::filesystem::path& path : paths) folders.push_back((path / "modules").string());
+  return folders;
+}
+
+}  // namespace
+
+std::string code_hash(const ModulePaths& paths) {
+  const py::object python =
+      require(PyImport_ImportModule("pyhost._code_hash"), "importing pyhost's own files");
+  const py::object hash =
+      require(PyObject_CallMethod(python.ptr(), "code_hash", "O", path_list(module_folders(paths)).ptr()),
+              "reading the modules");
+  return Conversions().to_json(hash.ptr()).get<std::string>();
+}
+
+Surveyed survey(const ModulePaths& paths, const std::vector<std::string>& names, Look look) {
+  std::vector<std::string> folders = module_folders(paths);
   const py::object python = require(PyImport_ImportModule("pyhost._survey"), "importing pyhost's own files");
   const py::object found =
       require(PyObject_CallMethod(python.ptr(), "survey", "OOO", path_list(folders).ptr(),
