@@ -114,7 +114,9 @@ void add_map(CLI::App& program, CommandLine& result) {
       "  pyhost map price --states trades.jsonl -o prices.jsonl --resume\n"
       "  generate | pyhost map price --states - -j 8 --timeout 30s --keep-going > prices.jsonl\n");
   add_module_name(command, arguments.name);
-  command.add_option("--states", arguments.states, "A file of JSON lines, or of one JSON array; - for stdin")
+  command
+      .add_option("--states", arguments.states,
+                  "A file of JSON lines, or of one JSON array, also in gzip or zstd; - for stdin")
       ->required()
       ->envname("PYHOST_STATES");
   add_parameters(command, arguments.parameters, "each state");

@@ -87,6 +87,7 @@ class Mapping {
 
   int run() {
     context_.progress.begin();
+    context_.states.decompress_by(context_.host.environment().executable);
     std::thread reader([this] { read(); });
     write();
     reader.join();

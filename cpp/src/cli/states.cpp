@@ -75,28 +75,38 @@ void States::stop() noexcept {
 
 std::optional<double> States::fraction_read() const noexcept {
   if (size_ == 0) return std::nullopt;
-  return std::min(1.0, static_cast<double>(read_) / static_cast<double>(size_));
+  const double read =
+      decompresses_ ? static_cast<double>(lseek(descriptor_, 0, SEEK_CUR)) : static_cast<double>(read_);
+  return std::min(1.0, read / static_cast<double>(size_));
 }
 
 void States::refuse(const std::string& problem) const {
   throw UsageError(file_ + ":" + std::to_string(line_) + ": " + problem);
 }
 
-// Returns false at the end of the input and after stop().
 bool States::fill() {
   constexpr std::size_t at_once = 65536;
+  return fill(at_once);
+}
+
+// Returns false at the end of the input and after stop().
+bool States::fill(std::size_t at_once) {
+  const int input = decompression_ ? decompression_->descriptor() : descriptor_;
   buffer_.erase(0, at_);
   at_ = 0;
-  std::array<pollfd, 2> both{{{descriptor_, POLLIN, 0}, {stopped_, POLLIN, 0}}};
+  std::array<pollfd, 2> both{{{input, POLLIN, 0}, {stopped_, POLLIN, 0}}};
   while (poll(both.data(), both.size(), -1) < 0 && errno == EINTR) continue;
   if (both[1].revents != 0) return form_ = Form::Ended, false;
   const std::size_t before = buffer_.size();
   buffer_.resize(before + at_once);
   ssize_t got = 0;
-  while ((got = read(descriptor_, buffer_.data() + before, at_once)) < 0 && errno == EINTR) continue;
+  while ((got = read(input, buffer_.data() + before, at_once)) < 0 && errno == EINTR) continue;
   if (got < 0) throw UsageError("cannot read the states from '" + file_ + "': " + std::strerror(errno));
   buffer_.resize(before + static_cast<std::size_t>(got));
-  return got > 0;
+  if (got > 0 || !decompression_) return got > 0;
+  const std::string problem = decompression_->end();
+  if (!problem.empty()) throw UsageError("cannot read the states from '" + file_ + "': " + problem);
+  return false;
 }
 
 std::optional<char> States::peek() {
@@ -113,7 +123,15 @@ void States::skip_space() {
 
 void States::begin() {
   constexpr std::string_view mark = "\xef\xbb\xbf";  // the byte order mark that some editors write
-  while (buffer_.size() < mark.size() && fill()) continue;
+  constexpr std::size_t longest_magic = 4;
+  while (buffer_.size() < longest_magic && fill(longest_magic - buffer_.size())) continue;
+  if (const std::string form = compression_of(buffer_); !form.empty()) {
+    decompression_.emplace(python_, descriptor_, form, buffer_);
+    decompresses_ = true;
+    buffer_.clear();
+    while (buffer_.size() < longest_magic && fill()) continue;
+  }
+  refuse_utf_16();
   if (std::string_view(buffer_).starts_with(mark)) at_ += mark.size();
   skip_space();
   if (form_ != Form::Unknown) return;
@@ -134,7 +152,37 @@ std::optional<StateText> States::next() {
   if (form_ == Form::Lines && !peek()) form_ = Form::Ended;
   std::string text = form_ == Form::Lines ? read_line() : form_ == Form::Array ? read_element() : "";
   if (form_ == Form::Ended && text.empty()) return std::nullopt;
+  if (form_ == Form::Lines && next_index_ == 0) refuse_object_over_lines(text);
   return StateText{trimmed(std::move(text)), next_index_++, line};
+}
+
+// With a byte order mark, or as ASCII in two bytes each.
+void States::refuse_utf_16() const {
+  const std::string_view text = std::string_view(buffer_).substr(at_);
+  const bool pairs = text.size() >= 4 && (text[0] == 0) == (text[2] == 0) &&
+                     (text[1] == 0) == (text[3] == 0) && (text[0] == 0) != (text[1] == 0);
+  if (!pairs && !text.starts_with("\xff\xfe") && !text.starts_with("\xfe\xff")) return;
+  refuse("this is UTF-16, and states must be UTF-8, as `iconv -f UTF-16 -t UTF-8` makes them");
+}
+
+void States::refuse_object_over_lines(const std::string& first_line) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < first_line.size(); ++i) {
+    const char c = first_line[i];
+    if (in_string && c == '\\') ++i;
+    if (c == '"') in_string = !in_string;
+    if (!in_string) depth += c == '{' || c == '[' ? 1 : c == '}' || c == ']' ? -1 : 0;
+  }
+  if (in_string || depth <= 0 || !first_line.starts_with('{')) return;
+  const std::size_t after = line_;
+  skip_space();
+  if (!peek() || peek() == '{') return;
+  line_ = after - 1;  // where it begins
+  refuse(
+      "this is an object over several lines, and each state must be on a line of its own, as `jq -c .` "
+      "writes it, or in "
+      "an array, as `jq -s .` makes it");
 }
 
 std::string States::read_line() {

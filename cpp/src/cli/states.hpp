@@ -1,4 +1,5 @@
-// Reads states from a file or a pipe, one at a time: JSON lines, or the elements of one JSON array.
+// Reads states from a file or a pipe, one at a time: JSON lines, or the elements of one JSON array, also
+// compressed.
 #pragma once
 
 #include <sys/types.h>
@@ -6,9 +7,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#include "cli/decompression.hpp"
 
 namespace pyhost::cli {
 
@@ -34,6 +39,9 @@ class States {
   States(const States&) = delete;
   States& operator=(const States&) = delete;
 
+  /// Sets the python that decompresses states in gzip or zstd. Call it before the first next().
+  void decompress_by(std::filesystem::path python) { python_ = std::move(python); }
+
   /// Returns whether the states come from this file, so that nobody may write to it. Always false for a pipe
   /// or a terminal.
   bool are_in(const std::string& file) const;
@@ -53,7 +61,10 @@ class States {
  private:
   enum class Form { Unknown, Lines, Array, Ended };
 
+  bool fill(std::size_t most);
   bool fill();
+  void refuse_utf_16() const;
+  void refuse_object_over_lines(const std::string& first_line);
   std::optional<char> peek();  // returns nothing at the end
   void skip_space();
   void begin();
@@ -63,8 +74,11 @@ class States {
   [[noreturn]] void refuse(const std::string& problem) const;
 
   std::string file_;
+  std::filesystem::path python_;
+  std::optional<Decompression> decompression_;
   int descriptor_;
   int stopped_;  // an eventfd
+  std::atomic<bool> decompresses_ = false;
   std::uint64_t size_ = 0;
   dev_t device_ = 0;  // device and inode are 0 unless it is a regular file
   ino_t inode_ = 0;
