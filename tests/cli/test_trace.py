@@ -219,6 +219,29 @@ def test_a_trace_file_that_cannot_be_written_is_refused(
     assert ran == (code == 74)
 
 
+@pytest.mark.parametrize("level", ["shared", "process"])
+def test_a_trace_can_be_bounded(pyhost: Run, tmp_path: Path, level: str) -> None:
+    words = ["map", "evaluates", *WORDS, "--isolation", level, "-j", "2", "--states", "-"]
+    done = pyhost(*words, "--trace", "trace.json", "--trace-runs", "3", input=gives(*["1"] * 1000))
+    assert done.returncode == 0, done.stderr
+    spans = spans_of(tmp_path / "trace.json")
+    assert sorted(run["args"]["submission"] for run in of(spans, "run")) == [1, 2, 3]
+    assert names(spans) >= MODULE_STEPS
+    assert len(spans) < 60
+    alone = pyhost(*words, "--trace-runs", "3", input="")
+    assert (alone.returncode, alone.stderr.count("--trace-runs is for --trace")) == (2, 1)
+
+
+def test_a_link_to_a_file_that_is_not_there_yet_cannot_be_both(pyhost: Run, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("another")
+    (tmp_path / "another").symlink_to(tmp_path / "results")
+    for output, trace in (("results", "link"), ("link", "results"), ("link", "another")):
+        for command in (["run", "wins"], ["map", "evaluates", "--states", "/dev/null"]):
+            done = pyhost(*command, *WORDS, "-o", output, "--trace", trace)
+            assert done.returncode == 2
+            assert f"-o and --trace name the same file, '{output}'" in done.stderr
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_a_trace_cannot_overwrite_the_results(pyhost: Run, tmp_path: Path, there: bool) -> None:
     results = tmp_path / "results"

@@ -55,6 +55,7 @@ struct MapArguments {
   std::string output;
   std::string shard;
   std::string trace;
+  std::size_t trace_runs = 0;  ///< 0: all.
   HostArguments host;
   LogArguments log;
   bool ordered = false;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <iomanip>
+#include <limits>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -158,6 +159,9 @@ void add_map(CLI::App& program, CommandLine& result) {
           "needs an -o of its own")
       ->envname("PYHOST_SHARD");
   add_trace(command, arguments.trace);
+  command.add_option("--trace-runs", arguments.trace_runs, "Trace only so many runs, the first ones")
+      ->check(CLI::Range(std::size_t{1}, std::numeric_limits<std::size_t>::max()))
+      ->envname("PYHOST_TRACE_RUNS");
   add_host_arguments(command, arguments.host);
   add_log_arguments(command, arguments.log);
   command

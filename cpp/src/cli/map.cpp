@@ -65,6 +65,7 @@ void refuse_to_overwrite_states(const States& states, const MapArguments& argume
 int map(const MapArguments& arguments) {
   const bool to_stdout = arguments.output.empty() || names_stdout(arguments.output);
   if (arguments.resume && to_stdout) throw UsageError("--resume goes on from the file that -o names");
+  if (arguments.trace_runs != 0 && arguments.trace.empty()) throw UsageError("--trace-runs is for --trace");
   if (arguments.redo_changed && !arguments.resume) throw UsageError("--redo-changed is for --resume");
   MapOptions map_options{.ordered = arguments.ordered, .retries = arguments.retries};
   map_options.run.timeout = run_timeout(arguments.name, arguments.timeout);
@@ -80,7 +81,8 @@ int map(const MapArguments& arguments) {
   refuse_trace_over_output(arguments.output, arguments.trace);
   ResultStream output(arguments.output,
                       {.takes_stdout = to_stdout, .appends = arguments.resume, .locks = true});
-  Trace trace(arguments.trace, "pyhost map " + arguments.name, Trace::Writing::Buffered);
+  Trace trace(arguments.trace, "pyhost map " + arguments.name, Trace::Writing::Buffered,
+              arguments.trace_runs);
   prepare_end_by_signal();
   std::signal(SIGPIPE, SIG_IGN);
   Progress progress(arguments.quiet);

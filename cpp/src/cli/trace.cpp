@@ -52,9 +52,20 @@ std::string arguments_of(const Span& span) {
   return ",\"args\":{" + members + "}}";
 }
 
+// Follows links also if there is no file at their end yet.
+std::filesystem::path file_behind(const std::string& name) {
+  constexpr int most_links = 40;
+  std::error_code failed;
+  std::filesystem::path path = std::filesystem::absolute(name, failed);
+  for (int i = 0; i < most_links && std::filesystem::is_symlink(path, failed); ++i)
+    path = path.parent_path() / std::filesystem::read_symlink(path, failed);
+  return std::filesystem::weakly_canonical(path, failed);
+}
+
 }  // namespace
 
-Trace::Trace(std::string file, const std::string& title, Writing how) : file_(std::move(file)), how_(how) {
+Trace::Trace(std::string file, const std::string& title, Writing how, std::size_t max_runs)
+    : file_(std::move(file)), how_(how), max_runs_(max_runs) {
   if (file_.empty()) return;
   check_writable(file_, "--trace");
   descriptor_ = open(file_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -83,7 +94,7 @@ void Trace::listen_to(Options& options) {
 void Trace::add(const Span& span) {
   if (descriptor_ < 0) return;
   const std::lock_guard lock(mutex_);
-  if (failed_ != 0) return;
+  if (failed_ != 0 || is_left_out(span)) return;
   const std::string name = "{\"name\":\"" + std::string(to_string(span.kind)) + "\",\"cat\":\"" +
                            category_of(span.kind) + "\",\"ph\":";
   const std::string begin = with_nanoseconds(microseconds(span.begin));
@@ -100,6 +111,12 @@ void Trace::add(const Span& span) {
              ",\"dur\":" + with_nanoseconds(took.count()) + arguments_of(span));
   }
   if (how_ == Writing::Immediate || text_.size() >= many) write();
+}
+
+// What belongs to no run, as the start of a worker, is written until later runs have begun.
+bool Trace::is_left_out(const Span& span) {
+  if (max_runs_ != 0 && span.submission > max_runs_) full_ = true;
+  return full_ && (span.submission == 0 || span.submission > max_runs_);
 }
 
 void Trace::add_start() {
@@ -148,8 +165,7 @@ void refuse_trace_over_output(const std::string& output, const std::string& trac
   std::error_code failed;
   const bool there = fs::exists(output, failed) && fs::exists(trace, failed);
   const bool same = there ? fs::is_regular_file(output, failed) && fs::equivalent(output, trace, failed)
-                          : fs::weakly_canonical(fs::absolute(output, failed), failed) ==
-                                fs::weakly_canonical(fs::absolute(trace, failed), failed);
+                          : file_behind(output) == file_behind(trace);
   if (same)
     throw UsageError("-o and --trace name the same file, '" + output + "': the results would be lost");
 }

@@ -25,8 +25,9 @@ class Trace {
   enum class Writing { Immediate, Buffered };
 
   /// Creates the file. With an empty name there is no trace, and all calls do nothing. `title` names what is
-  /// traced. Throws: UsageError if the file cannot be written.
-  Trace(std::string file, const std::string& title, Writing how);
+  /// traced. `max_runs` is how many runs are traced, the first ones that are submitted; 0 means all. Throws:
+  /// UsageError if the file cannot be written.
+  Trace(std::string file, const std::string& title, Writing how, std::size_t max_runs = 0);
   ~Trace();
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
@@ -43,6 +44,7 @@ class Trace {
   void end();
 
  private:
+  bool is_left_out(const Span& span);
   void add_line(const std::string& line);
   void name_track(std::uint64_t track, const std::string& name);
   void write() noexcept;
@@ -51,6 +53,8 @@ class Trace {
   std::string file_;
   Writing how_;
   int descriptor_ = -1;
+  std::size_t max_runs_;
+  bool full_ = false;      // later runs have begun
   bool seekable_ = false;  // a pipe is not
   int failed_ = 0;         // errno
 
