@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <iomanip>
-#include <limits>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -160,7 +159,7 @@ void add_map(CLI::App& program, CommandLine& result) {
       ->envname("PYHOST_SHARD");
   add_trace(command, arguments.trace);
   command.add_option("--trace-runs", arguments.trace_runs, "Trace only so many runs, the first ones")
-      ->check(CLI::Range(std::size_t{1}, std::numeric_limits<std::size_t>::max()))
+      ->check(CLI::PositiveNumber)
       ->envname("PYHOST_TRACE_RUNS");
   add_host_arguments(command, arguments.host);
   add_log_arguments(command, arguments.log);
