@@ -1,4 +1,5 @@
 // The program pyhost: parses the command line and calls the command.
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <optional>
@@ -50,6 +51,7 @@ int run_program(int argc, char** argv) {
 int main(int argc, char** argv) {
   if (const std::optional<int> code = pyhost::python_main(argc, argv)) return *code;
   pyhost::cli::open_standard_streams();
+  std::signal(SIGCHLD, SIG_DFL);  // a caller that ignores it would hide how child processes end
   pyhost::cli::start_folder();
   const int code = pyhost::cli::run_program(argc, argv);
   pyhost::shut_down(code);  // here, and not in exit(): that destroys objects of extension modules first

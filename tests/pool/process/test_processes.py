@@ -265,3 +265,9 @@ return seen
 """
     words = write_module(tmp_path, "handles", run, "import os, signal, time")
     assert pyhost(*words, *IN_PROCESS).stdout == "[15]\n"
+
+
+def test_the_exit_code_of_a_crash_is_known_if_the_caller_ignores_sigchld(pyhost: Run) -> None:
+    words = ("run", "ruins_its_process", "-p", "how=segfault", *IN_PROCESS, *MODULES)
+    done = pyhost(*words, preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN) and None)
+    assert done.returncode == 139, done.stderr
