@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from conftest import FIXTURES, PATIENCE, Run, clean_environment, embedded_version
+from conftest import FIXTURES, PATIENCE, Run, clean_environment, embedded_version, write_module
 
 LEVELS = ["shared", "process"] + (["interpreter"] if embedded_version() >= (3, 13) else [])
 Done = subprocess.CompletedProcess
@@ -875,3 +875,25 @@ def test_a_pipe_gets_a_line_every_few_seconds(
     (tmp_path / "go_on").touch()
     assert process.stderr.read().splitlines()[-1].startswith(f"pyhost: {quick + 1} states done in ")
     assert process.wait(PATIENCE) == 0
+
+
+def test_worker_processes_are_replaced_after_so_many_runs(pyhost: Run, tmp_path: Path) -> None:
+    write_module(tmp_path, "tells", "return os.getpid()", "import os")
+    words = ("map", "tells", "--states", "-", "-j", "1", "--max-runs-per-worker", "2")
+    done = pyhost(*words, input="{}\n" * 10)
+    workers = [json.loads(line)["result"] for line in done.stdout.splitlines()]
+    assert len(workers) == 10 and max(map(workers.count, workers)) == 2, done.stderr
+
+
+def test_a_worker_process_is_replaced_after_a_run_that_leaves_much_memory(
+    pyhost: Run, tmp_path: Path
+) -> None:
+    run = "kept.append(bytearray(b'x') * 80_000_000)\nreturn os.getpid()"
+    write_module(tmp_path, "leaks", run, "import os\nkept = []")
+    words = ("map", "leaks", "--states", "-", "-j", "1", "--max-memory-per-worker", "100M")
+    done = pyhost(*words, input="{}\n" * 4)
+    workers = [json.loads(line)["result"] for line in done.stdout.splitlines()]
+    assert len(workers) == 4 and len(set(workers)) > 1, done.stderr
+    shared = pyhost(*words, "--isolation", "shared", input="{}\n")
+    assert shared.returncode == 2 and "are for --isolation process" in shared.stderr
+    assert pyhost(*words[:-1], "much", input="{}\n").returncode == 2

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -51,6 +52,8 @@ struct MapArguments {
   std::string isolation = "process";
   std::string timeout;
   std::string memory_limit;
+  std::uint64_t max_runs_per_worker = 0;  ///< 0: without a limit.
+  std::string max_memory_per_worker;
   std::size_t retries = 0;
   std::string output;
   std::string shard;

@@ -136,6 +136,15 @@ void add_map(CLI::App& program, CommandLine& result) {
                   "Memory that each worker process may have, as in 512M, 2G")
       ->envname("PYHOST_MEMORY_LIMIT");
   command
+      .add_option("--max-runs-per-worker", arguments.max_runs_per_worker,
+                  "Replace a worker process after so many runs, for modules that leak")
+      ->check(CLI::Range(1, 1'000'000'000))
+      ->envname("PYHOST_MAX_RUNS_PER_WORKER");
+  command
+      .add_option("--max-memory-per-worker", arguments.max_memory_per_worker,
+                  "Replace a worker process after a run that leaves it with more memory, as in 512M, 2G")
+      ->envname("PYHOST_MAX_MEMORY_PER_WORKER");
+  command
       .add_option("--retries", arguments.retries,
                   "Make a run again, so many times, that timed out or whose worker crashed (0)")
       ->check(CLI::Range(0, 1000))

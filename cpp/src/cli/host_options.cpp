@@ -51,10 +51,10 @@ std::optional<std::chrono::milliseconds> run_timeout(const std::string& module, 
   throw UsageError("--timeout takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");
 }
 
-std::size_t memory_limit(const std::string& given) {
+std::size_t memory_limit(const std::string& given, const std::string& option) {
   if (given.empty()) return 0;
   if (const auto limit = parse_size(given)) return *limit;
-  throw UsageError("--memory-limit takes a size like 512M or 2G, and got '" + given + "'");
+  throw UsageError(option + " takes a size like 512M or 2G, and got '" + given + "'");
 }
 
 }  // namespace pyhost::cli

@@ -73,6 +73,11 @@ int map(const MapArguments& arguments) {
   pool_options.memory_limit = memory_limit(arguments.memory_limit);
   if (pool_options.memory_limit != 0 && pool_options.isolation != Isolation::Process)
     throw UsageError("--memory-limit is for --isolation process");
+  pool_options.max_runs_per_worker = arguments.max_runs_per_worker;
+  pool_options.max_resident = memory_limit(arguments.max_memory_per_worker, "--max-memory-per-worker");
+  if ((pool_options.max_runs_per_worker != 0 || pool_options.max_resident != 0) &&
+      pool_options.isolation != Isolation::Process)
+    throw UsageError("--max-runs-per-worker and --max-memory-per-worker are for --isolation process");
   // Mistakes in these are reported before anything is opened.
   parse_shard(arguments.shard);
   json_members(arguments.parameters);
