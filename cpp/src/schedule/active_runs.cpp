@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -135,10 +136,11 @@ std::vector<EndedRun> ActiveRuns::take_ended() {
   {
     const std::lock_guard lock(mutex_);
     ended = std::exchange(ended_, {});
-    const auto first =
-        std::ranges::stable_partition(active_, [](const auto& run) { return !run->has_ended; });
-    std::ranges::move(first, std::back_inserter(done));
-    active_.erase(first.begin(), first.end());
+    // Not the range form, which clang 14 cannot compile with the standard library of gcc 12.
+    const auto first = std::stable_partition(active_.begin(), active_.end(),
+                                             [](const auto& run) { return !run->has_ended; });
+    std::move(first, active_.end(), std::back_inserter(done));
+    active_.erase(first, active_.end());
   }
   for (const auto& run : done) {
     if (run->thread.joinable()) run->thread.join();
