@@ -14,18 +14,18 @@ namespace pyhost {
 
 /// The kind says who must fix it.
 enum class ErrorKind {
-  StartupFailed,   ///< Python or pyhost could not start: fix the installation or the options.
-  InvalidName,     ///< The name can be no module's, or no service's.
-  InvalidState,    ///< The state is no JSON object that Python can be given.
-  ModuleNotFound,  ///< No module path has the module.
-  ImportFailed,    ///< The module is there, but importing it raised, or it is there twice.
-  BadContract,     ///< `create` or `run` is missing or cannot be called as the contract says.
-  ModuleRaised,    ///< The module raised in `create` or `run`, SystemExit and KeyboardInterrupt included.
-  InvalidResult,   ///< What `run` returned has no exact form in JSON.
-  TimedOut,        ///< The run was not over by its deadline.
-  Cancelled,       ///< The application cancelled the run.
-  WorkerCrashed,   ///< The worker process of the run ended: it crashed, left, or broke the connection.
-  HostClosed,      ///< Something that the call needs is closed or out of reach; closed() says what.
+  StartupFailed,    ///< Python or pyhost could not start: fix the installation or the options.
+  InvalidName,      ///< The name can be no module's, or no service's.
+  InvalidState,     ///< The state is no JSON object that Python can be given.
+  ModuleNotFound,   ///< No module path has the module.
+  ImportFailed,     ///< The module is there, but importing it raised, or it is there twice.
+  BadContract,      ///< `create` or `run` is missing or cannot be called as the contract says.
+  ModuleRaised,     ///< The module raised in `create` or `run`, SystemExit and KeyboardInterrupt included.
+  InvalidResult,    ///< What `run` returned has no exact form in JSON.
+  TimedOut,         ///< The run was not over by its deadline.
+  Cancelled,        ///< The application cancelled the run.
+  WorkerCrashed,    ///< The worker process of the run ended: it crashed, left, or broke the connection.
+  HostClosed,       ///< Something that the call needs is closed or out of reach; closed() says what.
   InvalidSchedule,  ///< The schedule, an entry of it or its database cannot be used as it is.
   Unreachable,      ///< The database of a schedule cannot be reached now: try again later.
 };
