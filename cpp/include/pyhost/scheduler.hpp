@@ -18,7 +18,7 @@
 
 namespace pyhost {
 
-/// What happens if an entry becomes due while an earlier run of it is still in progress.
+/// The rule for an entry that becomes due while an earlier run of it is still in progress.
 enum class Overlap {
   Skip,   ///< It does not run. The history says so.
   Queue,  ///< One run waits until the earlier one has ended. Further ones are skipped.
@@ -31,6 +31,10 @@ enum class Missed {
   Latest,  ///< Only the latest one, however late it is.
   All,     ///< Each, but at most the latest 1,000.
 };
+
+/// The enumerator's name in lower case, as in an entry of a file.
+std::string_view to_string(Overlap overlap) noexcept;
+std::string_view to_string(Missed missed) noexcept;
 
 /// One entry of a schedule: which module runs, with which state, and when. Exactly one of cron, every, at and
 /// after must be set.
@@ -162,7 +166,7 @@ struct SchedulerOptions {
   std::function<void(const Error&)> on_error = {};
 };
 
-/// What a tick did.
+/// The outcome of a tick.
 struct TickResult {
   std::vector<ScheduledRun> runs = {};  ///< In the order in which they ended.
   std::size_t failed = 0;               ///< How many of them failed or were stopped.

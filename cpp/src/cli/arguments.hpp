@@ -95,7 +95,7 @@ struct DoctorArguments {
 
 struct StubsArguments {};
 
-/// What all commands of `pyhost schedule` have.
+/// The arguments that all commands of `pyhost schedule` share.
 struct ScheduleArguments {
   std::string from;     ///< A TOML file or connection:NAME; empty: the project file.
   std::string history;  ///< A file or connection:NAME; empty: what the file says.

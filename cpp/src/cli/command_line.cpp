@@ -137,7 +137,7 @@ void add_map(CLI::App& program, CommandLine& result) {
       ->envname("PYHOST_MEMORY_LIMIT");
   command
       .add_option("--max-runs-per-worker", arguments.max_runs_per_worker,
-                  "Replace a worker process after so many runs, for modules that leak")
+                  "Replace a worker process after this many runs, for modules that leak")
       ->check(CLI::Range(1, 1'000'000'000))
       ->envname("PYHOST_MAX_RUNS_PER_WORKER");
   command
@@ -167,7 +167,7 @@ void add_map(CLI::App& program, CommandLine& result) {
           "needs an -o of its own")
       ->envname("PYHOST_SHARD");
   add_trace(command, arguments.trace);
-  command.add_option("--trace-runs", arguments.trace_runs, "Trace only so many runs, the first ones")
+  command.add_option("--trace-runs", arguments.trace_runs, "Trace only this many runs, from the first on")
       ->check(CLI::PositiveNumber)
       ->envname("PYHOST_TRACE_RUNS");
   add_host_arguments(command, arguments.host);

@@ -206,8 +206,7 @@ Configuration read_nearest() {
         if (name == std::string_view("pyhost.toml")) return reader.read(table);
         if (const TomlValue* ours = reader.in_pyproject(table)) return reader.read(*ours);
       } catch (const detail::TomlError& wrong) {
-        throw ConfigurationError(file.string() + (wrong.line > 0 ? ":" + std::to_string(wrong.line) : "") +
-                                 ": " + wrong.what());
+        throw ConfigurationError(wrong.what());
       }
     }
     if (folder == folder.root_path()) break;

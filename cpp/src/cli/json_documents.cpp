@@ -2,7 +2,6 @@
 #include "cli/json_documents.hpp"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <optional>
 #include <string_view>
@@ -160,8 +159,6 @@ Json seconds_or_null(const std::optional<std::chrono::milliseconds>& time) {
 }
 
 Json entry_json(const EntryStatus& status) {
-  constexpr std::array overlap{"skip", "queue", "allow"};
-  constexpr std::array missed{"none", "latest", "all"};
   const Entry& entry = status.entry;
   Json json{{"name", entry.name},
             {"module", entry.module},
@@ -172,9 +169,9 @@ Json entry_json(const EntryStatus& status) {
             {"at", text_or_null(entry.at)},
             {"after", text_or_null(entry.after)},
             {"zone", entry.zone},
-            {"overlap", overlap[static_cast<std::size_t>(entry.overlap)]},
+            {"overlap", to_string(entry.overlap)},
             {"late", seconds_or_null(entry.late)},
-            {"missed", missed[static_cast<std::size_t>(entry.missed)]},
+            {"missed", to_string(entry.missed)},
             {"timeout", seconds_or_null(entry.timeout)},
             {"retries", entry.retries},
             {"enabled", entry.enabled},

@@ -79,11 +79,13 @@ TomlValue read_toml_file(const std::filesystem::path& file) {
   std::ifstream stream(file);
   std::ostringstream text;
   if (is_folder || !stream || (stream.peek() != EOF && !(text << stream.rdbuf())))
-    throw TomlError(0, "it cannot be read: " + std::generic_category().message(is_folder ? EISDIR : errno));
+    throw TomlError(file.string() +
+                    ": it cannot be read: " + std::generic_category().message(is_folder ? EISDIR : errno));
   try {
     return table_of(toml::parse(text.str(), file.string()));
   } catch (const toml::parse_error& wrong) {
-    throw TomlError(line_of(wrong.source()), std::string(wrong.description()));
+    throw TomlError(file.string() + ":" + std::to_string(line_of(wrong.source())) + ": " +
+                    std::string(wrong.description()));
   }
 }
 

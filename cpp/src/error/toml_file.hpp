@@ -36,12 +36,10 @@ struct TomlValue {
   const std::string* string() const noexcept;
 };
 
-/// The file cannot be read, or is not TOML.
+/// The file cannot be read, or is not TOML. what() begins with the file, and with the line if one is known.
 class TomlError : public std::runtime_error {
  public:
-  /// The line is 0 if the file cannot be read.
-  TomlError(int at, const std::string& what) : std::runtime_error(what), line(at) {}
-  int line;
+  using std::runtime_error::runtime_error;
 };
 
 /// Throws: TomlError.

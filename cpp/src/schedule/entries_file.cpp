@@ -18,10 +18,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void refuse_file(const std::string& place, const std::string& what, std::string hint = {}) {
+[[noreturn]] void refuse_file(std::string message, std::string hint = {}) {
   throw Error({.kind = ErrorKind::InvalidSchedule,
                .phase = Phase::Start,
-               .message = place + ": " + what,
+               .message = std::move(message),
                .hint = std::move(hint)});
 }
 
@@ -29,7 +29,7 @@ TomlValue read_file(const fs::path& file) {
   try {
     return read_toml_file(file);
   } catch (const TomlError& wrong) {
-    refuse_file(file.string() + (wrong.line > 0 ? ":" + std::to_string(wrong.line) : ""), wrong.what());
+    refuse_file(wrong.what());
   }
 }
 
@@ -44,7 +44,7 @@ class ScheduleFileReader {
         is_project ? find(table, {"tool", "pyhost", "schedule"}) : table.find("schedule");
     const std::string name = is_project ? "[tool.pyhost.schedule]" : "[schedule]";
     if (schedule == nullptr)
-      refuse_file(file_.string(), "it has no table " + name,
+      refuse_file(file_.string() + ": it has no table " + name,
                   "an entry of a schedule is written [[schedule.entry]], with name, module and cron");
     if (!schedule->is_table()) refuse(*schedule, "'schedule' must be a table");
     read_schedule(*schedule);
@@ -71,7 +71,7 @@ class ScheduleFileReader {
   std::string place(int line) const { return file_.string() + ":" + std::to_string(line); }
 
   [[noreturn]] void refuse(const TomlValue& at, const std::string& what, std::string hint = {}) const {
-    refuse_file(place(at.line), what, std::move(hint));
+    refuse_file(place(at.line) + ": " + what, std::move(hint));
   }
 
   void read_schedule(const TomlValue& table) {

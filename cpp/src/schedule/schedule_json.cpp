@@ -19,6 +19,19 @@ std::string_view to_string(ScheduleEventKind kind) noexcept {
   return names[static_cast<std::size_t>(kind)];
 }
 
+namespace {
+
+constexpr std::array<std::string_view, 3> overlap_words{"skip", "queue", "allow"};
+constexpr std::array<std::string_view, 3> missed_words{"none", "latest", "all"};
+
+}  // namespace
+
+std::string_view to_string(Overlap overlap) noexcept {
+  return overlap_words[static_cast<std::size_t>(overlap)];
+}
+
+std::string_view to_string(Missed missed) noexcept { return missed_words[static_cast<std::size_t>(missed)]; }
+
 }  // namespace pyhost
 
 namespace pyhost::detail {
@@ -27,9 +40,6 @@ namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
-
-constexpr std::array<std::string_view, 3> overlap_words{"skip", "queue", "allow"};
-constexpr std::array<std::string_view, 3> missed_words{"none", "latest", "all"};
 
 template <class Enum>
 Enum enum_of(const std::array<std::string_view, 3>& words, const Json& word) {
@@ -45,9 +55,9 @@ Json raw_entry(const Entry& entry) {
            {"module", entry.module},
            {"state", entry.state},
            {"zone", entry.zone},
-           {"overlap", overlap_words[static_cast<std::size_t>(entry.overlap)]},
+           {"overlap", to_string(entry.overlap)},
            {"late", milliseconds_text(entry.late)},
-           {"missed", missed_words[static_cast<std::size_t>(entry.missed)]},
+           {"missed", to_string(entry.missed)},
            {"retries", entry.retries},
            {"enabled", entry.enabled},
            {"place", "entry '" + entry.name + "'"}};

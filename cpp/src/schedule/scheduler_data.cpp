@@ -187,7 +187,7 @@ void Scheduler::Data::add_unstored(const detail::ClaimedRun& claim, const Schedu
   const bool was_stopped = run.status == "stopped";
   Json error;
   if (was_stopped) {
-    error = Json{{"message", run.message}}.dump();
+    error = detail::json_text_with_replacements({{"message", run.message}});
   } else if (run.error) {
     error = detail::json_text_with_replacements(run.error->to_json());
   }
