@@ -297,16 +297,102 @@ def own_module(folder: Path, text: str) -> list[str]:
     return ["map", "own", "-m", ".", "--states", "-", "-j", "1", "-o", "out", "--keep-going"]
 
 
-def test_a_module_that_crashes_while_it_is_imported_is_one_error(
-    pyhost: Run, tmp_path: Path
+@pytest.mark.parametrize(
+    "dies, said",
+    [
+        ("import ctypes\n\nctypes.string_at(0)\n", "it was ended by signal 11 (SIGSEGV)"),
+        ("import os\n\nos._exit(3)\n", "while it was imported with status 3"),
+    ],
+)
+def test_a_module_that_ends_its_worker_while_it_is_imported_is_one_error(
+    pyhost: Run, tmp_path: Path, dies: str, said: str
 ) -> None:
-    crash = "import ctypes\n\nctypes.string_at(0)\n"
-    done = pyhost(*own_module(tmp_path, crash), input=states([{}] * 50))
+    done = pyhost(*own_module(tmp_path, dies), "--retries", "2", input=states([{}] * 50))
     assert done.returncode == 3
     assert not (tmp_path / "out").exists()
     assert done.stderr.count("error: ") == 1
-    assert "signal 11 (SIGSEGV)" in done.stderr
-    assert last_line(done) == "hint: it crashes while it is imported, whatever the state"
+    assert said in done.stderr
+    assert "worker process while it was imported" in done.stderr
+
+
+SLOW_IMPORT = """
+import time
+
+time.sleep(1.5)
+
+def create(state):
+    class Module:
+        def run(self):
+            time.sleep(state["seconds"])
+    return Module()
+"""
+
+
+def test_the_timeout_of_a_run_counts_from_the_end_of_the_import(
+    pyhost: Run, tmp_path: Path, level: str
+) -> None:
+    words = own_module(tmp_path, SLOW_IMPORT)
+    given = states({"seconds": seconds} for seconds in (0, 0, 30, 0))
+    done = pyhost(*words, "--timeout", "1s", "--isolation", level, input=given)
+    assert done.returncode == 1
+    by_index = {line["index"]: line["status"] for line in lines_of((tmp_path / "out").read_text())}
+    assert by_index == {0: "ok", 1: "ok", 2: "timed_out", 3: "ok"}
+
+
+@pytest.mark.parametrize("more", [(), ("--timeout", "20s")])
+def test_an_import_that_exceeds_its_timeout_is_one_error(
+    pyhost: Run, tmp_path: Path, level: str, more: tuple[str, ...]
+) -> None:
+    words = own_module(tmp_path, SLOW_IMPORT)
+    limits = ("--import-timeout", "300ms", "--isolation", level, *more)
+    done = pyhost(*words, *limits, input=states([{"seconds": 0}] * 20))
+    assert done.returncode == 3
+    assert not (tmp_path / "out").exists()
+    assert done.stderr.count("error: ") == 1
+    assert "the import's deadline of 0.3 s" in done.stderr
+    assert "--import-timeout" in last_line(done)
+
+
+def test_run_counts_the_import_for_its_timeout(pyhost: Run, tmp_path: Path) -> None:
+    own_module(tmp_path, SLOW_IMPORT)
+    for isolation in ("host", "process"):
+        done = pyhost(
+            "run", "own", "-m", ".", "-p", "seconds=0", "--timeout", "1s", "--isolation", isolation
+        )
+        assert done.returncode == 124
+        assert "its deadline of 1 s" in done.stderr
+
+
+FAILS_IN_SECOND_IMPORT = """
+import os
+from pathlib import Path
+
+with open("imports", "a+") as file:
+    file.write("x")
+    file.flush()
+    if Path("imports").read_text() == "xx":
+        raise OSError("licence server is busy")
+
+def create(state):
+    class Module:
+        def run(self):
+            if state["i"] == 5:
+                os.abort()
+    return Module()
+"""
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_failed_import_costs_one_state_where_the_module_was_loaded_before(
+    pyhost: Run, tmp_path: Path, retries: int
+) -> None:
+    words = own_module(tmp_path, FAILS_IN_SECOND_IMPORT)
+    done = pyhost(*words, "--retries", str(retries), input=states({"i": i} for i in range(20)))
+    assert done.returncode == 1
+    lines = lines_of((tmp_path / "out").read_text())
+    assert sorted(line["index"] for line in lines) == list(range(20))  # type: ignore[type-var]
+    failed = [line["status"] for line in lines if line["status"] != "ok"]
+    assert failed == (["crashed"] if retries else ["crashed", "failed"])
 
 
 SPOILS_ITSELF = """
@@ -324,12 +410,12 @@ def create(state):
 
 
 def test_a_later_load_failure_is_reported_before_the_summary(pyhost: Run, tmp_path: Path) -> None:
-    done = pyhost(*own_module(tmp_path, SPOILS_ITSELF), input=states([{}] * 3))
+    done = pyhost(*own_module(tmp_path, SPOILS_ITSELF), input=states([{}] * 50))
     assert done.returncode == 3
     assert "could not be imported" in done.stderr
     hint, last = done.stderr.splitlines()[-2:]
     assert hint == "hint: the same command with --resume goes on from out"
-    assert last.startswith("error: 1 of 1 state failed in ")
+    assert last.startswith("error: 5 of 5 states failed in ")  # it gives up at the fifth import
 
 
 def test_an_unterminated_array_is_reported_before_the_summary(pyhost: Run) -> None:

@@ -197,6 +197,36 @@ TEST_CASE("a pool's timeout cancels a run, and a run can have its own") {
   });
 }
 
+TEST_CASE("the import in a pool has a timeout of its own, and the run's timeout counts from its end") {
+  const test::ModuleFolder folder;
+  folder.write("slow.py",
+               "import time\n"
+               "time.sleep(0.6)\n"
+               "def create(state):\n"
+               "  class Module:\n"
+               "    def run(self): time.sleep(state['seconds']); return 'ran'\n"
+               "  return Module()\n");
+  on_every_level([&](Isolation level) {
+    Host host(folder.options());
+    Pool pool(host, at(level, 1));
+    const auto run = [&](double seconds, RunOptions options) {
+      return pool.submit("slow", Json{{"seconds", seconds}}, std::move(options)).get();
+    };
+    REQUIRE_ERROR(counted, TimedOut, run(0, {.timeout = 300ms, .import_timeout = 0ms}));
+    CHECK(counted.phase() == Phase::Import);
+    CHECK_SAYS(counted, "its deadline of 0.3 s");
+    REQUIRE_ERROR(import, TimedOut, run(0, {.timeout = 10s, .import_timeout = 200ms}));
+    CHECK(import.phase() == Phase::Import);
+    CHECK_SAYS(import, "the import's deadline of 0.2 s");
+    CHECK(import.hint().find("import_timeout") != std::string::npos);
+    CHECK(run(0, {.timeout = 300ms}) == "ran");
+    host.unload("slow");
+    REQUIRE_ERROR(late, TimedOut, run(30, {.timeout = 200ms}));
+    CHECK(late.phase() == Phase::Run);
+    CHECK_SAYS(late, "its deadline of 0.2 s");
+  });
+}
+
 TEST_CASE("a stop token cancels a run in flight and a pending one") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
@@ -522,7 +552,8 @@ TEST_CASE("a failed worker leaves its runs to the others, and the last one repor
     for (int i = 0; i < 3; ++i) workers.push_back(std::make_unique<Unable>());
     if (!all) workers.push_back(std::make_unique<Able>());
     const auto pool =
-        detail::PoolData::of(std::make_shared<detail::ShutdownHooks>(), std::move(workers), {{}, 1h, false});
+        detail::PoolData::of(std::make_shared<detail::ShutdownHooks>(), std::move(workers),
+                             {.timeout = {}, .import_timeout = {}, .patience = 1h, .reports_spans = false});
     for (int i = 0; i < 100; ++i) pool->put(std::make_unique<Counted>(made, failed));
     pool->leave();
   }

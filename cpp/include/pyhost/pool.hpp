@@ -39,9 +39,14 @@ struct PoolOptions {
 
   Isolation isolation = Isolation::Shared;
 
-  /// How long each run may take, from its begin, if RunOptions::timeout does not say otherwise. At
+  /// How long each run may take, from its start, if RunOptions::timeout does not say otherwise. At
   /// Isolation::Process the worker is killed then.
   std::optional<std::chrono::milliseconds> timeout = {};
+
+  /// How long the import of a module may take, if RunOptions::import_timeout does not say otherwise. The
+  /// timeout of a run counts from the end of the import. 0: the import counts for the timeout of the run.
+  /// Default: the larger of 60 s and the timeout of the run; no limit if the run has no timeout.
+  std::optional<std::chrono::milliseconds> import_timeout = {};
 
   /// Bytes of address space that a worker process may take besides what it has when it is ready; 0 is without
   /// a limit. What goes beyond is a MemoryError in the module. Only at Isolation::Process.

@@ -36,6 +36,11 @@ struct RunOptions {
   /// the worker is killed then.
   std::optional<std::chrono::milliseconds> timeout = {};
 
+  /// How long the import may take, if this run is the one that imports the module; `timeout` then counts from
+  /// the end of the import. Default: no limit of its own, so that the import counts for `timeout`; in a pool,
+  /// PoolOptions::import_timeout.
+  std::optional<std::chrono::milliseconds> import_timeout = {};
+
   /// How long a run that must stop is given to end. A module that asks `pyhost.cancelled`, and an async run,
   /// have the first half of it to end by themselves.
   std::chrono::milliseconds grace = std::chrono::seconds(1);

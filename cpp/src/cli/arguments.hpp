@@ -51,6 +51,7 @@ struct MapArguments {
   std::size_t workers = 0;              ///< 0: one for each core.
   std::string isolation = "process";
   std::string timeout;
+  std::string import_timeout;
   std::string memory_limit;
   std::uint64_t max_runs_per_worker = 0;  ///< 0: without a limit.
   std::string max_memory_per_worker;

@@ -132,6 +132,12 @@ void add_map(CLI::App& program, CommandLine& result) {
   command.add_option("--timeout", arguments.timeout, "Stop a run after this time, as in 30s, 500ms, 2m, 1h")
       ->envname("PYHOST_TIMEOUT");
   command
+      .add_option(
+          "--import-timeout", arguments.import_timeout,
+          "Stop an import of the module, which --timeout does not count, after this time; else 60s, or "
+          "--timeout if that is longer")
+      ->envname("PYHOST_IMPORT_TIMEOUT");
+  command
       .add_option("--memory-limit", arguments.memory_limit,
                   "Memory that each worker process may have, as in 512M, 2G")
       ->envname("PYHOST_MEMORY_LIMIT");

@@ -45,10 +45,13 @@ Options host_options(const HostArguments& arguments, const Configuration& file) 
 }
 
 std::optional<std::chrono::milliseconds> run_timeout(const std::string& module, const std::string& given) {
-  if (given.empty()) return configuration().of(module).timeout;
-  const std::optional<std::chrono::milliseconds> timeout = parse_duration(given);
-  if (timeout) return timeout;
-  throw UsageError("--timeout takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");
+  return given.empty() ? configuration().of(module).timeout : parse_time(given, "--timeout");
+}
+
+std::optional<std::chrono::milliseconds> parse_time(const std::string& given, const std::string& option) {
+  if (given.empty()) return std::nullopt;
+  if (const auto time = parse_duration(given)) return time;
+  throw UsageError(option + " takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");
 }
 
 std::size_t memory_limit(const std::string& given, const std::string& option) {

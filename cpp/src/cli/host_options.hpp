@@ -22,6 +22,9 @@ Options host_options(const HostArguments& arguments, const Configuration& file);
 /// project file says. Throws: UsageError.
 std::optional<std::chrono::milliseconds> run_timeout(const std::string& module, const std::string& given);
 
+/// Returns the time that `given` is, the value of this option; nothing if it is empty. Throws: UsageError.
+std::optional<std::chrono::milliseconds> parse_time(const std::string& given, const std::string& option);
+
 /// Returns the value of --memory-limit or another option in bytes, 0 if it is empty. Throws: UsageError.
 std::size_t memory_limit(const std::string& given, const std::string& option = "--memory-limit");
 

@@ -69,6 +69,7 @@ int map(const MapArguments& arguments) {
   if (arguments.redo_changed && !arguments.resume) throw UsageError("--redo-changed is for --resume");
   MapOptions map_options{.ordered = arguments.ordered, .retries = arguments.retries};
   map_options.run.timeout = run_timeout(arguments.name, arguments.timeout);
+  map_options.run.import_timeout = parse_time(arguments.import_timeout, "--import-timeout");
   PoolOptions pool_options{.workers = arguments.workers, .isolation = isolation_from(arguments.isolation)};
   pool_options.memory_limit = memory_limit(arguments.memory_limit);
   if (pool_options.memory_limit != 0 && pool_options.isolation != Isolation::Process)

@@ -138,7 +138,10 @@ bool is_interrupt(const PythonException& exception) {
 // react. The second one ends this process, and the worker with it.
 std::string result_in_process(Host& host, const RunArguments& arguments, const std::string& state,
                               const RunOptions& how, std::size_t limit) {
-  PoolOptions options{.workers = 1, .isolation = Isolation::Process, .timeout = how.timeout};
+  PoolOptions options{.workers = 1,
+                      .isolation = Isolation::Process,
+                      .timeout = how.timeout,
+                      .import_timeout = std::chrono::milliseconds(0)};
   options.memory_limit = limit;
   std::stop_source stop;
   const Signals signals({.signals = {SIGINT}, .on_signal = [&stop](int) { stop.request_stop(); }});

@@ -18,7 +18,7 @@ struct HostInternals {
   const Options& options;
   const std::vector<std::filesystem::path>& paths;
   const Environment& environment;
-  const HostState& host_state;
+  HostState& host_state;
   Services& services;
   OutputSink& output;
   Logging* logging;  ///< Null without on_log.

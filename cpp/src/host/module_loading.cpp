@@ -39,6 +39,15 @@ bool is_found(const detail::ModulesPackage& modules, const detail::ModulePaths& 
   return std::ranges::find(names, name) != names.end();
 }
 
+// An import that is a part of a run may have a limit of its own.
+void note_import(const detail::HostState& host, const CurrentRun& run, bool begins) {
+  if (!run.is_part()) return;
+  const CurrentRun& whole = *run.outer();
+  if (const auto cancellation = whole.cancellation())
+    begins ? cancellation->begin_import() : cancellation->end_import();
+  if (host.on_import && whole.outer() == nullptr) host.on_import(begins);
+}
+
 }  // namespace
 
 Module Host::load(std::string_view name) {
@@ -58,6 +67,7 @@ std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, 
   host_state->check_not_closing(name);
   const detail::SpanTimer span_timer(host_state->on_span, SpanKind::Import, name, run.id());
   const auto begun = host_state->observers.begin();
+  note_import(*host_state, run, true);
   if (!modules->has(name)) {
     detail::restore_interpreter_snapshot();
     detail::refuse_ambiguous(paths, name);
@@ -73,6 +83,7 @@ std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, 
     if (!module) throw_not_imported(name);
     const std::shared_ptr<detail::ModuleData> read = detail::read_module(host_state, name, module);
     if (!load(run, read)) continue;
+    note_import(*host_state, run, false);
     host_state->observers.notify_end(EventKind::Imported, name, run, begun, !run.is_part());
     return read;
   }

@@ -127,7 +127,7 @@ Pool::Pool(Host& host, const detail::HostInternals& internals, const PoolOptions
   const auto make_host = [&host] { return host.in_this_interpreter(); };
   data_ =
       detail::PoolData::of(host.shutdown_hooks(), detail::make_workers(host, make_host, internals, options),
-                           {options.timeout, host.options().shutdown_timeout,
+                           {options.timeout, options.import_timeout, host.options().shutdown_timeout,
                             static_cast<bool>(host.options().callbacks.on_span)});
 }
 

@@ -14,6 +14,8 @@ namespace pyhost::detail {
 
 namespace {
 
+constexpr std::chrono::milliseconds default_import_timeout = std::chrono::seconds(60);  // or the timeout
+
 std::atomic<std::uint64_t> last_worker = 0;  // of all pools
 
 }  // namespace
@@ -56,6 +58,11 @@ void PoolData::put(std::unique_ptr<Job> job) {
   RunOptions& options = job->options;
   if (!options.timeout) options.timeout = times_.timeout;
   if (options.timeout) options.timeout = clamp_wait(*options.timeout);
+  if (!options.import_timeout) options.import_timeout = times_.import_timeout;
+  if (!options.import_timeout && options.timeout)
+    options.import_timeout = std::max(*options.timeout, default_import_timeout);
+  if (options.import_timeout) options.import_timeout = clamp_wait(*options.import_timeout);
+  if (options.import_timeout == std::chrono::milliseconds(0)) options.import_timeout.reset();
   options.grace = clamp_wait(options.grace);
   if (times_.reports_spans) job->put_at = std::chrono::steady_clock::now();
   queue_.put(std::move(job));

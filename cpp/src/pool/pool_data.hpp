@@ -22,9 +22,10 @@ namespace pyhost::detail {
 class PoolData {
  public:
   struct Times {
-    std::optional<std::chrono::milliseconds> timeout;  ///< Of a run that has none of its own.
-    std::chrono::milliseconds patience;                ///< With the runs in flight at the end.
-    bool reports_spans;                                ///< Whether there is an on_span.
+    std::optional<std::chrono::milliseconds> timeout;         ///< Of a run that has none of its own.
+    std::optional<std::chrono::milliseconds> import_timeout;  ///< Likewise.
+    std::chrono::milliseconds patience;                       ///< With the runs in flight at the end.
+    bool reports_spans;                                       ///< Whether there is an on_span.
   };
 
   /// Begins a thread for each worker, and ends with the host if that comes first.

@@ -70,19 +70,21 @@ void Cancellation::prepare(const RunOptions& options, Clock::time_point begun) {
   knows_outer_loop_ = true;
   thread_.arrived = false;
   if (options.timeout) timeout_ = clamp_wait(*options.timeout);
+  if (options.import_timeout) import_timeout_ = clamp_wait(*options.import_timeout);
+  limit_ = timeout_;
   grace_ = options.grace;
   on_stuck_ = options.on_stuck;
   token_ = options.stop;
   enable_wakeup_signal(thread_);
-  if (timeout_) start_timeout();
+  if (limit_) start_limit();
   // The callback needs no shared ownership: it is destroyed with this object.
   if (token_.stop_possible()) callback_.emplace(token_, [this] { request(ErrorKind::Cancelled); });
   throw_if_requested();
 }
 
-void Cancellation::start_timeout() {
+void Cancellation::start_limit() {
   try {
-    set_timers(begun_ + *timeout_);
+    set_timers(begun_ + *limit_);
   } catch (const std::system_error& failed) {
     end();
     throw no_timer_error(module_, failed.what());
@@ -91,21 +93,52 @@ void Cancellation::start_timeout() {
 
 // For a run that must end before it has begun.
 void Cancellation::throw_if_requested() {
-  if (timeout_ && Clock::now() >= begun_ + *timeout_) request(ErrorKind::TimedOut);
+  if (limit_ && Clock::now() >= begun_ + *limit_) request(ErrorKind::TimedOut);
   if (!requested_) return;
   end();
   throw not_started_error(described());
 }
 
+void Cancellation::begin_import() {
+  if (!import_timeout_) return;
+  try {
+    replace_limit(import_timeout_, true);
+  } catch (const std::system_error& failed) {
+    end();
+    throw no_timer_error(module_, failed.what());
+  }
+}
+
+void Cancellation::end_import() {
+  if (import_timeout_) replace_limit(timeout_, false);
+}
+
+// Once the end was requested, the limit that did so stays for the error.
+void Cancellation::replace_limit(std::optional<std::chrono::milliseconds> limit, bool is_of_import) {
+  const std::lock_guard lock(requesting_);
+  if (requested_ || over_) return;
+  limit_ = limit;
+  limits_import_ = is_of_import;
+  begun_ = Clock::now();
+  limit ? set_timers_locked(begun_ + *limit) : remove_timers_locked();
+}
+
 void Cancellation::set_timers(Clock::time_point when) {
   const std::lock_guard lock(requesting_);
-  if (over_) return;
+  if (!over_) set_timers_locked(when);
+}
+
+void Cancellation::set_timers_locked(Clock::time_point when) {
   const std::shared_ptr<Cancellation> self = shared_from_this();
-  if (gil_timer_) gil_timers().remove(*gil_timer_);
+  remove_timers_locked();
   gil_timer_ = gil_timers().set(when, [self] { return self->on_timer(); });
   if (!on_stuck_ && !has_wakeup_signal(thread_)) return;
-  if (no_gil_timer_) Timers::without_gil().remove(*no_gil_timer_);
   no_gil_timer_ = Timers::without_gil().set(when, [self] { return self->on_timer_without_gil(); });
+}
+
+void Cancellation::remove_timers_locked() {
+  if (gil_timer_) gil_timers().remove(*gil_timer_);
+  if (no_gil_timer_) Timers::without_gil().remove(*no_gil_timer_);
 }
 
 void Cancellation::request(ErrorKind why) noexcept {
@@ -130,8 +163,7 @@ void Cancellation::end() noexcept {
     const std::lock_guard lock(requesting_);
     over_ = true;
     thread_.woken = false;  // a signal that arrives later raises nothing
-    if (gil_timer_) gil_timers().remove(*gil_timer_);
-    if (no_gil_timer_) Timers::without_gil().remove(*no_gil_timer_);
+    remove_timers_locked();
   }
   if (!on_stuck_) return;
   const GilRelease no_gil;

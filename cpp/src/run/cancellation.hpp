@@ -35,6 +35,11 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   /// TimedOut or Cancelled if the run must not go on.
   void prepare(const RunOptions& options, Clock::time_point begun);
 
+  /// The run imports its module: until end_import(), the import's own limit holds, if the options have one.
+  /// Then the timeout counts anew. The caller holds the GIL.
+  void begin_import();
+  void end_import();
+
   /// Requests that the run ends from now on. Needs no GIL, and waits for nothing.
   void request(ErrorKind why) noexcept;
 
@@ -64,8 +69,11 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
  private:
   std::optional<Clock::time_point> on_timer() noexcept;
   std::optional<Clock::time_point> on_timer_without_gil() noexcept;
-  void start_timeout();
+  void start_limit();
+  void replace_limit(std::optional<std::chrono::milliseconds> limit, bool is_of_import);
   void set_timers(Clock::time_point when);
+  void set_timers_locked(Clock::time_point when);
+  void remove_timers_locked();
   void throw_if_requested();
   void raise();
   void wake_without_gil();
@@ -78,7 +86,9 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   RunPosition position(bool pending) const;
   void report_stuck(RunPosition position);
   CancelledEnd end_of(const py::object& raised) const;
-  CancelledRun described() const { return {why_, module_, timeout_, Clock::now() - requested_at_}; }
+  CancelledRun described() const {
+    return {why_, module_, limit_, limits_import_, Clock::now() - requested_at_};
+  }
   Timers& gil_timers() const { return thread_.timers != nullptr ? *thread_.timers : Timers::with_gil(); }
 
   explicit Cancellation(const CurrentRun& run);
@@ -87,7 +97,9 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   PyInterpreterState* interpreter_;  // alive until the run is over
   std::string module_;
   Clock::time_point begun_;
-  std::optional<std::chrono::milliseconds> timeout_;
+  std::optional<std::chrono::milliseconds> timeout_, import_timeout_;
+  std::optional<std::chrono::milliseconds> limit_;  // one of these, from begun_ on; set with requesting_
+  bool limits_import_ = false;                      // likewise
   std::chrono::milliseconds grace_ = RunOptions().grace;
   std::function<void(const Error&)> on_stuck_;
   std::stop_token token_;
@@ -117,7 +129,9 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
 };
 
 /// Whether a run with these options may have to stop.
-inline bool has_limits(const RunOptions& options) { return options.timeout || options.stop.stop_possible(); }
+inline bool has_limits(const RunOptions& options) {
+  return options.timeout || options.import_timeout || options.stop.stop_possible();
+}
 
 /// Applies the options' limits to a run that began at `begun`; costs a few tests if there are none. Throws
 /// TimedOut or Cancelled if the run must not go on.

@@ -12,8 +12,12 @@ namespace {
 
 // "its deadline of 2 s"
 std::string reason_of(const CancelledRun& run) {
-  return run.why == ErrorKind::TimedOut ? "its deadline of " + in_seconds(*run.timeout)
-                                        : "the wish that it stop";
+  if (run.why != ErrorKind::TimedOut) return "the wish that it stop";
+  return (run.limits_import ? "the import's deadline of " : "its deadline of ") + in_seconds(*run.limit);
+}
+
+std::string hint_of(const CancelledRun& run) {
+  return run.why == ErrorKind::TimedOut && run.limits_import ? std::string(import_timeout_hint) : "";
 }
 
 // "module 'x'"
@@ -101,6 +105,7 @@ Error ended_error(const CancelledRun& run, Phase phase, CancelledEnd end, const 
                 .phase = phase,
                 .module = run.module,
                 .message = subject_of(run) + " " + message_of(run, end),
+                .hint = hint_of(run),
                 .place = was_stopped ? Frame() : with_source(place),
                 .exception = std::move(exception)});
 }

@@ -12,11 +12,17 @@ namespace pyhost::detail {
 
 /// The facts that the messages have in common.
 struct CancelledRun {
-  ErrorKind why;              ///< TimedOut or Cancelled.
-  const std::string& module;  ///< Empty for the tasks that modules left behind.
-  std::optional<std::chrono::milliseconds> timeout;
-  std::chrono::steady_clock::duration late = {};  ///< The time since it was requested.
+  ErrorKind why;                                   ///< TimedOut or Cancelled.
+  const std::string& module;                       ///< Empty for the tasks that modules left behind.
+  std::optional<std::chrono::milliseconds> limit;  ///< Of TimedOut.
+  bool limits_import;                              ///< Or the whole run.
+  std::chrono::steady_clock::duration late = {};   ///< The time since it was requested.
 };
+
+/// Of an import that exceeds its limit.
+inline constexpr std::string_view import_timeout_hint =
+    "do less when the module is imported, or allow more time: --import-timeout, or import_timeout of "
+    "PoolOptions or RunOptions";
 
 /// Where the thread of a run is that goes on after its cancellation.
 enum class RunPosition { Unknown, InC, InImport, Uninterruptible, InPython };

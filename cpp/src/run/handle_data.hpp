@@ -35,6 +35,10 @@ struct HostState {
   std::chrono::milliseconds shutdown_timeout = {};
   std::function<void(const Error&)> on_stuck = {};
 
+  /// Called with true when a run that no other run waits for begins to import its module, and with false at
+  /// the end of an import that succeeded. With the GIL.
+  std::function<void(bool begins)> on_import = {};
+
   /// The instances that have something to close, by their number, which grows. Guarded by the GIL.
   std::map<std::uint64_t, std::weak_ptr<InstanceData>> closables = {};
   std::uint64_t last_closable = 0;

@@ -40,21 +40,38 @@ BatchesInFlight::Clock::time_point BatchesInFlight::running_since(const Batch& b
   return std::min(time_of<Clock>(begun), Clock::now());
 }
 
+std::optional<BatchesInFlight::Clock::time_point> BatchesInFlight::deadline(const Batch& batch,
+                                                                            const Job& job,
+                                                                            SharedPage& page) {
+  Clock::time_point since = running_since(batch, page);
+  const bool counts_import = !job.options.import_timeout;
+  if (!counts_import && is_importing(batch, page)) return since + *job.options.import_timeout;
+  if (!job.options.timeout) return std::nullopt;
+  const std::int64_t imported_at = batch.slot(page).imported_at.load(std::memory_order_relaxed);
+  if (!counts_import && imported_at > 0) since = std::min(time_of<Clock>(imported_at), Clock::now());
+  return since + *job.options.timeout;
+}
+
 std::optional<BatchesInFlight::Clock::time_point> BatchesInFlight::next_timeout(SharedPage& page,
                                                                                 bool is_ready) const {
   const Batch& front = batches_.front();
-  if (const auto index = running(page)) {
-    const auto& timeout = front.jobs[*index]->options.timeout;
-    if (!timeout) return std::nullopt;
-    return running_since(front, page) + *timeout;
-  }
   std::optional<Clock::time_point> next;
-  if (!is_ready) return next;
-  for (std::size_t i = front.delivered; i < front.jobs.size(); ++i) {
-    const auto& timeout = front.jobs[i]->options.timeout;
-    if (!timeout) continue;
-    const auto earliest = Clock::now() + std::max(*timeout, 1ms);
-    next = next ? std::min(*next, earliest) : earliest;
+  const auto add = [&](std::optional<Clock::time_point> time) {
+    if (time) next = next ? std::min(*next, *time) : *time;
+  };
+  // What begins from now on, of which this process learns later.
+  const auto add_next = [&](const std::optional<std::chrono::milliseconds>& limit) {
+    if (limit) add(Clock::now() + std::max(*limit, 1ms));
+  };
+  if (const auto index = running(page)) {
+    const Job& job = *front.jobs[*index];
+    if (is_importing(front, page)) add_next(job.options.timeout);
+    add(deadline(front, job, page));
+  } else if (is_ready) {
+    for (std::size_t i = front.delivered; i < front.jobs.size(); ++i) {
+      add_next(front.jobs[i]->options.timeout);
+      add_next(front.jobs[i]->options.import_timeout);
+    }
   }
   return next;
 }

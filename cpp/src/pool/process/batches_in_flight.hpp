@@ -42,6 +42,14 @@ class BatchesInFlight {
   /// Returns when the run that the batch is at began; not later than now.
   static Clock::time_point running_since(const Batch& batch, SharedPage& page);
 
+  /// Returns whether that run is at the import of its module.
+  static bool is_importing(const Batch& batch, SharedPage& page) noexcept {
+    return batch.slot(page).imported_at.load(std::memory_order_relaxed) == BatchSlot::importing;
+  }
+
+  /// Returns when that run, which is this job, exceeds its timeout, or that of its import.
+  static std::optional<Clock::time_point> deadline(const Batch& batch, const Job& job, SharedPage& page);
+
   /// Returns the earliest time at which a run of the first batch may exceed its timeout. `is_ready`: the
   /// worker begins runs.
   std::optional<Clock::time_point> next_timeout(SharedPage& page, bool is_ready) const;

@@ -4,29 +4,40 @@
 #include <utility>
 
 #include "error/duration_text.hpp"
+#include "run/cancellation_errors.hpp"
 
 namespace pyhost::detail {
 
 Error lost_run(const Job& job, const Loss& loss, const std::string& trace) {
   const std::string module = "module '" + job.module + "' ";
   PythonException exception = traced_exception(trace);
-  Error::Data data{
-      .kind = loss.killed.value_or(ErrorKind::WorkerCrashed), .phase = Phase::Run, .module = job.module};
+  Error::Data data{.kind = loss.killed.value_or(ErrorKind::WorkerCrashed),
+                   .phase = loss.in_import ? Phase::Import : Phase::Run,
+                   .module = job.module};
+  const std::string_view when = loss.in_import ? " while it was imported" : "";
   if (loss.killed) {
-    data.message = module + (*loss.killed == ErrorKind::TimedOut
-                                 ? "was killed at its deadline of " + in_seconds(*job.options.timeout)
-                                 : "was killed: it went on for " + in_seconds(job.options.grace) +
-                                       " after the wish that it stop");
+    if (*loss.killed == ErrorKind::TimedOut) {
+      const bool is_of_import = job.options.import_timeout && (loss.in_import || !job.options.timeout);
+      const auto& limit = is_of_import ? job.options.import_timeout : job.options.timeout;
+      data.message = module + "was killed at " + (is_of_import ? "the import's" : "its") + " deadline of " +
+                     in_seconds(*limit);
+      if (is_of_import) data.hint = import_timeout_hint;
+    } else {
+      data.message = module + "was killed: it went on for " + in_seconds(job.options.grace) +
+                     " after the wish that it stop";
+    }
     data.place = Error({.exception = std::move(exception)}).place();
     return Error(std::move(data));
   }
   if (!loss.broken.empty()) {
-    data.message = module + "broke its worker process: " + loss.broken;
+    data.message = module + "broke its worker process" + std::string(when) + ": " + loss.broken;
   } else if (loss.exit_status.signal != 0) {
-    data.message = module + "crashed its worker process: it was ended by " + to_string(loss.exit_status);
+    data.message = module + "crashed its worker process" + std::string(when) + ": it was ended by " +
+                   to_string(loss.exit_status);
     data.signal = loss.exit_status.signal;
   } else {
-    data.message = module + "ended its worker process with " + to_string(loss.exit_status);
+    data.message =
+        module + "ended its worker process" + std::string(when) + " with " + to_string(loss.exit_status);
     if (loss.exit_status.known) data.hint = "a module leaves by an exception, not by os._exit()";
   }
   data.exception = std::move(exception);

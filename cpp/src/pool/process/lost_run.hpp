@@ -15,6 +15,7 @@ struct Loss {
   const ExitStatus& exit_status;
   const std::string& broken;        ///< How it broke the protocol; empty if it just ended.
   std::optional<ErrorKind> killed;  ///< Why it was killed; nothing if it was not.
+  bool in_import;                   ///< Whether it was at the import of the module.
 };
 
 /// WorkerCrashed, or the kind for which the worker was killed. The place comes from the stacks that it wrote.

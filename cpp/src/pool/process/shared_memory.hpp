@@ -17,12 +17,16 @@ struct BatchSlot {
 
   std::atomic<std::uint32_t> begun;     ///< How many were claimed; with `revoked` no more can be.
   std::atomic<std::uint32_t> finished;  ///< Of how many the outcome is there.
-  std::atomic<std::int64_t>
-      begun_at;  ///< When the last one was claimed, by the steady clock, in nanoseconds.
+  // Times are by the steady clock, in nanoseconds.
+  std::atomic<std::int64_t> begun_at;     ///< When the last one was claimed.
+  std::atomic<std::int64_t> imported_at;  ///< When its import of the module ended, or one of these:
+  static constexpr std::int64_t no_import = 0;
+  static constexpr std::int64_t importing = -1;
 
   /// Claims the run; false if it is revoked.
   bool claim(std::uint32_t index, std::int64_t now) noexcept {
     begun_at.store(now, std::memory_order_relaxed);
+    imported_at.store(no_import, std::memory_order_relaxed);
     return begun.compare_exchange_strong(index, index + 1, std::memory_order_acq_rel);
   }
 

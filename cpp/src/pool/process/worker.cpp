@@ -86,6 +86,7 @@ class WorkerSide {
     limit_library_threads(limits_.library_threads);
     host_.emplace(std::move(options));
     const HostInternals internals = host_->internals();
+    internals.host_state.on_import = [this](bool begins) { note_import(begins); };
     internals.services.answer_remotely([this](const Json& question) { return channel_.ask(question); });
     {
       const GilAcquire gil;
@@ -143,7 +144,7 @@ class WorkerSide {
   void run_batch(const WireFrame& frame) {
     const std::uint64_t batch = frame.number >> 32;
     const auto count = static_cast<std::uint32_t>(frame.number);
-    BatchSlot& slot = page_.slots[batch % 2];
+    BatchSlot& slot = slot_of(batch);
     std::string_view rest = frame.content;
     OutcomeWriter outcomes(page_, channel_, batch);
     std::int64_t now = now_in_nanoseconds();
@@ -183,6 +184,16 @@ class WorkerSide {
     if (dropped_logs_ > before)
       channel_.send(FrameKind::LogsDropped, dropped_logs_ - before, std::string_view());
   }
+
+  // Called on the thread of the runs.
+  void note_import(bool begins) {
+    const std::uint64_t current = current_.load(std::memory_order_relaxed);
+    if (current == 0) return;
+    slot_of((current - 1) >> 32)
+        .imported_at.store(begins ? BatchSlot::importing : now_in_nanoseconds(), std::memory_order_relaxed);
+  }
+
+  BatchSlot& slot_of(std::uint64_t batch) { return page_.slots[batch % 2]; }
 
   void begin_spans(std::int64_t now) {
     const auto begun = time_of<std::chrono::steady_clock>(now);

@@ -139,9 +139,8 @@ bool WorkerSupervisor::check_worker() {
   if (kill_at_ && now >= *kill_at_) return !kill_running(ErrorKind::Cancelled);
   if (const auto index = in_flight_.running(page())) {
     const Batch& front = in_flight_.front();
-    const auto& timeout = front.jobs[*index]->options.timeout;
-    if (timeout && now >= BatchesInFlight::running_since(front, page()) + *timeout)
-      return !kill_running(ErrorKind::TimedOut);
+    const auto deadline = BatchesInFlight::deadline(front, *front.jobs[*index], page());
+    if (deadline && now >= *deadline) return !kill_running(ErrorKind::TimedOut);
   }
   if (now >= next_progress_check_) check_progress(now);
   return true;
@@ -351,7 +350,7 @@ bool WorkerSupervisor::deliver_and_fail_rest(const ExitStatus& exit_status, std:
     for (; batch.delivered < batch.jobs.size(); ++batch.delivered) {
       lost_one = true;
       fail_lost(*batch.jobs[batch.delivered], BatchesInFlight::running_since(batch, page()),
-                {exit_status, broken, killed});
+                {exit_status, broken, killed, BatchesInFlight::is_importing(batch, page())});
     }
   }
   return lost_one;
