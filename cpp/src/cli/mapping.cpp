@@ -38,24 +38,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The module cannot be loaded, so every other state would fail with the same error.
-bool is_load_error(const Error& error) {
-  return error.phase() == Phase::Start || error.phase() == Phase::Find || error.phase() == Phase::Import;
-}
-
-bool is_file_of(const std::string& file, std::string module) {
-  std::ranges::replace(module, '.', '/');
-  return file.ends_with("/modules/" + module + ".py") ||
-         file.ends_with("/modules/" + module + "/__init__.py");
-}
-
-// The same for a module that crashes its worker process: it crashed while its top level was running.
-bool crashed_in_import(const Error& error) {
-  return error.kind() == ErrorKind::WorkerCrashed &&
-         std::ranges::any_of(error.exception().frames, [&](const Frame& frame) {
-           return frame.function == "<module>" && is_file_of(frame.file, error.module());
-         });
-}
+bool is_load_error(const Error& error) { return error.phase() <= Phase::Import; }
 
 // Removes the line within the state from the message. A reader would take it for the line in the file of
 // states, which is printed as well.
@@ -151,15 +134,27 @@ class Mapping {
   void handle(const Outcome& outcome) {
     const StateId state = take_in_flight(outcome.index);
     if (outcome.error && outcome.error->kind() == ErrorKind::Cancelled) return;
-    if (outcome.error && (is_load_error(*outcome.error) || crashed_in_import(*outcome.error))) {
+    if (outcome.error && ends_mapping(*outcome.error)) {
       if (!load_error_) load_error_ = outcome.error;
       return stop(Stopping::AtOnce);
+    }
+    if (outcome.ok() || !is_load_error(*outcome.error)) {
+      was_loaded_ = true;
+      load_errors_in_a_row_ = 0;
     }
     ++done_;
     if (!outcome.ok()) handle_failure(state, *outcome.error);
     lines_ += result_line(state, code_, outcome);
     constexpr std::size_t many = 1 << 16;
     if (lines_.size() >= many) flush();
+  }
+
+  // If the module cannot be loaded, every other state would fail with the same error. But where it was loaded
+  // before, the next attempt may succeed.
+  bool ends_mapping(const Error& error) {
+    constexpr int max_in_a_row = 5;
+    if (!is_load_error(error)) return false;
+    return !was_loaded_ || ++load_errors_in_a_row_ >= max_in_a_row;
   }
 
   void handle_failure(const StateId& state, const Error& error) {
@@ -239,9 +234,9 @@ class Mapping {
   int print_failure() const {
     if (load_error_) {
       print_error(*load_error_, arguments_.verbose);
-      if (is_load_error(*load_error_)) return exit_code(load_error_->kind());
-      std::cerr << "hint: it crashes while it is imported, whatever the state\n";
-      return not_loaded;
+      // A crash and a timeout during the import are of the module, too.
+      const ErrorKind kind = load_error_->kind();
+      return kind == ErrorKind::WorkerCrashed || kind == ErrorKind::TimedOut ? not_loaded : exit_code(kind);
     }
     if (read_failure_) return exit_code_of("map", [this]() -> int { std::rethrow_exception(read_failure_); });
     return failed_ > 0 ? module_raised : ok;
@@ -293,7 +288,9 @@ class Mapping {
   std::size_t done_ = 0;
   std::size_t failed_ = 0;
   Stopping stopping_ = Stopping::No;
-  std::optional<Error> load_error_;
+  std::optional<Error> load_error_;  // that ended the mapping
+  bool was_loaded_ = false;          // the module, by any worker
+  int load_errors_in_a_row_ = 0;
   std::exception_ptr write_failure_;
 };
 

@@ -38,6 +38,14 @@ struct Runs::Data {
   std::size_t begin_next(std::size_t bytes_of_state);
   void give(Outcome outcome, std::size_t bytes_of_state);
   std::optional<Outcome> take();
+  // An import that fails after another worker has loaded the module may succeed the next time.
+  bool may_do_better(const Error& error) {
+    if (error.phase() > Phase::Import)
+      return error.kind() == ErrorKind::TimedOut || error.kind() == ErrorKind::WorkerCrashed;
+    const std::lock_guard lock(mutex);
+    return was_loaded;
+  }
+
   bool is_ready() const { return options.ordered ? !in_order.empty() && in_order.front() : !done.empty(); }
   bool is_over() const { return ended && under_way == 0; }
   bool has_room() const {
@@ -85,6 +93,7 @@ struct Runs::Data {
   std::size_t wanted = 1;  // of which nobody is woken before
   std::size_t bytes = 0;
   bool ended = false;
+  bool was_loaded = false;  // whether the module has run for a state
 };
 
 std::size_t Runs::Data::begin_next(std::size_t bytes_of_state) {
@@ -107,6 +116,7 @@ void Runs::Data::give(Outcome outcome, std::size_t bytes_of_state) {
     if (bytes >= most_bytes) room.notify_one();
     bytes -= bytes_of_state;
     bytes += outcome.text ? outcome.text->size() : 0;
+    if (outcome.text || outcome.error->phase() > Phase::Import) was_loaded = true;
     ++made;
     if (options.ordered) {
       in_order[outcome.index - first] = std::move(outcome);
@@ -156,9 +166,7 @@ class MappedJob : public detail::Job {
   }
 
   void fail(const Error& error) noexcept override {
-    const bool may_do_better =
-        error.kind() == ErrorKind::TimedOut || error.kind() == ErrorKind::WorkerCrashed;
-    if (may_do_better && retries_ > 0 && runs_->pool->may_put_again(*this)) return again();
+    if (retries_ > 0 && runs_->may_do_better(error) && runs_->pool->may_put_again(*this)) return again();
     runs_->give({.index = index_, .error = runs_->pool->final_error(error), .seconds = seconds}, bytes_);
   }
 
