@@ -232,6 +232,22 @@ TEST_CASE("a module calls a service from threads, tasks and executors of its own
   }
 }
 
+TEST_CASE("a child that a module forks cannot call the services of its parent's host") {
+  Host host(over_fixtures());
+  host.services().provide("echo", echo);
+  const char* const forks =
+      "import os\n"
+      "child = os.fork()\n"
+      "if child == 0:\n"
+      "    try:\n"
+      "        services.echo()\n"
+      "    except pyhost.HostClosed as error:\n"
+      "        os._exit(7 if 'forked' in str(error) else 1)\n"
+      "    os._exit(2)\n";
+  CHECK(evaluated(host, "os.waitpid(child, 0)[1] >> 8", forks) == 7);
+  CHECK(evaluated(host, "services.echo(a=1)") == Json{{"a", 1}});
+}
+
 TEST_CASE("services are provided, called and withdrawn by many threads at once") {
   Host host(over_fixtures());
   host.services().provide("echo", echo);

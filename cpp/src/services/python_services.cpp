@@ -215,10 +215,13 @@ class PythonCall {
   std::shared_ptr<InterpreterAccess> access_;  // the host may close during the call
 };
 
-// Does the action, with each way to fail as Python's error.
+// Does the action, with each way to fail as Python's error. In a child that a module has forked, services
+// would wait for locks and threads that are its parent's.
 template <class Action>
 PyObject* with_python_errors(std::string_view service, Action action) {
   try {
+    if (is_forked_child)
+      refuse_closed(std::string(service), "its host is that of the process which forked this one");
     return action();
   } catch (const PythonErrorSet&) {
     return nullptr;
