@@ -11,8 +11,9 @@ import pytest
 from conftest import BUILD, PATIENCE, ROOT, clean_environment, needs_package
 
 README = ROOT / "README.md"
-# architecture.md is about the sources and shows no program; tests/architecture reads it.
-DOCS = sorted(page for page in (ROOT / "docs").glob("*.md") if page.stem != "architecture")
+# These show no program: tests/architecture reads the first, tests/pool/test_forks_threads_signals.py the second.
+WITHOUT_PROGRAMS = ("architecture", "forks-threads-signals")
+DOCS = sorted(page for page in (ROOT / "docs").glob("*.md") if page.stem not in WITHOUT_PROGRAMS)
 # Of a page's examples, the first has its name, and the others have its name and one more word.
 EXAMPLES = sorted((ROOT / "tests" / "docs").glob("*.cpp"), key=lambda source: source.stem)
 
