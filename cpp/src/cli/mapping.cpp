@@ -144,7 +144,7 @@ class Mapping {
     }
     ++done_;
     if (!outcome.ok()) handle_failure(state, *outcome.error);
-    lines_ += result_line(state, code_, outcome);
+    append_result_line(lines_, state, code_, outcome);
     constexpr std::size_t many = 1 << 16;
     if (lines_.size() >= many) flush();
   }

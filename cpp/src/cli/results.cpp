@@ -23,7 +23,7 @@ namespace pyhost::cli {
 
 namespace {
 
-std::string status_of(const Outcome& outcome) {
+std::string_view status_of(const Outcome& outcome) {
   if (outcome.ok()) return "ok";
   switch (outcome.error->kind()) {
     case ErrorKind::InvalidState:
@@ -101,15 +101,25 @@ std::optional<LineKeys> keys_of(const std::string& line) {
 
 }  // namespace
 
-std::string result_line(const StateId& state, const std::string& code, const Outcome& outcome) {
-  std::array<char, 17> hash{};
-  std::snprintf(hash.data(), hash.size(), "%016llx", static_cast<unsigned long long>(state.hash));
-  std::string line = "{\"index\":" + std::to_string(state.index) + ",\"status\":\"" + status_of(outcome) +
-                     "\",\"hash\":\"" + hash.data() + "\",\"code\":\"" + code +
-                     "\",\"seconds\":" + seconds_text(outcome.seconds);
-  if (outcome.ok()) return line + ",\"result\":" + *outcome.text + "}\n";
-  if (outcome.error->kind() == ErrorKind::InvalidState) line += ",\"line\":" + std::to_string(state.line);
-  return line + ",\"error\":" + error_json(*outcome.error) + "}\n";
+void append_result_line(std::string& lines, const StateId& state, std::string_view code,
+                        const Outcome& outcome) {
+  constexpr std::size_t digits = 16;
+  std::array<char, digits> hash{};
+  const char* const end = std::to_chars(hash.data(), hash.data() + digits, state.hash, 16).ptr;
+  const std::string_view hash_text(hash.data(), static_cast<std::size_t>(end - hash.data()));
+  lines.append(beginning).append(std::to_string(state.index));
+  lines.append(",\"status\":\"").append(status_of(outcome));
+  lines.append("\",\"hash\":\"").append(digits - hash_text.size(), '0').append(hash_text);
+  lines.append("\",\"code\":\"").append(code);
+  lines.append("\",\"seconds\":").append(seconds_text(outcome.seconds));
+  if (outcome.ok()) {
+    lines.append(",\"result\":").append(*outcome.text);
+  } else {
+    if (outcome.error->kind() == ErrorKind::InvalidState)
+      lines.append(",\"line\":").append(std::to_string(state.line));
+    lines.append(",\"error\":").append(error_json(*outcome.error));
+  }
+  lines.append("}\n");
 }
 
 EarlierResults::EarlierResults(const std::filesystem::path& file, const std::string& name) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/states.hpp"
@@ -20,10 +21,11 @@ struct StateId {
   std::uint64_t hash = 0;
 };
 
-/// Returns {"index":0,"status":"ok","hash":"…","code":"…","seconds":0.01,"result":…} and a newline. The
+/// Appends {"index":0,"status":"ok","hash":"…","code":"…","seconds":0.01,"result":…} and a newline. The
 /// status is "ok", "failed", "invalid", "timed_out" or "crashed". Unless it is "ok", there is an "error"
 /// instead of a "result". If it is "invalid", there is also the "line". `code` is the version of the modules.
-std::string result_line(const StateId& state, const std::string& code, const Outcome& outcome);
+void append_result_line(std::string& lines, const StateId& state, std::string_view code,
+                        const Outcome& outcome);
 
 /// The states that already have a result, from an earlier call.
 class EarlierResults {
