@@ -181,6 +181,25 @@ TEST_CASE("runs in a pool call the host's services") {
   });
 }
 
+TEST_CASE("discarded Json from a service is the same error on every level") {
+  on_every_level([](Isolation level) {
+    Host host(over_fixtures());
+    host.services().provide("reads", [](const Json&) { return Json::parse("{", nullptr, false); });
+    host.services().provide("holds",
+                            [](const Json&) -> Json { return {{"a", {1, Json(Json::value_t::discarded)}}}; });
+    Pool pool(host, at(level));
+    const auto submit = [&](const std::string& give) {
+      return pool.submit("evaluates", Json{{"first", "from pyhost import services"}, {"give", give}}).get();
+    };
+    const std::string found = "holds binary or discarded data, which JSON does not have";
+    REQUIRE_ERROR(whole, ModuleRaised, submit("services.reads()"));
+    CHECK_SAYS(whole, "what service 'reads' answered " + found);
+    CHECK(whole.exception().type == "pyhost.ServiceError");
+    REQUIRE_ERROR(part, ModuleRaised, submit("services.holds()"));
+    CHECK_SAYS(part, "what service 'holds' answered at /a/1 " + found);
+  });
+}
+
 TEST_CASE("a pool's timeout cancels a run, and a run can have its own") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());

@@ -13,6 +13,18 @@
 
 namespace pyhost::detail {
 
+namespace {
+
+// CBOR has no discarded values. Binary ones take their place, which the module's process refuses with the
+// same words.
+void replace_discarded(Json& value) {
+  if (value.is_discarded()) value = Json::binary({});
+  if (!value.is_structured()) return;
+  for (Json& each : value) replace_discarded(each);
+}
+
+}  // namespace
+
 struct Services::Entry {
   Service function;
   std::string doc;
@@ -152,7 +164,9 @@ Json Services::answer(const Json& question) {
     return Json{{"raised", {{"type", std::move(type)}, {"message", message}, {"kind", kind}}}};
   };
   try {
-    return {{"answer", call(question.at("arguments"))}};
+    Json answer = call(question.at("arguments"));
+    replace_discarded(answer);
+    return {{"answer", std::move(answer)}};
   } catch (const Error& error) {
     return raised(current_exception_type(), error.message(), to_string(error.kind()));
   } catch (const std::exception& error) {
