@@ -11,6 +11,7 @@ import copy
 import fcntl
 import os
 import sqlite3
+import struct
 import sys
 import threading
 import time
@@ -19,9 +20,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import IO, Any, Optional
 
 PATIENCE = 60.0  # seconds that a run waits for another one to end
-
-# SQLite itself waits only so long, since nobody can stop a run while it does.
-_PATIENCE_IN_C = 0.05
+_LONGEST_PAUSE = 0.05
 
 _MAKE = "CREATE TABLE IF NOT EXISTS store (module TEXT PRIMARY KEY, value TEXT NOT NULL)"
 _READ = "SELECT value FROM store WHERE module = ?"
@@ -32,6 +31,28 @@ def _read(text: str) -> dict[str, Any]:
     # The host's own reader, since that of the module json gives up before the 1,000 levels that may be written.
     values: dict[str, Any] = sys.modules["_pyhost"].read_object(text)
     return values
+
+
+def _attempts() -> Iterator[None]:
+    """Yields for as long as it is worth trying again. Each pause moves the deadline of the run: otherwise one run that
+    hangs would make all runs that wait for it time out."""
+    postpone = sys.modules["_pyhost"].postpone_deadline
+    until = time.monotonic() + PATIENCE
+    pause = 0.0005
+    while True:
+        yield
+        began = time.monotonic()
+        if began >= until:
+            return
+        postpone(pause)
+        time.sleep(pause)
+        postpone(time.monotonic() - began - pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _lock_range(kind: int, begin: int = 0) -> bytes:
+    """A struct flock, from this byte on. The lock of a process begins at its number, so that others can tell who has it."""
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, begin, 0, 0)
 
 
 class _Values:
@@ -45,9 +66,8 @@ class _Values:
 
     def unlock(self) -> None:
         if self.lock is not None:
-            fcntl.flock(
-                self.lock, fcntl.LOCK_UN
-            )  # a process that a module forked may have the file, too
+            # A process that a module forked may have the file, too.
+            fcntl.fcntl(self.lock, fcntl.F_OFD_SETLK, _lock_range(fcntl.F_UNLCK))
             self.lock.close()
 
 
@@ -60,15 +80,14 @@ class _File:
         try:
             # Only this thread uses it, but the host closes it.
             self.connection = sqlite3.connect(
-                name, timeout=_PATIENCE_IN_C, isolation_level=None, check_same_thread=False
+                name, timeout=0, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
             raise OSError(f"the store {name} cannot be opened: {error}") from None
 
     def execute(self, statement: str, *values: Any) -> Any:
         """Waits for others who write to the file; a run can be stopped meanwhile."""
-        until = time.monotonic() + PATIENCE
-        while True:
+        for _ in _attempts():
             try:
                 return self.connection.execute(statement, values)
             except sqlite3.Error as error:
@@ -79,10 +98,9 @@ class _File:
                     ) from None
                 if "locked" not in str(error):
                     raise OSError(f"the store {self.name} cannot be used: {error}") from None
-                if time.monotonic() >= until:
-                    raise TimeoutError(
-                        f"the store {self.name} has been locked by another program for {PATIENCE:g} s"
-                    ) from None
+        raise TimeoutError(
+            f"the store {self.name} has been locked by another program for {PATIENCE:g} s"
+        )
 
     def values_of(self, module: str) -> _Values:
         found = self.values.setdefault(module, _Values())
@@ -108,18 +126,27 @@ class _File:
                 raise OSError(
                     f"the store {self.name} cannot be used, because {name} cannot be made: {error.strerror}"
                 ) from None
-        until = time.monotonic() + PATIENCE
-        pause = 0.0005
-        while True:
+        for _ in _attempts():
             try:
-                return fcntl.flock(found.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.fcntl(found.lock, fcntl.F_OFD_SETLK, _lock_range(fcntl.F_WRLCK, os.getpid()))
+                return
             except BlockingIOError:
-                if time.monotonic() >= until:
-                    raise TimeoutError(
-                        f"the store {self.name} has been in use by another run of module {module!r} for {PATIENCE:g} s"
+                if sys.modules["_pyhost"].is_store_held(module):
+                    raise RuntimeError(
+                        f"what module {module!r} has in the store {self.name} is in use by a run of it in another "
+                        "process, which has called a service and waits for this run: use it in one of the two, or run "
+                        "both in one process, where they share it"
                     ) from None
-            time.sleep(pause)
-            pause = min(2 * pause, _PATIENCE_IN_C)
+        raise TimeoutError(
+            f"the store {self.name} has been in use by another run of module {module!r} in {_holder(found.lock)} for "
+            f"{PATIENCE:g} s"
+        )
+
+
+def _holder(lock: IO[bytes]) -> str:
+    asked = fcntl.fcntl(lock, fcntl.F_OFD_GETLK, _lock_range(fcntl.F_WRLCK))
+    kind, _, process = struct.unpack_from("hhq", asked)
+    return "another process" if kind == fcntl.F_UNLCK else f"process {process}"
 
 
 class _Use:
@@ -266,6 +293,12 @@ def _is_imported(module: str) -> bool:
     """Whether its import goes on: others of the same module wait for that, and would then wait for the store."""
     spec = getattr(sys.modules.get(f"modules.{module}"), "__spec__", None)
     return bool(getattr(spec, "_initializing", False))
+
+
+def held() -> list[str]:
+    """The modules whose data this thread has. For the services that it calls in another process."""
+    file: Optional[_File] = getattr(_thread, "file", None)
+    return list(file.values) if file is not None else []
 
 
 def left_by(run: int) -> Optional[dict[str, Any]]:

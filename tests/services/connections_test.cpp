@@ -53,6 +53,22 @@ TEST_CASE("nested runs of one module share their data in the store, and no count
   CHECK(host.run("counts_in_the_store") == 3);
 }
 
+TEST_CASE(
+    "a nested run in another process is refused the store that its caller holds, and has that of others") {
+  const Folder folder;
+  Host host(with_store(folder));
+  host.services().provide("again", [&](const Json&) { return host.run("counts_in_the_store"); });
+  Pool pool(host, {.workers = 1, .isolation = Isolation::Process});
+  const Json asks{{"asks", true}};
+  REQUIRE_ERROR(error, ModuleRaised, pool.submit("counts_in_the_store", asks).get());
+  CHECK_SAYS(error, "waits for this run");
+  host.services().provide(
+      "again", [&](const Json&) { return test::evaluated(host, "len(store)", "from pyhost import store"); });
+  CHECK(pool.submit("counts_in_the_store", asks).get() == Json{0, 1});
+  host.services().provide("again", [&](const Json&) { return host.run("counts_in_the_store"); });
+  CHECK(host.run("counts_in_the_store", asks) == Json{3, 3});
+}
+
 TEST_CASE("a nested run that fails leaves the store as it was when it began") {
   const Folder folder;
   Host host(with_store(folder));

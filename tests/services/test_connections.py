@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import http.server
 import json
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO
 
 import pytest
 from conftest import (
@@ -276,24 +277,86 @@ def test_a_store_belongs_to_a_run(pyhost: Run, tmp_path: Path) -> None:
     assert "belongs to a run" in done.stdout
 
 
+@contextlib.contextmanager
+def held_store(folder: Path, by: str) -> Iterator[None]:
+    """Holds counts.db as another program does, or what counts_in_the_store has in it as another run does."""
+    if by == "another run":
+        held = _store._File(str(folder / "counts.db"))
+        held.values_of("counts_in_the_store")
+        try:
+            yield
+        finally:
+            held.values["counts_in_the_store"].unlock()
+            held.connection.close()
+    else:
+        with contextlib.closing(
+            sqlite3.connect(folder / "counts.db", check_same_thread=False)
+        ) as database:
+            database.execute("begin exclusive")
+            yield
+
+
 @pytest.mark.parametrize("by", ["another program", "another run"])
 def test_a_run_that_waits_for_the_store_can_be_cancelled(
-    pyhost: Run, tmp_path: Path, by: str
+    program: str, offered: dict[str, str], tmp_path: Path, by: str
 ) -> None:
-    other: contextlib.closing[sqlite3.Connection] | IO[bytes]
-    if by == "another run":
-        other = open(tmp_path / "counts.db.counts_in_the_store.lock", "ab")  # noqa: SIM115
-        fcntl.flock(other, fcntl.LOCK_EX)
-    else:
-        database = sqlite3.connect(tmp_path / "counts.db")
-        database.execute("begin exclusive")
-        other = contextlib.closing(database)
-    with other:
-        done = pyhost(*COUNTS, "--store", "counts.db", "--timeout", "500ms")
-    assert done.returncode == 124
-    assert "does not return" not in done.stderr
-    assert "counts_in_the_store.py" in done.stderr
-    assert "pyhost/_store.py" not in done.stderr
+    module(
+        tmp_path,
+        "counts_in_the_store",
+        "print('waits', flush=True)\nreturn store.get('n')",
+    )
+    with held_store(tmp_path, by):
+        run = subprocess.Popen(
+            [program, "run", "counts_in_the_store", "--store", "counts.db"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env=clean_environment(),
+        )
+        assert run.stdout is not None
+        assert run.stdout.readline() == "waits\n"
+        time.sleep(0.2)  # so that it does wait, as a rule
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == -signal.SIGINT
+    assert "pyhost/_store.py" not in said
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("by", ["another program", "another run"])
+def test_waits_for_the_store_do_not_count_for_the_deadline(
+    pyhost: Run, offered: dict[str, str], tmp_path: Path, by: str, level: str
+) -> None:
+    words = ("--store", "counts.db", "--isolation", level, "--timeout", "2s", "--states", "-")
+    waits = threading.Event()
+    with ThreadPoolExecutor(1) as other:
+
+        def hold() -> None:
+            with held_store(tmp_path, by):
+                waits.set()
+                time.sleep(5)  # longer than the timeout
+
+        held = other.submit(hold)
+        waits.wait()
+        done = pyhost("map", *COUNTS[1:], *words, input="{}\n")
+        held.result()
+    assert (done.returncode, json.loads(done.stdout)["result"]) == (0, 1), done.stderr
+
+
+def test_the_process_that_holds_the_store_for_too_long_is_named(
+    offered: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_store, "PATIENCE", 0.01)
+    with held_store(tmp_path, "another run"):
+        waits = _store._File(str(tmp_path / "counts.db"))
+        with (
+            contextlib.closing(waits.connection),
+            pytest.raises(
+                TimeoutError, match=f"module 'counts_in_the_store' in process {os.getpid()} "
+            ),
+        ):
+            waits.values_of("counts_in_the_store")
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -943,6 +1006,8 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
             store_file="a.db",
             current_run=lambda: (1, "m", 1, None),
             read_object=json.loads,
+            is_store_held=lambda module: False,
+            postpone_deadline=lambda seconds: None,
             hide=lambda secret: None,
             without=lambda text, secrets: text,
         ),

@@ -157,6 +157,19 @@ void Cancellation::request(ErrorKind why) noexcept {
   }
 }
 
+void Cancellation::postpone(std::chrono::nanoseconds by) noexcept {
+  const std::lock_guard lock(requesting_);
+  begun_ += by;
+}
+
+// The deadline, if it was moved since the timer was set; the timer waits for it then.
+std::optional<Clock::time_point> Cancellation::postponed_deadline() noexcept {
+  const std::lock_guard lock(requesting_);
+  if (requested_ || !limit_) return std::nullopt;
+  const Clock::time_point deadline = begun_ + *limit_;
+  return deadline > Clock::now() ? std::optional(deadline) : std::nullopt;
+}
+
 void Cancellation::end() noexcept {
   callback_.reset();
   {
@@ -172,6 +185,7 @@ void Cancellation::end() noexcept {
 
 std::optional<Clock::time_point> Cancellation::on_timer() noexcept {
   try {
+    if (const auto later = postponed_deadline()) return later;
     request(ErrorKind::TimedOut);
     const InterpreterGilAcquire gil(interpreter_);
     if (over_) return std::nullopt;
@@ -204,6 +218,7 @@ std::optional<Clock::time_point> Cancellation::on_timer() noexcept {
 bool Cancellation::is_cleaning_up() const { return arrived_at_ && Clock::now() - *arrived_at_ < grace_ / 2; }
 
 std::optional<Clock::time_point> Cancellation::on_timer_without_gil() noexcept {
+  if (const auto later = postponed_deadline()) return later;
   request(ErrorKind::TimedOut);
   if (over_) return std::nullopt;
   const auto since = Clock::now() - requested_at_;
@@ -308,6 +323,13 @@ CancelledEnd Cancellation::end_of(const py::object& raised) const {
 Error Cancellation::error_for(Phase phase, const py::object& raised) const {
   const CancelledEnd end = end_of(raised);
   return ended_error(described(), phase, end, place_, raised ? describe(raised.ptr()) : PythonException());
+}
+
+void postpone_deadlines(std::chrono::nanoseconds by) noexcept {
+  for (const CurrentRun* run = CurrentRun::here(); run != nullptr; run = run->outer()) {
+    if (run->cancellation()) run->cancellation()->postpone(by);
+  }
+  if (postponed_total != nullptr) postponed_total->fetch_add(by.count(), std::memory_order_relaxed);
 }
 
 void throw_if_cancelled_here(const CurrentRun& run, Phase phase) {

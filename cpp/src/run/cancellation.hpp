@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -43,6 +44,9 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   /// Requests that the run ends from now on. Needs no GIL, and waits for nothing.
   void request(ErrorKind why) noexcept;
 
+  /// Moves the deadline, if there is one that is not over. Called on the thread of the run.
+  void postpone(std::chrono::nanoseconds by) noexcept;
+
   bool requested() const noexcept { return requested_; }
   ErrorKind why() const noexcept { return why_; }
 
@@ -71,6 +75,7 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   std::optional<Clock::time_point> on_timer_without_gil() noexcept;
   void start_limit();
   void replace_limit(std::optional<std::chrono::milliseconds> limit, bool is_of_import);
+  std::optional<Clock::time_point> postponed_deadline() noexcept;
   void set_timers(Clock::time_point when);
   void set_timers_locked(Clock::time_point when);
   void remove_timers_locked();
@@ -96,7 +101,7 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   CurrentRun::Thread& thread_;       // alive until the run is over
   PyInterpreterState* interpreter_;  // alive until the run is over
   std::string module_;
-  Clock::time_point begun_;
+  Clock::time_point begun_;  // set with requesting_
   std::optional<std::chrono::milliseconds> timeout_, import_timeout_;
   std::optional<std::chrono::milliseconds> limit_;  // one of these, from begun_ on; set with requesting_
   bool limits_import_ = false;                      // likewise
@@ -127,6 +132,14 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   std::atomic<bool> stuck_reported_ = false;
   std::optional<Timers::Id> gil_timer_, no_gil_timer_;  // guarded by requesting_
 };
+
+/// Moves the deadlines of the runs that this thread is in, for a wait that is not the run's own work. The
+/// caller holds the GIL.
+void postpone_deadlines(std::chrono::nanoseconds by) noexcept;
+
+/// Where that is counted, too, in nanoseconds, in a process whose runs are limited by another one; otherwise
+/// null.
+inline std::atomic<std::int64_t>* postponed_total = nullptr;
 
 /// Whether a run with these options may have to stop.
 inline bool has_limits(const RunOptions& options) {

@@ -2,6 +2,7 @@
 // a module uses them.
 #include "services/connections.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "python/gil.hpp"
 #include "python/native_module.hpp"
 #include "python/traceback.hpp"
+#include "run/cancellation.hpp"
 #include "run/current_run.hpp"
 
 namespace pyhost::detail {
@@ -77,6 +79,18 @@ PyObject* environment_variable(PyObject* /*self*/, PyObject* name) {
   if (utf8 == nullptr) return nullptr;
   const char* const value = std::getenv(utf8);
   return value != nullptr ? PyUnicode_DecodeFSDefault(value) : borrow(Py_None).release().ptr();
+}
+
+PyObject* is_store_held(PyObject* /*self*/, PyObject* module) {
+  const char* const utf8 = PyUnicode_AsUTF8(module);
+  return utf8 != nullptr ? PyBool_FromLong(StoresHeldElsewhere::has(utf8) ? 1 : 0) : nullptr;
+}
+
+PyObject* postpone_deadline(PyObject* /*self*/, PyObject* seconds) {
+  const double by = PyFloat_AsDouble(seconds);
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  postpone_deadlines(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(by)));
+  return borrow(Py_None).release().ptr();
 }
 
 // The text without those of the list, and without all that are hidden.
@@ -194,6 +208,22 @@ void close_all(const char* name) noexcept {
 
 }  // namespace
 
+thread_local const StoresHeldElsewhere* StoresHeldElsewhere::here = nullptr;
+
+bool StoresHeldElsewhere::has(const std::string& module) {
+  return here != nullptr && std::ranges::find(here->modules_, Json(module)) != here->modules_.end();
+}
+
+Json held_stores() {
+  Json modules = Json::array();
+  const py::object store = if_imported("pyhost._store");
+  const py::object held = steal(store ? PyObject_CallMethod(store.ptr(), "held", nullptr) : nullptr);
+  if (!held) PyErr_Clear();
+  for (Py_ssize_t i = 0; held && i < PyList_GET_SIZE(held.ptr()); ++i)
+    modules.push_back(std::string(view(PyList_GET_ITEM(held.ptr(), i))));
+  return modules;
+}
+
 void check_store(const std::filesystem::path& store) {
   if (store.empty()) return;
   std::error_code failed;
@@ -211,6 +241,10 @@ void register_connections(const Options& options, Observers& observers,
                           const std::shared_ptr<Conversions>& conversions) {
   static PyMethodDef function{"current_run", current_run, METH_NOARGS, nullptr};
   add_native_function(function);
+  static PyMethodDef asking{"is_store_held", is_store_held, METH_O, nullptr};
+  add_native_function(asking);
+  static PyMethodDef postponing{"postpone_deadline", postpone_deadline, METH_O, nullptr};
+  add_native_function(postponing);
   static PyMethodDef hiding{"hide", hide_text, METH_O, nullptr};
   add_native_function(hiding);
   static PyMethodDef variable{"environment_variable", environment_variable, METH_O, nullptr};

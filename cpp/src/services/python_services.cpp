@@ -15,6 +15,7 @@
 #include "python/native_module.hpp"
 #include "python/py_string.hpp"
 #include "python/stack.hpp"
+#include "services/connections.hpp"
 
 namespace pyhost::detail {
 
@@ -132,9 +133,11 @@ class PythonCall {
   PyObject* call(const std::string& name, PyObject* positional, PyObject* named) {
     check_depth(name);
     const Json arguments = read_arguments(name, chosen_arguments(name, positional, named));
-    const Json answer = services().remote_answer()
-                            ? ask_remotely(name, {{"call", name}, {"arguments", arguments}}).at("answer")
-                            : call_here(name, arguments);
+    const Json answer =
+        services().remote_answer()
+            ? ask_remotely(name, {{"call", name}, {"arguments", arguments}, {"stores", held_stores()}})
+                  .at("answer")
+            : call_here(name, arguments);
     try {
       return conversions().value_to_python(answer).release().ptr();
     } catch (const Error& error) {

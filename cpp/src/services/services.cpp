@@ -9,6 +9,7 @@
 #include "pyhost/json.hpp"
 #include "python/cpp_exception.hpp"
 #include "python/gil.hpp"
+#include "services/connections.hpp"
 #include "services/service_stubs.hpp"
 
 namespace pyhost::detail {
@@ -164,6 +165,7 @@ Json Services::answer(const Json& question) {
     return Json{{"raised", {{"type", std::move(type)}, {"message", message}, {"kind", kind}}}};
   };
   try {
+    const StoresHeldElsewhere held(question.value("stores", Json::array()));
     Json answer = call(question.at("arguments"));
     replace_discarded(answer);
     return {{"answer", std::move(answer)}};

@@ -51,8 +51,9 @@ class Services {
   /// A .pyi of the Python module pyhost.services with the services that are provided now.
   std::string stubs() const;
 
-  /// Answers questions of modules in place of these services: {"call": name, "arguments": …} by
-  /// {"answer": …}, {"raised": {"type", "message", "kind"}}, {"missing": message} or {"closed": message};
+  /// Answers questions of modules in place of these services: {"call": name, "arguments": …, "stores":
+  /// held_stores()} by {"answer": …}, {"raised": {"type", "message", "kind"}}, {"missing": message} or
+  /// {"closed": message};
   /// {"doc": name} by
   /// {"doc": text}; {"names": true} by {"names": […]}. Called without the GIL, on any thread.
   using RemoteAnswer = std::function<Json(const Json& question)>;

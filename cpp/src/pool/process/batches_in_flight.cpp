@@ -43,13 +43,15 @@ BatchesInFlight::Clock::time_point BatchesInFlight::running_since(const Batch& b
 std::optional<BatchesInFlight::Clock::time_point> BatchesInFlight::deadline(const Batch& batch,
                                                                             const Job& job,
                                                                             SharedPage& page) {
+  // In this order, a run that begins meanwhile is not taken for one that began long ago.
+  const std::chrono::nanoseconds postponed(batch.slot(page).postponed.load(std::memory_order_acquire));
   Clock::time_point since = running_since(batch, page);
   const bool counts_import = !job.options.import_timeout;
-  if (!counts_import && is_importing(batch, page)) return since + *job.options.import_timeout;
+  if (!counts_import && is_importing(batch, page)) return since + postponed + *job.options.import_timeout;
   if (!job.options.timeout) return std::nullopt;
   const std::int64_t imported_at = batch.slot(page).imported_at.load(std::memory_order_relaxed);
   if (!counts_import && imported_at > 0) since = std::min(time_of<Clock>(imported_at), Clock::now());
-  return since + *job.options.timeout;
+  return since + postponed + *job.options.timeout;
 }
 
 std::optional<BatchesInFlight::Clock::time_point> BatchesInFlight::next_timeout(SharedPage& page,

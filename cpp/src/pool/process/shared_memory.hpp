@@ -22,11 +22,13 @@ struct BatchSlot {
   std::atomic<std::int64_t> imported_at;  ///< When its import of the module ended, or one of these:
   static constexpr std::int64_t no_import = 0;
   static constexpr std::int64_t importing = -1;
+  std::atomic<std::int64_t> postponed;  ///< By how much it has moved its deadline.
 
   /// Claims the run; false if it is revoked.
   bool claim(std::uint32_t index, std::int64_t now) noexcept {
     begun_at.store(now, std::memory_order_relaxed);
     imported_at.store(no_import, std::memory_order_relaxed);
+    postponed.store(0, std::memory_order_release);
     return begun.compare_exchange_strong(index, index + 1, std::memory_order_acq_rel);
   }
 

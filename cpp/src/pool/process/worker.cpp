@@ -34,6 +34,7 @@
 #include "pyhost/host.hpp"
 #include "python/cpp_exception.hpp"
 #include "python/gil.hpp"
+#include "run/cancellation.hpp"
 #include "run/spans.hpp"
 #include "run/wakeup_signal.hpp"
 
@@ -145,6 +146,7 @@ class WorkerSide {
     const std::uint64_t batch = frame.number >> 32;
     const auto count = static_cast<std::uint32_t>(frame.number);
     BatchSlot& slot = slot_of(batch);
+    postponed_total = &slot.postponed;
     std::string_view rest = frame.content;
     OutcomeWriter outcomes(page_, channel_, batch);
     std::int64_t now = now_in_nanoseconds();

@@ -85,7 +85,7 @@ int first_descriptor() {
 }  // namespace
 
 std::string worker_version() {
-  constexpr int protocol = 5;  // grows with each change of the messages between the two
+  constexpr int protocol = 6;  // grows with each change of the messages between the two
   return PYHOST_VERSION "-" + std::to_string(protocol) + "-" + std::to_string(sizeof(SharedPage));
 }
 
