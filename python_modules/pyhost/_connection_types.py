@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Any, Callable, Union
 from urllib.parse import unquote, urlsplit
 
-from pyhost._connection_urls import hide
+from pyhost._connection_urls import hide, split_sqlite
 from pyhost._sqlite_connections import SqliteConnections
 from pyhost.errors import ConnectionFailed
 
@@ -58,25 +58,14 @@ def open_url(name: str, url: str, as_written: str) -> Union[SqliteConnections, S
 
 
 def open_sqlite(name: str, rest: str, as_written: str) -> SqliteConnections:
-    path = rest[1:]
-    if rest and not (rest.startswith("/") and path):
-        raise ConnectionFailed(
-            f"connection {name!r}: a file follows three slashes, as in sqlite:///data.db, or four if its path is "
-            "absolute; sqlite:// is one in memory"
-        )
-    if "?" in as_written.rpartition("/")[2]:
-        raise ConnectionFailed(
-            f"connection {name!r}: an sqlite URL takes no parameters, and has some after its '?'"
-        )
-    if path == ":memory:":
-        path = ""
+    path, timeout = split_sqlite(name, rest, as_written)
     store = getattr(sys.modules["_pyhost"], "store_file", None)
     if path and store and os.path.realpath(path) == os.path.realpath(store):
         raise ConnectionFailed(
             f"connection {name!r} is to the file of pyhost.store, {store}, and they would wait for each other: give "
             "each a file of its own"
         )
-    return SqliteConnections(name, path)
+    return SqliteConnections(name, path, timeout)
 
 
 def open_http(name: str, url: str) -> SharedConnection:

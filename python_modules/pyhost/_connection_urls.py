@@ -13,7 +13,36 @@ _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{")
 _USER_INFO = re.compile(r"(?<=://)[^/?#]*(?=@)")
 _HOST = re.compile(r"(?:[\w.-]*|\[[\da-fA-F:.]+\])(?::\d*)?")
 _SHORTEST_SECRET = 4  # hiding a shorter one would mangle the words of a driver
+_LONGEST_LOCK_TIMEOUT = 1e6  # SQLite counts milliseconds in an int
 _SHORTEST_IN_TEXTS = 8  # hiding a shorter one would make errors and logs unreadable
+
+
+DEFAULT_LOCK_TIMEOUT = 30.0  # of SQLite, in seconds
+
+
+def split_sqlite(name: str, rest: str, as_written: str) -> tuple[str, float]:
+    """Splits what follows sqlite:// into the path and the lock timeout. The path is empty if the database is in memory.
+    A '?' that is not in `as_written` comes from a variable, and belongs to the path."""
+    timeout = DEFAULT_LOCK_TIMEOUT
+    if "?" in as_written.rpartition("/")[2]:
+        rest, _, parameter = rest.rpartition("?")
+        key, _, value = parameter.partition("=")
+        try:
+            timeout = float(value)
+        except ValueError:
+            timeout = -1
+        if key != "timeout" or not 0 <= timeout <= _LONGEST_LOCK_TIMEOUT:
+            raise ConnectionFailed(
+                f"connection {name!r}: an sqlite URL may have the parameter timeout, in seconds, as in "
+                "sqlite:///data.db?timeout=60, and no other"
+            )
+    path = rest[1:]
+    if rest and not (rest.startswith("/") and path):
+        raise ConnectionFailed(
+            f"connection {name!r}: a file follows three slashes, as in sqlite:///data.db, or four if its path is "
+            "absolute; sqlite:// is one in memory"
+        )
+    return ("" if path == ":memory:" else path), timeout
 
 
 def fill_in(name: str, url: str) -> tuple[str, list[tuple[int, int, str]]]:

@@ -1,6 +1,7 @@
 """`pyhost.connection("main")`: the connections that the host offers, opened at their first use.
 
-    sqlite:///file, sqlite://       a sqlite3.Connection, one for each thread; the second is in memory, for all
+    sqlite:///file, sqlite://       a sqlite3.Connection, one for each thread; the second is in memory, for all;
+                                    `?timeout=60` sets how many seconds it waits for locks (30)
     http://…, https://host/base     an httpx.Client with this base URL
     postgresql://…, or any other    an sqlalchemy.Engine
 

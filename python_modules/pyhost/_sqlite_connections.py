@@ -80,9 +80,10 @@ class SqliteConnections:
     """The connections to one database: one for each thread, as sqlite3 requires, and another one for a run that begins
     while a stream of the thread is open. A database in memory has one connection for all threads."""
 
-    def __init__(self, name: str, path: str) -> None:
+    def __init__(self, name: str, path: str, timeout: float) -> None:
         self._name = name
         self._path = path
+        self._timeout = timeout
         self._thread = threading.local()
         self._all: weakref.WeakSet[_ThreadConnection] = weakref.WeakSet()
         # Held while a connection is taken, and while the changes of an ended run are undone.
@@ -96,7 +97,9 @@ class SqliteConnections:
         try:
             # The host closes it, on its own thread.
             made = _ThreadConnection(
-                sqlite3.connect(self._path or ":memory:", check_same_thread=False)
+                sqlite3.connect(
+                    self._path or ":memory:", timeout=self._timeout, check_same_thread=False
+                )
             )
         except sqlite3.Error as error:
             raise ConnectionFailed(

@@ -1010,12 +1010,19 @@ def test_tables_of_a_newer_version_are_refused(world: World) -> None:
         ("mysql://a/b", "is not SQLite or PostgreSQL"),
         ("sqlite://", "has no file"),
         ("sqlite:///:memory:", "has no file"),
+        ("sqlite://?timeout=1", "has no file"),
+        ("sqlite:///a.db?mode=ro", "may have the parameter timeout"),
     ],
 )
 def test_other_databases_are_refused(url: str, problem: str) -> None:
     with pytest.raises(ScheduleFailed, match=problem) as error:
         open_connection("main", url)
     assert error.value.kind == "refused"
+
+
+def test_the_parameter_of_a_url_is_not_a_part_of_the_file(tmp_path: Path) -> None:
+    Plan(open_connection("main", f"sqlite:///{tmp_path / 'plan.db'}?timeout=1")).step([], "one", 1)
+    assert [each.name for each in tmp_path.glob("*.db*")] == ["plan.db"]
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -953,10 +953,28 @@ def test_changes_of_a_failed_run_on_another_thread_are_not_committed_by_the_next
         assert database.execute("select n from t").fetchall() == [(1,)]
 
 
-def test_parameters_of_an_sqlite_url_are_refused(pyhost: Run, tmp_path: Path) -> None:
-    project(tmp_path, '[connections]\nmain = "sqlite:///data.db?mode=ro"\n')
+@pytest.mark.parametrize("url", ["sqlite:///data.db", "sqlite://"])
+@pytest.mark.parametrize(
+    ("parameters", "milliseconds"), [("", 30_000), ("?timeout=1.5", 1_500), ("?timeout=${WAIT}", 0)]
+)
+def test_a_sqlite_connection_waits_for_locks_as_long_as_its_url_says(
+    pyhost: Run, tmp_path: Path, url: str, parameters: str, milliseconds: int
+) -> None:
+    project(tmp_path, f'[connections]\nmain = "{url}{parameters}"\n')
+    words = connects("main", "opened.execute('pragma busy_timeout').fetchone()[0]")
+    assert pyhost(*words, env={"WAIT": "0"}).stdout == f"{milliseconds}\n"
+    assert [each.name for each in tmp_path.glob("*.db*")] == ["data.db"] * ("data" in url)
+
+
+@pytest.mark.parametrize(
+    "parameters", ["mode=ro", "timeout=soon", "timeout=-1", "timeout=nan", "timeout=1e9", ""]
+)
+def test_other_parameters_of_an_sqlite_url_are_refused(
+    pyhost: Run, tmp_path: Path, parameters: str
+) -> None:
+    project(tmp_path, f'[connections]\nmain = "sqlite:///data.db?{parameters}"\n')
     done = pyhost(*connects("main", "1"))
-    assert "connection 'main': an sqlite URL takes no parameters" in done.stderr
+    assert "connection 'main': an sqlite URL may have the parameter timeout" in done.stderr
     assert [each.name for each in tmp_path.iterdir()] == ["pyhost.toml"]
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Callable, Optional, Union
 
 from pyhost import _connection_types
+from pyhost._connection_urls import split_sqlite
 from pyhost.errors import ConnectionFailed
 
 Row = dict[str, Any]
@@ -257,8 +258,11 @@ def open_connection(name: str, url: str, shown: Callable[[str], str] = str) -> D
             f"{title} is not SQLite or PostgreSQL",
             "write its URL as in sqlite:///jobs.db or postgresql://user@host/database",
         )
-    path = rest[1:]
-    if path in ("", ":memory:") or not rest.startswith("/"):
+    try:
+        path, _ = split_sqlite(name, rest, url)  # a schedule waits as long as its leases allow
+    except ConnectionFailed as error:
+        raise ScheduleFailed("refused", str(error)) from None
+    if not path:
         raise ScheduleFailed(
             "refused",
             f"{title} has no file, so each process would have a schedule of its own",
