@@ -121,6 +121,13 @@ def test_no_file_is_too_long_without_a_reason() -> None:
     assert long_files(PAGE.read_text(), ROOT) == []
 
 
+def test_threads_are_started_in_one_place() -> None:
+    """There a refusal becomes an Error that names the limit."""
+    start = re.compile(r"std::j?thread(?: \w+)?[({]|threads_\.emplace_back")
+    starting = [file.name for file in sources(ROOT / "cpp") if start.search(file.read_text())]
+    assert starting == []
+
+
 # --- the checker itself, on a tree that is made up
 
 TABLE = """

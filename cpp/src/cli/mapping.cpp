@@ -30,6 +30,7 @@
 #include "cli/states.hpp"
 #include "cli/units.hpp"
 #include "error/number_text.hpp"
+#include "error/system_limits.hpp"
 #include "pyhost/pool.hpp"
 
 namespace pyhost::cli {
@@ -71,7 +72,7 @@ class Mapping {
   int run() {
     context_.progress.begin();
     context_.states.decompress_by(context_.host.environment().executable);
-    std::thread reader([this] { read(); });
+    std::thread reader = detail::start_thread([this] { read(); });
     write();
     reader.join();
     context_.progress.erase();

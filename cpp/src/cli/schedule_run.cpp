@@ -29,6 +29,7 @@
 #include "cli/terminal.hpp"
 #include "cli/units.hpp"
 #include "error/number_text.hpp"
+#include "error/system_limits.hpp"
 #include "error/utf8.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/scheduler.hpp"
@@ -120,7 +121,8 @@ class Display {
  public:
   Display(StatusLine& line, const EventPrinter& events, Scheduler& scheduler, std::stop_token drains)
       : line_(line), events_(events), scheduler_(scheduler), drains_(std::move(drains)) {
-    if (line.is_terminal()) thread_ = std::jthread([this](const std::stop_token& stop) { show(stop); });
+    if (line.is_terminal())
+      thread_ = detail::start_thread<std::jthread>([this](const std::stop_token& stop) { show(stop); });
   }
 
  private:

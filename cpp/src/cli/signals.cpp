@@ -15,6 +15,8 @@
 #include <optional>
 #include <utility>
 
+#include "error/system_limits.hpp"
+
 namespace pyhost::cli {
 
 namespace {
@@ -88,10 +90,10 @@ void end_by_last_signal() {
 Signals::Signals(SignalOptions options) : options_(std::move(options)) {
   count_seen = 0;
   max_count = options_.max_count;
-  wake = eventfd(0, EFD_CLOEXEC);
+  wake = detail::require_from_system(eventfd(0, EFD_CLOEXEC), "no signal can be handled");
   static const int registered = pthread_atfork(block_before_fork, restore_mask, restore_defaults_in_child);
   static_cast<void>(registered);
-  watching_ = std::thread([this] { watch(); });
+  watching_ = detail::start_thread([this] { watch(); });
   for (const int signal : options_.signals) {
     if (std::signal(signal, handle) == SIG_IGN) {
       std::signal(signal, SIG_IGN);

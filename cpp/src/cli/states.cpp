@@ -15,6 +15,7 @@
 
 #include "cli/errors.hpp"
 #include "cli/files.hpp"
+#include "error/system_limits.hpp"
 
 namespace pyhost::cli {
 
@@ -41,7 +42,7 @@ std::uint64_t state_hash(std::string_view module, std::string_view text) noexcep
 States::States(const std::string& file)
     : file_(names_stdin(file) ? "stdin" : file),
       descriptor_(names_stdin(file) ? take_stdin() : open(file.c_str(), O_RDONLY | O_CLOEXEC)),
-      stopped_(eventfd(0, EFD_CLOEXEC)) {
+      stopped_(detail::require_from_system(eventfd(0, EFD_CLOEXEC), "no states can be read")) {
   struct stat about{};
   if (descriptor_ >= 0 && fstat(descriptor_, &about) == 0 && S_ISDIR(about.st_mode)) errno = EISDIR;
   if (descriptor_ < 0 || S_ISDIR(about.st_mode)) {

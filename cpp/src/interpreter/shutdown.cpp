@@ -18,12 +18,12 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "error/number_text.hpp"
+#include "error/system_limits.hpp"
 #include "interpreter/open_files.hpp"
 #include "interpreter/output.hpp"
 #include "pyhost/main.hpp"
@@ -241,8 +241,8 @@ class Watch {
  public:
   explicit Watch(int status) {
     try {
-      thread_ = std::thread([this, status] { watch(status); });
-    } catch (const std::system_error&) {
+      thread_ = start_thread([this, status] { watch(status); });
+    } catch (const Error&) {
       // Where there is no room for a thread, the end takes the time that it takes.
     }
   }
@@ -264,11 +264,16 @@ class Watch {
     const std::chrono::milliseconds patience = shutdown_timeout;
     if (changed_.wait_for(lock, patience, [this] { return ended_; })) return;
     const double seconds = std::chrono::duration<double>(patience).count();
-    std::thread([this, status, seconds] {
+    const auto end_at_last = [this, status, seconds] {
       std::this_thread::sleep_for(report_timeout);
       if (!reported_) report(seconds, "\n  C code of a module does not return");
       _exit(status);
-    }).detach();
+    };
+    try {
+      start_thread(end_at_last).detach();
+    } catch (const Error&) {
+      // The same.
+    }
     const GilAcquire gil = GilAcquire::at_shutdown();
     const Step step = at;
     report(seconds, what_hangs(step));

@@ -5,7 +5,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -146,7 +145,7 @@ class InterpreterWorker : public Worker {
         cancel_run();
         return std::nullopt;
       });
-    } catch (const std::system_error&) {  // no thread to be had
+    } catch (const Error&) {  // no thread can be started
       requested_ = false;
       cancel_run();
     }

@@ -2,10 +2,11 @@
 #include "pool/pool_data.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <string>
-#include <system_error>
 #include <utility>
 
+#include "error/system_limits.hpp"
 #include "python/gil.hpp"
 #include "run/cancellation.hpp"
 #include "run/spans.hpp"
@@ -30,21 +31,19 @@ std::shared_ptr<PoolData> PoolData::of(std::shared_ptr<ShutdownHooks> host,
 PoolData::PoolData(std::shared_ptr<ShutdownHooks> host, std::vector<std::unique_ptr<Worker>> workers,
                    Times times)
     : host_(std::move(host)), workers_(std::move(workers)), times_(times) {
-  working_ = workers_.size();
+  const std::lock_guard lock(mutex_);  // until it is known how many there are
   try {
     for (const auto& worker : workers_) {
-      threads_.emplace_back([this, each = worker.get(), number = ++last_worker] { work(*each, number); });
+      threads_.push_back(
+          start_thread([this, each = worker.get(), number = ++last_worker] { work(*each, number); }));
     }
-  } catch (const std::system_error& failed) {
-    const std::size_t made = threads_.size();
-    queue_.close();
-    join();
-    throw Error({.kind = ErrorKind::StartupFailed,
-                 .phase = Phase::Start,
-                 .message = "no more than " + std::to_string(made) + " threads could be made for " +
-                            std::to_string(workers_.size()) + " workers: " + failed.what(),
-                 .hint = "open the pool with fewer workers"});
+  } catch (const Error& refused) {
+    if (threads_.empty()) throw;
+    // Runs need threads and processes of their own: half of the workers leave room for these.
+    surplus_ = threads_.size() / 2;
+    report_fewer_workers(refused);
   }
+  working_ = threads_.size() - surplus_;
 }
 
 PoolData::~PoolData() { join(); }
@@ -69,32 +68,58 @@ void PoolData::put(std::unique_ptr<Job> job) {
 }
 
 void PoolData::work(Worker& worker, std::uint64_t number) {
+  if (is_surplus()) return;
   span_place.worker = number;
-  try {
-    worker.work(queue_);
-  } catch (const Error& failed) {
-    if (leave_to_others()) return;
-    fail_what_comes(failed);
-  }
-  const std::lock_guard lock(mutex_);
-  --working_;
-  done_.notify_all();
+  do {
+    const std::size_t before = working();
+    try {
+      worker.work(queue_);
+    } catch (const Error& failed) {
+      if (leave_to_others(failed)) return;
+      if (working() == before) fail_next(failed);  // otherwise the workers that have left made room
+    }
+  } while (!end_work());
 }
 
-// False for the last one.
-bool PoolData::leave_to_others() {
+bool PoolData::is_surplus() {
   const std::lock_guard lock(mutex_);
-  if (working_ == 1) return false;
-  --working_;
+  if (surplus_ == 0) return false;
+  --surplus_;
   return true;
 }
 
-void PoolData::fail_what_comes(const Error& why) {
+std::size_t PoolData::working() {
+  const std::lock_guard lock(mutex_);
+  return working_;
+}
+
+// False for the last one.
+bool PoolData::leave_to_others(const Error& why) {
+  const std::lock_guard lock(mutex_);
+  if (working_ == 1) return false;
+  --working_;
+  report_fewer_workers(why);
+  return true;
+}
+
+void PoolData::fail_next(const Error& why) {
   Jobs jobs;
-  while (queue_.take(jobs, 1)) {
-    jobs.front()->fail(why);
-    jobs.clear();
-  }
+  if (queue_.take(jobs, 1)) jobs.front()->fail(why);
+}
+
+// False if there is more to do, since another worker may return its jobs to the queue and leave.
+bool PoolData::end_work() {
+  const std::lock_guard lock(mutex_);
+  if (working_ == 1 && !queue_.is_over()) return false;
+  --working_;
+  done_.notify_all();
+  return true;
+}
+
+// The caller holds the lock.
+void PoolData::report_fewer_workers(const Error& why) {
+  if (std::exchange(has_reported_, true)) return;
+  std::fprintf(stderr, "pyhost: the pool goes on with fewer workers: %s\n", why.message().c_str());
 }
 
 // In a child that the application forked, the threads are not there.

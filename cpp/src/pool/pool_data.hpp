@@ -28,7 +28,8 @@ class PoolData {
     bool reports_spans;                                       ///< Whether there is an on_span.
   };
 
-  /// Begins a thread for each worker, and ends with the host if that comes first.
+  /// Begins a thread for each worker, or for as many as the system allows, and ends with the host if that
+  /// comes first.
   static std::shared_ptr<PoolData> of(std::shared_ptr<ShutdownHooks> host,
                                       std::vector<std::unique_ptr<Worker>> workers, Times times);
   PoolData(std::shared_ptr<ShutdownHooks> host, std::vector<std::unique_ptr<Worker>> workers, Times times);
@@ -62,8 +63,12 @@ class PoolData {
 
  private:
   void work(Worker& worker, std::uint64_t number);
-  bool leave_to_others();
-  void fail_what_comes(const Error& why);
+  bool is_surplus();
+  std::size_t working();
+  bool leave_to_others(const Error& why);
+  void fail_next(const Error& why);
+  bool end_work();
+  void report_fewer_workers(const Error& why);
   void join();
 
   std::shared_ptr<ShutdownHooks> host_;
@@ -75,7 +80,9 @@ class PoolData {
   std::atomic<bool> host_closed_ = false;
   std::mutex mutex_;
   std::condition_variable done_;
-  std::size_t working_ = 0;
+  std::size_t working_ = 0;  // of the threads, less those that have left or ended
+  std::size_t surplus_ = 0;  // of the threads: are to end without work
+  bool has_reported_ = false;
   std::mutex joining_;
   std::vector<std::thread> threads_;
 };

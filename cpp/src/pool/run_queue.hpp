@@ -83,6 +83,9 @@ class RunQueue {
   /// Worker::cancel() can find the run, so that no cancellation is missed in between.
   bool is_cancelled(const Job& job) const noexcept { return job.round < round_; }
 
+  /// Whether it is closed and empty.
+  bool is_over() const noexcept { return closed_ && nothing_; }
+
   /// Closes the queue: jobs that are put from now on fail as HostClosed. Jobs that wait can still be taken.
   void close();
 
@@ -117,13 +120,14 @@ class RunQueue {
 /// The error of a job that must not begin.
 Error not_begun(const Job& job, ErrorKind why);
 
-/// Makes runs, one after the other, on a thread of its own, which calls work() once.
+/// Makes runs, one after the other, on a thread of its own, which calls work().
 class Worker {
  public:
   virtual ~Worker() = default;
 
-  /// Takes jobs from the queue and runs them, until the queue is closed and empty. Throws an Error, without
-  /// having taken a job, if it cannot work: the other workers go on without it.
+  /// Takes jobs from the queue and runs them, until the queue is closed and empty. Throws an Error, with the
+  /// jobs that it has taken back in the queue, if it cannot work: the other workers go on without it. If
+  /// there are none, it is called again.
   virtual void work(RunQueue& queue) = 0;
 
   /// Cancels the runs that it has taken, and goes on with the next ones. Any thread may call it.

@@ -1,8 +1,7 @@
 // The deadline: a timer that interrupts, unless the code has ended in time.
 #include "python/deadline.hpp"
 
-#include <system_error>
-
+#include "pyhost/error.hpp"
 #include "python/gil.hpp"
 #include "python/python.hpp"
 #include "python/timers.hpp"
@@ -20,8 +19,8 @@ Deadline::Deadline(std::chrono::milliseconds limit) : watch_(std::make_shared<Wa
   try {
     watch_->timer =
         Timers::with_gil().set(Timers::Clock::now() + limit, [watch = watch_] { return interrupt(*watch); });
-  } catch (const std::system_error&) {
-    // No thread to be had: then there is no deadline.
+  } catch (const Error&) {
+    // No thread can be started: then there is no deadline.
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <atomic>
 
+#include "error/system_limits.hpp"
 #include "python/signals_blocked.hpp"
 
 namespace pyhost::detail {
@@ -45,7 +46,7 @@ void Timers::begin() {
     pthread_atfork(nullptr, nullptr, [] { gil_timers = nullptr, no_gil_timers = nullptr; });
   });
   const SignalsBlocked blocked;
-  thread_ = std::thread([this] { watch(); });
+  thread_ = start_thread([this] { watch(); });
 }
 
 Timers::Id Timers::set(Clock::time_point when, Callback callback) {

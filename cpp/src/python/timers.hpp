@@ -43,7 +43,7 @@ class Timers {
   /// release it.
   static Timers& without_gil();
 
-  /// Throws std::system_error if no thread can be had.
+  /// Throws StartupFailed if no thread can be started.
   Id set(Clock::time_point when, Callback callback);
 
   /// The callback may still be running when this returns.

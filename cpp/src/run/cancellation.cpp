@@ -3,7 +3,6 @@
 #include "run/cancellation.hpp"
 
 #include <chrono>
-#include <system_error>
 #include <utility>
 
 #include "interpreter/output.hpp"
@@ -85,9 +84,9 @@ void Cancellation::prepare(const RunOptions& options, Clock::time_point begun) {
 void Cancellation::start_limit() {
   try {
     set_timers(begun_ + *limit_);
-  } catch (const std::system_error& failed) {
+  } catch (const Error& failed) {
     end();
-    throw no_timer_error(module_, failed.what());
+    throw no_timer_error(module_, failed);
   }
 }
 
@@ -103,9 +102,9 @@ void Cancellation::begin_import() {
   if (!import_timeout_) return;
   try {
     replace_limit(import_timeout_, true);
-  } catch (const std::system_error& failed) {
+  } catch (const Error& failed) {
     end();
-    throw no_timer_error(module_, failed.what());
+    throw no_timer_error(module_, failed);
   }
 }
 
@@ -152,8 +151,8 @@ void Cancellation::request(ErrorKind why) noexcept {
   wake_cancelled_waiters();
   try {
     if (why == ErrorKind::Cancelled) set_timers(Clock::now());
-  } catch (const std::system_error&) {
-    // No thread can be made: a module that listens still sees the request.
+  } catch (const Error&) {
+    // No thread can be started: a module that listens still sees the request.
   }
 }
 

@@ -68,12 +68,12 @@ std::string message_of(const CancelledRun& run, CancelledEnd end) {
 
 }  // namespace
 
-Error no_timer_error(const std::string& module, std::string_view reason) {
+Error no_timer_error(const std::string& module, const Error& refused) {
   return Error({.kind = ErrorKind::StartupFailed,
                 .phase = Phase::Run,
                 .module = module,
-                .message = "module '" + module + "' was not run, since nothing can watch its timeout: " +
-                           "no thread could be made: " + std::string(reason),
+                .message = "module '" + module +
+                           "' was not run, since nothing can watch its timeout: " + refused.message(),
                 .hint = "allow the process more threads, or run it without a timeout"});
 }
 

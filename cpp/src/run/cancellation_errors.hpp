@@ -37,8 +37,8 @@ enum class CancelledEnd {
   NotInterrupted,  ///< C code could not be interrupted.
 };
 
-/// StartupFailed: no thread could be made for the timeout.
-Error no_timer_error(const std::string& module, std::string_view reason);
+/// StartupFailed: no thread could be started for the timeout.
+Error no_timer_error(const std::string& module, const Error& refused);
 
 /// A run whose cancellation was requested before its next step began.
 Error not_started_error(const CancelledRun& run);

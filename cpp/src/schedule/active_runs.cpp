@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "error/system_limits.hpp"
 #include "pool/cores.hpp"
 #include "pyhost/run_options.hpp"
 #include "schedule/schedule_json.hpp"
@@ -41,7 +42,7 @@ Error not_made(const ClaimedRun& claim, const std::exception& failed) {
 ActiveRuns::ActiveRuns(Host& host, PoolOptions options, milliseconds lease)
     : host_(host), options_(std::move(options)), lease_(lease) {
   if (options_.workers == 0) options_.workers = usable_cores();
-  watching_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
+  watching_ = start_thread<std::jthread>([this](const std::stop_token& stop) { watch(stop); });
 }
 
 ActiveRuns::~ActiveRuns() {
@@ -79,7 +80,7 @@ void ActiveRuns::begin(const ClaimedRun& claim, Clock::time_point asked) {
   }
   try {
     if (!pool_) pool_.emplace(host_, options_);
-    added.thread = std::thread([this, &added] { make_run(added); });
+    added.thread = start_thread([this, &added] { make_run(added); });
   } catch (const std::exception& failed) {  // for want of threads, or of a worker program
     end_run(added, not_made(claim, failed));
   }

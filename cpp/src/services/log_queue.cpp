@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "error/system_limits.hpp"
 #include "python/signals_blocked.hpp"
 
 namespace pyhost::detail {
@@ -39,7 +40,7 @@ void LogQueue::put(LogRecord record) {
   State& state = *state_;
   {
     const std::lock_guard lock(state.mutex);
-    if (state.closed || state.records.size() >= state.room) {
+    if (state.closed || state.records.size() >= state.room || !has_thread()) {
       ++state.dropped;
       return;
     }
@@ -47,13 +48,21 @@ void LogQueue::put(LogRecord record) {
     state.reported += record.dropped;
     state.records.push_back(std::move(record));
     ++state.count_put;
-    if (!state.thread.joinable()) {
-      const SignalsBlocked blocked;
-      state.thread = std::thread([shared = state_] { give_out(shared); });
-      state.giver = state.thread.get_id();
-    }
   }
   state.put.notify_one();
+}
+
+// Starts the thread with the first record. Returns false if the system allows none.
+bool LogQueue::has_thread() {
+  if (state_->thread.joinable()) return true;
+  try {
+    const SignalsBlocked blocked;
+    state_->thread = start_thread([shared = state_] { give_out(shared); });
+    state_->giver = state_->thread.get_id();
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 void LogQueue::give_out(const std::shared_ptr<State>& shared) {

@@ -43,6 +43,7 @@ class LogQueue {
 
  private:
   struct State;
+  bool has_thread();
   static void give_out(const std::shared_ptr<State>& state);
   bool is_forked() const noexcept { return process_ != getpid(); }
 

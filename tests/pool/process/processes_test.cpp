@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -562,6 +563,22 @@ TEST_CASE("a worker that dies while idle is reaped at once, and replaced for the
   REQUIRE(kill(first, SIGKILL) == 0);
   while (kill(first, 0) == 0) std::this_thread::sleep_for(10ms);  // as it does a zombie
   CHECK(process() != first);
+}
+
+TEST_CASE("a run for which no worker process can be started fails, and the next one succeeds") {
+  Host host(over_fixtures());
+  Pool pool(host, processes());
+  REQUIRE_ERROR(crashed, WorkerCrashed, pool.submit("ruins_its_process", ruins("exit")).get());
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  const rlimit none{3, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const auto refused = test::error_of([&] { return pool.submit("wins").get(); });
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE(refused.has_value());
+  CHECK(refused->kind() == ErrorKind::StartupFailed);
+  CHECK(refused->message().find("RLIMIT_NOFILE (ulimit -n) is 3") != std::string::npos);
+  CHECK(pool.submit("wins").get() == "second");
 }
 
 TEST_CASE("on_error is called for a crashed worker and for one killed at its deadline") {

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "error/system_limits.hpp"
+
 namespace pyhost::detail {
 
 /// Has as many threads as calls were in flight at once; the first one starts with the first call.
@@ -28,10 +30,10 @@ class CallThreads {
   CallThreads(const CallThreads&) = delete;
   CallThreads& operator=(const CallThreads&) = delete;
 
-  /// Calls the function on a thread; it must not throw. Throws std::system_error if no thread can be made.
+  /// Calls the function on a thread; it must not throw. Throws StartupFailed if no thread can be started.
   void call(std::function<void()> function) {
     const std::lock_guard lock(mutex_);
-    if (idle_ <= waiting_.size()) threads_.emplace_back([this] { work(); });
+    if (idle_ <= waiting_.size()) threads_.push_back(start_thread([this] { work(); }));
     waiting_.push_back(std::move(function));
     came_.notify_one();
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -27,13 +28,15 @@ class ProcessWorker : public Worker {
     backlog_.set_queue(&queue);
     try {
       if (starts_at_once_) supervisor_.start_process();  // before the first run comes
-    } catch (const Error&) {
-      // The first run fails with this error.
+    } catch (const NoProcess&) {
+      // The first run finds out, too.
     }
     while (true) {
       try {
         if (!send_batches()) break;
         if (!supervisor_.is_idle()) supervisor_.poll();
+      } catch (const NoProcess& failed) {
+        go_on_without_process(failed.why);
       } catch (const Error& error) {
         supervisor_.fail_all(error);
       }
@@ -80,12 +83,9 @@ class ProcessWorker : public Worker {
     if (!supervisor_.has_process()) {
       try {
         supervisor_.start_process();
-      } catch (const Error&) {
-        if (context_->processes > 0) {
-          leave_to_other_workers(std::move(batch.jobs));
-          return false;
-        }
-        supervisor_.add_unsent(std::move(batch));
+      } catch (const NoProcess&) {
+        backlog_.put_first(
+            {std::make_move_iterator(batch.jobs.begin()), std::make_move_iterator(batch.jobs.end())});
         throw;
       }
     }
@@ -93,10 +93,13 @@ class ProcessWorker : public Worker {
     return true;
   }
 
-  // There is no room for another process, but other workers have one.
-  void leave_to_other_workers(Jobs jobs) {
-    constexpr std::chrono::milliseconds pause(100);  // before the next attempt
-    backlog_.return_to_queue(std::move(jobs));
+  // A worker that never had a process gives up: there is no room for it. One that had a process tries again,
+  // later if the others have one.
+  void go_on_without_process(const Error& why) {
+    constexpr std::chrono::milliseconds pause(100);
+    if (supervisor_.has_worked() && context_->processes == 0) return supervisor_.fail_all(why);
+    backlog_.return_to_queue();
+    if (!supervisor_.has_worked()) throw why;
     std::this_thread::sleep_for(pause);
   }
 
@@ -118,7 +121,13 @@ std::vector<std::unique_ptr<Worker>> make_process_workers(const HostInternals& h
       options.max_runs_per_worker});
   std::vector<std::unique_ptr<Worker>> workers;
   // One process waits for the first run. Each other one starts when there is a run for it.
-  for (std::size_t i = 0; i < count; ++i) workers.push_back(std::make_unique<ProcessWorker>(context, i == 0));
+  try {
+    for (std::size_t i = 0; i < count; ++i)
+      workers.push_back(std::make_unique<ProcessWorker>(context, i == 0));
+  } catch (const Error&) {
+    if (workers.size() < 2) throw;
+    workers.resize(workers.size() / 2);  // the descriptors of the others are for processes
+  }
   return workers;
 }
 

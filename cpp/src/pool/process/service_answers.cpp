@@ -5,22 +5,38 @@
 
 namespace pyhost::detail {
 
+namespace {
+
+std::string raised_text(std::uint64_t number, const std::exception& failed) {
+  return json_frame_text(
+      FrameKind::Answer, number,
+      Json{{"raised", {{"type", "std::exception"}, {"message", failed.what()}, {"kind", ""}}}});
+}
+
+}  // namespace
+
 void ServiceAnswers::begin(std::uint64_t process, const WireFrame& question) {
-  call_threads_.call([this, process, number = question.number, content = json_of(question)] {
-    std::string text;
-    try {
-      text = json_frame_text(FrameKind::Answer, number, services_.answer(content));
-    } catch (const std::exception& failed) {
-      text = json_frame_text(
-          FrameKind::Answer, number,
-          Json{{"raised", {{"type", "std::exception"}, {"message", failed.what()}, {"kind", ""}}}});
-    }
+  const std::uint64_t number = question.number;
+  const auto answer = [this, process](std::string text) {
     {
       const std::lock_guard lock(mutex_);
       answers_.emplace_back(process, std::move(text));
     }
     on_answer_();
-  });
+  };
+  try {
+    call_threads_.call([this, number, answer, content = json_of(question)] {
+      std::string text;
+      try {
+        text = json_frame_text(FrameKind::Answer, number, services_.answer(content));
+      } catch (const std::exception& failed) {
+        text = raised_text(number, failed);
+      }
+      answer(std::move(text));
+    });
+  } catch (const Error& no_thread) {
+    answer(raised_text(number, no_thread));
+  }
 }
 
 void ServiceAnswers::send(std::uint64_t process, ProcessLink& link) {

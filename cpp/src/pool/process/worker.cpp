@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "error/system_limits.hpp"
 #include "host/host_internals.hpp"
 #include "pool/process/messages.hpp"
 #include "pool/process/outcome_writer.hpp"
@@ -57,8 +58,8 @@ class WorkerSide {
         arguments_(arguments) {}
 
   int work() {
-    start_cancelling();
     try {
+      start_cancelling();
       start(json_of(channel_.next_order()));
     } catch (const Error& error) {
       channel_.send_json(FrameKind::NotStarted, 0, error.to_json());
@@ -269,7 +270,7 @@ class WorkerSide {
   // Starts the threads that cancel runs. Modules cannot block the first one, which also sees the end of the
   // pool.
   void start_cancelling() {
-    std::thread([this, wakeup = arguments_.descriptor(Inherited::Wakeup)] {
+    start_thread([this, wakeup = arguments_.descriptor(Inherited::Wakeup)] {
       sigset_t all;
       sigfillset(&all);
       sigdelset(&all, pool_ended_signal());
@@ -284,7 +285,7 @@ class WorkerSide {
     }).detach();
     // The second thread waits for the GIL, which the first one must not do. Both start before a memory limit
     // that might leave no room for a thread.
-    std::thread([this] {
+    start_thread([this] {
       while (true) {
         cancels_.acquire();
         cancel();

@@ -16,11 +16,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <system_error>
 #include <thread>
 #include <type_traits>
 
 #include "error/source_lines.hpp"
+#include "error/system_limits.hpp"
 #include "interpreter/installation.hpp"
 #include "pool/process/process_group.hpp"
 
@@ -34,11 +34,7 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 [[noreturn]] void refuse(const std::string& doing, int error) {
-  throw Error({.kind = ErrorKind::StartupFailed,
-               .phase = Phase::Start,
-               .message = "no worker process could be started: " + doing + ": " +
-                          std::system_category().message(error),
-               .hint = error == EMFILE ? "have fewer workers, or allow more open files (ulimit -n)" : ""});
+  throw refused_by_system("no worker process could be started: " + doing, error);
 }
 
 int require(int result, const char* doing) {
@@ -139,10 +135,7 @@ WorkerProcess::WorkerProcess(const fs::path& program) {
   std::array<char*, 4> argv{name.data(), word.data(), where.data(), nullptr};
   pid_t id = -1;
   const int failed = posix_spawn(&id, program.c_str(), &actions.raw, &attributes.raw, argv.data(), environ);
-  if (failed != 0) {
-    munmap(page_, sizeof(SharedPage));
-    refuse("starting " + program.string(), failed);
-  }
+  if (failed != 0) refuse("starting " + program.string(), failed);
   id_ = id;
   ended_ = Descriptor(static_cast<int>(syscall(SYS_pidfd_open, id_, 0)));
 }
@@ -151,13 +144,12 @@ void WorkerProcess::map_memory(int memory) {
   require(ftruncate(memory, sizeof(SharedPage)), "making shared memory");
   void* const at = mmap(nullptr, sizeof(SharedPage), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
   if (at == MAP_FAILED) refuse("mapping shared memory", errno);
-  page_ = static_cast<SharedPage*>(at);  // zero-filled, which is its initial state
+  page_.reset(static_cast<SharedPage*>(at));  // zero-filled, which is its initial state
 }
 
-WorkerProcess::~WorkerProcess() {
-  kill();
-  munmap(page_, sizeof(SharedPage));
-}
+void WorkerProcess::Unmap::operator()(SharedPage* page) const noexcept { munmap(page, sizeof(SharedPage)); }
+
+WorkerProcess::~WorkerProcess() { kill(); }
 
 void WorkerProcess::wake_worker() noexcept { static_cast<void>(!write(wakeup_.get(), "c", 1)); }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -81,7 +82,10 @@ class WorkerProcess {
   bool reap(bool block) noexcept;
 
   Descriptor channel_, wakeup_, trace_, ended_;
-  SharedPage* page_ = nullptr;
+  struct Unmap {
+    void operator()(SharedPage* page) const noexcept;
+  };
+  std::unique_ptr<SharedPage, Unmap> page_;
   pid_t id_ = -1;
   std::optional<ExitStatus> ending_;
 };

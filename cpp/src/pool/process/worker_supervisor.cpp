@@ -11,6 +11,7 @@
 
 #include "error/duration_text.hpp"
 #include "error/error_json.hpp"
+#include "error/system_limits.hpp"
 #include "pool/process/host_forwarding.hpp"
 #include "run/events.hpp"
 
@@ -44,14 +45,9 @@ void report_failed_end(const ExitStatus& ending) {
 WorkerSupervisor::WorkerSupervisor(std::shared_ptr<PoolContext> context, Backlog& backlog)
     : context_(std::move(context)),
       spans_(context_->host.options.callbacks.on_span),
-      wakeup_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      wakeup_(require_from_system(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "no worker can be woken")),
       backlog_(backlog),
-      answers_(context_->host.services, [this] { wake(); }) {
-  if (wakeup_) return;
-  throw Error({.kind = ErrorKind::StartupFailed,
-               .phase = Phase::Start,
-               .message = "no worker process could be started: there are no descriptors left"});
-}
+      answers_(context_->host.services, [this] { wake(); }) {}
 
 void WorkerSupervisor::wake() noexcept { static_cast<void>(eventfd_write(wakeup_.get(), 1)); }
 
@@ -98,7 +94,7 @@ void WorkerSupervisor::poll() {
   const bool is_hopeless = failed_starts_ >= max_failed_starts;
   if (!is_hopeless) backlog_.return_to_queue();  // the worker may take long to end
   end_process();
-  if (is_hopeless) fail_all(no_worker({}, "it can open no files"));
+  if (is_hopeless) throw NoProcess{no_worker({}, "it can open no files")};
 }
 
 // When check_worker() has something to do even if nothing comes from the worker.
@@ -228,7 +224,7 @@ void WorkerSupervisor::handle_frame(WireFrame frame) {
   if (frame.missing > 0) throw BrokenFrame("there is no memory here for what it sent");
   switch (frame.kind) {
     case FrameKind::Ready:
-      ready_ = true;
+      ready_ = has_worked_ = true;
       return spans_.started(started_, frame.number);
     case FrameKind::NotStarted:
       not_started_ = error_from_json(json_of(frame));
@@ -266,7 +262,11 @@ void WorkerSupervisor::finish_batch(const WireFrame& frame) {
 }
 
 void WorkerSupervisor::start_process() {
-  link_.emplace(context_->program, context_->start_message);
+  try {
+    link_.emplace(context_->program, context_->start_message);
+  } catch (const Error& refused) {
+    throw NoProcess{refused};
+  }
   ++context_->processes;
   process_number_ = ++last_process;
   started_ = Clock::now();
@@ -303,7 +303,7 @@ void WorkerSupervisor::end_process() {
       if (eventfd_read(wakeup_.get(), &woken) == 0) answers_.send(process_number_, *link_);
     }
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
-    if (link_->process().ends_within(left)) report_failed_end(link_->process().kill());
+    if (link_->process().ends_within(left) && ready_) report_failed_end(link_->process().kill());
   } catch (const std::exception&) {
     // No run is in flight that could fail because of it.
   }
@@ -333,7 +333,7 @@ void WorkerSupervisor::handle_death(std::string broken, std::optional<ErrorKind>
   drop_process();
   if (is_blameless || (!why && failed_starts_ < max_failed_starts)) return;
   failed_starts_ = 0;
-  fail_all(why ? *why : no_worker(exit_status, broken));
+  throw NoProcess{why ? *why : no_worker(exit_status, broken)};
 }
 
 // Delivers the outcomes that are there, and fails the other runs. Sets `broken` if an outcome is broken.

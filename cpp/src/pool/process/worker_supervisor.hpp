@@ -34,6 +34,11 @@ struct PoolContext {
   std::atomic<int> processes = 0;  ///< That are alive.
 };
 
+/// Thrown if no process could be started. Not a std::exception: those say that a worker broke its channel.
+struct NoProcess {
+  Error why;
+};
+
 /// One worker process at a time, replaced when it ends, and the batches that it has been sent. Used by one
 /// thread, except wake().
 class WorkerSupervisor {
@@ -55,16 +60,17 @@ class WorkerSupervisor {
   /// How many runs the process, or the next one, can be sent before it is replaced.
   std::size_t runs_left() const;
 
-  /// Throws StartupFailed.
+  /// Whether a process of it was ever ready.
+  bool has_worked() const noexcept { return has_worked_; }
+
+  /// Throws NoProcess.
   void start_process();
 
   /// Sends a batch to the process, which must be there.
   void send(Batch batch);
 
-  /// Counts a batch as in flight that could not be sent, so that fail_all() fails it.
-  void add_unsent(Batch batch) { in_flight_.add(std::move(batch)); }
-
-  /// Waits until something happens to the runs in flight, and handles it.
+  /// Waits until something happens to the runs in flight, and handles it. Throws NoProcess if no run is in
+  /// flight any more, and those that were are in the backlog.
   void poll();
 
   /// Handles what a worker without runs sends and asks, and drops one that has ended.
@@ -112,6 +118,7 @@ class WorkerSupervisor {
   std::uint64_t process_number_ = 0;
   Clock::time_point started_;
   bool ready_ = false;
+  bool has_worked_ = false;
   bool retiring_ = false;  // the worker gets no more runs
   bool revoked_ = false;   // the worker gets no more runs until those in flight are done
   std::uint64_t runs_sent_ = 0;
