@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "error/error_json.hpp"
+#include "pool/process/oom_kills.hpp"
 #include "pool/process/wire_frames.hpp"
 #include "support.hpp"
 
@@ -579,6 +580,20 @@ TEST_CASE("a run for which no worker process can be started fails, and the next 
   CHECK(refused->kind() == ErrorKind::StartupFailed);
   CHECK(refused->message().find("RLIMIT_NOFILE (ulimit -n) is 3") != std::string::npos);
   CHECK(pool.submit("wins").get() == "second");
+}
+
+TEST_CASE("the kills of the out-of-memory killer are counted in the control group of the process") {
+  const test::ModuleFolder folder;
+  const fs::path root = folder.path();
+  const auto write = [&root](const fs::path& file, const std::string& text) {
+    fs::create_directories((root / file).parent_path());
+    std::ofstream(root / file) << text;
+  };
+  write("pod/memory.events", "low 0\nhigh 7\nmax 12\noom 4\noom_kill 3\noom_group_kill 0\n");
+  write("memory/job/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
+  CHECK(detail::oom_kills(root, "0::/pod\n") == 3);
+  CHECK(detail::oom_kills(root, "4:memory:/job\n0::/\n") == 2);
+  CHECK(detail::oom_kills(root, "4:memory:/other\n0::/\n") == 0);
 }
 
 TEST_CASE("on_error is called for a crashed worker and for one killed at its deadline") {

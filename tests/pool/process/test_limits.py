@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
-from conftest import FIXTURES, PATIENCE, Run, clean_environment, missing
+import pytest
+from conftest import FIXTURES, PATIENCE, Run, clean_environment
 
 STATES = '{"give": "1"}\n' * 50
 MAP = ("map", "evaluates", "--states", "-", "-m", str(FIXTURES))
 
 
 def test_the_workers_that_fit_into_the_limit_of_threads_make_the_runs(program: str) -> None:
-    setpriv = shutil.which("setpriv")
-    if setpriv is None or os.getuid() != 0:
-        missing("only root can become a user who has no other processes")
-    # Root's files with the limits of another user: the two capabilities would lift them.
-    user = [setpriv, f"--ruid={50_000 + os.getpid() % 10_000}"]
+    # A user who has no other processes, and root's right to read files. Two capabilities would lift the limit.
+    as_user = [
+        "setpriv", f"--ruid={50_000 + os.getpid() % 10_000}", "--securebits=+no_setuid_fixup",
+        "--bounding-set=-sys_resource,-sys_admin",
+    ]  # fmt: skip
+    if os.getuid() != 0 or subprocess.run([*as_user, "true"], check=False).returncode != 0:
+        pytest.skip("only root can start a process of another user")
     done = subprocess.run(
-        [*user, "--bounding-set=-sys_resource,-sys_admin", "--securebits=+no_setuid_fixup", program, *MAP, "-j", "4"],
+        [*as_user, program, *MAP, "-j", "4"],
         input=STATES, capture_output=True, text=True, timeout=PATIENCE, env=clean_environment(),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (12, 12)),
     )  # fmt: skip
@@ -37,3 +41,42 @@ def test_the_workers_that_fit_into_the_limit_of_descriptors_make_the_runs(pyhost
     assert "50 states done" in done.stderr
     assert "RLIMIT_NOFILE (ulimit -n) is 64" in done.stderr
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 50)
+
+
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """A control group with 200 MB of memory; gives its file cgroup.procs."""
+    lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    groups = {controllers: path.lstrip("/") for _, controllers, path in lines}
+    root = Path("/sys/fs/cgroup")
+    version_1 = "memory" in groups
+    parent = root / "memory" / groups["memory"] if version_1 else root / groups.get("", "")
+    group = parent / f"pyhost-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as refused:
+        pytest.skip(f"no control group can be made: {refused}")
+    limit = group / ("memory.limit_in_bytes" if version_1 else "memory.max")
+    try:
+        if not limit.exists():
+            pytest.skip("control groups here have no limit of memory")
+        limit.write_text("200000000")
+        yield group / "cgroup.procs"
+    finally:
+        group.rmdir()
+
+
+def test_a_worker_that_the_out_of_memory_killer_ended_is_reported_as_such(
+    pyhost: Run, small_group: Path
+) -> None:
+    def enter() -> None:
+        small_group.write_text(str(os.getpid()))
+
+    words = ("--isolation", "process", "-m", str(FIXTURES))
+    large = ("run", "evaluates", "-p", "give=len(b'x' * 1_000_000_000)", *words)
+    done = pyhost(*large, preexec_fn=enter)
+    assert done.returncode == 137
+    assert "signal 9 (SIGKILL) of the kernel's out-of-memory killer" in done.stderr
+    assert "hint: allow its control group more memory" in done.stderr
+    killed = pyhost("run", "ruins_its_process", "-p", "how=kill", *words, preexec_fn=enter)
+    assert "signal 9 (SIGKILL)\n" in killed.stderr

@@ -35,6 +35,10 @@ Error lost_run(const Job& job, const Loss& loss, const std::string& trace) {
     data.message = module + "crashed its worker process" + std::string(when) + ": it was ended by " +
                    to_string(loss.exit_status);
     data.signal = loss.exit_status.signal;
+    if (loss.exit_status.of_oom_killer)
+      data.hint =
+          "allow its control group more memory, have fewer workers, or set a memory limit, at which Python "
+          "raises MemoryError";
   } else {
     data.message =
         module + "ended its worker process" + std::string(when) + " with " + to_string(loss.exit_status);

@@ -94,7 +94,8 @@ std::string to_string(const ExitStatus& ending) {
   if (ending.signal == 0) return "status " + std::to_string(ending.status);
   const char* name = sigabbrev_np(ending.signal);
   return "signal " + std::to_string(ending.signal) +
-         (name != nullptr ? " (SIG" + std::string(name) + ")" : std::string());
+         (name != nullptr ? " (SIG" + std::string(name) + ")" : std::string()) +
+         (ending.of_oom_killer ? " of the kernel's out-of-memory killer" : "");
 }
 
 WorkerProcess::WorkerProcess(const fs::path& program) {

@@ -38,6 +38,8 @@ struct ExitStatus {
   bool known = false;  ///< Somebody else may have taken its status.
   int signal = 0;      ///< 0 if it exited by itself,
   int status = 0;      ///< with this.
+  bool of_oom_killer =
+      false;  ///< Whether the kernel's out-of-memory killer sent the signal, as far as is known.
 };
 
 /// "signal 11 (SIGSEGV)" or "status 3".

@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <limits>
@@ -314,7 +315,9 @@ void WorkerSupervisor::end_process() {
 // that are there are delivered, and runs that had not begun are sent to the next worker.
 void WorkerSupervisor::handle_death(std::string broken, std::optional<ErrorKind> killed) {
   if (!killed && broken.empty() && !link_->process().ends_within(200ms)) broken = "it closed its channel";
-  const ExitStatus exit_status = link_->process().kill();
+  ExitStatus exit_status = link_->process().kill();
+  exit_status.of_oom_killer =
+      !killed && broken.empty() && exit_status.signal == SIGKILL && context_->take_oom_kill();
   try {
     while (link_->receive(frame_handler()) == FrameReader::Got::Bytes) {
     }

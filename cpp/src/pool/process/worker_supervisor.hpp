@@ -18,6 +18,7 @@
 #include "pool/process/batches_in_flight.hpp"
 #include "pool/process/descriptor.hpp"
 #include "pool/process/lost_run.hpp"
+#include "pool/process/oom_kills.hpp"
 #include "pool/process/process_link.hpp"
 #include "pool/process/service_answers.hpp"
 #include "pool/process/span_records.hpp"
@@ -32,6 +33,16 @@ struct PoolContext {
   std::string start_message;
   std::uint64_t max_runs;          ///< Of one process; 0 if there is no limit.
   std::atomic<int> processes = 0;  ///< That are alive.
+  std::atomic<std::uint64_t> known_oom_kills = oom_kills();
+
+  /// Whether the kernel's out-of-memory killer has killed a process since the last call that said so.
+  bool take_oom_kill() {
+    std::uint64_t known = known_oom_kills;
+    while (known < oom_kills()) {
+      if (known_oom_kills.compare_exchange_weak(known, known + 1)) return true;
+    }
+    return false;
+  }
 };
 
 /// Thrown if no process could be started. Not a std::exception: those say that a worker broke its channel.
