@@ -2,7 +2,6 @@
 #include "cli/files.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include <system_error>
 
 #include "cli/errors.hpp"
+#include "error/whole_text.hpp"
 
 namespace pyhost::cli {
 
@@ -103,18 +103,12 @@ void check_writable(const std::string& file, const std::string& option) {
 }
 
 bool write_all(int descriptor, std::string_view text) noexcept {
-  while (!text.empty()) {
-    const ssize_t written = ::write(descriptor, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0 && errno == EAGAIN) {
-      pollfd writable{descriptor, POLLOUT, 0};
-      poll(&writable, 1, -1);
-      continue;
-    }
-    if (written < 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
+  int failed = 0;
+  do {
+    failed = detail::write_whole(descriptor, text);
+  } while (failed == EINTR);
+  errno = failed;
+  return failed == 0;
 }
 
 }  // namespace pyhost::cli

@@ -4,7 +4,6 @@
 
 #include <stdio_ext.h>
 
-#include <atomic>
 #include <cstdio>
 #include <utility>
 
@@ -13,14 +12,12 @@
 namespace pyhost::detail {
 
 /// Makes the streams of a fresh interpreter write line by line, so that what Python code, C code and child
-/// processes print comes out in its order, also into a pipe. The caller holds the GIL.
+/// processes print comes out in its order, also into a pipe. The lines stay whole, whatever their length,
+/// where several threads and processes of pyhost print into one. The caller holds the GIL.
 void order_output();
 
-/// Whether a stream of the main interpreter's may hold something back. Only ever set by a write and cleared
-/// by a flush: a flush too many is harmless, and none is left out.
-inline std::atomic<bool> written = false;
-
-/// Whether a redirected stream holds back the beginning of a line of this thread's.
+/// Whether a stream may hold back the beginning of a line of this thread's. Set by a write and cleared by a
+/// flush: a flush too many is harmless, and none is left out.
 inline constinit thread_local bool holds_line = false;
 
 /// Writes out what sys.stdout, sys.stderr and C's stdout hold back. False with Python's error set if that
@@ -34,7 +31,7 @@ py::object flushed(py::object returned);
 /// fails. Costs a few tests if nothing is held back. The caller holds the GIL.
 inline py::object with_output_flushed(PyObject* returned) {
   py::object result = steal(returned);
-  if (!written.load(std::memory_order_relaxed) && !holds_line && __fpending(stdout) == 0) [[likely]]
+  if (!holds_line && __fpending(stdout) == 0) [[likely]]
     return result;
   return flushed(std::move(result));
 }
@@ -42,5 +39,8 @@ inline py::object with_output_flushed(PyObject* returned) {
 /// Writes out all that Python's and C's streams hold back, whatever a module has put in their place; tells
 /// stderr if that fails. The caller holds the GIL.
 void flush_output() noexcept;
+
+/// The same for the unfinished lines of all threads, at the end of the process.
+void flush_output_of_all_threads() noexcept;
 
 }  // namespace pyhost::detail

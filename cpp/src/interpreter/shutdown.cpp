@@ -159,12 +159,12 @@ void take_steps(Step first) {
   if (first <= Step::Output) {
     at = Step::Output;
     halt_other_threads();
-    flush_output();
+    flush_output_of_all_threads();
     at = Step::Files;
     close_open_files();
     at = Step::Garbage;
     collect_garbage();
-    flush_output();
+    flush_output_of_all_threads();
   }
   at = Step::Done;
 }
@@ -277,7 +277,7 @@ class Watch {
     const GilAcquire gil = GilAcquire::at_shutdown();
     const Step step = at;
     report(seconds, what_hangs(step));
-    flush_output();  // first: the handlers that are left may hang as well
+    flush_output_of_all_threads();  // first: the handlers that are left may hang as well
     take_steps(step == Step::Threads ? Step::AtExit : step >= Step::Files ? Step::Done : Step::Output);
     std::fflush(nullptr);
     _exit(status);

@@ -16,10 +16,10 @@ py::object derive_io_type(const char* base, const char* name, PyMethodDef* metho
 }
 
 // After create_stdio in CPython's Python/pylifecycle.c.
-py::object make_text_stream(PyObject* binary, const char* errors, bool by_lines) {
+py::object make_text_stream(PyObject* binary, const char* errors) {
   const py::object io = require(PyImport_ImportModule("io"), making_stream);
   py::object text = require(PyObject_CallMethod(io.ptr(), "TextIOWrapper", "OsssOO", binary, "utf-8", errors,
-                                                "\n", by_lines ? Py_True : Py_False, Py_True),
+                                                "\n", Py_False, Py_True),
                             making_stream);
   const py::object mode = require(PyUnicode_FromString("w"), making_stream);
   if (PyObject_SetAttrString(text.ptr(), "mode", mode.ptr()) != 0) require(nullptr, making_stream);

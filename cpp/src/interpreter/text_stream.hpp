@@ -14,8 +14,8 @@ inline constexpr std::string_view making_stream = "making a stream";
 /// caller holds the GIL.
 py::object derive_io_type(const char* base, const char* name, PyMethodDef* methods);
 
-/// A text stream over a binary one that holds nothing back itself. With `by_lines` it flushes the binary one
-/// at the end of each line. Throws StartupFailed. The caller holds the GIL.
-py::object make_text_stream(PyObject* binary, const char* errors, bool by_lines);
+/// A text stream over a binary one, which keeps lines together. It holds nothing back itself. Throws
+/// StartupFailed. The caller holds the GIL.
+py::object make_text_stream(PyObject* binary, const char* errors);
 
 }  // namespace pyhost::detail

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "interpreter/output.hpp"
 #include "pool/shared.hpp"
 #include "python/gil.hpp"
 #include "python/timers.hpp"
@@ -70,6 +71,7 @@ class Interpreter {
                                      .gil = PyInterpreterConfig_OWN_GIL};
     const PyStatus status = Py_NewInterpreterFromConfig(&here_, &config);
     if (PyStatus_Exception(status) == 0) {
+      order_output();
       CurrentRun::this_thread().timers = &*timers_;
       return;
     }

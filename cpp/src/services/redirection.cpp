@@ -4,12 +4,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <map>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "error/whole_text.hpp"
 #include "interpreter/output.hpp"
 #include "interpreter/text_stream.hpp"
 #include "python/gil.hpp"
@@ -68,8 +70,10 @@ OutputSink::PartialLine take_lines(OutputSink& sink, StreamName stream, std::str
   const std::size_t whole = line.text.rfind('\n') + 1;
   OutputSink::PartialLine lines{line.module, line.text.substr(0, whole)};
   line.text.erase(0, whole);
-  holds_line = !line.text.empty();
-  if (!holds_line) sink.partial.erase(at);
+  if (line.text.empty())
+    sink.partial.erase(at);
+  else
+    holds_line = true;
   return lines;
 }
 
@@ -141,7 +145,7 @@ py::object sink_stream(const SharedSink& sink, const char* errors) {
     const py::object function = require(PyCFunction_New(&each, capsule.ptr()), making_stream);
     if (PyObject_SetAttrString(raw.ptr(), each.ml_name, function.ptr()) != 0) require(nullptr, making_stream);
   }
-  return make_text_stream(raw.ptr(), errors, false);  // the sink itself holds lines together
+  return make_text_stream(raw.ptr(), errors);
 }
 
 }  // namespace
@@ -156,7 +160,8 @@ void deliver(OutputSink& sink, const Output& output) {
   const std::lock_guard lock(sink.calling);
   if (sink.function) return sink.function(output);
   // Also once the host is closed, for a thread of a module that still writes.
-  static_cast<void>(!write(descriptor_of(output.stream), output.text.data(), output.text.size()));
+  std::string_view text = output.text;
+  while (write_whole(descriptor_of(output.stream), text) == EINTR) continue;
 }
 
 void close_sink(OutputSink& sink) {
