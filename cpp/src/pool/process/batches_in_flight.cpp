@@ -67,7 +67,8 @@ std::optional<BatchesInFlight::Clock::time_point> BatchesInFlight::next_timeout(
   };
   if (const auto index = running(page)) {
     const Job& job = *front.jobs[*index];
-    if (is_importing(front, page)) add_next(job.options.timeout);
+    // A run that has just begun may be about to import.
+    add_next(is_importing(front, page) ? job.options.timeout : job.options.import_timeout);
     add(deadline(front, job, page));
   } else if (is_ready) {
     for (std::size_t i = front.delivered; i < front.jobs.size(); ++i) {
