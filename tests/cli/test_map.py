@@ -332,7 +332,7 @@ def test_the_timeout_of_a_run_counts_from_the_end_of_the_import(
     pyhost: Run, tmp_path: Path, level: str
 ) -> None:
     words = own_module(tmp_path, SLOW_IMPORT)
-    given = states({"seconds": seconds} for seconds in (0, 0, 30, 0))
+    given = states({"seconds": seconds} for seconds in (0, 0, 4, 0))
     done = pyhost(*words, "--timeout", "1s", "--isolation", level, input=given)
     assert done.returncode == 1
     by_index = {line["index"]: line["status"] for line in lines_of((tmp_path / "out").read_text())}
