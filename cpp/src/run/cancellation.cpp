@@ -204,7 +204,7 @@ std::optional<Clock::time_point> Cancellation::on_timer() noexcept {
     const bool may_raise = thread_.inside && !pending && !in_import_ && !has_time && !is_cleaning_up();
     if (may_raise && since >= (listens_ ? grace_ / 2 : 0ms)) raise();
     if (since >= grace_ && on_stuck_ && !stuck_reported_) {
-      flush_output();
+      flush_output_of_all_threads();
       report_stuck(position(pending));
     }
     return Clock::now() + raise_interval;
