@@ -26,6 +26,7 @@ enum class ErrorKind {
   Cancelled,        ///< The application cancelled the run.
   WorkerCrashed,    ///< The worker process of the run ended: it crashed, left, or broke the connection.
   HostClosed,       ///< Something that the call needs is closed or out of reach; closed() says what.
+  InvalidEngine,    ///< The engine of a pool cannot be used as it is, or one of its workers.
   InvalidSchedule,  ///< The schedule, an entry of it or its database cannot be used as it is.
   Unreachable,      ///< The database of a schedule cannot be reached now: try again later.
 };

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -61,6 +63,24 @@ struct PoolOptions {
   /// The program that a worker process runs; empty is `pyhost-worker` beside this program or where pyhost was
   /// installed. A program that calls worker_main() first thing in its main() may name itself.
   std::filesystem::path worker = {};
+
+  /// Where the runs are made instead of on this machine: `dask://HOST:PORT`, or
+  /// `package.module:factory`, a Python function that returns a concurrent.futures.Executor. Each worker of
+  /// the engine needs pyhost of the same version and Python's same minor version; the modules are sent to it.
+  /// Then `workers` is not used, and the host's services, callbacks and store are not reached. A run whose
+  /// worker is lost is made again, so it may be made twice; it has one outcome. Default: empty, here.
+  std::string engine = {};
+
+  /// What each chunk of runs needs of the engine's resources, by name.
+  std::map<std::string, double> engine_resources = {};
+
+  /// How often a chunk of runs is tried again if its worker is lost.
+  std::size_t engine_retries = 3;
+
+  /// Called with a line for the user, such as "2 workers", when workers of the engine join, leave or are
+  /// lost.
+  /// Thread: one of the pool's, without the GIL.
+  std::function<void(std::string_view)> on_engine = {};
 };
 
 namespace detail {

@@ -59,7 +59,11 @@ struct MapArguments {
   std::string output;
   std::string shard;
   std::string trace;
-  std::size_t trace_runs = 0;  ///< 0: all.
+  std::size_t trace_runs = 0;                 ///< 0: all.
+  std::string engine;                         ///< Empty: this machine.
+  std::vector<std::string> engine_resources;  ///< name=number
+  std::size_t engine_retries = 3;
+  bool coprocess = false;
   HostArguments host;
   LogArguments log;
   bool ordered = false;

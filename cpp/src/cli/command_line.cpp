@@ -114,11 +114,22 @@ void add_map(CLI::App& program, CommandLine& result) {
       "  pyhost map price --states trades.jsonl -o prices.jsonl --resume\n"
       "  generate | pyhost map price --states - -j 8 --timeout 30s --keep-going > prices.jsonl\n");
   add_module_name(command, arguments.name);
+  CLI::Option* const name = command.get_option("NAME");
+  CLI::Option* const given_states =
+      command
+          .add_option("--states", arguments.states,
+                      "A file of JSON lines, or of one JSON array, also in gzip or zstd; - for stdin")
+          ->required()
+          ->envname("PYHOST_STATES");
   command
-      .add_option("--states", arguments.states,
-                  "A file of JSON lines, or of one JSON array, also in gzip or zstd; - for stdin")
-      ->required()
-      ->envname("PYHOST_STATES");
+      .add_flag_callback(
+          "--coprocess",
+          [name, given_states, &given = arguments] {
+            given.coprocess = true;
+            for (CLI::Option* const option : {name, given_states}) option->required(false);
+          },
+          "Alone: read an order and then states from stdin, as the worker of an engine")
+      ->trigger_on_parse();
   add_parameters(command, arguments.parameters, "each state");
   command.add_option("-j,--jobs", arguments.workers, "How many run at once; else one for each core")
       ->check(CLI::Range(1, 1024))
@@ -150,6 +161,20 @@ void add_map(CLI::App& program, CommandLine& result) {
       .add_option("--max-memory-per-worker", arguments.max_memory_per_worker,
                   "Replace a worker process after a run that leaves it with more memory, as in 512M, 2G")
       ->envname("PYHOST_MAX_MEMORY_PER_WORKER");
+  command
+      .add_option("--engine", arguments.engine,
+                  "Run on other machines: dask://HOST:PORT, or package.module:function, a function "
+                  "that returns a concurrent.futures.Executor")
+      ->envname("PYHOST_ENGINE");
+  command
+      .add_option("--engine-resources", arguments.engine_resources,
+                  "What each task needs of the engine's resources, as in GPU=1")
+      ->envname("PYHOST_ENGINE_RESOURCES");
+  command
+      .add_option("--engine-retries", arguments.engine_retries,
+                  "How often a task is tried again if its worker is lost (3)")
+      ->check(CLI::Range(0, 1000))
+      ->envname("PYHOST_ENGINE_RETRIES");
   command
       .add_option("--retries", arguments.retries,
                   "Make a run again, so many times, that timed out or whose worker crashed (0)")

@@ -9,6 +9,11 @@
 
 namespace pyhost::cli {
 
+int exit_code_of_load(const Error& error) noexcept {
+  const bool ended = error.kind() == ErrorKind::WorkerCrashed || error.kind() == ErrorKind::TimedOut;
+  return ended ? not_loaded : exit_code(error.kind());
+}
+
 int exit_code_of(const std::string& command, const std::function<int()>& work) {
   try {
     return work();

@@ -13,6 +13,10 @@ class ResultStream;
 using detail::exit_code;
 using enum detail::ExitCode;
 
+/// Returns the exit code of a command whose module cannot be loaded. A crash and a timeout during the import
+/// are of the module, too.
+int exit_code_of_load(const Error& error) noexcept;
+
 /// Calls `work` and returns its result. If it throws an Error, a UsageError or an OutputError, prints that to
 /// stderr and returns its exit code. `command` is named in a hint.
 int exit_code_of(const std::string& command, const std::function<int()>& work);

@@ -3,11 +3,14 @@
 
 #include <csignal>
 #include <cstddef>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "cli/arguments.hpp"
 #include "cli/commands.hpp"
+#include "cli/coprocess.hpp"
 #include "cli/errors.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/files.hpp"
@@ -22,6 +25,7 @@
 #include "cli/signals.hpp"
 #include "cli/states.hpp"
 #include "cli/trace.hpp"
+#include "error/number_text.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/pool.hpp"
 
@@ -60,9 +64,37 @@ void refuse_to_overwrite_states(const States& states, const MapArguments& argume
     throw UsageError("stdout is the file of the states: write the results to another one");
 }
 
+// Throws: UsageError.
+void set_engine(PoolOptions& options, const MapArguments& arguments) {
+  options.engine = arguments.engine;
+  options.engine_retries = arguments.engine_retries;
+  for (const std::string& resource : arguments.engine_resources) {
+    const std::size_t at = resource.find('=');
+    const auto number = at != std::string::npos
+                            ? detail::parse_number(std::string_view(resource).substr(at + 1))
+                            : std::nullopt;
+    if (!number || at == 0)
+      throw UsageError("--engine-resources takes name=number, as in GPU=1, and got '" + resource + "'");
+    options.engine_resources.emplace(resource.substr(0, at), *number);
+  }
+  if (options.engine.empty()) {
+    if (!options.engine_resources.empty()) throw UsageError("--engine-resources is for --engine");
+    return;
+  }
+  if (!arguments.host.store.empty())
+    throw UsageError("--store is for runs on this machine: the workers of an engine would not share it");
+  if (arguments.workers != 0)
+    throw UsageError("-j is for runs on this machine: an engine has the workers that joined it");
+}
+
 }  // namespace
 
 int map(const MapArguments& arguments) {
+  if (arguments.coprocess) {
+    if (!arguments.name.empty() || !arguments.states.empty())
+      throw UsageError("--coprocess stands alone: the module and the states come on stdin");
+    return coprocess();
+  }
   const bool to_stdout = arguments.output.empty() || names_stdout(arguments.output);
   if (arguments.resume && to_stdout) throw UsageError("--resume goes on from the file that -o names");
   if (arguments.trace_runs != 0 && arguments.trace.empty()) throw UsageError("--trace-runs is for --trace");
@@ -79,6 +111,7 @@ int map(const MapArguments& arguments) {
   if ((pool_options.max_runs_per_worker != 0 || pool_options.max_resident != 0) &&
       pool_options.isolation != Isolation::Process)
     throw UsageError("--max-runs-per-worker and --max-memory-per-worker are for --isolation process");
+  set_engine(pool_options, arguments);
   // Mistakes in these are reported before anything is opened.
   parse_shard(arguments.shard);
   json_members(arguments.parameters);
@@ -94,7 +127,12 @@ int map(const MapArguments& arguments) {
   Progress progress(arguments.quiet);
   ResumeHint resume_hint(arguments.output, output, progress);
   const Signals signals(signal_options(progress, resume_hint));
+  if (!arguments.quiet)
+    pool_options.on_engine = [&](std::string_view line) {
+      progress.print_line("pyhost: " + std::string(line));
+    };
   Options options = host_options(arguments.host);
+  if (!arguments.engine.empty()) options.store.clear();  // the workers of an engine would not share it
   CloseErrors close_errors;
   close_errors.listen_to(options);
   log_to_stderr(options, arguments.log, &progress.line());

@@ -235,9 +235,7 @@ class Mapping {
   int print_failure() const {
     if (load_error_) {
       print_error(*load_error_, arguments_.verbose);
-      // A crash and a timeout during the import are of the module, too.
-      const ErrorKind kind = load_error_->kind();
-      return kind == ErrorKind::WorkerCrashed || kind == ErrorKind::TimedOut ? not_loaded : exit_code(kind);
+      return exit_code_of_load(*load_error_);
     }
     if (read_failure_) return exit_code_of("map", [this]() -> int { std::rethrow_exception(read_failure_); });
     return failed_ > 0 ? module_raised : ok;

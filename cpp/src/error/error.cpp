@@ -47,10 +47,10 @@ std::string paragraph(const Error::Data& data) {
 }  // namespace
 
 std::string_view to_string(ErrorKind kind) noexcept {
-  constexpr std::array<std::string_view, 14> names{
-      "StartupFailed", "InvalidName",  "InvalidState",    "ModuleNotFound", "ImportFailed",
-      "BadContract",   "ModuleRaised", "InvalidResult",   "TimedOut",       "Cancelled",
-      "WorkerCrashed", "HostClosed",   "InvalidSchedule", "Unreachable"};
+  constexpr std::array<std::string_view, 15> names{
+      "StartupFailed", "InvalidName",  "InvalidState",  "ModuleNotFound",  "ImportFailed",
+      "BadContract",   "ModuleRaised", "InvalidResult", "TimedOut",        "Cancelled",
+      "WorkerCrashed", "HostClosed",   "InvalidEngine", "InvalidSchedule", "Unreachable"};
   return names[static_cast<std::size_t>(kind)];
 }
 

@@ -10,6 +10,7 @@ ExitCode exit_code(ErrorKind kind) noexcept {
       return module_raised;
     case ErrorKind::InvalidName:
     case ErrorKind::InvalidState:
+    case ErrorKind::InvalidEngine:
     case ErrorKind::InvalidSchedule:
       return usage;
     case ErrorKind::ModuleNotFound:

@@ -15,6 +15,7 @@
 #include "error/json_text.hpp"
 #include "host/host_internals.hpp"
 #include "pool/cores.hpp"
+#include "pool/engine/engine_worker.hpp"
 #include "pool/interpreters.hpp"
 #include "pool/pool_data.hpp"
 #include "pool/process/process_worker.hpp"
@@ -63,6 +64,11 @@ void check_limits(const PoolOptions& options) {
 std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& make_host,
                                                   const HostInternals& internals,
                                                   const PoolOptions& options) {
+  if (!options.engine.empty()) {
+    std::vector<std::unique_ptr<Worker>> one;
+    one.push_back(make_engine_worker(internals, options));
+    return one;
+  }
   const std::size_t count = options.workers != 0 ? options.workers : usable_cores();
   if (options.isolation == Isolation::Process) return make_process_workers(internals, options, count);
   std::vector<std::unique_ptr<Worker>> workers;
@@ -153,6 +159,6 @@ void Pool::cancel_waiting() { data_->cancel_waiting(); }
 
 bool Pool::close(std::chrono::milliseconds patience) { return data_->close(patience); }
 
-std::size_t Pool::workers() const noexcept { return data_->workers(); }
+std::size_t Pool::workers() const noexcept { return data_->width(); }
 
 }  // namespace pyhost

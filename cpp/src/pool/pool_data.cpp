@@ -143,6 +143,18 @@ void PoolData::check_open(std::string_view module) const {
                .closed = host_closed_ ? Closed::Host : Closed::Pool});
 }
 
+std::size_t PoolData::width() const noexcept {
+  std::size_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->width();
+  return sum;
+}
+
+std::size_t PoolData::runs_ahead() const noexcept {
+  std::size_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->runs_ahead();
+  return sum;
+}
+
 void PoolData::cancel_waiting() {
   for (const std::unique_ptr<Job>& job : queue_.empty()) job->fail(not_begun(*job, ErrorKind::Cancelled));
 }

@@ -59,7 +59,9 @@ class PoolData {
   /// The error that the application gets: HostClosed for a run that was cancelled because the host closed.
   Error final_error(const Error& error) const;
 
-  std::size_t workers() const noexcept { return workers_.size(); }
+  /// Sums over the workers.
+  std::size_t width() const noexcept;
+  std::size_t runs_ahead() const noexcept;
 
  private:
   void work(Worker& worker, std::uint64_t number);

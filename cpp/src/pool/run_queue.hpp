@@ -130,6 +130,12 @@ class Worker {
   /// there are none, it is called again.
   virtual void work(RunQueue& queue) = 0;
 
+  /// How many runs it makes at once.
+  virtual std::size_t width() const noexcept { return 1; }
+
+  /// How many runs should be in flight for it, those that wait included, so that it never waits for them.
+  virtual std::size_t runs_ahead() const noexcept { return 256; }
+
   /// Cancels the runs that it has taken, and goes on with the next ones. Any thread may call it.
   virtual void cancel() noexcept = 0;
 };

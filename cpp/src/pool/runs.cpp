@@ -258,8 +258,7 @@ std::optional<Outcome> Runs::next_within(std::chrono::milliseconds patience) {
 
 Runs Pool::runs(std::string_view name, MapOptions options) {
   data_->check_open(name);
-  constexpr std::size_t for_each_worker = 256;
-  if (options.max_in_flight == 0) options.max_in_flight = for_each_worker * workers();
+  if (options.max_in_flight == 0) options.max_in_flight = data_->runs_ahead();
   return Runs(std::make_shared<Runs::Data>(data_, name, options));
 }
 

@@ -1,0 +1,23 @@
+// Runs that are sent to an engine together, and their outcomes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "pool/run_queue.hpp"
+
+namespace pyhost::detail {
+
+/// What a coprocess must know of a job besides its state, as JSON text: the module and the limits of its
+/// runs. Jobs of one chunk have the same.
+std::string order_of(const Job& job);
+
+/// The states of the jobs, each on a line of its own.
+std::string lines_of(const Jobs& jobs);
+
+/// Passes the outcomes of a chunk to its jobs; a job without an outcome fails. Returns the seconds that the
+/// chunk took on its worker.
+double deliver(Jobs& jobs, std::string_view answer);
+
+}  // namespace pyhost::detail

@@ -1,0 +1,172 @@
+// Takes jobs from the pool's queue in chunks of about a second's work, and has a few chunks in flight for
+// each slot of the engine.
+#include "pool/engine/engine_worker.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "error/json_text.hpp"
+#include "host/survey.hpp"
+#include "pool/engine/chunk.hpp"
+#include "pool/engine/engine_driver.hpp"
+#include "pyhost/json.hpp"
+#include "python/gil.hpp"
+
+namespace pyhost::detail {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t first_chunk_size = 16;
+constexpr std::size_t max_chunk_size = 10'000;
+constexpr std::size_t max_chunk_bytes = std::size_t{4} << 20;
+constexpr double wanted_seconds = 1;  // of a chunk
+constexpr std::size_t chunks_per_slot = 2;
+
+class EngineWorker : public Worker {
+ public:
+  EngineWorker(const HostInternals& host, const PoolOptions& options)
+      : options_(options),
+        common_(common_order(host, options)),
+        driver_(host, options),
+        slots_(driver_.slots()) {}
+
+  std::size_t width() const noexcept override { return slots_; }
+  std::size_t runs_ahead() const noexcept override { return slots_ * chunks_per_slot * max_chunk_size; }
+
+  void work(RunQueue& queue) override {
+    queue_ = &queue;
+    while (true) {
+      try {
+        if (!submit_chunks()) break;
+        if (!chunks_.empty()) collect();
+        report();
+        drop_cancelled();
+      } catch (const Error& error) {
+        fail_all(error);
+      }
+    }
+  }
+
+  // The thread of work() sees the cancellation when it wakes up the next time.
+  void cancel() noexcept override {}
+
+ private:
+  // What all orders have in common. A worker refuses one of another version.
+  static Json common_order(const HostInternals& host, const PoolOptions& options) {
+    const GilAcquire gil;
+    return {{"pyhost", PYHOST_VERSION},
+            {"python", std::to_string(PY_MAJOR_VERSION) + "." + std::to_string(PY_MINOR_VERSION)},
+            {"code", code_hash(host.paths)},
+            {"isolation", to_string(options.isolation)},
+            {"memory_limit", options.memory_limit},
+            {"max_runs_per_worker", options.max_runs_per_worker},
+            {"max_resident", options.max_resident}};
+  }
+
+  // Returns false once there are no more jobs.
+  bool submit_chunks() {
+    while (chunks_.size() < std::max<std::size_t>(slots_, 1) * chunks_per_slot) {
+      if (next_.empty()) {
+        const bool got =
+            chunks_.empty() ? queue_->take(next_, chunk_size_) : queue_->try_take(next_, chunk_size_) > 0;
+        if (!got) return !chunks_.empty();
+      }
+      submit_chunk();
+    }
+    return true;
+  }
+
+  // Jobs that have other limits, or for which there is no room, come with the next chunk.
+  void submit_chunk() {
+    Jobs jobs;
+    const std::string order = order_of(*next_.front());
+    std::size_t bytes = 0, count = 0;
+    for (; count < next_.size(); ++count) {
+      const Job& job = *next_[count];
+      bytes += job.state.size();
+      if (count > 0 && (bytes > max_chunk_bytes || order_of(job) != order)) break;
+    }
+    std::move(next_.begin(), next_.begin() + static_cast<std::ptrdiff_t>(count), std::back_inserter(jobs));
+    next_.erase(next_.begin(), next_.begin() + static_cast<std::ptrdiff_t>(count));
+    Json whole = parse_json(order);
+    whole.update(common_);
+    const std::string lines = lines_of(jobs);
+    Jobs& kept = chunks_[++last_chunk_] = std::move(jobs);
+    if (is_cancelled(*kept.front())) return;  // drop_cancelled() fails it
+    driver_.submit(last_chunk_, whole.dump(), lines);
+  }
+
+  void collect() {
+    for (auto& [number, answer] : driver_.wait(100ms)) {
+      const auto chunk = chunks_.extract(number);
+      if (chunk.empty()) continue;
+      Jobs jobs = std::move(chunk.mapped());
+      const auto count = static_cast<double>(jobs.size());
+      adapt_chunk_size(count, deliver(jobs, answer));
+    }
+    slots_ = driver_.slots();
+  }
+
+  void adapt_chunk_size(double count, double seconds) {
+    if (count < static_cast<double>(chunk_size_) / 2) return;  // too few to tell
+    const double wanted =
+        seconds > 0 ? count * wanted_seconds / seconds : static_cast<double>(max_chunk_size);
+    const std::size_t grown = std::min(2 * chunk_size_, max_chunk_size);
+    chunk_size_ = std::clamp<std::size_t>(static_cast<std::size_t>(wanted), 1, grown);
+  }
+
+  void report() {
+    for (const std::string& line : driver_.notices()) {
+      if (options_.on_engine) options_.on_engine(line);
+    }
+  }
+
+  bool is_cancelled(const Job& job) const {
+    return queue_->is_cancelled(job) || job.options.stop.stop_requested();
+  }
+
+  // What an engine has begun cannot be stopped there. Its outcome is not waited for.
+  void drop_cancelled() {
+    const auto is_dropped = [this](const auto& chunk) { return is_cancelled(*chunk.second.front()); };
+    if (std::ranges::none_of(chunks_, is_dropped)) return;
+    if (std::ranges::all_of(chunks_, is_dropped)) driver_.cancel();
+    std::erase_if(chunks_, [&](auto& chunk) {
+      if (!is_dropped(chunk)) return false;
+      for (const auto& job : chunk.second) job->fail(not_begun(*job, ErrorKind::Cancelled));
+      return true;
+    });
+  }
+
+  void fail_all(const Error& error) {
+    for (auto& [number, jobs] : std::exchange(chunks_, {})) {
+      for (const auto& job : jobs) job->fail(error);
+    }
+    for (const auto& job : std::exchange(next_, {})) job->fail(error);
+  }
+
+  const PoolOptions options_;
+  const Json common_;
+  EngineDriver driver_;
+  std::atomic<std::size_t> slots_;
+  RunQueue* queue_ = nullptr;
+  Jobs next_;                             // taken, and not submitted
+  std::map<std::uint64_t, Jobs> chunks_;  // in flight, by number
+  std::uint64_t last_chunk_ = 0;
+  std::size_t chunk_size_ = first_chunk_size;
+};
+
+}  // namespace
+
+std::unique_ptr<Worker> make_engine_worker(const HostInternals& host, const PoolOptions& options) {
+  return std::make_unique<EngineWorker>(host, options);
+}
+
+}  // namespace pyhost::detail

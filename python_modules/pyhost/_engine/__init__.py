@@ -1,0 +1,17 @@
+"""Runs states on other machines, by an engine such as Dask. C++ uses it for a pool with an engine."""
+
+from __future__ import annotations
+
+import json
+
+from .archive import pack
+from .driver import Driver
+from .engines import open_engine
+
+
+def open_driver(request: str) -> Driver:
+    """Connects to an engine. Raises EngineError."""
+    wanted = json.loads(request)
+    digest, archive = pack(wanted["module_paths"])
+    engine = open_engine(wanted["url"], wanted["resources"])
+    return Driver(engine, wanted["retries"], digest, archive)

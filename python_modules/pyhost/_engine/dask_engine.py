@@ -1,0 +1,157 @@
+"""Runs chunks as tasks of Dask."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from typing import Any
+
+from .engines import Done
+from .errors import BadEngine, Unreachable
+from .remote import run_chunk
+
+CONNECT_SECONDS = 10
+WORKERS_SECONDS = 60  # until the first worker has joined, and until a lost scheduler is back
+SILENT_SECONDS = 20  # since the last heartbeat of a worker that counts as lost
+
+
+def _version_of_pyhost() -> str:
+    """Runs on the workers: raises ImportError where there is no pyhost."""
+    import pyhost._engine.remote as remote
+
+    return remote.worker_name()
+
+
+class DaskEngine:
+    """`address` is HOST:PORT, the path of a scheduler file, or empty for what Dask is configured to use."""
+
+    def __init__(self, address: str, resources: dict[str, float]) -> None:
+        try:
+            import distributed  # type: ignore[import-not-found,unused-ignore]
+        except ImportError as error:
+            raise BadEngine(
+                f"Dask is not there: {error}",
+                "install the packages dask and distributed where pyhost runs",
+            ) from None
+        self._distributed: Any = distributed
+        self._resources = resources
+        self._run = uuid.uuid4().hex[:8]
+        self._last = 0
+        self._checked = 0.0
+        self._stopped: set[str] = set()  # workers without heartbeats, to which nothing more is sent
+        where: dict[str, Any] = {"address": f"tcp://{address}"} if address else {}
+        if address.startswith("/"):
+            where = {"scheduler_file": address}
+        try:
+            self._client: Any = self._distributed.Client(
+                **where, timeout=CONNECT_SECONDS, set_as_default=False, name="pyhost"
+            )
+        except (OSError, TimeoutError, ValueError) as error:
+            raise Unreachable(
+                f"the Dask scheduler at {address or 'the configured address'} does not answer: {error}",
+                "start it with `dask scheduler`, or check the address",
+            ) from None
+        self._await_workers()
+        self._check_workers()
+
+    def _await_workers(self) -> None:
+        try:
+            self._client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+        except (TimeoutError, self._distributed.TimeoutError):
+            self._client.close()
+            raise Unreachable(
+                f"no worker has joined the Dask scheduler in {WORKERS_SECONDS} s",
+                "start workers with `dask worker ADDRESS`",
+            ) from None
+
+    def _check_workers(self) -> None:
+        for worker, answer in self._client.run(_version_of_pyhost, on_error="return").items():
+            if isinstance(answer, Exception):
+                raise BadEngine(
+                    f"the worker {worker} cannot import pyhost: {answer}",
+                    "install the same version of pyhost on each machine",
+                )
+
+    def _workers(self) -> dict[str, Any]:
+        try:
+            info = self._client.scheduler_info(n_workers=-1)
+        except TypeError:  # of an older version, which always has all
+            info = self._client.scheduler_info()
+        workers: dict[str, Any] = info["workers"]
+        return workers
+
+    def slots(self) -> int:
+        return sum(int(worker["nthreads"]) for worker in self._workers().values())
+
+    def submit(self, name: str, arguments: tuple[Any, ...], done: Done) -> Any:
+        self._await_connection()
+        self._last += 1
+        future = self._client.submit(
+            run_chunk,
+            *arguments,
+            key=f"pyhost-{name}-{self._run}-{self._last}",
+            pure=False,
+            resources=self._resources or None,
+            workers=self._running() if self._stopped else None,
+        )
+        # Dask has one thread for all callbacks. A worker that is stopped may hold a result, which blocks its reader.
+        future.add_done_callback(
+            lambda ended: threading.Thread(
+                target=lambda: done(self._outcome(ended)), daemon=True
+            ).start()
+        )
+        return future
+
+    @staticmethod
+    def _outcome(future: Any) -> Any:
+        try:
+            return future.result()
+        except BaseException as error:  # also the CancelledError of a lost connection
+            return error
+
+    def _await_connection(self) -> None:
+        until = time.monotonic() + WORKERS_SECONDS
+        while self._client.status != "running":
+            if time.monotonic() >= until:
+                raise Unreachable(f"the Dask scheduler has been away for {WORKERS_SECONDS} s")
+            time.sleep(0.1)
+
+    def is_lost(self, error: BaseException) -> bool:
+        # If the connection to the scheduler is lost, the client cancels its futures.
+        names = {"CancelledError", "FutureCancelledError", "FuturesCancelledError", "KilledWorker"}
+        return type(error).__name__ in names or isinstance(error, OSError)
+
+    def is_given_up(self, error: BaseException) -> bool:
+        return type(error).__name__ == "KilledWorker"
+
+    def _running(self) -> list[str]:
+        return [name for name in self._workers() if name not in self._stopped]
+
+    def silent(self) -> list[Any]:
+        now = time.monotonic()
+        if now - self._checked < SILENT_SECONDS / 4 or self._client.status != "running":
+            return []
+        self._checked = now
+        workers = self._workers()
+        if not workers:
+            return []
+        newest = max(worker["last_seen"] for worker in workers.values())
+        self._stopped = {
+            name
+            for name, worker in workers.items()
+            if newest - worker["last_seen"] > SILENT_SECONDS
+        }
+        if not self._stopped:
+            return []
+        stopped = list(self._stopped)
+        at_work, results = self._client.processing(stopped), self._client.has_what(stopped)
+        keys = {str(key) for name in stopped for held in (at_work, results) for key in held[name]}
+        futures: dict[str, Any] = dict(self._client.futures)
+        return [key for key in keys if key in futures]
+
+    def cancel(self, handle: Any) -> None:
+        handle.cancel()
+
+    def close(self) -> None:
+        self._client.close(timeout=5)

@@ -1,0 +1,224 @@
+"""Has chunks of states run by an engine, whatever happens to its workers. C++ calls it."""
+
+from __future__ import annotations
+
+import json
+import queue
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from .engines import Engine
+from .errors import BadEngine, EngineError
+from .remote import NEED
+
+
+@dataclass
+class _Chunk:
+    """A chunk as C++ has submitted it."""
+
+    number: int
+    order: str
+    parts: int = 0  # that are at the engine
+    lines: dict[int, bytes] = field(default_factory=dict)  # outcomes by index, of a chunk in parts
+    seconds: float = 0.0
+    failure: bytes = b""
+
+
+@dataclass
+class _Part:
+    """States of a chunk that one task runs."""
+
+    chunk: _Chunk
+    indices: list[int]
+    states: list[bytes]
+    losses: int = 0
+    handle: Any = None
+
+
+class Driver:
+    """Thread: one, without concurrent calls."""
+
+    def __init__(self, engine: Engine, retries: int, digest: str, archive: bytes) -> None:
+        self._engine = engine
+        self._retries = retries
+        self._digest = digest
+        self._archive = archive
+        self._events: queue.SimpleQueue[tuple[_Part, Any]] = queue.SimpleQueue()
+        self._open: dict[int, _Part] = {}
+        self._done: list[tuple[int, bytes]] = []
+        self._notices: list[str] = []
+        self._slots = -1
+        self._next_slots = 0.0
+
+    def slots(self) -> int:
+        """How many states run at once now. Asked of the engine once a second at most."""
+        now = time.monotonic()
+        if now >= self._next_slots:
+            self._next_slots = now + 1
+            slots = self._engine.slots()
+            if slots != self._slots:
+                self._notices.append(f"the workers of the engine run {slots} at once")
+            self._slots = slots
+        return self._slots
+
+    def submit(self, number: int, order: str, states: bytes) -> None:
+        lines = states.splitlines(keepends=True)
+        chunk = _Chunk(number, order)
+        self._begin(_Part(chunk, list(range(len(lines))), lines))
+
+    def _begin(self, part: _Part, archive: bytes | None = None) -> None:
+        chunk = part.chunk
+        chunk.parts += 1
+        name = f"{json.loads(chunk.order)['module']}-{chunk.number}"
+        arguments = (chunk.order, self._digest, b"".join(part.states), archive)
+        part.handle = self._engine.submit(
+            name, arguments, lambda outcome: self._events.put((part, outcome))
+        )
+        self._open[id(part)] = part
+
+    def wait(self, seconds: float) -> list[tuple[int, bytes]]:
+        """Returns the chunks that are done, each with the lines of a worker; waits for one that long."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                left = 0.0 if self._done else max(0.0, until - time.monotonic())
+                part, outcome = (
+                    self._events.get(timeout=left) if left else self._events.get_nowait()
+                )
+            except queue.Empty:
+                break
+            if self._open.pop(id(part), None) is not None:
+                part.chunk.parts -= 1
+                self._end(part, outcome)
+        self._replace_silent()
+        done, self._done = self._done, []
+        return done
+
+    def _replace_silent(self) -> None:
+        silent = self._engine.silent()
+        for part in list(self._open.values()):
+            if getattr(part.handle, "key", part.handle) in silent:
+                del self._open[id(part)]
+                part.chunk.parts -= 1
+                self._engine.cancel(part.handle)
+                self._lose(part, "has been silent")
+
+    def _end(self, part: _Part, outcome: Any) -> None:
+        if isinstance(outcome, bytes):
+            if outcome == NEED:
+                self._begin(part, self._archive)
+            else:
+                self._take(part, outcome)
+        elif self._engine.is_lost(outcome):
+            self._lose(part, "was lost", self._engine.is_given_up(outcome))
+        elif isinstance(outcome, EngineError):
+            raise outcome
+        elif isinstance(outcome, ImportError):
+            raise BadEngine(
+                f"a worker of the engine cannot run the modules: {outcome}",
+                "install the same version of pyhost on each machine",
+            )
+        else:
+            raise BadEngine(f"a task of the engine failed: {type(outcome).__name__}: {outcome}")
+
+    def _take(self, part: _Part, answer: bytes) -> None:
+        last = answer[answer.rfind(b"\n", 0, -1) + 1 :]
+        chunk = part.chunk
+        is_whole = not chunk.parts and not chunk.lines and part.indices[0] == 0
+        if is_whole and not last.startswith(b'{"died":'):  # the usual case
+            self._done.append((chunk.number, answer))
+            return
+        head, *lines = answer.splitlines(keepends=True)
+        facts = json.loads(head)
+        if "refused" in facts:
+            chunk.failure = head
+            return self._finish(chunk)
+        chunk.seconds += facts["seconds"]
+        found = set()
+        for line in lines:
+            if line.startswith(b'{"index":'):
+                comma = line.index(b",")
+                at = int(line[9:comma]) - facts["first"]
+                found.add(at)
+                index = part.indices[at]
+                chunk.lines.setdefault(index, b'{"index":%d' % index + line[comma:])
+            elif line.startswith(b'{"failed":'):
+                chunk.failure = line
+        left = [at for at in range(len(part.states)) if at not in found]
+        if left and not chunk.failure:
+            rest = _Part(
+                chunk,
+                [part.indices[at] for at in left],
+                [part.states[at] for at in left],
+                part.losses,
+            )
+            return self._lose(rest, "ended a coprocess")
+        self._finish(chunk)
+
+    def _lose(self, part: _Part, what: str, is_given_up: bool = False) -> None:
+        """Runs the states again: together, then in halves, until one is left."""
+        part.losses += 1
+        if part.losses <= self._retries and not is_given_up:
+            count = len(part.states)
+            self._notices.append(
+                f"a worker {what}: {count} state{'s run' if count != 1 else ' runs'} again"
+            )
+            return self._begin(part)
+        half = len(part.states) // 2
+        if half:
+            for some in (slice(0, half), slice(half, None)):
+                self._begin(_Part(part.chunk, part.indices[some], part.states[some], self._retries))
+            return
+        part.chunk.lines[part.indices[0]] = _crashed_line(part)
+        self._finish(part.chunk)
+
+    def _finish(self, chunk: _Chunk) -> None:
+        if chunk.parts:
+            return
+        head = json.dumps({"first": 0, "seconds": chunk.seconds}).encode() + b"\n"
+        lines = b"".join(line for _, line in sorted(chunk.lines.items()))
+        if chunk.failure.startswith(b'{"refused"'):
+            self._done.append((chunk.number, chunk.failure))
+        else:
+            self._done.append((chunk.number, head + lines + chunk.failure))
+
+    def cancel(self) -> None:
+        """Drops all chunks."""
+        for part in self._open.values():
+            self._engine.cancel(part.handle)
+        self._open.clear()
+
+    def notices(self) -> list[str]:
+        """Lines for the user since the last call."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    def close(self) -> None:
+        self.cancel()
+        self._engine.close()
+
+
+def _crashed_line(part: _Part) -> bytes:
+    module = json.loads(part.chunk.order)["module"]
+    error = {
+        "schema": 1,
+        "kind": "WorkerCrashed",
+        "phase": "run",
+        "module": module,
+        "message": f"module {module!r} ended the worker of the engine that ran it, each time that it was tried",
+        "hint": "",
+        "pointer": "",
+        "place": None,
+        "exception": None,
+        "closed": None,
+    }
+    line = {
+        "index": part.indices[0],
+        "status": "crashed",
+        "hash": "",
+        "code": "",
+        "seconds": 0.0,
+        "error": error,
+    }
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,117 @@
+"""The engines, by their URL."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import importlib
+import os
+from typing import Any, Callable, Protocol
+
+from .errors import BadEngine
+from .remote import run_chunk
+
+Done = Callable[[Any], None]
+
+
+class Engine(Protocol):
+    """What pyhost needs of an engine. Thread: one, but `done` may be called on any."""
+
+    def slots(self) -> int:
+        """How many chunks run at once now."""
+
+    def submit(self, name: str, arguments: tuple[Any, ...], done: Done) -> Any:
+        """Begins run_chunk(*arguments), and calls `done` with what it returned, or with an exception. Returns a handle."""
+
+    def is_lost(self, error: BaseException) -> bool:
+        """Whether the error says that the worker was lost, so that the chunk may run elsewhere."""
+
+    def is_given_up(self, error: BaseException) -> bool:
+        """Whether the engine itself has tried such a chunk again, as often as it does."""
+
+    def silent(self) -> list[Any]:
+        """The handles whose workers have said nothing for a while."""
+
+    def cancel(self, handle: Any) -> None:
+        """The outcome is not needed any more."""
+
+    def close(self) -> None: ...
+
+
+class ExecutorEngine:
+    """Any concurrent.futures.Executor that the factory returns. One that breaks is made again."""
+
+    def __init__(self, name: str, factory: Callable[[], concurrent.futures.Executor]) -> None:
+        self._name = name
+        self._factory = factory
+        self._executor = self._open()
+
+    def _open(self) -> concurrent.futures.Executor:
+        executor = self._factory()
+        if not callable(getattr(executor, "submit", None)):
+            raise BadEngine(f"{self._name}() must return a concurrent.futures.Executor")
+        return executor
+
+    def slots(self) -> int:
+        return int(getattr(self._executor, "_max_workers", None) or os.cpu_count() or 1)
+
+    def submit(self, name: str, arguments: tuple[Any, ...], done: Done) -> Any:
+        try:
+            future = self._executor.submit(run_chunk, *arguments)
+        except concurrent.futures.BrokenExecutor:
+            self._executor = self._open()
+            future = self._executor.submit(run_chunk, *arguments)
+        future.add_done_callback(lambda ended: done(_outcome(ended)))
+        return future
+
+    def is_lost(self, error: BaseException) -> bool:
+        return isinstance(error, concurrent.futures.BrokenExecutor)
+
+    def is_given_up(self, error: BaseException) -> bool:
+        return False
+
+    def silent(self) -> list[Any]:
+        return []
+
+    def cancel(self, handle: Any) -> None:
+        handle.cancel()
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=True)
+
+
+def _outcome(future: concurrent.futures.Future[bytes]) -> Any:
+    if future.cancelled():
+        return concurrent.futures.CancelledError()
+    return future.exception() or future.result()
+
+
+def _factory(path: str) -> Callable[[], concurrent.futures.Executor]:
+    module, _, function = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise BadEngine(
+            f"the engine {path!r} cannot be imported: {error}",
+            "it names a function as package.module:function; PYTHONPATH says where Python looks",
+        ) from None
+    if not callable(found):
+        raise BadEngine(f"the engine {path!r} is not a function")
+    factory: Callable[[], concurrent.futures.Executor] = found
+    return factory
+
+
+def open_engine(url: str, resources: dict[str, float]) -> Engine:
+    """Connects to the engine. Raises EngineError."""
+    scheme, separator, address = url.partition("://")
+    if separator and scheme == "dask":
+        from .dask_engine import DaskEngine
+
+        return DaskEngine(address, resources)
+    if not separator and ":" in url:
+        if resources:
+            raise BadEngine("an executor knows no resources: leave out --engine-resources")
+        return ExecutorEngine(url, _factory(url))
+    raise BadEngine(
+        f"the engine {url!r} is not known",
+        "an engine is dask://HOST:PORT, or package.module:function, which returns a concurrent.futures.Executor",
+    )

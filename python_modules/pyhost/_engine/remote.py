@@ -1,0 +1,173 @@
+"""Runs chunks of states on a worker of an engine, by a `pyhost map --coprocess` that stays from chunk to chunk."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from . import archive as archives
+
+NEED = b'{"need": "modules"}\n'
+
+
+def _program() -> str:
+    given = os.environ.get("PYHOST_PROGRAM")
+    if given:
+        return given
+    beside = Path(sys.executable).parent / "pyhost"
+    return str(beside) if beside.exists() else shutil.which("pyhost") or str(beside)
+
+
+class _Chunk:
+    def __init__(self, first: int, count: int) -> None:
+        self.first = first
+        self.count = count
+        self.lines: list[bytes] = []
+        self.done = threading.Event()
+
+
+class _Coprocess:
+    """Several threads may run chunks in it at once."""
+
+    def __init__(self, order: dict[str, Any], module_paths: list[str]) -> None:
+        wanted = {key: order.pop(key) for key in ("pyhost", "python", "code")}
+        order.update(module_paths=module_paths, workers=_width())
+        # Signals to the group of the engine's worker are for that worker.
+        self._process = subprocess.Popen(
+            [_program(), "map", "--coprocess"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._stdin = self._process.stdin
+        self._stdout = self._process.stdout
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._chunks: list[_Chunk] = []
+        self._sent = 0
+        self._end: bytes | None = None  # the line that tells why it ended
+        self.refused = ""
+        self._write(json.dumps(order).encode() + b"\n")
+        self._check(wanted)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _write(self, data: bytes) -> None:
+        # If it has ended, the reader sees that.
+        with contextlib.suppress(OSError, ValueError), self._writing:
+            self._stdin.write(data)
+            self._stdin.flush()
+
+    def _check(self, wanted: dict[str, str]) -> None:
+        line = self._stdout.readline()
+        hello = json.loads(line).get("hello") if line else None
+        if hello is None:
+            self._end = line or self._death()
+            return
+        names = {"pyhost": "pyhost", "python": "Python", "code": "modules with the hash"}
+        for key, name in names.items():
+            if hello[key] != wanted[key] and not self.refused:
+                self.refused = f"the worker {worker_name()} has {name} {hello[key]}, and this process {wanted[key]}"
+
+    def _death(self) -> bytes:
+        code = self._process.wait()
+        words = f"ended with signal {-code}" if code < 0 else f"ended with status {code}"
+        return json.dumps({"died": words}).encode() + b"\n"
+
+    def _read(self) -> None:
+        for line in self._stdout:
+            if line.startswith(b'{"index":'):
+                self._add(int(line[9 : line.index(b",")]), line)
+            elif line.startswith(b'{"failed":'):
+                self._end = line
+        end = self._end or self._death()
+        with self._lock:
+            self._end = end
+            for chunk in self._chunks:
+                chunk.done.set()
+
+    def _add(self, index: int, line: bytes) -> None:
+        with self._lock:
+            at = bisect.bisect_right([chunk.first for chunk in self._chunks], index) - 1
+            chunk = self._chunks[at]
+            chunk.lines.append(line)
+            if len(chunk.lines) == chunk.count:
+                del self._chunks[at]
+                chunk.done.set()
+
+    def has_ended(self) -> bool:
+        return self._end is not None
+
+    def run(self, states: bytes) -> bytes:
+        begun = time.monotonic()
+        with self._lock:
+            chunk = _Chunk(self._sent, states.count(b"\n"))
+            self._sent += chunk.count
+            self._chunks.append(chunk)
+            if self._end is not None:
+                chunk.done.set()
+        self._write(states)
+        chunk.done.wait()
+        seconds = time.monotonic() - begun
+        head = {"first": chunk.first, "seconds": seconds, "worker": worker_name()}
+        end = self._end if len(chunk.lines) < chunk.count else None
+        return json.dumps(head).encode() + b"\n" + b"".join(chunk.lines) + (end or b"")
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stdin.close()
+
+
+_coprocess: _Coprocess | None = None
+_key: tuple[str, str] | None = None
+_opening = threading.Lock()
+
+
+def worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _width() -> int:
+    """How many chunks this process is sent at once: a Dask worker has so many threads."""
+    distributed: Any = sys.modules.get("distributed")
+    if distributed is None:
+        return 1
+    try:
+        return int(distributed.get_worker().state.nthreads)
+    except ValueError:
+        return 1
+
+
+def _open(order: str, digest: str, module_paths: list[str]) -> _Coprocess:
+    """The coprocess for this order. One for another order ends when its chunks are done."""
+    global _coprocess, _key
+    with _opening:
+        if _coprocess is None or _key != (order, digest) or _coprocess.has_ended():
+            if _coprocess is not None:
+                _coprocess.close()
+            _coprocess, _key = _Coprocess(json.loads(order), module_paths), (order, digest)
+        return _coprocess
+
+
+def run_chunk(order: str, digest: str, states: bytes, archive: bytes | None = None) -> bytes:
+    """Runs a state for each line, and returns a line with the facts of the chunk and the lines of its outcomes. Returns
+    NEED if the modules are not here and come with no archive."""
+    module_paths = archives.find(digest)
+    if module_paths is None:
+        if archive is None:
+            return NEED
+        module_paths = archives.unpack(digest, archive)
+    coprocess = _open(order, digest, module_paths)
+    if coprocess.refused:
+        return json.dumps({"refused": coprocess.refused}).encode() + b"\n"
+    return coprocess.run(states)

@@ -1,0 +1,154 @@
+"""pyhost map --coprocess: an order and states come on stdin, and outcomes go to stdout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+from conftest import FIXTURES, PATIENCE, Run, clean_environment, embedded_version
+
+LEVELS = ["shared", "process"] + (["interpreter"] if embedded_version() >= (3, 13) else [])
+Line = dict[str, Any]
+
+
+def stdin_of(order: Line, *states: object) -> str:
+    order = {"module_paths": [str(FIXTURES)], **order}
+    return "".join(json.dumps(line) + "\n" for line in (order, *states))
+
+
+def lines_of(text: str) -> list[Line]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def outcomes_of(text: str) -> dict[int, Line]:
+    """The outcomes by index, from the output of a coprocess that got ready."""
+    hello, ready, *outcomes = lines_of(text)
+    assert set(hello["hello"]) == {"pyhost", "python", "code"}
+    assert ready == {"ready": True}
+    by_index = {line["index"]: line for line in outcomes}
+    assert len(by_index) == len(outcomes)
+    return by_index
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_each_state_has_one_outcome(pyhost: Run, level: str) -> None:
+    order = {"module": "returns_state", "isolation": level, "workers": 2}
+    done = pyhost("map", "--coprocess", input=stdin_of(order, *({"i": i} for i in range(500))))
+    assert (done.returncode, done.stderr) == (0, "")
+    outcomes = outcomes_of(done.stdout)
+    assert {i: line["result"] for i, line in outcomes.items()} == {i: {"i": i} for i in range(500)}
+
+
+def test_hello_has_the_versions_and_the_hash_of_the_modules(pyhost: Run) -> None:
+    done = pyhost("map", "--coprocess", input=stdin_of({"module": "returns_state"}, {}))
+    hello, _, outcome = lines_of(done.stdout)
+    version = pyhost("--version").stdout.removeprefix("pyhost ").strip()
+    python = ".".join(str(part) for part in embedded_version()[:2])
+    assert hello["hello"] == {"pyhost": version, "python": python, "code": outcome["code"]}
+    assert len(outcome["code"]) == 64
+
+
+def test_a_crash_a_timeout_and_a_bad_state_cost_their_own_outcomes(pyhost: Run) -> None:
+    order = {"module": "evaluates", "workers": 1, "timeout": 3.0}
+    given = stdin_of(
+        order,
+        {"give": "1"},
+        {"give": "__import__('os').abort()"},
+        {"give": "__import__('time').sleep(60)"},
+        {"give": "1 / 0"},
+        {"give": "2"},
+    )
+    done = pyhost("map", "--coprocess", input=given + "{no JSON\n")
+    assert done.returncode == 0
+    statuses = {i: line["status"] for i, line in outcomes_of(done.stdout).items()}
+    assert statuses == {0: "ok", 1: "crashed", 2: "timed_out", 3: "failed", 4: "ok", 5: "invalid"}
+
+
+def test_retries_and_parameters_are_part_of_the_order(pyhost: Run) -> None:
+    order = {"module": "returns_state", "parameters": ["rate=1.5", "name=x"], "retries": 1}
+    done = pyhost("map", "--coprocess", input=stdin_of(order, {"i": 0}))
+    assert outcomes_of(done.stdout)[0]["result"] == {"i": 0, "rate": 1.5, "name": "x"}
+
+
+def test_a_module_that_cannot_be_loaded_is_one_failed_line(pyhost: Run) -> None:
+    for module, kind in (("is_missing", "ModuleNotFound"), ("raises_in_import", "ImportFailed")):
+        done = pyhost(
+            "map", "--coprocess", input=stdin_of({"module": module}, *({} for _ in range(100)))
+        )
+        assert done.returncode == 3
+        hello, ready, failed = lines_of(done.stdout)
+        assert failed["failed"]["kind"] == kind
+        assert failed["failed"]["module"] == module
+
+
+@pytest.mark.parametrize(
+    "first, said",
+    [
+        ("", "stdin ended before the order"),
+        ("[1]\n", "the first line must be an order"),
+        ("{}\n", "the order names no module"),
+        ('{"module": 1}\n', "the first line must be an order"),
+        ('{"module": "m", "colour": "red"}\n', "'colour'"),
+        ('{"module": "m", "isolation": "none"}\n', "'none'"),
+        ('{"module": "m", "workers": 5000}\n', "1,024 workers at most"),
+    ],
+)
+def test_an_order_that_cannot_be_used_is_refused(pyhost: Run, first: str, said: str) -> None:
+    done = pyhost("map", "--coprocess", input=first)
+    *_, failed = lines_of(done.stdout)
+    assert said in failed["failed"]["message"]
+    assert done.returncode == (70 if "5000" in first else 2)
+
+
+def test_no_other_option_of_map_goes_with_it(pyhost: Run) -> None:
+    for more in (("returns_state",), ("--states", "-")):
+        done = pyhost("map", "--coprocess", *more, input="")
+        assert done.returncode == 2
+        assert "--coprocess" in done.stderr
+
+
+class Interactive:
+    """A coprocess whose stdin stays open."""
+
+    def __init__(self, program: str, folder: Path, order: Line) -> None:
+        self.process = subprocess.Popen(
+            [program, "map", "--coprocess"], text=True, cwd=folder, env=clean_environment(),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self.send(stdin_of(order))
+
+    def send(self, text: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(text)
+        self.process.stdin.flush()
+
+    def line(self) -> Optional[Line]:
+        assert self.process.stdout is not None
+        text = self.process.stdout.readline()
+        return json.loads(text) if text else None
+
+
+@pytest.fixture
+def interactive(program: str, tmp_path: Path) -> Iterator[Interactive]:
+    coprocess = Interactive(program, tmp_path, {"module": "prints", "workers": 1})
+    try:
+        yield coprocess
+    finally:
+        coprocess.process.kill()
+        coprocess.process.wait()
+
+
+def test_an_outcome_comes_while_stdin_stays_open(interactive: Interactive) -> None:
+    assert "hello" in (interactive.line() or {})
+    assert interactive.line() == {"ready": True}
+    for index in range(3):
+        interactive.send("{}\n")
+        assert (interactive.line() or {})["index"] == index
+    assert interactive.process.stdin is not None
+    interactive.process.stdin.close()
+    assert interactive.line() is None
+    assert interactive.process.wait(PATIENCE) == 0

@@ -1,0 +1,127 @@
+"""The archive by which modules travel to other machines."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import stat
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "python_modules"))
+
+from pyhost._engine import archive  # noqa: E402
+from pyhost._engine.errors import BadEngine  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "pyhost" / "modules"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    path = tmp_path / "project"
+    (path / "modules" / "tests").mkdir(parents=True)
+    (path / "modules" / "m.py").write_text("x = 1\n")
+    (path / "modules" / "tests" / "data.bin").write_bytes(b"\0\1")
+    return path
+
+
+def files_of(module_path: str) -> set[str]:
+    folder = Path(module_path)
+    return {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()}
+
+
+def test_what_is_packed_is_found_where_it_was_unpacked(project: Path, cache: Path) -> None:
+    digest, data = archive.pack([str(project)])
+    assert archive.find(digest) is None
+    (unpacked,) = archive.unpack(digest, data)
+    assert archive.find(digest) == [unpacked]
+    assert files_of(unpacked) == {"modules/m.py", "modules/tests/data.bin"}
+    assert stat.S_IMODE((cache / digest).stat().st_mode) == 0o700
+    assert archive.unpack(digest, data) == [unpacked]  # another process may be faster
+    assert [each.name for each in cache.iterdir()] == [digest]
+
+
+def test_the_hash_is_that_of_the_content(project: Path) -> None:
+    before = archive.pack([str(project)])
+    os.utime(project / "modules" / "m.py", (1, 1))
+    assert archive.pack([str(project)]) == before
+    (project / "modules" / "m.py").write_text("x = 2\n")
+    assert archive.pack([str(project)])[0] != before[0]
+
+
+def test_secrets_caches_and_links_to_the_outside_stay_here(project: Path) -> None:
+    modules = project / "modules"
+    for name in (".env", "pyhost.toml"):
+        (modules / name).write_text("secret")
+    for folder in (".git", ".venv", "__pycache__"):
+        (modules / folder).mkdir()
+        (modules / folder / "file").write_text("")
+    (project / "outside").write_text("secret")
+    (modules / "leaves.py").symlink_to(project / "outside")
+    (modules / "stays.py").symlink_to(modules / "m.py")
+    (unpacked,) = archive.unpack(*archive.pack([str(project)]))
+    assert files_of(unpacked) == {"modules/m.py", "modules/stays.py", "modules/tests/data.bin"}
+
+
+def test_files_that_are_too_large_together_are_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MAX_BYTES", 3)
+    with pytest.raises(BadEngine, match="too large"):
+        archive.pack([str(project)])
+
+
+def packed(*entries: tarfile.TarInfo) -> tuple[str, bytes]:
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as writer:
+        for entry in entries:
+            writer.addfile(entry, io.BytesIO(b"x" * entry.size))
+    return hashlib.sha256(tar.getvalue()).hexdigest(), gzip.compress(tar.getvalue())
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type = kind
+    made.linkname = "/etc/passwd"
+    return made
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        entry("/etc/evil"),
+        entry("0/../../evil"),
+        entry("0/modules/link", tarfile.SYMTYPE),
+        entry("0/modules/hard", tarfile.LNKTYPE),
+        entry("0/modules/pipe", tarfile.FIFOTYPE),
+    ],
+)
+def test_an_archive_that_reaches_outside_is_refused(bad: tarfile.TarInfo, cache: Path) -> None:
+    with pytest.raises(BadEngine, match="must not have"):
+        archive.unpack(*packed(entry("0/modules/m.py"), bad))
+    assert list(cache.iterdir()) == []
+
+
+def test_a_damaged_archive_is_refused(project: Path) -> None:
+    digest, _ = archive.pack([str(project)])
+    with pytest.raises(BadEngine, match="damaged"):
+        archive.unpack(digest, packed(entry("0/modules/m.py"))[1])
+
+
+def test_modules_that_nobody_used_for_a_month_are_removed(project: Path, cache: Path) -> None:
+    old = cache / ("0" * 64)
+    old.mkdir(parents=True)
+    long_ago = time.time() - 31 * 24 * 3600
+    os.utime(old, (long_ago, long_ago))
+    archive.unpack(*archive.pack([str(project)]))
+    assert not old.exists()
