@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 from conftest import FIXTURES, PATIENCE, Run, clean_environment, embedded_version
@@ -126,7 +126,7 @@ class Interactive:
         self.process.stdin.write(text)
         self.process.stdin.flush()
 
-    def line(self) -> Optional[Line]:
+    def line(self) -> Line | None:
         assert self.process.stdout is not None
         text = self.process.stdout.readline()
         return json.loads(text) if text else None

@@ -28,7 +28,7 @@ class DaskEngine:
 
     def __init__(self, address: str, resources: dict[str, float]) -> None:
         try:
-            import distributed  # type: ignore[import-not-found,unused-ignore]
+            import distributed
         except ImportError as error:
             raise BadEngine(
                 f"Dask is not there: {error}",
