@@ -71,7 +71,7 @@ struct PoolOptions {
   /// worker is lost is made again, so it may be made twice; it has one outcome. Default: empty, here.
   std::string engine = {};
 
-  /// What each chunk of runs needs of the engine's resources, by name.
+  /// The resources of the engine that each chunk of runs needs, by name, as in {"GPU", 1}. Default: none.
   std::map<std::string, double> engine_resources = {};
 
   /// How often a chunk of runs is tried again if its worker is lost.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
 import time
 import uuid
@@ -34,17 +36,26 @@ class DaskEngine:
                 f"Dask is not there: {error}",
                 "install the packages dask and distributed where pyhost runs",
             ) from None
+        # It logs tracebacks of what is handled here.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self._distributed: Any = distributed
         self._resources = resources
         self._run = uuid.uuid4().hex[:8]
         self._last = 0
         self._checked = 0.0
         self._stopped: set[str] = set()  # workers without heartbeats, to which nothing more is sent
+        self._address = address
+        self._client: Any = self._connect()
+        self._await_workers()
+        self._check_workers()
+
+    def _connect(self) -> Any:
+        address = self._address
         where: dict[str, Any] = {"address": f"tcp://{address}"} if address else {}
         if address.startswith("/"):
             where = {"scheduler_file": address}
         try:
-            self._client: Any = self._distributed.Client(
+            return self._distributed.Client(
                 **where, timeout=CONNECT_SECONDS, set_as_default=False, name="pyhost"
             )
         except (OSError, TimeoutError, ValueError) as error:
@@ -52,8 +63,6 @@ class DaskEngine:
                 f"the Dask scheduler at {address or 'the configured address'} does not answer: {error}",
                 "start it with `dask scheduler`, or check the address",
             ) from None
-        self._await_workers()
-        self._check_workers()
 
     def _await_workers(self) -> None:
         try:
@@ -111,11 +120,16 @@ class DaskEngine:
             return error
 
     def _await_connection(self) -> None:
+        """A client tries for some seconds to connect again, and closes then."""
         until = time.monotonic() + WORKERS_SECONDS
         while self._client.status != "running":
             if time.monotonic() >= until:
                 raise Unreachable(f"the Dask scheduler has been away for {WORKERS_SECONDS} s")
-            time.sleep(0.1)
+            if self._client.status == "closed":
+                with contextlib.suppress(Unreachable):
+                    self._client = self._connect()
+            else:
+                time.sleep(0.1)
 
     def is_lost(self, error: BaseException) -> bool:
         # If the connection to the scheduler is lost, the client cancels its futures.

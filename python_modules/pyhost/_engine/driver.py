@@ -102,7 +102,7 @@ class Driver:
                 del self._open[id(part)]
                 part.chunk.parts -= 1
                 self._engine.cancel(part.handle)
-                self._lose(part, "has been silent")
+                self._lose(part, "their worker has been silent")
 
     def _end(self, part: _Part, outcome: Any) -> None:
         if isinstance(outcome, bytes):
@@ -111,7 +111,8 @@ class Driver:
             else:
                 self._take(part, outcome)
         elif self._engine.is_lost(outcome):
-            self._lose(part, "was lost", self._engine.is_given_up(outcome))
+            reason = "their worker was lost, or the connection to it"
+            self._lose(part, reason, self._engine.is_given_up(outcome))
         elif isinstance(outcome, EngineError):
             raise outcome
         elif isinstance(outcome, ImportError):
@@ -153,17 +154,16 @@ class Driver:
                 [part.states[at] for at in left],
                 part.losses,
             )
-            return self._lose(rest, "ended a coprocess")
+            return self._lose(rest, "the process that ran them ended")
         self._finish(chunk)
 
-    def _lose(self, part: _Part, what: str, is_given_up: bool = False) -> None:
+    def _lose(self, part: _Part, reason: str, is_given_up: bool = False) -> None:
         """Runs the states again: together, then in halves, until one is left."""
         part.losses += 1
         if part.losses <= self._retries and not is_given_up:
             count = len(part.states)
-            self._notices.append(
-                f"a worker {what}: {count} state{'s run' if count != 1 else ' runs'} again"
-            )
+            states = f"{count} state{'s run' if count != 1 else ' runs'} again"
+            self._notices.append(f"{states}: {reason}")
             return self._begin(part)
         half = len(part.states) // 2
         if half:

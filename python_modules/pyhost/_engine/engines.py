@@ -14,7 +14,7 @@ Done = Callable[[Any], None]
 
 
 class Engine(Protocol):
-    """What pyhost needs of an engine. Thread: one, but `done` may be called on any."""
+    """The part of an engine that pyhost needs. Thread: one, but `done` may be called on any."""
 
     def slots(self) -> int:
         """How many chunks run at once now."""

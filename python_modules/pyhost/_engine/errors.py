@@ -1,10 +1,10 @@
-"""What goes wrong with an engine. C++ makes an Error of it."""
+"""The errors of engines. C++ turns them into an Error."""
 
 from __future__ import annotations
 
 
 class EngineError(Exception):
-    """`kind` says what the caller can do: mend the "usage", or try again later what is "unreachable"."""
+    """`kind` is "usage" if the caller must change something, or "unreachable" if another attempt may succeed."""
 
     kind = "usage"
 

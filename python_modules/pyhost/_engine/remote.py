@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from . import archive as archives
+from .errors import BadEngine
 
 NEED = b'{"need": "modules"}\n'
 
@@ -43,12 +44,17 @@ class _Coprocess:
         wanted = {key: order.pop(key) for key in ("pyhost", "python", "code")}
         order.update(module_paths=module_paths, workers=_width())
         # Signals to the group of the engine's worker are for that worker.
-        self._process = subprocess.Popen(
-            [_program(), "map", "--coprocess"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [_program(), "map", "--coprocess"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise BadEngine(
+                f"the worker {worker_name()} cannot start the program pyhost: {error}"
+            ) from None
         assert self._process.stdin is not None and self._process.stdout is not None
         self._stdin = self._process.stdin
         self._stdout = self._process.stdout
@@ -138,7 +144,7 @@ def worker_name() -> str:
 
 
 def _width() -> int:
-    """How many chunks this process is sent at once: a Dask worker has so many threads."""
+    """How many chunks this process is sent at once: the number of threads of a Dask worker."""
     distributed: Any = sys.modules.get("distributed")
     if distributed is None:
         return 1

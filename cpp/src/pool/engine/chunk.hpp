@@ -9,7 +9,7 @@
 
 namespace pyhost::detail {
 
-/// What a coprocess must know of a job besides its state, as JSON text: the module and the limits of its
+/// Returns, as JSON text, the part of a job that is not its state: the module and the limits of its
 /// runs. Jobs of one chunk have the same.
 std::string order_of(const Job& job);
 

@@ -59,7 +59,7 @@ class EngineWorker : public Worker {
   void cancel() noexcept override {}
 
  private:
-  // What all orders have in common. A worker refuses one of another version.
+  // The part that all orders have in common. A worker refuses one of another version.
   static Json common_order(const HostInternals& host, const PoolOptions& options) {
     const GilAcquire gil;
     return {{"pyhost", PYHOST_VERSION},
@@ -133,7 +133,7 @@ class EngineWorker : public Worker {
     return queue_->is_cancelled(job) || job.options.stop.stop_requested();
   }
 
-  // What an engine has begun cannot be stopped there. Its outcome is not waited for.
+  // An engine cannot stop a run that it has begun. Its outcome is ignored.
   void drop_cancelled() {
     const auto is_dropped = [this](const auto& chunk) { return is_cancelled(*chunk.second.front()); };
     if (std::ranges::none_of(chunks_, is_dropped)) return;

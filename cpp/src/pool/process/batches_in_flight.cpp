@@ -61,7 +61,7 @@ std::optional<BatchesInFlight::Clock::time_point> BatchesInFlight::next_timeout(
   const auto add = [&](std::optional<Clock::time_point> time) {
     if (time) next = next ? std::min(*next, *time) : *time;
   };
-  // What begins from now on, of which this process learns later.
+  // For a run or an import that may begin right after this look at the shared memory.
   const auto add_next = [&](const std::optional<std::chrono::milliseconds>& limit) {
     if (limit) add(Clock::now() + std::max(*limit, 1ms));
   };
