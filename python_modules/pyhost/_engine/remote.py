@@ -70,7 +70,7 @@ class _Coprocess:
 
     def _write(self, data: bytes) -> None:
         # If it has ended, the reader sees that.
-        with contextlib.suppress(OSError, ValueError), self._writing:
+        with contextlib.suppress(OSError, ValueError):
             self._stdin.write(data)
             self._stdin.flush()
 
@@ -116,13 +116,15 @@ class _Coprocess:
 
     def run(self, states: bytes) -> bytes:
         begun = time.monotonic()
-        with self._lock:
-            chunk = _Chunk(self._sent, states.count(b"\n"))
-            self._sent += chunk.count
-            self._chunks.append(chunk)
-            if self._end is not None:
-                chunk.done.set()
-        self._write(states)
+        # The coprocess counts states in the order in which they are written.
+        with self._writing:
+            with self._lock:
+                chunk = _Chunk(self._sent, states.count(b"\n"))
+                self._sent += chunk.count
+                self._chunks.append(chunk)
+                if self._end is not None:
+                    chunk.done.set()
+            self._write(states)
         chunk.done.wait()
         seconds = time.monotonic() - begun
         head = {"first": chunk.first, "seconds": seconds, "worker": worker_name()}
