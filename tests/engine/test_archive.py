@@ -68,6 +68,8 @@ def test_secrets_caches_and_links_to_the_outside_stay_here(project: Path) -> Non
         (modules / folder / "file").write_text("")
     (project / "outside").write_text("secret")
     (modules / "leaves.py").symlink_to(project / "outside")
+    (modules / "leads_to_secret.py").symlink_to(modules / ".env")
+    (modules / "leads_into_git.py").symlink_to(modules / ".git" / "file")
     (modules / "stays.py").symlink_to(modules / "m.py")
     (unpacked,) = archive.unpack(*archive.pack([str(project)]))
     assert files_of(unpacked) == {"modules/m.py", "modules/stays.py", "modules/tests/data.bin"}

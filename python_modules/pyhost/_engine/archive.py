@@ -28,7 +28,9 @@ def _files_of(folder: Path) -> Iterator[Path]:
         for name in sorted(names):
             path = Path(parent) / name
             target = path.resolve()
-            if name not in LEFT_OUT and target.is_file() and whole in target.parents:
+            if name in LEFT_OUT or not target.is_file() or whole not in target.parents:
+                continue
+            if LEFT_OUT.isdisjoint(target.relative_to(whole).parts):
                 yield path
 
 
