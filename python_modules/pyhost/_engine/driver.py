@@ -126,7 +126,7 @@ class Driver:
     def _take(self, part: _Part, answer: bytes) -> None:
         last = answer[answer.rfind(b"\n", 0, -1) + 1 :]
         chunk = part.chunk
-        is_whole = not chunk.parts and not chunk.lines and part.indices[0] == 0
+        is_whole = not (chunk.parts or chunk.lines or chunk.failure) and part.indices[0] == 0
         if is_whole and not last.startswith(b'{"died":'):  # the usual case
             self._done.append((chunk.number, answer))
             return
