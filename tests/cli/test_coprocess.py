@@ -77,7 +77,9 @@ def test_retries_and_parameters_are_part_of_the_order(pyhost: Run) -> None:
 def test_a_module_that_cannot_be_loaded_is_one_failed_line(pyhost: Run) -> None:
     for module, kind in (("is_missing", "ModuleNotFound"), ("raises_in_import", "ImportFailed")):
         done = pyhost(
-            "map", "--coprocess", input=stdin_of({"module": module}, *({} for _ in range(100)))
+            "map",
+            "--coprocess",
+            input=stdin_of({"module": module, "workers": 1}, *({} for _ in range(1000))),
         )
         assert done.returncode == 3
         hello, ready, failed = lines_of(done.stdout)

@@ -107,7 +107,7 @@ class Coprocess {
     } catch (...) {
       failure_ = std::current_exception();
       states_.stop();
-      pool_.cancel();
+      pool_.close(0ms);  // ends a reader that waits for room, too
     }
     reader.join();
     if (failure_) std::rethrow_exception(failure_);
