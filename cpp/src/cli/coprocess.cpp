@@ -47,9 +47,7 @@ struct Order {
 };
 
 Isolation isolation_of(const std::string& name) {
-  for (const Isolation each : {Isolation::Shared, Isolation::Interpreter, Isolation::Process}) {
-    if (to_string(each) == name) return each;
-  }
+  if (const auto isolation = parse_isolation(name)) return *isolation;
   throw UsageError("the order's isolation must be process, interpreter or shared, and is '" + name + "'");
 }
 

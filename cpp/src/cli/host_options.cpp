@@ -48,6 +48,13 @@ std::optional<std::chrono::milliseconds> run_timeout(const std::string& module, 
   return given.empty() ? configuration().of(module).timeout : parse_time(given, "--timeout");
 }
 
+std::optional<Isolation> parse_isolation(std::string_view name) noexcept {
+  for (const Isolation each : {Isolation::Shared, Isolation::Interpreter, Isolation::Process}) {
+    if (to_string(each) == name) return each;
+  }
+  return std::nullopt;
+}
+
 std::optional<std::chrono::milliseconds> parse_time(const std::string& given, const std::string& option) {
   if (given.empty()) return std::nullopt;
   if (const auto time = parse_duration(given)) return time;

@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "pyhost/options.hpp"
+#include "pyhost/pool.hpp"
 
 namespace pyhost::cli {
 
@@ -21,6 +23,9 @@ Options host_options(const HostArguments& arguments, const Configuration& file);
 /// Returns the timeout of the module's runs: `given`, which is the value of --timeout, otherwise what the
 /// project file says. Throws: UsageError.
 std::optional<std::chrono::milliseconds> run_timeout(const std::string& module, const std::string& given);
+
+/// Returns the level of isolation with this name; nothing if there is none.
+std::optional<Isolation> parse_isolation(std::string_view name) noexcept;
 
 /// Returns the time that `given` is, the value of this option; nothing if it is empty. Throws: UsageError.
 std::optional<std::chrono::milliseconds> parse_time(const std::string& given, const std::string& option);

@@ -33,12 +33,6 @@ namespace pyhost::cli {
 
 namespace {
 
-Isolation isolation_from(const std::string& name) {
-  return name == "shared"        ? Isolation::Shared
-         : name == "interpreter" ? Isolation::Interpreter
-                                 : Isolation::Process;
-}
-
 // The first signal ends the mapping gently, the second one at once.
 SignalOptions signal_options(Progress& progress, ResumeHint& resume_hint) {
   return {.signals = {SIGINT, SIGTERM},
@@ -102,7 +96,8 @@ int map(const MapArguments& arguments) {
   MapOptions map_options{.ordered = arguments.ordered, .retries = arguments.retries};
   map_options.run.timeout = run_timeout(arguments.name, arguments.timeout);
   map_options.run.import_timeout = parse_time(arguments.import_timeout, "--import-timeout");
-  PoolOptions pool_options{.workers = arguments.workers, .isolation = isolation_from(arguments.isolation)};
+  PoolOptions pool_options{.workers = arguments.workers,
+                           .isolation = parse_isolation(arguments.isolation).value()};
   pool_options.memory_limit = memory_limit(arguments.memory_limit);
   if (pool_options.memory_limit != 0 && pool_options.isolation != Isolation::Process)
     throw UsageError("--memory-limit is for --isolation process");

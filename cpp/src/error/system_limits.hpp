@@ -1,4 +1,4 @@
-// Threads and descriptors, of which the system allows so many: a refusal is an Error that names the limit.
+// Errors for threads, processes and descriptors that the system refuses. They name its limit.
 #pragma once
 
 #include <sys/resource.h>

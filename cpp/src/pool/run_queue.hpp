@@ -86,6 +86,11 @@ class RunQueue {
   /// Whether it is closed and empty.
   bool is_over() const noexcept { return closed_ && nothing_; }
 
+  /// Whether the job was cancelled, with all others or by its own stop token.
+  bool is_stopped(const Job& job) const noexcept {
+    return is_cancelled(job) || job.options.stop.stop_requested();
+  }
+
   /// Closes the queue: jobs that are put from now on fail as HostClosed. Jobs that wait can still be taken.
   void close();
 

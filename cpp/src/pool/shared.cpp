@@ -72,7 +72,7 @@ class SharedWorker : public Worker {
   // Between the first test and the run that cancel() finds, nobody else has the GIL.
   void make(Job& job, SpanBuffer& spans) noexcept {
     spans.make_room();
-    if (queue_->is_cancelled(job) || job.options.stop.stop_requested()) {
+    if (queue_->is_stopped(job)) {
       return job.fail(not_begun(job, ErrorKind::Cancelled));
     }
     const auto begun = Clock::now();

@@ -57,11 +57,15 @@ void deliver_line(Job& job, std::string_view line) {
 
 }  // namespace
 
-std::string order_of(const Job& job) {
-  return Json{{"module", job.module},
-              {"timeout", seconds_of(job.options.timeout)},
-              {"import_timeout", seconds_of(job.options.import_timeout)}}
-      .dump();
+Json order_of(const Job& job) {
+  return {{"module", job.module},
+          {"timeout", seconds_of(job.options.timeout)},
+          {"import_timeout", seconds_of(job.options.import_timeout)}};
+}
+
+bool has_same_order(const Job& one, const Job& other) {
+  return one.module == other.module && one.options.timeout == other.options.timeout &&
+         one.options.import_timeout == other.options.import_timeout;
 }
 
 // JSON text has line breaks between its tokens only.

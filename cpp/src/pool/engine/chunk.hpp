@@ -6,12 +6,16 @@
 #include <string_view>
 
 #include "pool/run_queue.hpp"
+#include "pyhost/json.hpp"
 
 namespace pyhost::detail {
 
-/// Returns, as JSON text, the part of a job that is not its state: the module and the limits of its
+/// Returns the part of a job that is not its state: the module and the limits of its
 /// runs. Jobs of one chunk have the same.
-std::string order_of(const Job& job);
+Json order_of(const Job& job);
+
+/// Whether order_of() is the same for both.
+bool has_same_order(const Job& one, const Job& other);
 
 /// The states of the jobs, each on a line of its own.
 std::string lines_of(const Jobs& jobs);

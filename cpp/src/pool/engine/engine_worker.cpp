@@ -11,8 +11,8 @@
 #include <string>
 #include <utility>
 
-#include "error/json_text.hpp"
 #include "host/survey.hpp"
+#include "interpreter/python_discovery.hpp"
 #include "pool/engine/chunk.hpp"
 #include "pool/engine/engine_driver.hpp"
 #include "pyhost/json.hpp"
@@ -63,7 +63,7 @@ class EngineWorker : public Worker {
   static Json common_order(const HostInternals& host, const PoolOptions& options) {
     const GilAcquire gil;
     return {{"pyhost", PYHOST_VERSION},
-            {"python", std::to_string(PY_MAJOR_VERSION) + "." + std::to_string(PY_MINOR_VERSION)},
+            {"python", built_version()},
             {"code", code_hash(host.paths)},
             {"isolation", to_string(options.isolation)},
             {"memory_limit", options.memory_limit},
@@ -87,21 +87,21 @@ class EngineWorker : public Worker {
   // Jobs that have other limits, or for which there is no room, come with the next chunk.
   void submit_chunk() {
     Jobs jobs;
-    const std::string order = order_of(*next_.front());
+    const Job& first = *next_.front();
+    Json order = order_of(first);
+    order.update(common_);
     std::size_t bytes = 0, count = 0;
     for (; count < next_.size(); ++count) {
       const Job& job = *next_[count];
       bytes += job.state.size();
-      if (count > 0 && (bytes > max_chunk_bytes || order_of(job) != order)) break;
+      if (count > 0 && (bytes > max_chunk_bytes || !has_same_order(job, first))) break;
     }
     std::move(next_.begin(), next_.begin() + static_cast<std::ptrdiff_t>(count), std::back_inserter(jobs));
     next_.erase(next_.begin(), next_.begin() + static_cast<std::ptrdiff_t>(count));
-    Json whole = parse_json(order);
-    whole.update(common_);
     const std::string lines = lines_of(jobs);
     Jobs& kept = chunks_[++last_chunk_] = std::move(jobs);
-    if (is_cancelled(*kept.front())) return;  // drop_cancelled() fails it
-    driver_.submit(last_chunk_, whole.dump(), lines);
+    if (queue_->is_stopped(*kept.front())) return;  // drop_cancelled() fails it
+    driver_.submit(last_chunk_, order.dump(), lines);
   }
 
   void collect() {
@@ -129,13 +129,9 @@ class EngineWorker : public Worker {
     }
   }
 
-  bool is_cancelled(const Job& job) const {
-    return queue_->is_cancelled(job) || job.options.stop.stop_requested();
-  }
-
   // An engine cannot stop a run that it has begun. Its outcome is ignored.
   void drop_cancelled() {
-    const auto is_dropped = [this](const auto& chunk) { return is_cancelled(*chunk.second.front()); };
+    const auto is_dropped = [this](const auto& chunk) { return queue_->is_stopped(*chunk.second.front()); };
     if (std::ranges::none_of(chunks_, is_dropped)) return;
     if (std::ranges::all_of(chunks_, is_dropped)) driver_.cancel();
     std::erase_if(chunks_, [&](auto& chunk) {

@@ -24,9 +24,7 @@ class Backlog {
 
   bool empty() const noexcept { return jobs_.empty(); }
 
-  bool is_cancelled(const Job& job) const {
-    return queue_->is_cancelled(job) || job.options.stop.stop_requested();
-  }
+  bool is_cancelled(const Job& job) const { return queue_->is_stopped(job); }
 
   /// Waits for jobs, and takes those for one batch; calls `idle` once a second. Returns false once the queue
   /// is closed and empty.
