@@ -2,148 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from clusters import (
+    Cluster,
+    driver_environment,
+    needs_dask,
+    results_of,
+    running_cluster,
+    words_of,
+    write_modules,
+    write_states,
+)
 from conftest import PATIENCE, Run, clean_environment
 
-ROOT = Path(__file__).parents[2]
-try:
-    import distributed  # noqa: F401
-except ImportError:
-    if sys.version_info >= (3, 11) and os.environ.get("CI"):
-        raise
-    pytest.skip("Dask is not installed for this Python", allow_module_level=True)
-
-MODULE = """
-import os
-import time
-from . import helper
-
-class Module:
-    def __init__(self, state):
-        self.state = state
-
-    def run(self):
-        if self.state.get("abort"):
-            os.abort()
-        time.sleep(self.state.get("seconds", 0))
-        return helper.value(self.state["i"])
-
-def create(state):
-    return Module(state)
-"""
-
-POOL = """
-import concurrent.futures
-import multiprocessing
-
-def two():
-    spawn = multiprocessing.get_context("spawn")
-    return concurrent.futures.ProcessPoolExecutor(2, mp_context=spawn)
-"""
-
-
-def environment(folder: Path, program: str) -> dict[str, str]:
-    """For the driver and the workers. Both are on this machine, and so is the cache of the modules."""
-    return {
-        "PYHOST_PROGRAM": program,
-        "PYTHONPATH": str(ROOT / "python_modules"),
-        "XDG_CACHE_HOME": str(folder / "cache"),
-        "PYTHONWARNINGS": "ignore",
-    }
-
-
-def write_modules(folder: Path, value: str = "2 * i") -> None:
-    (folder / "modules").mkdir(exist_ok=True)
-    (folder / "modules" / "work.py").write_text(MODULE)
-    (folder / "modules" / "helper.py").write_text(f"def value(i):\n    return {value}\n")
-    (folder / "modules" / "pools.py").write_text(POOL)
-
-
-class Cluster:
-    """A scheduler and workers of Dask."""
-
-    def __init__(self, folder: Path, program: str, workers: int) -> None:
-        self.folder = folder
-        self.env = clean_environment(**environment(folder, program))
-        self.file = folder / "scheduler.json"
-        self.processes = [
-            self.start("dask_scheduler", "--port", "0", "--host", "127.0.0.1", "--scheduler-file",
-                       str(self.file), "--no-dashboard")
-        ]  # fmt: skip
-        self.wait_until(self.file.exists)
-        self.workers = [self.add_worker() for _ in range(workers)]
-
-    def start(self, command: str, *words: str) -> subprocess.Popen[bytes]:
-        log = open(self.folder / f"{command}.log", "ab")  # noqa: SIM115  # for as long as the process
-        return subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.{command}", *words],
-            env=self.env, stdout=log, stderr=log, cwd=self.folder,
-        )  # fmt: skip
-
-    def add_worker(self) -> subprocess.Popen[bytes]:
-        worker = self.start(
-            "dask_worker", "--scheduler-file", str(self.file), "--nthreads", "1", "--no-nanny",
-            "--no-dashboard", "--local-directory", str(self.folder / "dask"),
-        )  # fmt: skip
-        self.processes.append(worker)
-        return worker
-
-    @staticmethod
-    def wait_until(condition: Any) -> None:
-        until = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < until
-            time.sleep(0.02)
-
-    def address(self) -> str:
-        address: str = json.loads(self.file.read_text())["address"]
-        return address.removeprefix("tcp://")
-
-    def close(self) -> None:
-        for process in self.processes:
-            process.kill()
-            process.wait()
+needs_dask()
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, program: str) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path, program, workers=2)
-    try:
+    with running_cluster(tmp_path, program) as cluster:
         yield cluster
-    finally:
-        cluster.close()
-
-
-def words_of(engine: str, *more: str) -> list[str]:
-    words = ["map", "work", "-m", ".", "--states", "states", "-o", "out", "--keep-going"]
-    return [*words, *(("--engine", engine) if engine else ()), *more]
-
-
-def write_states(folder: Path, states: list[dict[str, object]]) -> None:
-    text = "".join(json.dumps({"i": i, **state}) + "\n" for i, state in enumerate(states))
-    (folder / "states").write_text(text)
-
-
-def results_of(folder: Path) -> dict[int, Any]:
-    """Status or result by index. Fails if a state has more than one outcome."""
-    lines = [json.loads(line) for line in (folder / "out").read_text().splitlines()]
-    results = {line["index"]: line.get("result", line["status"]) for line in lines}
-    assert len(results) == len(lines)
-    return results
-
-
-def driver_environment(folder: Path, program: str) -> dict[str, str]:
-    return {**environment(folder, program), "VIRTUAL_ENV": sys.prefix}
 
 
 @pytest.fixture
