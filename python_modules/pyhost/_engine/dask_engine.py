@@ -14,7 +14,9 @@ from .errors import BadEngine, Unreachable
 from .remote import run_chunk
 
 CONNECT_SECONDS = 10
+CHECK_SECONDS = 5  # for the first look at the workers, of which one may be stopped
 WORKERS_SECONDS = 60  # until the first worker has joined, and until a lost scheduler is back
+START_WORKERS = "start workers with `dask worker ADDRESS`"
 SILENT_SECONDS = 20  # since the last heartbeat of a worker that counts as lost
 
 
@@ -43,6 +45,8 @@ class DaskEngine:
         self._run = uuid.uuid4().hex[:8]
         self._last = 0
         self._checked = 0.0
+        self._slots = 0
+        self._last_seen = time.monotonic()  # of any worker
         self._stopped: set[str] = set()  # workers without heartbeats, to which nothing more is sent
         self._address = address
         self._client: Any = self._connect()
@@ -71,11 +75,19 @@ class DaskEngine:
             self._client.close()
             raise Unreachable(
                 f"no worker has joined the Dask scheduler in {WORKERS_SECONDS} s",
-                "start workers with `dask worker ADDRESS`",
+                START_WORKERS,
             ) from None
 
     def _check_workers(self) -> None:
-        for worker, answer in self._client.run(_version_of_pyhost, on_error="return").items():
+        client = self._client
+        try:
+            # This is client.run(), which has no timeout.
+            answers = client.sync(
+                client._run, _version_of_pyhost, on_error="return", callback_timeout=CHECK_SECONDS
+            )
+        except (TimeoutError, self._distributed.TimeoutError):
+            return  # the chunks find out
+        for worker, answer in answers.items():
             if isinstance(answer, Exception):
                 raise BadEngine(
                     f"the worker {worker} cannot import pyhost: {answer}",
@@ -91,18 +103,30 @@ class DaskEngine:
         return workers
 
     def slots(self) -> int:
-        return sum(int(worker["nthreads"]) for worker in self._workers().values())
+        if self._client.status != "running":
+            return self._slots
+        self._slots = sum(int(worker["nthreads"]) for worker in self._workers().values())
+        now = time.monotonic()
+        if self._slots:
+            self._last_seen = now
+        elif now - self._last_seen > WORKERS_SECONDS:
+            raise Unreachable(
+                f"the Dask scheduler has had no worker for {WORKERS_SECONDS} s", START_WORKERS
+            )
+        return self._slots
 
-    def submit(self, name: str, arguments: tuple[Any, ...], done: Done) -> Any:
+    def submit(self, name: str, arguments: tuple[Any, ...], done: Done, alone: bool) -> Any:
         self._await_connection()
         self._last += 1
+        running = self._running() if self._stopped else []
         future = self._client.submit(
             run_chunk,
             *arguments,
             key=f"pyhost-{name}-{self._run}-{self._last}",
             pure=False,
             resources=self._resources or None,
-            workers=self._running() if self._stopped else None,
+            workers=running or None,
+            allow_other_workers=bool(running),  # these may be gone by then
         )
         # Dask has one thread for all callbacks. A worker that is stopped may hold a result, which blocks its reader.
         future.add_done_callback(
@@ -131,13 +155,21 @@ class DaskEngine:
             else:
                 time.sleep(0.1)
 
-    def is_lost(self, error: BaseException) -> bool:
+    def is_cut(self, error: BaseException) -> bool:
         # If the connection to the scheduler is lost, the client cancels its futures.
-        names = {"CancelledError", "FutureCancelledError", "FuturesCancelledError", "KilledWorker"}
-        return type(error).__name__ in names or isinstance(error, OSError)
+        names = {
+            "CancelledError",
+            "FutureCancelledError",
+            "FuturesCancelledError",
+            "CommClosedError",
+        }
+        return type(error).__name__ in names
+
+    def is_lost(self, error: BaseException) -> bool:
+        return type(error).__name__ == "KilledWorker"  # Dask itself runs tasks again
 
     def is_given_up(self, error: BaseException) -> bool:
-        return type(error).__name__ == "KilledWorker"
+        return self.is_lost(error)
 
     def _running(self) -> list[str]:
         return [name for name in self._workers() if name not in self._stopped]

@@ -19,6 +19,7 @@ class _Chunk:
 
     number: int
     order: str
+    size: int
     parts: int = 0  # that are at the engine
     lines: dict[int, bytes] = field(default_factory=dict)  # outcomes by index, of a chunk in parts
     seconds: float = 0.0
@@ -33,6 +34,7 @@ class _Part:
     indices: list[int]
     states: list[bytes]
     losses: int = 0
+    is_suspect: bool = False  # it was lost so often that it may be what ends the workers
     handle: Any = None
 
 
@@ -46,6 +48,7 @@ class Driver:
         self._archive = archive
         self._events: queue.SimpleQueue[tuple[_Part, Any]] = queue.SimpleQueue()
         self._open: dict[int, _Part] = {}
+        self._suspects: list[_Part] = []  # that wait for the one that runs
         self._done: list[tuple[int, bytes]] = []
         self._notices: list[str] = []
         self._slots = -1
@@ -64,7 +67,7 @@ class Driver:
 
     def submit(self, number: int, order: str, states: bytes) -> None:
         lines = states.splitlines(keepends=True)
-        chunk = _Chunk(number, order)
+        chunk = _Chunk(number, order, len(lines))
         self._begin(_Part(chunk, list(range(len(lines))), lines))
 
     def _begin(self, part: _Part, archive: bytes | None = None) -> None:
@@ -73,7 +76,7 @@ class Driver:
         name = f"{json.loads(chunk.order)['module']}-{chunk.number}"
         arguments = (chunk.order, self._digest, b"".join(part.states), archive)
         part.handle = self._engine.submit(
-            name, arguments, lambda outcome: self._events.put((part, outcome))
+            name, arguments, lambda outcome: self._events.put((part, outcome)), part.is_suspect
         )
         self._open[id(part)] = part
 
@@ -92,6 +95,8 @@ class Driver:
                 part.chunk.parts -= 1
                 self._end(part, outcome)
         self._replace_silent()
+        if self._suspects and not any(part.is_suspect for part in self._open.values()):
+            self._begin(self._suspects.pop(0))
         done, self._done = self._done, []
         return done
 
@@ -110,9 +115,11 @@ class Driver:
                 self._begin(part, self._archive)
             else:
                 self._take(part, outcome)
+        elif self._engine.is_cut(outcome):
+            self._notices.append(f"{_again(part)}: the connection to the engine was lost")
+            self._begin(part)
         elif self._engine.is_lost(outcome):
-            reason = "their worker was lost, or the connection to it"
-            self._lose(part, reason, self._engine.is_given_up(outcome))
+            self._lose(part, "their worker was lost", self._engine.is_given_up(outcome))
         elif isinstance(outcome, EngineError):
             raise outcome
         elif isinstance(outcome, ImportError):
@@ -126,7 +133,7 @@ class Driver:
     def _take(self, part: _Part, answer: bytes) -> None:
         last = answer[answer.rfind(b"\n", 0, -1) + 1 :]
         chunk = part.chunk
-        is_whole = not (chunk.parts or chunk.lines or chunk.failure) and part.indices[0] == 0
+        is_whole = len(part.states) == chunk.size
         if is_whole and not last.startswith(b'{"died":'):  # the usual case
             self._done.append((chunk.number, answer))
             return
@@ -153,28 +160,32 @@ class Driver:
                 [part.indices[at] for at in left],
                 [part.states[at] for at in left],
                 part.losses,
+                part.is_suspect,
             )
             return self._lose(rest, "the process that ran them ended")
         self._finish(chunk)
 
     def _lose(self, part: _Part, reason: str, is_given_up: bool = False) -> None:
-        """Runs the states again: together, then in halves, until one is left."""
+        """Runs the states again: together, then one part at a time, in halves, until one state is left. A part that
+        runs beside others may have been lost because of them."""
         part.losses += 1
-        if part.losses <= self._retries and not is_given_up:
-            count = len(part.states)
-            states = f"{count} state{'s run' if count != 1 else ' runs'} again"
-            self._notices.append(f"{states}: {reason}")
-            return self._begin(part)
-        half = len(part.states) // 2
-        if half:
-            for some in (slice(0, half), slice(half, None)):
-                self._begin(_Part(part.chunk, part.indices[some], part.states[some], self._retries))
+        if not part.is_suspect:
+            self._notices.append(f"{_again(part)}: {reason}")
+            if part.losses <= self._retries and not is_given_up:
+                return self._begin(part)
+            part.is_suspect = True
+            return self._suspects.append(part)
+        middle = len(part.states) // 2
+        if middle:
+            for some in (slice(0, middle), slice(middle, None)):
+                half = _Part(part.chunk, part.indices[some], part.states[some], is_suspect=True)
+                self._suspects.append(half)
             return
         part.chunk.lines[part.indices[0]] = _crashed_line(part)
         self._finish(part.chunk)
 
     def _finish(self, chunk: _Chunk) -> None:
-        if chunk.parts:
+        if chunk.parts or any(part.chunk is chunk for part in self._suspects):
             return
         head = json.dumps({"first": 0, "seconds": chunk.seconds}).encode() + b"\n"
         lines = b"".join(line for _, line in sorted(chunk.lines.items()))
@@ -188,6 +199,7 @@ class Driver:
         for part in self._open.values():
             self._engine.cancel(part.handle)
         self._open.clear()
+        self._suspects.clear()
 
     def notices(self) -> list[str]:
         """Lines for the user since the last call."""
@@ -197,6 +209,11 @@ class Driver:
     def close(self) -> None:
         self.cancel()
         self._engine.close()
+
+
+def _again(part: _Part) -> str:
+    count = len(part.states)
+    return f"{count} state{'s run' if count != 1 else ' runs'} again"
 
 
 def _crashed_line(part: _Part) -> bytes:

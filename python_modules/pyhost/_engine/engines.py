@@ -19,8 +19,12 @@ class Engine(Protocol):
     def slots(self) -> int:
         """How many chunks run at once now."""
 
-    def submit(self, name: str, arguments: tuple[Any, ...], done: Done) -> Any:
-        """Begins run_chunk(*arguments), and calls `done` with what it returned, or with an exception. Returns a handle."""
+    def submit(self, name: str, arguments: tuple[Any, ...], done: Done, alone: bool) -> Any:
+        """Begins run_chunk(*arguments), and calls `done` with what it returned, or with an exception. Returns a handle.
+        A chunk that runs `alone` is not lost because of the chunks that run beside it, if the engine can do that."""
+
+    def is_cut(self, error: BaseException) -> bool:
+        """Whether the error says that the connection was lost, which is the fault of no chunk."""
 
     def is_lost(self, error: BaseException) -> bool:
         """Whether the error says that the worker was lost, so that the chunk may run elsewhere."""
@@ -54,14 +58,20 @@ class ExecutorEngine:
     def slots(self) -> int:
         return int(getattr(self._executor, "_max_workers", None) or os.cpu_count() or 1)
 
-    def submit(self, name: str, arguments: tuple[Any, ...], done: Done) -> Any:
+    def submit(self, name: str, arguments: tuple[Any, ...], done: Done, alone: bool) -> Any:
+        executor = self._open() if alone else self._executor
         try:
-            future = self._executor.submit(run_chunk, *arguments)
+            future = executor.submit(run_chunk, *arguments)
         except concurrent.futures.BrokenExecutor:
-            self._executor = self._open()
-            future = self._executor.submit(run_chunk, *arguments)
+            executor = self._executor = self._open()
+            future = executor.submit(run_chunk, *arguments)
         future.add_done_callback(lambda ended: done(_outcome(ended)))
+        if alone:  # an executor that breaks loses all its chunks
+            executor.shutdown(wait=False)
         return future
+
+    def is_cut(self, error: BaseException) -> bool:
+        return False
 
     def is_lost(self, error: BaseException) -> bool:
         return isinstance(error, concurrent.futures.BrokenExecutor)

@@ -9,7 +9,7 @@ class EngineError(Exception):
     kind = "usage"
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
+        super().__init__(message, hint)  # both travel from a worker
         self.message = message
         self.hint = hint
 

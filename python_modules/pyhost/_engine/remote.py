@@ -174,7 +174,13 @@ def run_chunk(order: str, digest: str, states: bytes, archive: bytes | None = No
     if module_paths is None:
         if archive is None:
             return NEED
-        module_paths = archives.unpack(digest, archive)
+        try:
+            module_paths = archives.unpack(digest, archive)
+        except OSError as error:
+            raise BadEngine(
+                f"the worker {worker_name()} cannot keep the modules: {error}",
+                "make room there, or choose another folder by XDG_CACHE_HOME",
+            ) from None
     coprocess = _open(order, digest, module_paths)
     if coprocess.refused:
         return json.dumps({"refused": coprocess.refused}).encode() + b"\n"

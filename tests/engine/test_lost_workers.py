@@ -1,0 +1,185 @@
+"""pyhost map --engine when workers, or the connection to them, are lost in the middle: each state has one outcome."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from clusters import (
+    ROOT,
+    Cluster,
+    driver_environment,
+    needs_dask,
+    results_of,
+    running_cluster,
+    words_of,
+    write_modules,
+    write_states,
+)
+from conftest import PATIENCE, Run, clean_environment
+
+needs_dask()
+sys.path.insert(0, str(ROOT / "python_modules"))
+
+from pyhost._engine import dask_engine  # noqa: E402
+from pyhost._engine.errors import Unreachable  # noqa: E402
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, program: str) -> Iterator[Cluster]:
+    with running_cluster(tmp_path, program) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    write_modules(tmp_path)
+    return tmp_path
+
+
+class Proxy:
+    """Stands between the driver and the scheduler, so that a test can cut the connection."""
+
+    def __init__(self, target: str) -> None:
+        host, port = target.split(":")
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._is_cut = False
+        self._sockets: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if self._is_cut:
+                    client.close()
+                    continue
+                server = socket.create_connection(self._target)
+                self._sockets += [client, server]
+                for ends in ((client, server), (server, client)):
+                    threading.Thread(target=self._copy, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _copy(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+
+    def cut(self, seconds: float) -> None:
+        self._is_cut = True
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self._sockets.clear()
+        time.sleep(seconds)
+        self._is_cut = False
+
+
+class Driver:
+    """A pyhost map in the background that has written its first results."""
+
+    def __init__(self, project: Path, program: str, engine: str, *more: str) -> None:
+        self._process = subprocess.Popen(
+            [program, *words_of(engine, *more)], cwd=project, stderr=subprocess.PIPE, text=True,
+            env=clean_environment(**driver_environment(project, program)),
+        )  # fmt: skip
+        out = project / "out"
+        Cluster.wait_until(
+            lambda: (out.exists() and out.stat().st_size > 0) or self._process.poll() is not None
+        )
+
+    def end(self) -> tuple[int, str]:
+        _, stderr = self._process.communicate(timeout=PATIENCE)
+        return self._process.returncode, stderr
+
+
+def test_a_connection_that_is_cut_costs_no_outcome(
+    project: Path, program: str, cluster: Cluster
+) -> None:
+    write_states(project, [{"seconds": 0.001} for _ in range(10_000)])
+    proxy = Proxy(cluster.address())
+    driver = Driver(project, program, f"dask://{proxy.address}")
+    proxy.cut(10)
+    status, stderr = driver.end()
+    assert status == 0, stderr
+    assert results_of(project) == {i: 2 * i for i in range(10_000)}
+
+
+def test_a_worker_that_is_stopped_does_not_hold_up_the_start(
+    pyhost: Run, project: Path, program: str, cluster: Cluster
+) -> None:
+    write_states(project, [{} for _ in range(100)])
+    words = words_of(f"dask://{cluster.address()}")
+    env = driver_environment(project, program)
+    assert pyhost(*words, env=env).returncode == 0
+    (project / "out").unlink()
+    cluster.workers[0].send_signal(signal.SIGSTOP)
+    done = pyhost(*words, env=env, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert results_of(project) == {i: 2 * i for i in range(100)}
+
+
+def test_workers_that_are_all_gone_make_the_engine_unreachable(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_engine, "WORKERS_SECONDS", 2)
+    engine = dask_engine.DaskEngine(cluster.address(), {})
+    try:
+        Cluster.wait_until(lambda: engine.slots() == 2)
+        for worker in cluster.workers:
+            worker.kill()
+        with pytest.raises(Unreachable, match="no worker for 2 s"):
+            Cluster.wait_until(lambda: engine.slots() > 2)
+    finally:
+        engine.close()
+
+
+def test_a_worker_that_cannot_keep_the_modules_is_an_error(
+    pyhost: Run, project: Path, program: str
+) -> None:
+    write_states(project, [{} for _ in range(100)])
+    full = {"XDG_CACHE_HOME": "/dev/null/cache"}
+    with running_cluster(project, program, more=full) as cluster:
+        for engine in ("modules.pools:two", f"dask://{cluster.address()}"):
+            done = pyhost(*words_of(engine), env=driver_environment(project, program) | full)
+            assert done.returncode == 2, done.stderr
+            assert "cannot keep the modules: " in done.stderr
+            assert "hint: make room there" in done.stderr
+
+
+def test_a_state_that_kills_workers_costs_its_own_outcome(
+    pyhost: Run, project: Path, program: str
+) -> None:
+    write_states(project, [{"kill": i == 50} for i in range(100)])
+    # Dask gives up the chunk at the first loss, so that the test is short.
+    more = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
+    with running_cluster(project, program, workers=0, more=more) as cluster:
+        cluster.add_worker("--nanny", "--nworkers", "2")
+        for engine in ("modules.pools:two", f"dask://{cluster.address()}"):
+            done = pyhost(*words_of(engine), env=driver_environment(project, program))
+            assert done.returncode == 1, done.stderr
+            results = results_of(project)
+            (project / "out").unlink()
+            assert results.pop(50) == "crashed", done.stderr
+            assert results == {i: 2 * i for i in range(100) if i != 50}
+
+
+@pytest.mark.parametrize("executor", ["forks", "threads"])
+def test_any_executor_runs_the_states(
+    pyhost: Run, project: Path, program: str, executor: str
+) -> None:
+    write_states(project, [{} for _ in range(1000)])
+    env = driver_environment(project, program)
+    done = pyhost(*words_of(f"modules.pools:{executor}"), env=env, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert results_of(project) == {i: 2 * i for i in range(1000)}
