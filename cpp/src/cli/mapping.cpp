@@ -155,6 +155,7 @@ class Mapping {
   bool ends_mapping(const Error& error) {
     constexpr int max_in_a_row = 5;
     if (!is_load_error(error)) return false;
+    if (error.kind() == ErrorKind::Unreachable || error.kind() == ErrorKind::InvalidEngine) return true;
     return !was_loaded_ || ++load_errors_in_a_row_ >= max_in_a_row;
   }
 

@@ -35,6 +35,7 @@ class _Part:
     states: list[bytes]
     losses: int = 0
     is_suspect: bool = False  # it was lost so often that it may be what ends the workers
+    attempt: int = 0
     handle: Any = None
 
 
@@ -46,7 +47,7 @@ class Driver:
         self._retries = retries
         self._digest = digest
         self._archive = archive
-        self._events: queue.SimpleQueue[tuple[_Part, Any]] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[tuple[_Part, int, Any]] = queue.SimpleQueue()
         self._open: dict[int, _Part] = {}
         self._suspects: list[_Part] = []  # that wait for the one that runs
         self._done: list[tuple[int, bytes]] = []
@@ -75,9 +76,12 @@ class Driver:
         chunk.parts += 1
         name = f"{json.loads(chunk.order)['module']}-{chunk.number}"
         arguments = (chunk.order, self._digest, b"".join(part.states), archive)
-        part.handle = self._engine.submit(
-            name, arguments, lambda outcome: self._events.put((part, outcome)), part.is_suspect
-        )
+        part.attempt = attempt = part.attempt + 1
+
+        def done(outcome: Any) -> None:
+            self._events.put((part, attempt, outcome))
+
+        part.handle = self._engine.submit(name, arguments, done, part.is_suspect)
         self._open[id(part)] = part
 
     def wait(self, seconds: float) -> list[tuple[int, bytes]]:
@@ -86,12 +90,12 @@ class Driver:
         while True:
             try:
                 left = 0.0 if self._done else max(0.0, until - time.monotonic())
-                part, outcome = (
+                part, attempt, outcome = (
                     self._events.get(timeout=left) if left else self._events.get_nowait()
                 )
             except queue.Empty:
                 break
-            if self._open.pop(id(part), None) is not None:
+            if attempt == part.attempt and self._open.pop(id(part), None) is not None:
                 part.chunk.parts -= 1
                 self._end(part, outcome)
         self._replace_silent()
