@@ -94,13 +94,10 @@ class SqliteConnections:
     def _connect(self) -> _ThreadConnection:
         import sqlite3
 
+        from pyhost._sqlite_waits import WaitingConnection
+
         try:
-            # The host closes it, on its own thread.
-            made = _ThreadConnection(
-                sqlite3.connect(
-                    self._path or ":memory:", timeout=self._timeout, check_same_thread=False
-                )
-            )
+            made = _ThreadConnection(WaitingConnection(self._path or ":memory:", self._timeout))
         except sqlite3.Error as error:
             raise ConnectionFailed(
                 f"connection {self._name!r} could not be opened: {error}"

@@ -58,6 +58,16 @@ def lines(*states: object) -> str:
     return "".join(json.dumps(each) + "\n" for each in states)
 
 
+def run_once(pyhost: Run, level: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Runs a module by `pyhost run`, or at this level of `pyhost map`. Prints the result alone."""
+    if level == "run":
+        return pyhost("run", *words)
+    done = pyhost("map", *words, "--isolation", level, "--states", "-", input="{}\n")
+    if done.returncode == 0:
+        done.stdout = json.dumps(json.loads(done.stdout)["result"]) + "\n"
+    return done
+
+
 def connects(to: str, give: str) -> tuple[str, ...]:
     return ("run", "connects", "-m", str(FIXTURES), "-p", f"to={to}", "-p", f"give={give}")
 
@@ -323,25 +333,66 @@ def test_a_run_that_waits_for_the_store_can_be_cancelled(
     assert "pyhost/_store.py" not in said
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", ["run", *LEVELS])
 @pytest.mark.parametrize("by", ["another program", "another run"])
 def test_waits_for_the_store_do_not_count_for_the_deadline(
     pyhost: Run, offered: dict[str, str], tmp_path: Path, by: str, level: str
 ) -> None:
-    words = ("--store", "counts.db", "--isolation", level, "--timeout", "2s", "--states", "-")
+    words = (*COUNTS[1:], "--store", "counts.db", "--timeout", "2s")
     waits = threading.Event()
     with ThreadPoolExecutor(1) as other:
 
         def hold() -> None:
             with held_store(tmp_path, by):
                 waits.set()
-                time.sleep(5)  # longer than the timeout
+                time.sleep(3.5)  # longer than the timeout
 
         held = other.submit(hold)
         waits.wait()
-        done = pyhost("map", *COUNTS[1:], *words, input="{}\n")
+        done = run_once(pyhost, level, *words)
         held.result()
-    assert (done.returncode, json.loads(done.stdout)["result"]) == (0, 1), done.stderr
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
+WRITES_IN_TURN = (
+    'database = connection("counts")\n'
+    "many = ((n,) for n in range(3))\n"
+    "{how}\n"
+    'return [n for (n,) in database.execute("select n from counts order by n")]'
+)
+
+
+@pytest.mark.parametrize("level", ["run", *LEVELS])
+@pytest.mark.parametrize(
+    ("how", "lock"),
+    [
+        ('database.execute("insert into counts values (0), (1), (2)")', "begin immediate"),
+        ('database.executemany("insert into counts values (?)", many)', "begin exclusive"),
+        ('with database: database.executemany("insert into counts values (?)", many)', "read"),
+    ],
+    ids=["execute", "executemany", "commit"],
+)
+def test_waits_for_a_sqlite_file_do_not_count_for_the_deadline(
+    pyhost: Run, tmp_path: Path, how: str, lock: str, level: str
+) -> None:
+    project(tmp_path, '[connections]\ncounts = "sqlite:///counts.db"\n')
+    module(tmp_path, "writes", WRITES_IN_TURN.format(how=how))
+    with contextlib.closing(
+        sqlite3.connect(tmp_path / "counts.db", check_same_thread=False, isolation_level=None)
+    ) as database:
+        database.execute("create table counts (n)")
+        if lock == "read":
+            database.execute("insert into counts values (9)")
+            database.execute("begin")
+            database.execute("select * from counts").fetchone()
+        else:
+            database.execute(lock)
+        ends = threading.Timer(3.5, database.rollback)  # longer than the timeout
+        ends.start()
+        done = run_once(pyhost, level, "writes", "--timeout", "2s")
+        ends.join()
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[:3] == [0, 1, 2]
 
 
 def test_the_process_that_holds_the_store_for_too_long_is_named(
@@ -961,7 +1012,7 @@ def test_a_sqlite_connection_waits_for_locks_as_long_as_its_url_says(
     pyhost: Run, tmp_path: Path, url: str, parameters: str, milliseconds: int
 ) -> None:
     project(tmp_path, f'[connections]\nmain = "{url}{parameters}"\n')
-    words = connects("main", "opened.execute('pragma busy_timeout').fetchone()[0]")
+    words = connects("main", "int(opened._patience * 1000)")
     assert pyhost(*words, env={"WAIT": "0"}).stdout == f"{milliseconds}\n"
     assert [each.name for each in tmp_path.glob("*.db*")] == ["data.db"] * ("data" in url)
 

@@ -40,15 +40,22 @@ struct detail::AnyStream::Data {
   const detail::HostState& host() const { return *instance->module->host; }
   const std::string& module() const { return instance->module->name; }
 
-  class SettleSignals {
+  // Keeps for the next step what this one has changed.
+  class StepEnd {
    public:
-    explicit SettleSignals(Data& data) : data_(data) {}
-    ~SettleSignals() { data_.signals.after_step(static_cast<bool>(data_.items)); }
-    SettleSignals(const SettleSignals&) = delete;
-    SettleSignals& operator=(const SettleSignals&) = delete;
+    StepEnd(Data& data, const CurrentRun& here) : data_(data), here_(here) {}
+    ~StepEnd() {
+      data_.signals.after_step(static_cast<bool>(data_.items));
+      // Waits that do not count move the deadline.
+      const CurrentRun& whole = here_.is_part() ? *here_.outer() : here_;
+      if (whole.cancellation()) data_.timed_from = whole.cancellation()->begun();
+    }
+    StepEnd(const StepEnd&) = delete;
+    StepEnd& operator=(const StepEnd&) = delete;
 
    private:
     Data& data_;
+    const CurrentRun& here_;
   };
 
   // Does a step of the run. A step that fails is the last one.
@@ -62,7 +69,7 @@ struct detail::AnyStream::Data {
       run = here.id();
       here.set_scheduled(options.scheduled.get());
       const detail::BorrowedSignals borrowed_signals(here);
-      const SettleSignals settle_signals(*this);
+      const StepEnd step_end(*this, here);
       return notify_failure_of(host().observers, module(), [&] {
         try {
           instance->check_open();
@@ -95,7 +102,6 @@ struct detail::AnyStream::Data {
 
   void begin() {
     step([&](const CurrentRun& here) {
-      if (here.is_part() && here.outer()->cancellation()) timed_from = here.outer()->cancellation()->begun();
       host().observers.notify(EventKind::RunStarted, module(), run, begun);
       items = detail::call_run(here, *instance);
       form = detail::result_form_of(items.ptr());
