@@ -33,7 +33,9 @@ struct Runs::Data {
   static constexpr std::chrono::milliseconds patience_for_some{1};
 
   Data(std::shared_ptr<detail::PoolData> of, std::string_view name, const MapOptions& how)
-      : pool(std::move(of)), module(name), options(how) {}
+      : pool(std::move(of)), module(name), options(how) {
+    if (options.max_in_flight != 0) max_in_flight = options.max_in_flight;
+  }
 
   std::size_t begin_next(std::size_t bytes_of_state);
   void give(Outcome outcome, std::size_t bytes_of_state);
@@ -48,8 +50,10 @@ struct Runs::Data {
 
   bool is_ready() const { return options.ordered ? !in_order.empty() && in_order.front() : !done.empty(); }
   bool is_over() const { return ended && under_way == 0; }
-  bool has_room() const {
-    return under_way < options.max_in_flight && (bytes < most_bytes || under_way == 0);
+  // The workers of an engine come and go.
+  bool has_room() {
+    if (under_way >= max_in_flight && options.max_in_flight == 0) max_in_flight = pool->runs_ahead();
+    return under_way < max_in_flight && (bytes < most_bytes || under_way == 0);
   }
 
   // With many runs under way it waits for some of them together, though not for long: to be woken for each
@@ -88,6 +92,7 @@ struct Runs::Data {
   std::size_t first = 0;
   std::deque<Outcome> done = {};  // in the order in which they came
   std::size_t read = 0;
+  std::size_t max_in_flight = 0;
   std::size_t under_way = 0;
   std::size_t made = 0;    // of those, with an outcome
   std::size_t wanted = 1;  // of which nobody is woken before
@@ -258,7 +263,6 @@ std::optional<Outcome> Runs::next_within(std::chrono::milliseconds patience) {
 
 Runs Pool::runs(std::string_view name, MapOptions options) {
   data_->check_open(name);
-  if (options.max_in_flight == 0) options.max_in_flight = data_->runs_ahead();
   return Runs(std::make_shared<Runs::Data>(data_, name, options));
 }
 

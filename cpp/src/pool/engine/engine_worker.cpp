@@ -39,7 +39,9 @@ class EngineWorker : public Worker {
         slots_(driver_.slots()) {}
 
   std::size_t width() const noexcept override { return slots_; }
-  std::size_t runs_ahead() const noexcept override { return slots_ * chunks_per_slot * max_chunk_size; }
+  std::size_t runs_ahead() const noexcept override {
+    return std::max<std::size_t>(slots_, 1) * std::max<std::size_t>(256, (chunks_per_slot + 1) * chunk_size_);
+  }
 
   void work(RunQueue& queue) override {
     queue_ = &queue;
@@ -119,7 +121,7 @@ class EngineWorker : public Worker {
     if (count < static_cast<double>(chunk_size_) / 2) return;  // too few to tell
     const double wanted =
         seconds > 0 ? count * wanted_seconds / seconds : static_cast<double>(max_chunk_size);
-    const std::size_t grown = std::min(2 * chunk_size_, max_chunk_size);
+    const std::size_t grown = std::min<std::size_t>(2 * chunk_size_, max_chunk_size);
     chunk_size_ = std::clamp<std::size_t>(static_cast<std::size_t>(wanted), 1, grown);
   }
 
@@ -156,7 +158,7 @@ class EngineWorker : public Worker {
   Jobs next_;                             // taken, and not submitted
   std::map<std::uint64_t, Jobs> chunks_;  // in flight, by number
   std::uint64_t last_chunk_ = 0;
-  std::size_t chunk_size_ = first_chunk_size;
+  std::atomic<std::size_t> chunk_size_ = first_chunk_size;
 };
 
 }  // namespace
