@@ -1,22 +1,33 @@
 """Which version of the modules this is: one hash over their source files. Nothing is imported."""
 
+from __future__ import annotations
+
 import hashlib
 import os
+from collections.abc import Iterable, Iterator
 
 
 def code_hash(folders: list[str]) -> str:
     """Returns SHA-256, in hex, over the relative path and the bytes of each .py file in the folders."""
+    return hash_of(each for folder in folders for each in _sources(folder))
+
+
+def hash_of(sources: Iterable[tuple[str, bytes]]) -> str:
+    """The same for files that were read: their relative paths, in order within each folder, and their bytes."""
     digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(_python_files(folder)):
-            try:
-                with open(os.path.join(folder, path), "rb") as file:
-                    source = file.read()
-            except OSError:  # what cannot be read cannot be imported either
-                source = b""
-            digest.update(b"%s\0%d\0" % (os.fsencode(path), len(source)))
-            digest.update(source)
+    for path, source in sources:
+        digest.update(b"%s\0%d\0" % (os.fsencode(path), len(source)))
+        digest.update(source)
     return digest.hexdigest()
+
+
+def _sources(folder: str) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(_python_files(folder)):
+        try:
+            with open(os.path.join(folder, path), "rb") as file:
+                yield path, file.read()
+        except OSError:  # what cannot be read cannot be imported either
+            yield path, b""
 
 
 def _python_files(folder: str) -> list[str]:

@@ -16,6 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "python_modules"))
 
+from pyhost._code_hash import code_hash  # noqa: E402
 from pyhost._engine import archive  # noqa: E402
 from pyhost._engine.errors import BadEngine  # noqa: E402
 
@@ -35,20 +36,30 @@ def project(tmp_path: Path) -> Path:
     return path
 
 
+def unpacked(packed: archive.Packed) -> str:
+    (module_path,) = archive.unpack(packed.digest, packed.data)
+    return module_path
+
+
 def files_of(module_path: str) -> set[str]:
     folder = Path(module_path)
     return {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()}
 
 
 def test_what_is_packed_is_found_where_it_was_unpacked(project: Path, cache: Path) -> None:
-    digest, data = archive.pack([str(project)])
-    assert archive.find(digest) is None
-    (unpacked,) = archive.unpack(digest, data)
-    assert archive.find(digest) == [unpacked]
-    assert files_of(unpacked) == {"modules/m.py", "modules/tests/data.bin"}
-    assert stat.S_IMODE((cache / digest).stat().st_mode) == 0o700
-    assert archive.unpack(digest, data) == [unpacked]  # another process may be faster
-    assert [each.name for each in cache.iterdir()] == [digest]
+    packed = archive.pack([str(project)])
+    assert archive.find(packed.digest) is None
+    here = unpacked(packed)
+    assert archive.find(packed.digest) == [here]
+    assert files_of(here) == {"modules/m.py", "modules/tests/data.bin"}
+    assert stat.S_IMODE((cache / packed.digest).stat().st_mode) == 0o700
+    assert unpacked(packed) == here  # another process may be faster
+    assert [each.name for each in cache.iterdir()] == [packed.digest]
+
+
+def test_a_module_path_without_modules_is_a_folder_of_its_own(tmp_path: Path, cache: Path) -> None:
+    packed = archive.pack([str(tmp_path)])
+    assert unpacked(packed) == str(cache / packed.digest)
 
 
 def test_the_hash_is_that_of_the_content(project: Path) -> None:
@@ -56,7 +67,7 @@ def test_the_hash_is_that_of_the_content(project: Path) -> None:
     os.utime(project / "modules" / "m.py", (1, 1))
     assert archive.pack([str(project)]) == before
     (project / "modules" / "m.py").write_text("x = 2\n")
-    assert archive.pack([str(project)])[0] != before[0]
+    assert archive.pack([str(project)]).digest != before.digest
 
 
 def test_secrets_caches_and_links_to_the_outside_stay_here(project: Path) -> None:
@@ -68,11 +79,45 @@ def test_secrets_caches_and_links_to_the_outside_stay_here(project: Path) -> Non
         (modules / folder / "file").write_text("")
     (project / "outside").write_text("secret")
     (modules / "leaves.py").symlink_to(project / "outside")
+    (modules / "leaves").symlink_to(project)
     (modules / "leads_to_secret.py").symlink_to(modules / ".env")
     (modules / "leads_into_git.py").symlink_to(modules / ".git" / "file")
     (modules / "stays.py").symlink_to(modules / "m.py")
-    (unpacked,) = archive.unpack(*archive.pack([str(project)]))
-    assert files_of(unpacked) == {"modules/m.py", "modules/stays.py", "modules/tests/data.bin"}
+    (modules / "is_gone.py").symlink_to(modules / "gone.py")
+    packed = archive.pack([str(project)])
+    expected = {"modules/m.py", "modules/stays.py", "modules/tests/data.bin"}
+    assert files_of(unpacked(packed)) == expected
+    names = ("leads_into_git.py", "leads_to_secret.py", "leaves", "leaves.py")
+    assert packed.left_out == [str(modules / name) for name in names]
+    (notice,) = packed.notices()
+    assert str(modules / "leaves.py") in notice
+
+
+def test_links_to_folders_of_the_modules_are_followed_without_loops(project: Path) -> None:
+    modules = project / "modules"
+    (modules / "package").mkdir()
+    (modules / "package" / "p.py").write_text("")
+    (modules / "package" / "back").symlink_to("..")
+    (modules / "also").symlink_to("package")
+    (modules / "itself").symlink_to("itself")
+    packed = archive.pack([str(project)])
+    expected = {"m.py", "tests/data.bin", "package/p.py", "also/p.py"}
+    assert files_of(unpacked(packed)) == {f"modules/{name}" for name in expected}
+    assert packed.left_out == []
+    assert packed.notices() == []
+
+
+def test_the_code_is_that_of_the_files_that_are_sent(project: Path) -> None:
+    modules = project / "modules"
+    (project / "outside.py").write_text("x = 3\n")
+    (modules / "leaves.py").symlink_to(project / "outside.py")
+    (modules / "is_gone.py").symlink_to("gone.py")
+    (modules / ".venv").mkdir()
+    (modules / ".venv" / "installed.py").write_text("")
+    (modules / "also_tests").symlink_to("tests")
+    (modules / "tests" / "test_m.py").write_text("")
+    packed = archive.pack([str(project)])
+    assert packed.code == code_hash([f"{unpacked(packed)}/modules"])
 
 
 def test_files_that_are_too_large_together_are_refused(
@@ -115,7 +160,7 @@ def test_an_archive_that_reaches_outside_is_refused(bad: tarfile.TarInfo, cache:
 
 
 def test_a_damaged_archive_is_refused(project: Path) -> None:
-    digest, _ = archive.pack([str(project)])
+    digest = archive.pack([str(project)]).digest
     with pytest.raises(BadEngine, match="damaged"):
         archive.unpack(digest, packed(entry("0/modules/m.py"))[1])
 
@@ -125,5 +170,5 @@ def test_modules_that_nobody_used_for_a_month_are_removed(project: Path, cache: 
     old.mkdir(parents=True)
     long_ago = time.time() - 31 * 24 * 3600
     os.utime(old, (long_ago, long_ago))
-    archive.unpack(*archive.pack([str(project)]))
+    unpacked(archive.pack([str(project)]))
     assert not old.exists()

@@ -47,6 +47,15 @@ def test_an_executor_runs_the_states_and_edited_helpers(
         assert results_of(project) == {i: expected * i for i in range(3000)}
 
 
+def test_links_that_are_not_sent_are_named_once(pyhost: Run, project: Path, program: str) -> None:
+    (project / "outside.py").write_text("")
+    (project / "modules" / "linked.py").symlink_to(project / "outside.py")
+    write_states(project, [{} for _ in range(100)])
+    done = pyhost(*words_of("modules.pools:threads"), env=driver_environment(project, program))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(str(project / "modules" / "linked.py")) == 1
+
+
 def test_dask_runs_the_states_and_edited_helpers(
     pyhost: Run, project: Path, program: str, cluster: Cluster
 ) -> None:

@@ -45,14 +45,14 @@ def test_threads_that_share_a_coprocess_receive_the_outcomes_of_their_own_states
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PYHOST_PROGRAM", program)
     order = json.dumps({"module": "m", **hello_of(program, tmp_path)})
-    digest, data = archive.pack([str(tmp_path)])
+    packed = archive.pack([str(tmp_path)])
     # Longer than a pipe holds, so that several threads wait to write.
     padding = "x" * 30_000
 
     def numbers_from(chunk: int) -> list[int]:
         states = [{"number": 10 * chunk + i, "padding": padding} for i in range(10)]
         lines = "".join(json.dumps(state) + "\n" for state in states).encode()
-        head, *outcomes = remote.run_chunk(order, digest, lines, data).splitlines()
+        head, *outcomes = remote.run_chunk(order, packed.digest, lines, packed.data).splitlines()
         first = json.loads(head)["first"]
         numbers = {line["index"] - first: line["result"] for line in map(json.loads, outcomes)}
         return [numbers[i] for i in range(10)]

@@ -12,6 +12,6 @@ from .engines import open_engine
 def open_driver(request: str) -> Driver:
     """Connects to an engine. Raises EngineError."""
     wanted = json.loads(request)
-    digest, archive = pack(wanted["module_paths"])
+    packed = pack(wanted["module_paths"])
     engine = open_engine(wanted["url"], wanted["resources"])
-    return Driver(engine, wanted["retries"], digest, archive)
+    return Driver(engine, wanted["retries"], packed)

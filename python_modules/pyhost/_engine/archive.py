@@ -12,7 +12,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+from .._code_hash import hash_of
 from .errors import BadEngine
 
 MAX_BYTES = 100_000_000
@@ -20,56 +22,94 @@ UNUSED_DAYS = 30
 LEFT_OUT = {"pyhost.toml", ".env", ".git", ".venv", "__pycache__"}
 
 
-def _files_of(folder: Path) -> Iterator[Path]:
-    """The regular files in the folder, in order; links count as what they lead to, unless that is outside."""
-    whole = folder.resolve()
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(each for each in folders if each not in LEFT_OUT)
-        for name in sorted(names):
-            path = Path(parent) / name
-            target = path.resolve()
-            if name in LEFT_OUT or not target.is_file() or whole not in target.parents:
-                continue
-            if LEFT_OUT.isdisjoint(target.relative_to(whole).parts):
-                yield path
+class Packed(NamedTuple):
+    digest: str  # of the archive
+    data: bytes
+    code: str  # what code_hash() returns for the files of the archive
+    left_out: list[str]  # links that lead out of the modules, or to what is never sent
+
+    def notices(self) -> list[str]:
+        """Lines for the user."""
+        if not self.left_out:
+            return []
+        most = 5
+        names = ", ".join(self.left_out[:most])
+        more = f" and {len(self.left_out) - most} more" if len(self.left_out) > most else ""
+        words = "the workers do not have these links out of modules/ or to what is never sent"
+        return [f"{words}: {names}{more}"]
 
 
-def pack(module_paths: list[str]) -> tuple[str, bytes]:
-    """Returns the hash of the files below `modules/` of each path, and an archive of them. Raises BadEngine if they are
-    too large."""
+def _files_of(folder: Path, around: tuple[Path, ...], left_out: list[str]) -> Iterator[Path]:
+    """The regular files in the folder, in order. Links count as what they lead to, if that is within the first of the
+    folders `around`, which are resolved. A link to one of these is ignored, because it has no end."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:  # it is not there, or cannot be read by an import either
+        return
+    for name in names:
+        path = folder / name
+        target = Path(os.path.realpath(path))
+        is_folder = target.is_dir()
+        if name in LEFT_OUT or target in around or not (is_folder or target.is_file()):
+            continue
+        whole = around[0]
+        if whole not in target.parents or not LEFT_OUT.isdisjoint(target.relative_to(whole).parts):
+            left_out.append(str(path))
+        elif is_folder:
+            yield from _files_of(path, (*around, target), left_out)
+        else:
+            yield path
+
+
+def pack(module_paths: list[str]) -> Packed:
+    """Packs the files below `modules/` of each path. Raises BadEngine if they are too large."""
     tar = io.BytesIO()
     total = 0
+    sources: list[tuple[str, bytes]] = []
+    left_out: list[str] = []
     with tarfile.open(fileobj=tar, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for number, module_path in enumerate(module_paths):
             folder = Path(module_path) / "modules"
-            for path in _files_of(folder):
+            found: list[tuple[str, bytes]] = []
+            for path in _files_of(folder, (Path(os.path.realpath(folder)),), left_out):
                 total += path.stat().st_size
                 if total > MAX_BYTES:
                     raise BadEngine(
                         f"the files in {folder} are too large to be sent: together they have more than 100 MB",
                         "keep data elsewhere, or choose the module paths by -m",
                     )
+                name = str(path.relative_to(folder))
                 content = path.read_bytes()
-                entry = tarfile.TarInfo(f"{number}/modules/{path.relative_to(folder)}")
+                entry = tarfile.TarInfo(f"{number}/modules/{name}")
                 entry.size = len(content)
                 archive.addfile(entry, io.BytesIO(content))
+                if name.endswith(".py"):
+                    found.append((name, content))
+            sources += sorted(found)
     data = tar.getvalue()
-    return hashlib.sha256(data).hexdigest(), gzip.compress(data, mtime=0)
+    return Packed(
+        digest=hashlib.sha256(data).hexdigest(),
+        data=gzip.compress(data, mtime=0),
+        code=hash_of(sources),
+        left_out=left_out,
+    )
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """Where this user keeps modules that were sent."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "pyhost" / "modules"
 
 
 def _module_paths(folder: Path) -> list[str]:
     numbers = sorted((each.name for each in folder.iterdir() if each.name.isdigit()), key=int)
-    return [str(folder / number) for number in numbers]
+    # Without a path, the modules would be looked for where the worker is.
+    return [str(folder / number) for number in numbers] or [str(folder)]
 
 
 def find(digest: str) -> list[str] | None:
     """Returns the module paths of an archive that was unpacked here before; None if it was not."""
-    folder = _cache() / digest
+    folder = cache() / digest
     try:
         os.utime(folder)  # it is in use
     except OSError:
@@ -98,11 +138,11 @@ def _entries(digest: str, data: bytes) -> Iterator[tuple[str, bytes]]:
 def unpack(digest: str, data: bytes) -> list[str]:
     """Unpacks an archive into the cache of this user, and returns the module paths. Raises BadEngine if it is not what
     pack() makes."""
-    cache = _cache()
-    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _remove_unused(cache)
-    target = cache / digest
-    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=cache))
+    folder = cache()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _remove_unused(folder)
+    target = folder / digest
+    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
     try:
         for name, content in _entries(digest, data):
             path = temporary / name
@@ -118,9 +158,9 @@ def unpack(digest: str, data: bytes) -> list[str]:
     return _module_paths(target)
 
 
-def _remove_unused(cache: Path) -> None:
+def _remove_unused(folder: Path) -> None:
     oldest = time.time() - UNUSED_DAYS * 24 * 3600
-    for each in cache.iterdir():
+    for each in folder.iterdir():
         try:
             if each.stat().st_mtime < oldest:
                 shutil.rmtree(each, ignore_errors=True)

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from .archive import Packed
 from .engines import Engine
 from .errors import BadEngine, EngineError
 from .remote import NEED
@@ -42,16 +43,15 @@ class _Part:
 class Driver:
     """Thread: one, without concurrent calls."""
 
-    def __init__(self, engine: Engine, retries: int, digest: str, archive: bytes) -> None:
+    def __init__(self, engine: Engine, retries: int, packed: Packed) -> None:
         self._engine = engine
         self._retries = retries
-        self._digest = digest
-        self._archive = archive
+        self._packed = packed
         self._events: queue.SimpleQueue[tuple[_Part, int, Any]] = queue.SimpleQueue()
         self._open: dict[int, _Part] = {}
         self._suspects: list[_Part] = []  # that wait for the one that runs
         self._done: list[tuple[int, bytes]] = []
-        self._notices: list[str] = []
+        self._notices = packed.notices()
         self._slots = -1
         self._next_slots = 0.0
 
@@ -68,6 +68,7 @@ class Driver:
 
     def submit(self, number: int, order: str, states: bytes) -> None:
         lines = states.splitlines(keepends=True)
+        order = json.dumps({**json.loads(order), "code": self._packed.code})
         chunk = _Chunk(number, order, len(lines))
         self._begin(_Part(chunk, list(range(len(lines))), lines))
 
@@ -75,7 +76,7 @@ class Driver:
         chunk = part.chunk
         chunk.parts += 1
         name = f"{json.loads(chunk.order)['module']}-{chunk.number}"
-        arguments = (chunk.order, self._digest, b"".join(part.states), archive)
+        arguments = (chunk.order, self._packed.digest, b"".join(part.states), archive)
         part.attempt = attempt = part.attempt + 1
 
         def done(outcome: Any) -> None:
@@ -116,7 +117,7 @@ class Driver:
     def _end(self, part: _Part, outcome: Any) -> None:
         if isinstance(outcome, bytes):
             if outcome == NEED:
-                self._begin(part, self._archive)
+                self._begin(part, self._packed.data)
             else:
                 self._take(part, outcome)
         elif self._engine.is_cut(outcome):

@@ -11,12 +11,10 @@
 #include <string>
 #include <utility>
 
-#include "host/survey.hpp"
 #include "interpreter/python_discovery.hpp"
 #include "pool/engine/chunk.hpp"
 #include "pool/engine/engine_driver.hpp"
 #include "pyhost/json.hpp"
-#include "python/gil.hpp"
 
 namespace pyhost::detail {
 
@@ -33,10 +31,7 @@ constexpr std::size_t chunks_per_slot = 2;
 class EngineWorker : public Worker {
  public:
   EngineWorker(const HostInternals& host, const PoolOptions& options)
-      : options_(options),
-        common_(common_order(host, options)),
-        driver_(host, options),
-        slots_(driver_.slots()) {}
+      : options_(options), common_(common_order(options)), driver_(host, options), slots_(driver_.slots()) {}
 
   std::size_t width() const noexcept override { return slots_; }
   std::size_t runs_ahead() const noexcept override {
@@ -62,11 +57,9 @@ class EngineWorker : public Worker {
 
  private:
   // The part that all orders have in common. A worker refuses one of another version.
-  static Json common_order(const HostInternals& host, const PoolOptions& options) {
-    const GilAcquire gil;
+  static Json common_order(const PoolOptions& options) {
     return {{"pyhost", PYHOST_VERSION},
             {"python", built_version()},
-            {"code", code_hash(host.paths)},
             {"isolation", to_string(options.isolation)},
             {"memory_limit", options.memory_limit},
             {"max_runs_per_worker", options.max_runs_per_worker},
