@@ -6,7 +6,9 @@ import gzip
 import hashlib
 import io
 import os
+import shutil
 import stat
+import subprocess
 import sys
 import tarfile
 import time
@@ -17,7 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "python_modules"))
 
 from pyhost._code_hash import code_hash  # noqa: E402
-from pyhost._engine import archive  # noqa: E402
+from pyhost._engine import archive, remote  # noqa: E402
 from pyhost._engine.errors import BadEngine  # noqa: E402
 
 
@@ -118,6 +120,28 @@ def test_the_code_is_that_of_the_files_that_are_sent(project: Path) -> None:
     (modules / "tests" / "test_m.py").write_text("")
     packed = archive.pack([str(project)])
     assert packed.code == code_hash([f"{unpacked(packed)}/modules"])
+
+
+def test_a_worker_whose_disk_is_full_keeps_no_part_of_the_modules(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(full)]
+    if shutil.which("mount") is None or subprocess.run(words, capture_output=True).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    try:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(full))
+        (project / "modules" / "large").write_bytes(b"x" * 100_000)
+        packed = archive.pack([str(project)])
+        with pytest.raises(
+            BadEngine, match="cannot keep the modules in .*full.*No space"
+        ) as raised:
+            remote.run_chunk("{}", packed.digest, b"{}\n", packed.data)
+        assert "make room there" in raised.value.hint
+        assert [each for each in full.rglob("*") if each.name not in ("pyhost", "modules")] == []
+    finally:
+        subprocess.run(["umount", str(full)], check=True)
 
 
 def test_files_that_are_too_large_together_are_refused(

@@ -178,7 +178,7 @@ def run_chunk(order: str, digest: str, states: bytes, archive: bytes | None = No
             module_paths = archives.unpack(digest, archive)
         except OSError as error:
             raise BadEngine(
-                f"the worker {worker_name()} cannot keep the modules: {error}",
+                f"the worker {worker_name()} cannot keep the modules in {archives.cache()}: {error}",
                 "make room there, or choose another folder by XDG_CACHE_HOME",
             ) from None
     coprocess = _open(order, digest, module_paths)
