@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import clean_environment
+from conftest import PATIENCE, clean_environment
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "python_modules"))
 
@@ -37,15 +38,27 @@ def hello_of(program: str, module_path: Path) -> dict[str, str]:
     return hello
 
 
-def test_threads_that_share_a_coprocess_receive_the_outcomes_of_their_own_states(
-    tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def project(tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "m.py").write_text(MODULE)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PYHOST_PROGRAM", program)
-    order = json.dumps({"module": "m", **hello_of(program, tmp_path)})
-    packed = archive.pack([str(tmp_path)])
+    return tmp_path
+
+
+def run_chunk(program: str, project: Path, states: str = "{}\n", **more: object) -> list[bytes]:
+    """The lines that a worker returns for states of the module m, or of what the order has instead."""
+    packed = archive.pack([str(project)])
+    order = json.dumps({"module": "m", **hello_of(program, project), **more})
+    return remote.run_chunk(order, packed.digest, states.encode(), packed.data).splitlines()
+
+
+def test_threads_that_share_a_coprocess_receive_the_outcomes_of_their_own_states(
+    project: Path, program: str
+) -> None:
+    order = json.dumps({"module": "m", **hello_of(program, project)})
+    packed = archive.pack([str(project)])
     # Longer than a pipe holds, so that several threads wait to write.
     padding = "x" * 30_000
 
@@ -60,3 +73,46 @@ def test_threads_that_share_a_coprocess_receive_the_outcomes_of_their_own_states
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(numbers_from, range(80)))
     assert found == [[10 * chunk + i for i in range(10)] for chunk in range(80)]
+
+
+@pytest.mark.parametrize("bad", [{"module": "missing"}, {"isolation": "none"}])
+def test_a_coprocess_that_failed_is_reaped(
+    project: Path, program: str, bad: dict[str, str]
+) -> None:
+    assert run_chunk(program, project, **bad)[-1].startswith(b'{"failed":')
+    assert remote._coprocess is not None
+    process = Path(f"/proc/{remote._coprocess._process.pid}")
+    until = time.monotonic() + PATIENCE
+    while process.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_modules_that_were_changed_after_they_had_been_sent_are_refused(
+    project: Path, program: str
+) -> None:
+    packed = archive.pack([str(project)])
+    run_chunk(program, project)
+    (path,) = archive.find(packed.digest) or []
+    (Path(path) / "modules" / "m.py").write_text("")
+    (line,) = run_chunk(program, project, timeout=9)
+    refused = json.loads(line)["refused"]
+    assert f"modules on the worker {remote.worker_name()} were changed after" in refused
+    assert f"remove {archive.cache()} there" in refused
+
+
+@pytest.mark.parametrize(
+    "script, said",
+    [("read order; echo '[]'; exec cat >/dev/null", "'[]'"), ("exit 2", "ended with status 2")],
+)
+def test_a_program_that_is_no_coprocess_is_refused(
+    project: Path, program: str, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
+    other = project / "other"
+    other.write_text(f"#!/bin/sh\n{script}\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PYHOST_PROGRAM", str(other))
+    (line,) = run_chunk(program, project, import_timeout=script)
+    refused = json.loads(line)["refused"]
+    assert f"cannot run states by the program {other}: it " in refused
+    assert said in refused

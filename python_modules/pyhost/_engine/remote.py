@@ -76,19 +76,22 @@ class _Coprocess:
 
     def _check(self, wanted: dict[str, str]) -> None:
         line = self._stdout.readline()
-        hello = json.loads(line).get("hello") if line else None
-        if hello is None:
-            self._end = line or self._death()
-            return
-        names = {"pyhost": "pyhost", "python": "Python", "code": "modules with the hash"}
-        for key, name in names.items():
-            if hello[key] != wanted[key] and not self.refused:
-                self.refused = f"the worker {worker_name()} has {name} {hello[key]}, and this process {wanted[key]}"
+        if line.startswith(b'{"failed":'):
+            self._end = line
+        elif line.startswith(b'{"hello":'):
+            self.refused = _mismatch(json.loads(line)["hello"], wanted)
+        elif line:
+            self._process.kill()
+            self.refused = _unfit(f"it wrote {line[:80].decode(errors='replace').strip()!r}")
+        else:
+            death = self._death()
+            self._end = _died(death)
+            if self._process.returncode >= 0:  # otherwise another attempt may succeed
+                self.refused = _unfit(f"it {death}")
 
-    def _death(self) -> bytes:
+    def _death(self) -> str:
         code = self._process.wait()
-        words = f"ended with signal {-code}" if code < 0 else f"ended with status {code}"
-        return json.dumps({"died": words}).encode() + b"\n"
+        return f"ended with signal {-code}" if code < 0 else f"ended with status {code}"
 
     def _read(self) -> None:
         for line in self._stdout:
@@ -96,11 +99,12 @@ class _Coprocess:
                 self._add(int(line[9 : line.index(b",")]), line)
             elif line.startswith(b'{"failed":'):
                 self._end = line
-        end = self._end or self._death()
+        end = self._end or _died(self._death())
         with self._lock:
             self._end = end
             for chunk in self._chunks:
                 chunk.done.set()
+        self._process.wait()
 
     def _add(self, index: int, line: bytes) -> None:
         with self._lock:
@@ -134,6 +138,30 @@ class _Coprocess:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._stdin.close()
+
+
+def _died(words: str) -> bytes:
+    return json.dumps({"died": words}).encode() + b"\n"
+
+
+def _unfit(reason: str) -> str:
+    return f"the worker {worker_name()} cannot run states by the program {_program()}: {reason}"
+
+
+def _mismatch(hello: dict[str, str], wanted: dict[str, str]) -> str:
+    """Says why a coprocess cannot be used for what is wanted; empty if it can."""
+    for key, name in (("pyhost", "pyhost"), ("python", "Python")):
+        if hello[key] != wanted[key]:
+            return (
+                f"the worker {worker_name()} has {name} {hello[key]}, and the states need {wanted[key]}: "
+                "install the same version on each machine"
+            )
+    if hello["code"] != wanted["code"]:
+        return (
+            f"the modules on the worker {worker_name()} were changed after they had been sent: "
+            f"remove {archives.cache()} there"
+        )
+    return ""
 
 
 _coprocess: _Coprocess | None = None
