@@ -116,12 +116,11 @@ def test_no_other_option_of_map_goes_with_it(pyhost: Run) -> None:
 class Interactive:
     """A coprocess whose stdin stays open."""
 
-    def __init__(self, program: str, folder: Path, order: Line) -> None:
+    def __init__(self, program: str, folder: Path) -> None:
         self.process = subprocess.Popen(
             [program, "map", "--coprocess"], text=True, cwd=folder, env=clean_environment(),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
-        self.send(stdin_of(order))
 
     def send(self, text: str) -> None:
         assert self.process.stdin is not None
@@ -133,10 +132,15 @@ class Interactive:
         text = self.process.stdout.readline()
         return json.loads(text) if text else None
 
+    def begin(self, order: Line, *states: object) -> None:
+        self.send(stdin_of(order, *states))
+        assert "hello" in (self.line() or {})
+        assert self.line() == {"ready": True}
+
 
 @pytest.fixture
 def interactive(program: str, tmp_path: Path) -> Iterator[Interactive]:
-    coprocess = Interactive(program, tmp_path, {"module": "prints", "workers": 1})
+    coprocess = Interactive(program, tmp_path)
     try:
         yield coprocess
     finally:
@@ -145,8 +149,7 @@ def interactive(program: str, tmp_path: Path) -> Iterator[Interactive]:
 
 
 def test_an_outcome_comes_while_stdin_stays_open(interactive: Interactive) -> None:
-    assert "hello" in (interactive.line() or {})
-    assert interactive.line() == {"ready": True}
+    interactive.begin({"module": "prints", "workers": 1})
     for index in range(3):
         interactive.send("{}\n")
         assert (interactive.line() or {})["index"] == index
@@ -154,3 +157,12 @@ def test_an_outcome_comes_while_stdin_stays_open(interactive: Interactive) -> No
     interactive.process.stdin.close()
     assert interactive.line() is None
     assert interactive.process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("first", ["{}", "[]", "x", '{"module":'])
+def test_a_bad_order_is_refused_while_stdin_stays_open(
+    interactive: Interactive, first: str
+) -> None:
+    interactive.send(first + "\n")
+    assert "failed" in (interactive.line() or {})
+    assert interactive.process.wait(PATIENCE) == 2

@@ -168,6 +168,7 @@ class Coprocess {
 std::string minor_version(const std::string& version) { return version.substr(0, version.rfind('.')); }
 
 void run_order(States& states, ResultStream& output) {
+  states.expect_lines();
   const std::optional<StateText> first = states.next();
   if (!first) throw UsageError("stdin ended before the order");
   const Order order = parse_order(first->text);

@@ -146,14 +146,15 @@ void States::begin() {
 }
 
 std::optional<StateText> States::next() {
-  if (form_ == Form::Unknown) begin();
+  const bool is_form_unknown = form_ == Form::Unknown;
+  if (is_form_unknown) begin();
   if (form_ == Form::Ended) return std::nullopt;
   skip_space();
   const std::size_t line = line_;
   if (form_ == Form::Lines && !peek()) form_ = Form::Ended;
   std::string text = form_ == Form::Lines ? read_line() : form_ == Form::Array ? read_element() : "";
   if (form_ == Form::Ended && text.empty()) return std::nullopt;
-  if (form_ == Form::Lines && next_index_ == 0) refuse_object_over_lines(text);
+  if (form_ == Form::Lines && is_form_unknown) refuse_object_over_lines(text);
   return StateText{trimmed(std::move(text)), next_index_++, line};
 }
 

@@ -42,6 +42,10 @@ class States {
   /// Sets the python that decompresses states in gzip or zstd. Call it before the first next().
   void decompress_by(std::filesystem::path python) { python_ = std::move(python); }
 
+  /// Says that the input is lines, whatever it begins with. Then next() returns the first line as soon as it
+  /// is there. Call it before the first next().
+  void expect_lines() noexcept { form_ = Form::Lines; }
+
   /// Returns whether the states come from this file, so that nobody may write to it. Always false for a pipe
   /// or a terminal.
   bool are_in(const std::string& file) const;
