@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,26 +92,117 @@ def test_a_module_that_cannot_be_loaded_is_one_failed_line(pyhost: Run) -> None:
     "first, said",
     [
         ("", "stdin ended before the order"),
-        ("[1]\n", "the first line must be an order"),
-        ("{}\n", "the order names no module"),
-        ('{"module": 1}\n', "the first line must be an order"),
-        ('{"module": "m", "colour": "red"}\n', "'colour'"),
-        ('{"module": "m", "isolation": "none"}\n', "'none'"),
-        ('{"module": "m", "workers": 5000}\n', "1,024 workers at most"),
+        ("[]", "the first line must be an order, a JSON object, and is []"),
+        ('{"module": ', "the first line must be an order, a JSON object: "),
+        ("{}", "the order names no module"),
     ],
 )
-def test_an_order_that_cannot_be_used_is_refused(pyhost: Run, first: str, said: str) -> None:
-    done = pyhost("map", "--coprocess", input=first)
-    *_, failed = lines_of(done.stdout)
+def test_what_is_no_order_is_refused(pyhost: Run, first: str, said: str) -> None:
+    done = pyhost("map", "--coprocess", input=first and first + "\n")
+    (failed,) = lines_of(done.stdout)
     assert said in failed["failed"]["message"]
-    assert done.returncode == (70 if "5000" in first else 2)
+    assert done.returncode == 2
 
 
-def test_no_other_option_of_map_goes_with_it(pyhost: Run) -> None:
-    for more in (("returns_state",), ("--states", "-")):
-        done = pyhost("map", "--coprocess", *more, input="")
-        assert done.returncode == 2
-        assert "--coprocess" in done.stderr
+@pytest.mark.parametrize(
+    "key, value, said",
+    [
+        ("module", 1, "must be a string, and is 1"),
+        ("module_paths", "a", 'must be a list of strings, and is "a"'),
+        ("parameters", [1], "must be a list of strings, and is [1]"),
+        ("parameters", ["rate"], "takes key=value, and got 'rate'"),
+        ("workers", 0, "must be a whole number from 1 to 1024, and is 0"),
+        ("workers", 5000, "must be a whole number from 1 to 1024, and is 5000"),
+        ("workers", 2.7, "must be a whole number from 1 to 1024, and is 2.7"),
+        ("retries", -1, "must be a whole number from 0 to 1000, and is -1"),
+        ("retries", True, "must be a whole number from 0 to 1000, and is true"),
+        ("max_runs_per_worker", "9", 'must be a whole number from 0 to 1000000000, and is "9"'),
+        ("timeout", "x", "takes a time like 30s, 500ms, 2m or 1h, and got 'x'"),
+        ("timeout", -1, "takes a time like 30s, 500ms, 2m or 1h, and got '-1'"),
+        ("import_timeout", [], "takes a time like 30s, 500ms, 2m or 1h, and got '[]'"),
+        ("memory_limit", 0.5, "takes a size like 512M or 2G, and got '0.5'"),
+        ("max_resident", "", "takes a size like 512M or 2G, and got '\"\"'"),
+        ("isolation", "none", 'must be process, interpreter or shared, and is "none"'),
+        ("isolation", None, "must be process, interpreter or shared, and is null"),
+        ("retry", 1, "in an order; there may be import_timeout, isolation, max_resident, "),
+    ],
+)
+def test_an_order_with_a_value_that_cannot_be_used_is_refused(
+    pyhost: Run, key: str, value: object, said: str
+) -> None:
+    done = pyhost("map", "--coprocess", input=stdin_of({"module": "returns_state", key: value}, {}))
+    (failed,) = lines_of(done.stdout)
+    assert f"'{key}' {said}" in failed["failed"]["message"]
+    assert (done.returncode, done.stderr) == (2, "")
+
+
+SLEEPS = {"give": "__import__('time').sleep(0.5)"}
+REFUSED = (
+    "NAME --states --engine --engine-resources --engine-retries --output --ordered --keep-going --resume --redo-changed "
+    "--shard --trace --trace-runs --verbose --quiet"
+).split()
+HELD = (
+    "--coprocess --param --jobs --isolation --timeout --import-timeout --memory-limit --max-runs-per-worker "
+    "--max-memory-per-worker --retries --module-path --venv --use-environment --store --shutdown-timeout --log-level "
+    "--log-format --help"
+).split()
+
+
+def test_each_option_of_map_is_refused_beside_it_or_holds(pyhost: Run) -> None:
+    text = pyhost("map", "--help").stdout
+    options = set(re.findall(r"^  (?:-\w,)?(--[a-z-]+|NAME)", text, re.MULTILINE))
+    assert options == {*REFUSED, *HELD}
+
+
+@pytest.mark.parametrize("option", REFUSED)
+def test_what_the_order_says_is_no_option_beside_it(pyhost: Run, option: str) -> None:
+    words = ["returns_state"] if option == "NAME" else [option]
+    is_flag = option.startswith(("--ordered", "--keep", "--re", "--verbose", "--quiet"))
+    if option != "NAME" and not is_flag:
+        words.append("1")
+    done = pyhost("map", *words, "--coprocess", input=stdin_of({"module": "returns_state"}, {}))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{option}: it cannot be given beside --coprocess" in done.stderr
+
+
+def test_variables_for_other_calls_of_map_are_ignored(pyhost: Run) -> None:
+    names = ("STATES", "ENGINE", "ENGINE_RETRIES", "OUTPUT", "SHARD", "TRACE", "QUIET")
+    env = {f"PYHOST_{name}": "1" for name in names}
+    done = pyhost("map", "--coprocess", input=stdin_of({"module": "returns_state"}, {}), env=env)
+    assert outcomes_of(done.stdout)[0]["status"] == "ok"
+
+
+def test_options_hold_where_the_order_says_nothing_else(pyhost: Run, tmp_path: Path) -> None:
+    words = ["map", "--coprocess", "-m", str(FIXTURES), "-p", "a=1", "--timeout", "100ms"]
+    order = json.dumps({"module": "evaluates"}) + "\n"
+    done = pyhost(*words, input=order + json.dumps(SLEEPS) + "\n")
+    assert outcomes_of(done.stdout)[0]["status"] == "timed_out"
+    given = stdin_of({"module": "returns_state", "parameters": ["b=2"], "timeout": None}, {})
+    done = pyhost(*words, "-m", "elsewhere", input=given)
+    assert outcomes_of(done.stdout)[0]["result"] == {"b": 2}
+
+
+def test_the_timeout_of_the_project_file_holds_unless_the_order_has_one(
+    pyhost: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "pyhost.toml").write_text('[modules.evaluates]\ntimeout = "100ms"\n')
+    for order, status in (({}, "timed_out"), ({"timeout": "60s"}, "ok"), ({"timeout": None}, "ok")):
+        done = pyhost(
+            "map", "--coprocess", input=stdin_of({"module": "evaluates", **order}, SLEEPS)
+        )
+        assert outcomes_of(done.stdout)[0]["status"] == status
+
+
+def test_the_virtual_environment_of_the_environment_holds(pyhost: Run) -> None:
+    done = pyhost(
+        "map",
+        "--coprocess",
+        input=stdin_of({"module": "prints"}),
+        env={"PYHOST_VENV": "is_missing"},
+    )
+    (failed,) = lines_of(done.stdout)
+    assert "is_missing" in failed["failed"]["message"]
+    assert done.returncode == 70
 
 
 class Interactive:

@@ -13,6 +13,14 @@ namespace pyhost::cli {
 inline constexpr std::array log_levels{"debug", "info", "warning", "error", "critical", "off"};
 inline constexpr std::array log_formats{"text", "json"};
 
+/// The whole numbers that an option takes.
+struct NumberRange {
+  int least, most;
+};
+inline constexpr NumberRange jobs_range{1, 1024};
+inline constexpr NumberRange retries_range{0, 1000};
+inline constexpr NumberRange runs_per_worker_range{1, 1'000'000'000};
+
 /// How the host is opened. An empty member was not given.
 struct HostArguments {
   std::vector<std::string> module_paths = {};

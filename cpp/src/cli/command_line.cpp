@@ -10,6 +10,7 @@
 #include <sstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cli/command_options.hpp"
 #include "cli/exit_code.hpp"
@@ -105,6 +106,28 @@ void add_run(CLI::App& program, CommandLine& result) {
       "array at\nthe end.");
 }
 
+// The order says what these options would say, or a coprocess has no use for them. Variables of the
+// environment are for all calls of `pyhost map`, so they are ignored here.
+void add_coprocess(CLI::App& command, bool& coprocess) {
+  std::vector<CLI::Option*> refused;
+  for (const char* const name : {"NAME", "--states", "--engine", "--engine-resources", "--engine-retries",
+                                 "--output", "--ordered", "--keep-going", "--resume", "--redo-changed",
+                                 "--shard", "--trace", "--trace-runs", "--verbose", "--quiet"}) {
+    refused.push_back(command.get_option(name));
+    refused.back()->check([&coprocess](const std::string&) {
+      return coprocess ? std::string("it cannot be given beside --coprocess") : std::string();
+    });
+  }
+  const auto set = [&coprocess, refused] {
+    coprocess = true;
+    for (CLI::Option* const each : refused) each->required(false)->envname("");
+  };
+  command
+      .add_flag_callback("--coprocess", set,
+                         "Read an order and then states from stdin, as the worker of an engine")
+      ->trigger_on_parse();
+}
+
 void add_map(CLI::App& program, CommandLine& result) {
   auto [command, arguments] = add_command<MapArguments>(
       program, result, "map",
@@ -114,25 +137,14 @@ void add_map(CLI::App& program, CommandLine& result) {
       "  pyhost map price --states trades.jsonl -o prices.jsonl --resume\n"
       "  generate | pyhost map price --states - -j 8 --timeout 30s --keep-going > prices.jsonl\n");
   add_module_name(command, arguments.name);
-  CLI::Option* const name = command.get_option("NAME");
-  CLI::Option* const given_states =
-      command
-          .add_option("--states", arguments.states,
-                      "A file of JSON lines, or of one JSON array, also in gzip or zstd; - for stdin")
-          ->required()
-          ->envname("PYHOST_STATES");
   command
-      .add_flag_callback(
-          "--coprocess",
-          [name, given_states, &given = arguments] {
-            given.coprocess = true;
-            for (CLI::Option* const option : {name, given_states}) option->required(false);
-          },
-          "Alone: read an order and then states from stdin, as the worker of an engine")
-      ->trigger_on_parse();
+      .add_option("--states", arguments.states,
+                  "A file of JSON lines, or of one JSON array, also in gzip or zstd; - for stdin")
+      ->required()
+      ->envname("PYHOST_STATES");
   add_parameters(command, arguments.parameters, "each state");
   command.add_option("-j,--jobs", arguments.workers, "How many run at once; else one for each core")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(jobs_range.least, jobs_range.most))
       ->envname("PYHOST_JOBS");
   command
       .add_option("--isolation", arguments.isolation,
@@ -155,7 +167,7 @@ void add_map(CLI::App& program, CommandLine& result) {
   command
       .add_option("--max-runs-per-worker", arguments.max_runs_per_worker,
                   "Replace a worker process after this many runs, for modules that leak")
-      ->check(CLI::Range(1, 1'000'000'000))
+      ->check(CLI::Range(runs_per_worker_range.least, runs_per_worker_range.most))
       ->envname("PYHOST_MAX_RUNS_PER_WORKER");
   command
       .add_option("--max-memory-per-worker", arguments.max_memory_per_worker,
@@ -178,7 +190,7 @@ void add_map(CLI::App& program, CommandLine& result) {
   command
       .add_option("--retries", arguments.retries,
                   "Make a run again, so many times, that timed out or whose worker crashed (0)")
-      ->check(CLI::Range(0, 1000))
+      ->check(CLI::Range(retries_range.least, retries_range.most))
       ->envname("PYHOST_RETRIES");
   command
       .add_option("-o,--output", arguments.output,
@@ -208,6 +220,7 @@ void add_map(CLI::App& program, CommandLine& result) {
       ->envname("PYHOST_VERBOSE");
   command.add_flag("-q,--quiet", arguments.quiet, "Show no progress, and print no warnings")
       ->envname("PYHOST_QUIET");
+  add_coprocess(command, arguments.coprocess);
   command.footer(
       std::string(module_paths_note) +
       "Each state has a line of JSON: index, status (ok, failed, invalid, timed_out, crashed), hash, "

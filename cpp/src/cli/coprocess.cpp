@@ -3,30 +3,27 @@
 #include "cli/coprocess.hpp"
 
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <exception>
-#include <functional>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "cli/arguments.hpp"
+#include "cli/coprocess_order.hpp"
 #include "cli/errors.hpp"
 #include "cli/exit_code.hpp"
 #include "cli/host_options.hpp"
 #include "cli/json_text.hpp"
+#include "cli/log_output.hpp"
 #include "cli/parameters.hpp"
 #include "cli/result_stream.hpp"
 #include "cli/results.hpp"
 #include "cli/states.hpp"
-#include "error/json_text.hpp"
 #include "error/system_limits.hpp"
 #include "pyhost/host.hpp"
 #include "pyhost/json.hpp"
@@ -38,63 +35,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-struct Order {
-  std::string module;
-  std::vector<std::string> module_paths = {};
-  std::string members = {};  // added to each state
-  PoolOptions pool = {.isolation = Isolation::Process};
-  MapOptions map = {};
-};
-
-Isolation isolation_of(const std::string& name) {
-  if (const auto isolation = parse_isolation(name)) return *isolation;
-  throw UsageError("the order's isolation must be process, interpreter or shared, and is '" + name + "'");
-}
-
-std::optional<std::chrono::milliseconds> time_of_order(const Json& seconds) {
-  if (seconds.is_null()) return std::nullopt;
-  return std::chrono::milliseconds(std::llround(seconds.get<double>() * 1000));
-}
-
-Order parse_order(const std::string& text) {
-  Order order;
-  const std::map<std::string, std::function<void(const Json&)>> keys{
-      {"module", [&](const Json& value) { order.module = value.get<std::string>(); }},
-      {"module_paths", [&](const Json& value) { value.get_to(order.module_paths); }},
-      {"parameters",
-       [&](const Json& value) { order.members = json_members(value.get<std::vector<std::string>>()); }},
-      {"workers", [&](const Json& value) { value.get_to(order.pool.workers); }},
-      {"isolation",
-       [&](const Json& value) { order.pool.isolation = isolation_of(value.get<std::string>()); }},
-      {"timeout", [&](const Json& value) { order.pool.timeout = time_of_order(value); }},
-      {"import_timeout", [&](const Json& value) { order.pool.import_timeout = time_of_order(value); }},
-      {"memory_limit", [&](const Json& value) { value.get_to(order.pool.memory_limit); }},
-      {"max_runs_per_worker", [&](const Json& value) { value.get_to(order.pool.max_runs_per_worker); }},
-      {"max_resident", [&](const Json& value) { value.get_to(order.pool.max_resident); }},
-      {"retries", [&](const Json& value) { value.get_to(order.map.retries); }},
-  };
-  try {
-    const Json json = detail::parse_json(text);
-    for (const auto& [key, value] : json.get<std::map<std::string, Json>>()) {
-      const auto found = keys.find(key);
-      if (found == keys.end()) throw UsageError("the order has a key that is not known: '" + key + "'");
-      found->second(value);
-    }
-  } catch (const Json::exception& wrong) {
-    throw UsageError(std::string("the first line must be an order, a JSON object: ") + wrong.what());
-  }
-  if (order.module.empty()) throw UsageError("the order names no module");
-  return order;
-}
-
 class Coprocess {
  public:
-  Coprocess(const Order& order, States& states, ResultStream& output, Pool& pool, std::string code)
-      : order_(order),
+  Coprocess(const MapArguments& arguments, const MapOptions& options, States& states, ResultStream& output,
+            Pool& pool, std::string code)
+      : module_(arguments.name),
+        members_(json_members(arguments.parameters)),
         states_(states),
         output_(output),
         pool_(pool),
-        runs_(pool.runs(order.module, order.map)),
+        runs_(pool.runs(module_, options)),
         code_(std::move(code)) {}
 
   /// Throws: the Error of a module that cannot be loaded; UsageError if the states cannot be read; OutputError.
@@ -116,11 +66,11 @@ class Coprocess {
   void read() noexcept {
     try {
       while (std::optional<StateText> state = states_.next()) {
-        state->text = add_members(std::move(state->text), order_.members);
+        state->text = add_members(std::move(state->text), members_);
         const std::size_t index = state->index - 1;  // the order was the first line
         {
           const std::lock_guard lock(mutex_);
-          in_flight_.emplace(index, StateId{index, state->line, state_hash(order_.module, state->text)});
+          in_flight_.emplace(index, StateId{index, state->line, state_hash(module_, state->text)});
         }
         runs_.put(state->text);
       }
@@ -153,7 +103,8 @@ class Coprocess {
     append_result_line(lines, state, code_, outcome);
   }
 
-  const Order& order_;
+  const std::string module_;
+  const std::string members_;  // added to each state
   States& states_;
   ResultStream& output_;
   Pool& pool_;
@@ -167,22 +118,25 @@ class Coprocess {
 
 std::string minor_version(const std::string& version) { return version.substr(0, version.rfind('.')); }
 
-void run_order(States& states, ResultStream& output) {
+void run_order(const MapArguments& given, States& states, ResultStream& output) {
   states.expect_lines();
   const std::optional<StateText> first = states.next();
   if (!first) throw UsageError("stdin ended before the order");
-  const Order order = parse_order(first->text);
-  HostArguments arguments;
-  arguments.module_paths = order.module_paths;
-  Host host(host_options(arguments));
+  const Order order = parse_order(first->text, given);
+  const PoolOptions pool_options = pool_options_of(order.arguments);
+  MapOptions map_options = map_options_of(order.arguments);
+  if (order.is_without_timeout) map_options.run.timeout.reset();
+  Options options = host_options(order.arguments.host);
+  log_to_stderr(options, order.arguments.log);
+  Host host(std::move(options));
   const std::string code = host.code_hash();
   output.write_line(Json{
       {"hello",
        {{"pyhost", PYHOST_VERSION}, {"python", minor_version(host.environment().version)}, {"code", code}}}}
                         .dump());
-  Pool pool(host, order.pool);
+  Pool pool(host, pool_options);
   output.write_line(R"({"ready":true})");
-  Coprocess(order, states, output, pool, code).run();
+  Coprocess(order.arguments, map_options, states, output, pool, code).run();
 }
 
 int fail(ResultStream& output, const Error& error, int code) {
@@ -192,11 +146,11 @@ int fail(ResultStream& output, const Error& error, int code) {
 
 }  // namespace
 
-int coprocess() {
+int coprocess(const MapArguments& arguments) {
   States states("-");
   ResultStream output({}, {.takes_stdout = true});
   try {
-    run_order(states, output);
+    run_order(arguments, states, output);
     return ok;
   } catch (const Error& error) {
     return fail(output, error, exit_code_of_load(error));

@@ -3,8 +3,10 @@
 
 namespace pyhost::cli {
 
+struct MapArguments;
+
 /// Reads an order and states from stdin, a line each, and writes an outcome for each state; docs/engines.md
-/// describes the lines. Returns the exit code.
-int coprocess();
+/// describes the lines. The arguments hold where the order says nothing else. Returns the exit code.
+int coprocess(const MapArguments& arguments);
 
 }  // namespace pyhost::cli

@@ -48,6 +48,27 @@ std::optional<std::chrono::milliseconds> run_timeout(const std::string& module, 
   return given.empty() ? configuration().of(module).timeout : parse_time(given, "--timeout");
 }
 
+MapOptions map_options_of(const MapArguments& arguments) {
+  MapOptions options{.ordered = arguments.ordered, .retries = arguments.retries};
+  options.run.timeout = run_timeout(arguments.name, arguments.timeout);
+  options.run.import_timeout = parse_time(arguments.import_timeout, "--import-timeout");
+  return options;
+}
+
+PoolOptions pool_options_of(const MapArguments& arguments) {
+  PoolOptions options{.workers = arguments.workers,
+                      .isolation = parse_isolation(arguments.isolation).value()};
+  options.memory_limit = memory_limit(arguments.memory_limit);
+  if (options.memory_limit != 0 && options.isolation != Isolation::Process)
+    throw UsageError("--memory-limit is for --isolation process");
+  options.max_runs_per_worker = arguments.max_runs_per_worker;
+  options.max_resident = memory_limit(arguments.max_memory_per_worker, "--max-memory-per-worker");
+  if ((options.max_runs_per_worker != 0 || options.max_resident != 0) &&
+      options.isolation != Isolation::Process)
+    throw UsageError("--max-runs-per-worker and --max-memory-per-worker are for --isolation process");
+  return options;
+}
+
 std::optional<Isolation> parse_isolation(std::string_view name) noexcept {
   for (const Isolation each : {Isolation::Shared, Isolation::Interpreter, Isolation::Process}) {
     if (to_string(each) == name) return each;

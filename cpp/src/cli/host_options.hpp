@@ -15,6 +15,7 @@ namespace pyhost::cli {
 
 struct Configuration;
 struct HostArguments;
+struct MapArguments;
 
 /// Returns the options of a host. Without a file, the nearest project file is read.
 Options host_options(const HostArguments& arguments);
@@ -23,6 +24,10 @@ Options host_options(const HostArguments& arguments, const Configuration& file);
 /// Returns the timeout of the module's runs: `given`, which is the value of --timeout, otherwise what the
 /// project file says. Throws: UsageError.
 std::optional<std::chrono::milliseconds> run_timeout(const std::string& module, const std::string& given);
+
+/// Return the options of a pool on this machine and of its runs. Throw: UsageError.
+PoolOptions pool_options_of(const MapArguments& arguments);
+MapOptions map_options_of(const MapArguments& arguments);
 
 /// Returns the level of isolation with this name; nothing if there is none.
 std::optional<Isolation> parse_isolation(std::string_view name) noexcept;

@@ -84,28 +84,13 @@ void set_engine(PoolOptions& options, const MapArguments& arguments) {
 }  // namespace
 
 int map(const MapArguments& arguments) {
-  if (arguments.coprocess) {
-    if (!arguments.name.empty() || !arguments.states.empty())
-      throw UsageError("--coprocess stands alone: the module and the states come on stdin");
-    return coprocess();
-  }
+  if (arguments.coprocess) return coprocess(arguments);
   const bool to_stdout = arguments.output.empty() || names_stdout(arguments.output);
   if (arguments.resume && to_stdout) throw UsageError("--resume goes on from the file that -o names");
   if (arguments.trace_runs != 0 && arguments.trace.empty()) throw UsageError("--trace-runs is for --trace");
   if (arguments.redo_changed && !arguments.resume) throw UsageError("--redo-changed is for --resume");
-  MapOptions map_options{.ordered = arguments.ordered, .retries = arguments.retries};
-  map_options.run.timeout = run_timeout(arguments.name, arguments.timeout);
-  map_options.run.import_timeout = parse_time(arguments.import_timeout, "--import-timeout");
-  PoolOptions pool_options{.workers = arguments.workers,
-                           .isolation = parse_isolation(arguments.isolation).value()};
-  pool_options.memory_limit = memory_limit(arguments.memory_limit);
-  if (pool_options.memory_limit != 0 && pool_options.isolation != Isolation::Process)
-    throw UsageError("--memory-limit is for --isolation process");
-  pool_options.max_runs_per_worker = arguments.max_runs_per_worker;
-  pool_options.max_resident = memory_limit(arguments.max_memory_per_worker, "--max-memory-per-worker");
-  if ((pool_options.max_runs_per_worker != 0 || pool_options.max_resident != 0) &&
-      pool_options.isolation != Isolation::Process)
-    throw UsageError("--max-runs-per-worker and --max-memory-per-worker are for --isolation process");
+  const MapOptions map_options = map_options_of(arguments);
+  PoolOptions pool_options = pool_options_of(arguments);
   set_engine(pool_options, arguments);
   // Mistakes in these are reported before anything is opened.
   parse_shard(arguments.shard);
