@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -258,3 +261,54 @@ def test_a_bad_order_is_refused_while_stdin_stays_open(
     interactive.send(first + "\n")
     assert "failed" in (interactive.line() or {})
     assert interactive.process.wait(PATIENCE) == 2
+
+
+def run_until_go(begun: int) -> dict[str, str]:
+    """A state whose run says that it has begun, and waits for the file `go`."""
+    has_ended = "__import__('os').path.exists('go') or __import__('time').sleep(0.01)"
+    return {"give": f"[open('begun{begun}', 'w').close(), *iter(lambda: {has_ended}, True)] and 1"}
+
+
+def wait_for(path: Path) -> None:
+    until = time.monotonic() + PATIENCE
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_lets_the_runs_in_flight_finish(
+    interactive: Interactive, tmp_path: Path, number: signal.Signals
+) -> None:
+    states = [run_until_go(i) for i in range(100)]
+    interactive.begin({"module": "evaluates", "workers": 1}, *states)
+    wait_for(tmp_path / "begun0")
+    interactive.process.send_signal(number)
+    interactive.send(json.dumps({"give": "2"}) + "\n")
+    # The signal is handled before the run is over, or the process has ended by it.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        interactive.process.wait(0.5)
+    (tmp_path / "go").touch()
+    line = interactive.line()
+    assert line and line["result"] == 1
+    count = 1 + sum(1 for _ in iter(interactive.line, None))
+    assert count < 100
+    assert len(list(tmp_path.glob("begun*"))) == count
+    assert interactive.process.wait(PATIENCE) == -number
+
+
+def test_the_second_signal_cancels_what_runs(interactive: Interactive, tmp_path: Path) -> None:
+    interactive.begin({"module": "evaluates", "workers": 1}, run_until_go(0))
+    wait_for(tmp_path / "begun0")
+    while interactive.process.poll() is None:  # signals that arrive together count as one
+        interactive.process.terminate()
+        time.sleep(0.05)
+    assert interactive.line() is None
+    assert interactive.process.returncode == -signal.SIGTERM
+
+
+def test_a_signal_ends_a_coprocess_that_waits(interactive: Interactive) -> None:
+    interactive.begin({"module": "prints"})
+    interactive.process.terminate()
+    assert interactive.line() is None
+    assert interactive.process.wait(PATIENCE) == -signal.SIGTERM

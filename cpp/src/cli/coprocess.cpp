@@ -3,6 +3,7 @@
 #include "cli/coprocess.hpp"
 
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <exception>
 #include <mutex>
@@ -23,6 +24,7 @@
 #include "cli/parameters.hpp"
 #include "cli/result_stream.hpp"
 #include "cli/results.hpp"
+#include "cli/signals.hpp"
 #include "cli/states.hpp"
 #include "error/system_limits.hpp"
 #include "pyhost/host.hpp"
@@ -37,10 +39,11 @@ using namespace std::chrono_literals;
 
 class Coprocess {
  public:
-  Coprocess(const MapArguments& arguments, const MapOptions& options, States& states, ResultStream& output,
-            Pool& pool, std::string code)
+  Coprocess(const MapArguments& arguments, const MapOptions& options, const Signals& signals, States& states,
+            ResultStream& output, Pool& pool, std::string code)
       : module_(arguments.name),
         members_(json_members(arguments.parameters)),
+        signals_(signals),
         states_(states),
         output_(output),
         pool_(pool),
@@ -65,7 +68,9 @@ class Coprocess {
  private:
   void read() noexcept {
     try {
-      while (std::optional<StateText> state = states_.next()) {
+      while (signals_.count() == 0) {  // after one, what was read ahead is dropped
+        std::optional<StateText> state = states_.next();
+        if (!state) break;
         state->text = add_members(std::move(state->text), members_);
         const std::size_t index = state->index - 1;  // the order was the first line
         {
@@ -86,15 +91,19 @@ class Coprocess {
       std::optional<Outcome> outcome = runs_.next_within(0ms);
       if (!outcome) {
         if (!lines.empty()) output_.write(std::exchange(lines, {}));
-        outcome = runs_.next_within(1s);
+        outcome = runs_.next_within(100ms);
         over = !outcome && runs_.is_over();
       }
       if (outcome) append(lines, *outcome);
+      // Repeatedly, because the reader may submit one more state after the signal.
+      if (signals_.count() == 1) pool_.cancel_waiting();
+      if (signals_.count() > 1) pool_.cancel();
     }
   }
 
   // Where the module was loaded before, a failed import costs its state alone.
   void append(std::string& lines, const Outcome& outcome) {
+    if (!outcome.ok() && outcome.error->kind() == ErrorKind::Cancelled) return;
     const bool is_load_error = !outcome.ok() && outcome.error->phase() <= Phase::Import;
     if (is_load_error && !was_loaded_) throw Error(*outcome.error);
     was_loaded_ = was_loaded_ || !is_load_error;
@@ -105,6 +114,7 @@ class Coprocess {
 
   const std::string module_;
   const std::string members_;  // added to each state
+  const Signals& signals_;
   States& states_;
   ResultStream& output_;
   Pool& pool_;
@@ -118,9 +128,10 @@ class Coprocess {
 
 std::string minor_version(const std::string& version) { return version.substr(0, version.rfind('.')); }
 
-void run_order(const MapArguments& given, States& states, ResultStream& output) {
+void run_order(const MapArguments& given, const Signals& signals, States& states, ResultStream& output) {
   states.expect_lines();
   const std::optional<StateText> first = states.next();
+  if (!first && signals.count() > 0) return;
   if (!first) throw UsageError("stdin ended before the order");
   const Order order = parse_order(first->text, given);
   const PoolOptions pool_options = pool_options_of(order.arguments);
@@ -136,7 +147,7 @@ void run_order(const MapArguments& given, States& states, ResultStream& output) 
                         .dump());
   Pool pool(host, pool_options);
   output.write_line(R"({"ready":true})");
-  Coprocess(order.arguments, map_options, states, output, pool, code).run();
+  Coprocess(order.arguments, map_options, signals, states, output, pool, code).run();
 }
 
 int fail(ResultStream& output, const Error& error, int code) {
@@ -149,8 +160,12 @@ int fail(ResultStream& output, const Error& error, int code) {
 int coprocess(const MapArguments& arguments) {
   States states("-");
   ResultStream output({}, {.takes_stdout = true});
+  prepare_end_by_signal();
+  const Signals signals(
+      {.signals = {SIGINT, SIGTERM}, .max_count = 2, .on_signal = [&states](int) { states.stop(); }});
   try {
-    run_order(arguments, states, output);
+    run_order(arguments, signals, states, output);
+    if (signals.count() > 0) end_by_signal(signals.last());
     return ok;
   } catch (const Error& error) {
     return fail(output, error, exit_code_of_load(error));
