@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Run, missing, needs_package
+from manifests import check_manifests
 from test_readme import blocks, write_modules
 
 PAGE = ROOT / "docs" / "schedule.md"
@@ -130,12 +131,20 @@ def test_systemd_accepts_the_units(program: str, tmp_path: Path) -> None:
     assert "KillMood" in complaints()
 
 
-def test_the_manifest_is_a_cron_job_that_lasts(pyhost: Run, tmp_path: Path) -> None:
+def cron_job() -> Any:
     needs_package("yaml")
-    needs_package("psycopg")
     (text,) = blocks(PAGE, "yaml")
-    manifest = importlib.import_module("yaml").safe_load(text)
-    assert (manifest["apiVersion"], manifest["kind"]) == ("batch/v1", "CronJob")
+    return importlib.import_module("yaml").safe_load(text)
+
+
+def test_kubernetes_knows_each_field_of_the_manifest() -> None:
+    check_manifests(cron_job())
+
+
+def test_the_manifest_is_a_cron_job_that_lasts(pyhost: Run, tmp_path: Path) -> None:
+    needs_package("psycopg")
+    manifest = cron_job()
+    assert manifest["kind"] == "CronJob"
     assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", manifest["metadata"]["name"])
     spec = manifest["spec"]
     assert spec["schedule"] == cron_line()[0]
