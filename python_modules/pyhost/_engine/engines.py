@@ -102,7 +102,8 @@ def _factory(path: str) -> Callable[[], concurrent.futures.Executor]:
     except (ImportError, AttributeError) as error:
         raise BadEngine(
             f"the engine {path!r} cannot be imported: {error}",
-            "it names a function as package.module:function; PYTHONPATH says where Python looks",
+            "it names a function as package.module:function, of a package in the virtual environment, or as "
+            "modules.NAME:function, of a module path",
         ) from None
     if not callable(found):
         raise BadEngine(f"the engine {path!r} is not a function")

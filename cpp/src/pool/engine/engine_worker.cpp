@@ -22,10 +22,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t first_chunk_size = 16;
+constexpr std::size_t first_chunk_size = 1;  // slow states must reach all workers
 constexpr std::size_t max_chunk_size = 10'000;
 constexpr std::size_t max_chunk_bytes = std::size_t{4} << 20;
 constexpr double wanted_seconds = 1;  // of a chunk
+constexpr double wanted_bytes = std::size_t{16} << 20;  // of its outcomes
 constexpr std::size_t chunks_per_slot = 2;
 
 class EngineWorker : public Worker {
@@ -105,15 +106,16 @@ class EngineWorker : public Worker {
       if (chunk.empty()) continue;
       Jobs jobs = std::move(chunk.mapped());
       const auto count = static_cast<double>(jobs.size());
-      adapt_chunk_size(count, deliver(jobs, answer));
+      const auto bytes = static_cast<double>(answer.size());
+      adapt_chunk_size(count, std::max(deliver(jobs, answer) / wanted_seconds, bytes / wanted_bytes));
     }
     slots_ = driver_.slots();
   }
 
-  void adapt_chunk_size(double count, double seconds) {
+  // `share` is what a chunk of `count` states had of the wanted time or bytes, whichever is more.
+  void adapt_chunk_size(double count, double share) {
     if (count < static_cast<double>(chunk_size_) / 2) return;  // too few to tell
-    const double wanted =
-        seconds > 0 ? count * wanted_seconds / seconds : static_cast<double>(max_chunk_size);
+    const double wanted = share > 0 ? count / share : static_cast<double>(max_chunk_size);
     const std::size_t grown = std::min<std::size_t>(2 * chunk_size_, max_chunk_size);
     chunk_size_ = std::clamp<std::size_t>(static_cast<std::size_t>(wanted), 1, grown);
   }
