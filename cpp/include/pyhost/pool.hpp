@@ -64,11 +64,12 @@ struct PoolOptions {
   /// installed. A program that calls worker_main() first thing in its main() may name itself.
   std::filesystem::path worker = {};
 
-  /// Where the runs are made instead of on this machine: `dask://HOST:PORT`, or
-  /// `package.module:factory`, a Python function that returns a concurrent.futures.Executor. Each worker of
-  /// the engine needs pyhost of the same version and Python's same minor version; the modules are sent to it.
-  /// Then `workers` is not used, and the host's services, callbacks and store are not reached. A run whose
-  /// worker is lost is made again, so it may be made twice; it has one outcome. Default: empty, here.
+  /// Where the runs are made instead of on this machine: `dask://HOST:PORT`,
+  /// `ray://HOST:PORT`, or `package.module:factory`, a Python function that returns a
+  /// concurrent.futures.Executor. Each worker of the engine needs pyhost of the same version and Python's
+  /// same minor version; the modules are sent to it. Then `workers` is not used, and the host's services,
+  /// callbacks and store are not reached. A run whose worker is lost is made again, so it may be made twice;
+  /// it has one outcome. Default: empty, here.
   std::string engine = {};
 
   /// The resources of the engine that each chunk of runs needs, by name, as in {"GPU", 1}. Default: none.

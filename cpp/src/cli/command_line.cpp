@@ -174,9 +174,10 @@ void add_map(CLI::App& program, CommandLine& result) {
                   "Replace a worker process after a run that leaves it with more memory, as in 512M, 2G")
       ->envname("PYHOST_MAX_MEMORY_PER_WORKER");
   command
-      .add_option("--engine", arguments.engine,
-                  "Run on other machines: dask://HOST:PORT, or package.module:function, a function "
-                  "that returns a concurrent.futures.Executor")
+      .add_option(
+          "--engine", arguments.engine,
+          "Run on other machines: dask://HOST:PORT, ray://HOST:PORT, or package.module:function, a function "
+          "that returns a concurrent.futures.Executor")
       ->envname("PYHOST_ENGINE");
   command
       .add_option("--engine-resources", arguments.engine_resources,

@@ -118,11 +118,16 @@ def open_engine(url: str, resources: dict[str, float]) -> Engine:
         from .dask_engine import DaskEngine
 
         return DaskEngine(address, resources)
+    if separator and scheme == "ray":
+        from .ray_engine import RayEngine
+
+        return RayEngine(address, resources)
     if not separator and ":" in url:
         if resources:
             raise BadEngine("an executor knows no resources: leave out --engine-resources")
         return ExecutorEngine(url, _factory(url))
     raise BadEngine(
         f"the engine {url!r} is not known",
-        "an engine is dask://HOST:PORT, or package.module:function, which returns a concurrent.futures.Executor",
+        "an engine is dask://HOST:PORT, ray://HOST:PORT, or package.module:function, which returns a "
+        "concurrent.futures.Executor",
     )

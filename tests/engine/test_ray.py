@@ -1,0 +1,289 @@
+"""pyhost map --engine ray://HOST:PORT, on a cluster of Ray on loopback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from clusters import (
+    ROOT,
+    Cluster,
+    driver_environment,
+    environment,
+    results_of,
+    words_of,
+    write_modules,
+    write_states,
+)
+from conftest import PATIENCE, Run, clean_environment, needs_package
+from proxy import Proxy
+
+if sys.version_info < (3, 10):  # the version in tests/requirements.txt does not support it
+    pytest.skip("Ray is not installed for this Python", allow_module_level=True)
+needs_package("ray")
+sys.path.insert(0, str(ROOT / "python_modules"))
+
+from pyhost._engine import ray_engine  # noqa: E402
+from pyhost._engine.errors import Unreachable  # noqa: E402
+
+# Ray does not ask for a token then, even if this user has one. Without the second, its head often fails to fork.
+SETTINGS = {"RAY_AUTH_MODE": "disabled", "GRPC_ENABLE_FORK_SUPPORT": "0"}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+class RayCluster:
+    """A head that runs two tasks at once, and other nodes, each with its processes."""
+
+    def __init__(self, folder: Path, program: str) -> None:
+        self.folder = Path(
+            tempfile.mkdtemp(prefix="ray-")
+        )  # the paths of its sockets must be short
+        self.env = environment(folder, program) | SETTINGS
+        self.nodes: list[subprocess.Popen[bytes]] = []
+        port, clients = free_port(), free_port()
+        self.head = f"127.0.0.1:{port}"
+        self.address = f"127.0.0.1:{clients}"
+        self._start(
+            self.env, "--head", f"--port={port}", f"--ray-client-server-port={clients}", "--num-cpus=2", "--num-gpus=1",
+            "--include-dashboard=false", f"--temp-dir={self.folder}",
+        )  # fmt: skip
+
+    def add_node(self, resource: str, env: dict[str, str]) -> None:
+        """A node that runs only tasks that need the resource."""
+        resources = f'--resources={{"{resource}": 1}}'
+        self._start(env | SETTINGS, f"--address={self.head}", "--num-cpus=1", resources)
+
+    def _start(self, env: dict[str, str], *words: str) -> None:
+        log = self.folder / f"node-{len(self.nodes)}.log"
+        with log.open("wb") as output:
+            node = subprocess.Popen(
+                [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats",
+                 "--object-store-memory=80000000", f"--dashboard-agent-listen-port={free_port()}", *words],
+                env=clean_environment(**env), stdout=output, stderr=output, start_new_session=True,
+            )  # fmt: skip
+        self.nodes.append(node)
+        Cluster.wait_until(lambda: b"untime started" in log.read_bytes() or node.poll() is not None)
+        assert node.poll() is None, log.read_text()
+
+    def workers(self) -> list[int]:
+        """The processes that run tasks of pyhost."""
+        children = Path(f"/proc/{self._raylet()}/task/{self._raylet()}/children").read_text()
+        return [
+            int(pid)
+            for pid in children.split()
+            if b"pyhost-" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+
+    def _raylet(self) -> int:
+        head = self.nodes[0].pid
+        children = Path(f"/proc/{head}/task/{head}/children").read_text().split()
+        (raylet,) = (
+            pid for pid in children if Path(f"/proc/{pid}/comm").read_text().strip() == "raylet"
+        )
+        return int(raylet)
+
+    def close(self) -> None:
+        for node in self.nodes:
+            os.killpg(node.pid, signal.SIGKILL)
+            node.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, program: str) -> Iterator[RayCluster]:
+    cluster = RayCluster(tmp_path_factory.mktemp("ray"), program)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    write_modules(tmp_path)
+    return tmp_path
+
+
+def driver_settings(project: Path, program: str) -> dict[str, str]:
+    return driver_environment(project, program) | SETTINGS
+
+
+def start_driver(project: Path, program: str, address: str, **env: str) -> subprocess.Popen[str]:
+    """Starts a pyhost map that has written its first results when this returns."""
+    driver = subprocess.Popen(
+        [program, *words_of(f"ray://{address}")], cwd=project, text=True,
+        env=clean_environment(**driver_settings(project, program), **env),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    out = project / "out"
+    Cluster.wait_until(
+        lambda: (out.exists() and out.stat().st_size > 0) or driver.poll() is not None
+    )
+    return driver
+
+
+def test_ray_runs_the_states_and_an_abort_costs_its_own_outcome(
+    pyhost: Run, project: Path, program: str, cluster: RayCluster
+) -> None:
+    write_states(project, [{"abort": i == 50} for i in range(3000)])
+    done = pyhost(*words_of(f"ray://{cluster.address}"), env=driver_settings(project, program))
+    assert done.returncode == 1, done.stderr
+    results = results_of(project)
+    assert results.pop(50) == "crashed"
+    assert results == {i: 2 * i for i in range(3000) if i != 50}
+    assert done.stdout == ""
+    assert all(line.startswith(("pyhost: ", "error: ")) for line in done.stderr.splitlines())
+
+
+def test_a_coprocess_stays_from_chunk_to_chunk_where_tasks_need_a_gpu(
+    pyhost: Run, project: Path, program: str, cluster: RayCluster
+) -> None:
+    write_modules(project, "[7 * i, __import__('os').getppid()]")  # of the coprocess
+    write_states(project, [{} for _ in range(100)])
+    env = driver_settings(project, program) | {"RAY_ADDRESS": f"ray://{cluster.address}"}
+    done = pyhost(*words_of("ray://", "--engine-resources", "GPU=1"), env=env)
+    assert done.returncode == 0, done.stderr
+    results = results_of(project)
+    assert [results[i][0] for i in range(100)] == [7 * i for i in range(100)]
+    assert len({coprocess for _, coprocess in results.values()}) == 1
+
+
+def test_a_state_that_kills_workers_costs_its_own_outcome(
+    pyhost: Run, project: Path, program: str, cluster: RayCluster
+) -> None:
+    write_states(project, [{"kill": i == 5} for i in range(20)])
+    words = words_of(f"ray://{cluster.address}", "--engine-retries", "0")
+    done = pyhost(*words, env=driver_settings(project, program))
+    assert done.returncode == 1, done.stderr
+    results = results_of(project)
+    assert results.pop(5) == "crashed", done.stderr
+    assert results == {i: 2 * i for i in range(20) if i != 5}
+    assert done.stdout == ""
+    assert "states run again: their worker was lost" in done.stderr
+
+
+def test_a_worker_that_is_killed_costs_no_outcome(
+    project: Path, program: str, cluster: RayCluster
+) -> None:
+    write_states(project, [{"seconds": 0.001} for _ in range(4000)])
+    driver = start_driver(project, program, cluster.address)
+    os.kill(cluster.workers()[0], signal.SIGKILL)
+    stdout, stderr = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == 0, stderr
+    assert results_of(project) == {i: 2 * i for i in range(4000)}
+    assert stdout == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_map_after_the_states_that_have_begun(
+    project: Path, program: str, cluster: RayCluster, number: signal.Signals
+) -> None:
+    write_states(project, [{"seconds": 0.001} for _ in range(100_000)])
+    driver = start_driver(project, program, cluster.address)
+    driver.send_signal(number)
+    stdout, stderr = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == -number, stderr
+    results = results_of(project)
+    assert 0 < len(results) < 100_000
+    assert all(result == 2 * i for i, result in results.items())
+    assert stdout == ""
+
+
+def test_a_connection_that_is_cut_for_a_while_costs_no_outcome(
+    project: Path, program: str, cluster: RayCluster
+) -> None:
+    write_states(project, [{"seconds": 0.001} for _ in range(5000)])
+    proxy = Proxy(cluster.address)
+    driver = start_driver(project, program, proxy.address)
+    proxy.cut(3)
+    _, stderr = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == 0, stderr
+    assert results_of(project) == {i: 2 * i for i in range(5000)}
+
+
+def test_a_connection_that_is_lost_makes_the_engine_unreachable(
+    project: Path, program: str, cluster: RayCluster
+) -> None:
+    write_states(project, [{"seconds": 0.001} for _ in range(100_000)])
+    proxy = Proxy(cluster.address)
+    driver = start_driver(project, program, proxy.address, RAY_CLIENT_RECONNECT_GRACE_PERIOD="1")
+    proxy.cut(6)
+    stdout, stderr = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == 75, stderr
+    assert "error: the connection to the Ray cluster was lost\n" in stderr
+    assert all(line.startswith(("pyhost: ", "error: ", "hint: ")) for line in stderr.splitlines())
+    assert stdout == ""
+
+
+def test_a_worker_without_pyhost_or_with_another_version_is_refused(
+    pyhost: Run, project: Path, program: str, cluster: RayCluster
+) -> None:
+    other = project / "other"
+    other.write_text(
+        "#!/bin/sh\nread order\n"
+        'echo \'{"hello": {"pyhost": "0.0.9", "python": "3.1", "code": "c"}}\'\ncat > /dev/null\n'
+    )
+    other.chmod(0o755)
+    write_states(project, [{}])
+    nodes = {"none": ({}, "No module named 'pyhost'"),
+             "old": (cluster.env | {"PYHOST_PROGRAM": str(other)}, "has pyhost 0.0.9")}  # fmt: skip
+    for resource, (env, said) in nodes.items():
+        cluster.add_node(resource, env)
+        words = words_of(f"ray://{cluster.address}", "--engine-resources", f"{resource}=1")
+        done = pyhost(*words, env=driver_settings(project, program))
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert done.stderr.count("error: ") == 1
+
+
+def test_a_cluster_without_room_for_a_task_is_unreachable(
+    cluster: RayCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(ray_engine, "WORKERS_SECONDS", 1)
+    with pytest.raises(Unreachable, match=r"room for a task with CPU=1, GPU=8 for 1 s"):
+        ray_engine.RayEngine(cluster.address, {"GPU": 8})
+
+
+@pytest.mark.parametrize(
+    "engine, status, said",
+    [
+        ("ray://127.0.0.1:1", 75, "the Ray cluster at 127.0.0.1:1 does not answer"),
+        ("ray://head", 2, "is ray://HOST:PORT, and not 'ray://head'"),
+        ("ray://", 2, "is ray://HOST:PORT, and not 'head:6379'"),
+    ],
+)
+def test_a_cluster_that_cannot_be_reached_is_reported(
+    pyhost: Run, project: Path, program: str, engine: str, status: int, said: str
+) -> None:
+    write_states(project, [{}])
+    env = driver_settings(project, program) | {"RAY_ADDRESS": "head:6379"}
+    done = pyhost(*words_of(engine), env=env)
+    assert done.returncode == status
+    assert said in done.stderr
+    assert not (project / "out").exists()
+
+
+def test_without_ray_the_error_names_the_package(pyhost: Run, project: Path, program: str) -> None:
+    write_states(project, [{}])
+    venv = project / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    env = driver_settings(project, program) | {"VIRTUAL_ENV": str(venv)}
+    done = pyhost(*words_of("ray://127.0.0.1:1"), env=env)
+    assert done.returncode == 2
+    assert "error: Ray is not there: No module named 'grpc'\n" in done.stderr
+    assert "hint: install the package ray[client] where pyhost runs\n" in done.stderr
