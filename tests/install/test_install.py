@@ -193,6 +193,8 @@ def test_pip_install_puts_pyhost_on_the_path_of_a_virtual_environment(tmp_path: 
     find = "import importlib.util as u; print(u.find_spec('modules'), u.find_spec('pyhost').origin)"
     found = call(python, "-I", "-c", find, cwd=tmp_path)
     assert found.startswith(f"None {tmp_path}/venv/lib") and "site-packages/pyhost/" in found
+    extras = "from importlib.metadata import metadata as m; print(m('libpyhost').get_all('Provides-Extra'))"
+    assert call(python, "-c", extras, cwd=tmp_path) == "['dask', 'ray']\n"
     (site_packages,) = (tmp_path / "venv" / "lib").glob("python*/site-packages/pyhost")
     assert (site_packages / "py.typed").exists()
     imported = "import pyhost\nclass M:\n    def run(self): return pyhost.__file__\ndef create(s): return M()\n"
