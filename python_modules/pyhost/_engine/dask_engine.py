@@ -32,6 +32,7 @@ class DaskEngine:
 
     def __init__(self, address: str, resources: dict[str, float]) -> None:
         try:
+            import dask.config
             import distributed
         except ImportError as error:
             raise BadEngine(
@@ -40,6 +41,7 @@ class DaskEngine:
             ) from None
         # It logs tracebacks of what is handled here.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        self._config: Any = dask.config
         self._distributed: Any = distributed
         self._resources = resources
         self._run = uuid.uuid4().hex[:8]
@@ -59,9 +61,11 @@ class DaskEngine:
         if address.startswith("/"):
             where = {"scheduler_file": address}
         try:
-            return self._distributed.Client(
-                **where, timeout=CONNECT_SECONDS, set_as_default=False, name="pyhost"
-            )
+            # Otherwise the client keeps the last 1,000 messages that it has sent, with their states.
+            with self._config.set({"distributed.admin.low-level-log-length": 0}):
+                return self._distributed.Client(
+                    **where, timeout=CONNECT_SECONDS, set_as_default=False, name="pyhost"
+                )
         except (OSError, TimeoutError, ValueError) as error:
             raise Unreachable(
                 f"the Dask scheduler at {address or 'the configured address'} does not answer: {error}",
