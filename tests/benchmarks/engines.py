@@ -112,10 +112,18 @@ def ways_of(map: Map, stack: ExitStack, folder: Path, program: str, workers: int
     if find_spec("distributed"):
         from clusters import running_cluster
 
-        place = folder / f"dask{workers}"
-        place.mkdir()
+        place = Path(tempfile.mkdtemp(dir=folder))
         cluster = stack.enter_context(running_cluster(place, program, workers))
         ways.append(("Dask", by("--engine", f"dask://{cluster.address()}")))
+    if find_spec("ray") and find_spec("grpc"):
+        from ray_clusters import SETTINGS, RayCluster
+
+        nodes = RayCluster(folder, program, workers)
+        stack.callback(nodes.close)
+        engine = f"ray://{nodes.address}"
+        ways.append(
+            ("Ray", lambda count, seconds: map.run(count, seconds, "--engine", engine, **SETTINGS))
+        )
     return ways
 
 

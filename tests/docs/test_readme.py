@@ -13,7 +13,13 @@ from conftest import BUILD, PATIENCE, ROOT, clean_environment, needs_package
 README = ROOT / "README.md"
 # These show no program: tests/architecture reads the first, tests/engine/test_recipes.py runs what the second shows,
 # tests/engine/test_engines.py has what the third shows, and tests/pool/test_forks_threads_signals.py reads the fourth.
-WITHOUT_PROGRAMS = ("architecture", "clusters", "engines", "forks-threads-signals")
+WITHOUT_PROGRAMS = (
+    "architecture",
+    "clusters",
+    "engine-numbers",
+    "engines",
+    "forks-threads-signals",
+)
 DOCS = sorted(page for page in (ROOT / "docs").glob("*.md") if page.stem not in WITHOUT_PROGRAMS)
 # Of a page's examples, the first has its name, and the others have its name and one more word.
 EXAMPLES = sorted((ROOT / "tests" / "docs").glob("*.cpp"), key=lambda source: source.stem)

@@ -99,6 +99,44 @@ def test_a_worker_that_is_lost_costs_no_outcome(
     assert results_of(project) == {i: 2 * i for i in range(count)}
 
 
+@pytest.mark.parametrize("engine", ["modules.pools:two", "dask"])
+def test_the_first_signal_lets_the_states_that_have_begun_finish(
+    pyhost: Run, project: Path, program: str, cluster: Cluster, engine: str
+) -> None:
+    count = 10_000
+    write_states(project, [{"seconds": 0.001} for _ in range(count)])
+    words = words_of(f"dask://{cluster.address()}" if engine == "dask" else engine)
+    env = driver_environment(project, program)
+    driver = subprocess.Popen(
+        [program, *words],
+        cwd=project,
+        env=clean_environment(**env),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    out = project / "out"
+    cluster.wait_until(lambda: out.exists() and out.stat().st_size > 0)
+    driver.send_signal(signal.SIGINT)
+    _, stderr = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == -signal.SIGINT, stderr
+    assert 0 < len(results_of(project)) < count
+    done = pyhost(*words, "--resume", env=env)
+    assert done.returncode == 0, done.stderr
+    assert results_of(project) == {i: 2 * i for i in range(count)}
+
+
+def test_a_large_result_arrives(pyhost: Run, project: Path, program: str, cluster: Cluster) -> None:
+    size = 50_000_000
+    write_modules(project, f"'x' * {size} if i == 2 else i")
+    write_states(project, [{} for _ in range(4)])
+    for engine in ("modules.pools:two", f"dask://{cluster.address()}"):
+        done = pyhost(*words_of(engine), env=driver_environment(project, program))
+        assert done.returncode == 0, done.stderr
+        results = results_of(project)
+        assert len(results.pop(2)) == size
+        assert results == {0: 0, 1: 1, 3: 3}
+
+
 def test_a_module_that_cannot_be_loaded_is_one_error(
     pyhost: Run, project: Path, program: str, cluster: Cluster
 ) -> None:

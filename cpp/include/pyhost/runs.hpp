@@ -28,7 +28,7 @@ struct MapOptions {
   bool ordered = true;
 
   /// The largest number of states in flight: read, and without an outcome yet. 0 means 256 for each worker,
-  /// and about three seconds' work for each one of an engine.
+  /// and the next three chunks for each one of an engine.
   std::size_t max_in_flight = 0;
 
   /// How often a run is repeated that timed out or whose worker crashed. Other failures would only recur.

@@ -1,4 +1,4 @@
-// Takes jobs from the pool's queue in chunks of about a second's work, and has a few chunks in flight for
+// Takes jobs from the pool's queue in chunks of a second's work or more, and has a few chunks in flight for
 // each slot of the engine.
 #include "pool/engine/engine_worker.hpp"
 
@@ -25,7 +25,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t first_chunk_size = 1;  // slow states must reach all workers
 constexpr std::size_t max_chunk_size = 10'000;
 constexpr std::size_t max_chunk_bytes = std::size_t{4} << 20;
-constexpr double wanted_seconds = 1;  // of a chunk
+constexpr double least_seconds = 1;  // of a chunk
+constexpr double most_chunks = 200;  // in a second, of all slots: Dask and Ray carry a few hundred
 constexpr double wanted_bytes = std::size_t{16} << 20;  // of its outcomes
 constexpr std::size_t chunks_per_slot = 2;
 
@@ -107,9 +108,13 @@ class EngineWorker : public Worker {
       Jobs jobs = std::move(chunk.mapped());
       const auto count = static_cast<double>(jobs.size());
       const auto bytes = static_cast<double>(answer.size());
-      adapt_chunk_size(count, std::max(deliver(jobs, answer) / wanted_seconds, bytes / wanted_bytes));
+      adapt_chunk_size(count, std::max(deliver(jobs, answer) / wanted_seconds(), bytes / wanted_bytes));
     }
     slots_ = driver_.slots();
+  }
+
+  double wanted_seconds() const {
+    return std::max(least_seconds, static_cast<double>(slots_.load()) / most_chunks);
   }
 
   // `share` is what a chunk of `count` states had of the wanted time or bytes, whichever is more.
