@@ -26,7 +26,8 @@ from proxy import Proxy
 needs_dask()
 sys.path.insert(0, str(ROOT / "python_modules"))
 
-from pyhost._engine import dask_engine  # noqa: E402
+from pyhost._engine import archive, dask_engine  # noqa: E402
+from pyhost._engine import driver as engine_driver  # noqa: E402
 from pyhost._engine.errors import Unreachable  # noqa: E402
 
 
@@ -84,6 +85,18 @@ def test_a_worker_that_is_stopped_does_not_hold_up_the_start(
     done = pyhost(*words, env=env, timeout=120)
     assert done.returncode == 0, done.stderr
     assert results_of(project) == {i: 2 * i for i in range(100)}
+
+
+def test_a_chunk_has_the_name_of_its_module_and_states(cluster: Cluster) -> None:
+    engine = dask_engine.DaskEngine(cluster.address(), {})
+    driver = engine_driver.Driver(engine, 3, archive.Packed("0" * 64, b"", "", []))
+    try:
+        for number in (1, 2):
+            driver.submit(number, '{"module": "work"}', b"{}\n{}\n")
+        names = [key.rsplit("-", 2)[0] for key in sorted(engine._client.futures)]
+        assert names == ["pyhost-work-0-1", "pyhost-work-2-3"]
+    finally:
+        driver.close()
 
 
 def test_workers_that_are_all_gone_make_the_engine_unreachable(

@@ -35,7 +35,7 @@ class Packed(NamedTuple):
         most = 5
         names = ", ".join(self.left_out[:most])
         more = f" and {len(self.left_out) - most} more" if len(self.left_out) > most else ""
-        words = "the workers do not have these links out of modules/ or to what is never sent"
+        words = "these links are not sent, since they lead out of modules/ or to what is never sent"
         return [f"{words}: {names}{more}"]
 
 

@@ -21,6 +21,7 @@ class _Chunk:
     number: int
     order: str
     size: int
+    name: str
     parts: int = 0  # that are at the engine
     lines: dict[int, bytes] = field(default_factory=dict)  # outcomes by index, of a chunk in parts
     seconds: float = 0.0
@@ -52,6 +53,7 @@ class Driver:
         self._suspects: list[_Part] = []  # that wait for the one that runs
         self._done: list[tuple[int, bytes]] = []
         self._notices = packed.notices()
+        self._submitted = 0  # states
         self._slots = -1
         self._next_slots = 0.0
 
@@ -69,20 +71,21 @@ class Driver:
     def submit(self, number: int, order: str, states: bytes) -> None:
         lines = states.splitlines(keepends=True)
         order = json.dumps({**json.loads(order), "code": self._packed.code})
-        chunk = _Chunk(number, order, len(lines))
+        first, self._submitted = self._submitted, self._submitted + len(lines)
+        name = f"{json.loads(order)['module']}-{first}-{self._submitted - 1}"
+        chunk = _Chunk(number, order, len(lines), name)
         self._begin(_Part(chunk, list(range(len(lines))), lines))
 
     def _begin(self, part: _Part, archive: bytes | None = None) -> None:
         chunk = part.chunk
         chunk.parts += 1
-        name = f"{json.loads(chunk.order)['module']}-{chunk.number}"
         arguments = (chunk.order, self._packed.digest, b"".join(part.states), archive)
         part.attempt = attempt = part.attempt + 1
 
         def done(outcome: Any) -> None:
             self._events.put((part, attempt, outcome))
 
-        part.handle = self._engine.submit(name, arguments, done, part.is_suspect)
+        part.handle = self._engine.submit(chunk.name, arguments, done, part.is_suspect)
         self._open[id(part)] = part
 
     def wait(self, seconds: float) -> list[tuple[int, bytes]]:

@@ -1,0 +1,78 @@
+#include <doctest/doctest.h>
+
+#include <future>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "support.hpp"
+
+using namespace pyhost;
+using test::ModuleFolder;
+
+namespace {
+
+constexpr const char* engine = "modules.engine_of_threads:make";
+
+// An executor with two threads, whose coprocess is this build's program.
+void write_engine(const ModuleFolder& folder) {
+  folder.write("engine_of_threads.py",
+               "import concurrent.futures, os\n"
+               "os.environ['PYHOST_PROGRAM'] = '" PYHOST_PROGRAM_FILE
+               "'\n"
+               "os.environ['XDG_CACHE_HOME'] = '" +
+                   (folder.path() / "cache").string() +
+                   "'\n"
+                   "def make(): return concurrent.futures.ThreadPoolExecutor(2)\n");
+  folder.write("halves.py",
+               "class Module:\n"
+               "    def __init__(self, state): self.state = state\n"
+               "    def run(self):\n"
+               "        if self.state['n'] % 2: raise ValueError('odd')\n"
+               "        return self.state['n'] // 2\n"
+               "def create(state): return Module(state)\n");
+}
+
+}  // namespace
+
+TEST_CASE("a pool with an engine maps and submits as one without") {
+  const ModuleFolder folder;
+  write_engine(folder);
+  std::mutex mutex;
+  std::vector<std::string> lines;
+  Host host({.module_paths = {folder.path()}});
+  Pool pool(host,
+            {.isolation = Isolation::Process, .engine = engine, .on_engine = [&](std::string_view line) {
+               const std::lock_guard lock(mutex);
+               lines.emplace_back(line);
+             }});
+  CHECK(pool.workers() == 2);
+
+  std::vector<Json> states;
+  for (int n = 0; n < 100; ++n) states.push_back({{"n", n}});
+  std::size_t index = 0;
+  for (const Outcome& outcome : pool.map("halves", states)) {
+    CHECK(outcome.index == index);
+    REQUIRE(outcome.ok() == (index % 2 == 0));
+    if (outcome.ok())
+      CHECK(outcome.result() == index / 2);
+    else
+      CHECK_SAYS(*outcome.error, "ValueError: odd");
+    ++index;
+  }
+  CHECK(index == 100);
+
+  std::future<Json> good = pool.submit("halves", {{"n", 8}});
+  std::future<Json> bad = pool.submit("halves", {{"n", 7}});
+  CHECK(good.get() == 4);
+  REQUIRE_ERROR(raised, ModuleRaised, bad.get());
+  CHECK_SAYS(raised, "ValueError: odd");
+  const std::lock_guard lock(mutex);
+  CHECK(lines.at(0) == "the workers of the engine run 2 at once");
+}
+
+TEST_CASE("an engine that is not known is refused when the pool is opened") {
+  Host host(test::over_fixtures());
+  REQUIRE_ERROR(error, InvalidEngine, Pool(host, {.engine = "spark://host:1"}).workers());
+  CHECK_SAYS(error, "the engine 'spark://host:1' is not known");
+}
