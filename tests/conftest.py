@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import pwd
@@ -120,17 +121,23 @@ def make_venv(folder: Path, python: str = sys.executable) -> Path:
 def kept_venv(name: str, packages: Iterable[str]) -> Path:
     """One with packages from the index, of the Python that is embedded; kept with the build, since it takes a while."""
     venv = BUILD / name
-    if not (venv / "complete").exists():
-        shutil.rmtree(venv, ignore_errors=True)
-        python = make_venv(venv, cached("Python_EXECUTABLE"))
-        done = subprocess.run(
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
-            capture_output=True, text=True, env=clean_environment(),
-        )  # fmt: skip
-        if done.returncode != 0:
-            without_index(done.stderr.strip())
-        (venv / "complete").touch()
+    with open(BUILD / f"{name}.lock", "w") as lock:  # several tests may want it at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (venv / "complete").exists():
+            _make_kept_venv(venv, packages)
     return venv
+
+
+def _make_kept_venv(venv: Path, packages: Iterable[str]) -> None:
+    shutil.rmtree(venv, ignore_errors=True)
+    python = make_venv(venv, cached("Python_EXECUTABLE"))
+    done = subprocess.run(
+        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
+        capture_output=True, text=True, env=clean_environment(),
+    )  # fmt: skip
+    if done.returncode != 0:
+        without_index(done.stderr.strip())
+    (venv / "complete").touch()
 
 
 def write_module(folder: Path, name: str, run: str, first: str = "") -> tuple[str, ...]:

@@ -24,6 +24,14 @@ def free_port() -> int:
         return port
 
 
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 class RayCluster:
     """A head that runs as many tasks at once as it has workers, and other nodes, each with its processes."""
 
@@ -40,6 +48,7 @@ class RayCluster:
             self.env, "--head", f"--port={port}", f"--ray-client-server-port={clients}", f"--num-cpus={workers}", "--num-gpus=1",
             "--include-dashboard=false", f"--temp-dir={self.folder}",
         )  # fmt: skip
+        Cluster.wait_until(lambda: accepts(clients))
 
     def add_node(self, resource: str, env: dict[str, str]) -> None:
         """A node that runs only tasks that need the resource."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from clusters import (
+    ROOT,
     Cluster,
     driver_environment,
     needs_dask,
@@ -125,6 +127,114 @@ def test_the_first_signal_lets_the_states_that_have_begun_finish(
     assert results_of(project) == {i: 2 * i for i in range(count)}
 
 
+@pytest.mark.parametrize("engine", ["modules.pools:two", "modules.pools:threads", "dask"])
+def test_the_second_signal_ends_runs_that_would_never_end(
+    pyhost: Run, project: Path, program: str, cluster: Cluster, engine: str
+) -> None:
+    words = words_of(f"dask://{cluster.address()}" if engine == "dask" else engine)
+    env = driver_environment(project, program)
+    write_states(project, [{}, {"seconds": 3600}])
+    driver = subprocess.Popen(
+        [program, *words],
+        cwd=project,
+        env=clean_environment(**env),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    out = project / "out"
+    cluster.wait_until(lambda: out.exists() and out.stat().st_size > 0)
+    assert driver.stderr is not None
+    driver.send_signal(signal.SIGINT)
+    said = ""
+    while "ending: the runs" not in said:
+        assert driver.poll() is None, said
+        said += driver.stderr.readline()
+    driver.send_signal(signal.SIGINT)
+    _, rest = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == -signal.SIGINT, said + rest
+    cluster.wait_until(lambda: not processes_of(project))
+    write_states(project, [{} for _ in range(10)])
+    done = pyhost(*words, env=env)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_worker_that_is_killed_leaves_no_run(
+    project: Path, program: str, cluster: Cluster
+) -> None:
+    write_states(project, [{}, {"seconds": 3600}])
+    env = clean_environment(**driver_environment(project, program))
+    words = words_of(f"dask://{cluster.address()}")
+    driver = subprocess.Popen([program, *words], cwd=project, env=env, stderr=subprocess.DEVNULL)
+    out = project / "out"
+    cluster.wait_until(lambda: out.exists() and out.stat().st_size > 0)
+    assert processes_of(project)
+    for worker in cluster.workers:
+        worker.kill()
+    cluster.wait_until(lambda: not processes_of(project))
+    driver.kill()
+    driver.communicate()
+
+
+def processes_of(project: Path) -> list[str]:
+    """The coprocesses and workers of pyhost that have the cache of this project."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+            variables = (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if (b"--coprocess" in command or b"--worker-of" in command) and (
+            f"XDG_CACHE_HOME={project}/".encode() in variables
+        ):
+            found.append(process.name)
+    return found
+
+
+def test_a_thread_pool_runs_as_many_states_at_once_as_it_has_threads(
+    pyhost: Run, project: Path, program: str
+) -> None:
+    # Each of the two runs waits until the other one has begun.
+    (project / "modules" / "meets.py").write_text(
+        "import pathlib, time\n"
+        "class Meets:\n"
+        "    def __init__(self, state): self.state = state\n"
+        "    def run(self):\n"
+        "        mine, other = (pathlib.Path(self.state[name]) for name in ('mine', 'other'))\n"
+        "        mine.touch()\n"
+        "        while not other.exists(): time.sleep(0.01)\n"
+        "        return 1\n"
+        "def create(state): return Meets(state)\n"
+    )
+    names = [str(project / name) for name in ("a", "b")]
+    write_states(project, [{"mine": a, "other": b} for a, b in (names, names[::-1])])
+    words = ["map", "meets", "-m", ".", "--states", "states", "--engine", "modules.pools:threads"]
+    done = pyhost(*words, "--timeout", "60s", env=driver_environment(project, program))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_resource_limits_the_states_that_run_at_once(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.add_worker("--no-nanny", "--nthreads", "4", "--resources", "GPU=2")
+    sys.path.insert(0, str(ROOT / "python_modules"))
+    from pyhost._engine import dask_engine
+    from pyhost._engine.errors import Unreachable
+
+    engine = dask_engine.DaskEngine(cluster.address(), {"GPU": 1})
+    try:
+        cluster.wait_until(lambda: engine.slots() == 2)
+    finally:
+        engine.close()
+    monkeypatch.setattr(dask_engine, "WORKERS_SECONDS", 0.5)
+    engine = dask_engine.DaskEngine(cluster.address(), {"TPU": 1})
+    try:
+        with pytest.raises(Unreachable, match="no worker with TPU=1"):
+            cluster.wait_until(lambda: engine.slots() > 0)
+    finally:
+        engine.close()
+
+
 def test_a_large_result_arrives(pyhost: Run, project: Path, program: str, cluster: Cluster) -> None:
     size = 50_000_000
     write_modules(project, f"'x' * {size} if i == 2 else i")
@@ -182,6 +292,8 @@ def test_a_worker_of_another_version_is_refused(pyhost: Run, project: Path, prog
     [
         (["--engine", "spark://x:1"], "is not known"),
         (["--engine", "modules.pools:none"], "cannot be imported"),
+        (["--engine", "dask://localhost"], "is dask://HOST:PORT"),
+        (["--engine", "dask://tcp://127.0.0.1:99"], "is dask://HOST:PORT"),
         (["--engine", "modules.helper:value"], "value"),
         (["--engine", "dask://x:1", "--store", "s"], "--store"),
         (["--engine", "dask://x:1", "-j", "2"], "-j"),
@@ -197,6 +309,15 @@ def test_an_engine_that_cannot_be_used_is_refused(
     assert done.returncode == 2
     assert said in done.stderr
     assert not (project / "out").exists()
+
+
+def test_a_scheduler_file_that_is_not_there_is_unreachable(
+    pyhost: Run, project: Path, program: str
+) -> None:
+    write_states(project, [{}])
+    done = pyhost(*words_of("dask:///missing.json"), env=driver_environment(project, program))
+    assert done.returncode == 75
+    assert "the scheduler file /missing.json is not there" in done.stderr
 
 
 def test_a_scheduler_that_does_not_answer_is_unreachable(

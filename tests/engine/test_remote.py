@@ -75,6 +75,22 @@ def test_threads_that_share_a_coprocess_receive_the_outcomes_of_their_own_states
     assert found == [[10 * chunk + i for i in range(10)] for chunk in range(80)]
 
 
+def test_threads_with_other_orders_lose_no_state(project: Path, program: str) -> None:
+    packed = archive.pack([str(project)])
+    orders = [
+        json.dumps({"module": "m", "retries": retries, **hello_of(program, project)})
+        for retries in (0, 1)
+    ]
+
+    def run(number: int) -> int:
+        states = b'{"number": 1}\n'
+        answer = remote.run_chunk(orders[number % 2], packed.digest, states, packed.data)
+        return answer.count(b'"status":"ok"')
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(run, range(40))) == [1] * 40
+
+
 @pytest.mark.parametrize("bad", [{"module": "missing"}, {"isolation": "none"}])
 def test_a_coprocess_that_failed_is_reaped(
     project: Path, program: str, bad: dict[str, str]

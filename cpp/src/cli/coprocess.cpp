@@ -2,6 +2,8 @@
 // results.
 #include "cli/coprocess.hpp"
 
+#include <poll.h>
+
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -36,6 +38,12 @@ namespace pyhost::cli {
 namespace {
 
 using namespace std::chrono_literals;
+
+// Then nobody wants the outcomes of the runs, which may never end.
+bool is_without_reader(int descriptor) {
+  pollfd output{.fd = descriptor, .events = 0, .revents = 0};
+  return poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
+}
 
 class Coprocess {
  public:
@@ -95,6 +103,8 @@ class Coprocess {
         over = !outcome && runs_.is_over();
       }
       if (outcome) append(lines, *outcome);
+      if (is_without_reader(output_.descriptor()))
+        throw OutputError("cannot write to stdout: its reader has ended");
       // Repeatedly, because the reader may submit one more state after the signal.
       if (signals_.count() == 1) pool_.cancel_waiting();
       if (signals_.count() > 1) pool_.cancel();

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import re
 import threading
 import time
 import uuid
@@ -11,13 +13,27 @@ from typing import Any
 
 from .engines import Done
 from .errors import BadEngine, Unreachable
-from .remote import run_chunk
+from .remote import end_runs, run_chunk
 
 CONNECT_SECONDS = 10
 CHECK_SECONDS = 5  # for the first look at the workers, of which one may be stopped
 WORKERS_SECONDS = 60  # until the first worker has joined, and until a lost scheduler is back
 START_WORKERS = "start workers with `dask worker ADDRESS`"
 SILENT_SECONDS = 20  # since the last heartbeat of a worker that counts as lost
+
+
+def _rooms(nthreads: int, has: dict[str, float], needs: dict[str, float]) -> int:
+    """How many chunks a worker runs at once."""
+    return min([nthreads, *(int(has.get(name, 0) / need) for name, need in needs.items() if need)])
+
+
+def run_chunk_of_dask(needs: dict[str, float], *arguments: Any) -> bytes:
+    """Runs on a worker."""
+    import distributed
+
+    state: Any = distributed.get_worker().state
+    width = _rooms(state.nthreads, state.total_resources, needs)
+    return run_chunk(*arguments, width=width)
 
 
 def _version_of_pyhost() -> str:
@@ -59,7 +75,12 @@ class DaskEngine:
         address = self._address
         where: dict[str, Any] = {"address": f"tcp://{address}"} if address else {}
         if address.startswith("/"):
+            self._await_file(address)
             where = {"scheduler_file": address}
+        elif address and not re.fullmatch(r"([^\s/:]+|\[[0-9A-Fa-f:.]+\]):\d+", address):
+            raise BadEngine(
+                f"the address of a Dask scheduler is dask://HOST:PORT, and not 'dask://{address}'"
+            )
         try:
             # Otherwise the client keeps the last 1,000 messages that it has sent, with their states.
             with self._config.set({"distributed.admin.low-level-log-length": 0}):
@@ -71,6 +92,17 @@ class DaskEngine:
                 f"the Dask scheduler at {address or 'the configured address'} does not answer: {error}",
                 "start it with `dask scheduler`, or check the address",
             ) from None
+
+    @staticmethod
+    def _await_file(path: str) -> None:
+        until = time.monotonic() + CONNECT_SECONDS
+        while not os.path.exists(path):  # Dask would wait for ever
+            if time.monotonic() >= until:
+                raise Unreachable(
+                    f"the scheduler file {path} is not there",
+                    "start the scheduler with `dask scheduler --scheduler-file FILE`, or check the path",
+                )
+            time.sleep(0.1)
 
     def _await_workers(self) -> None:
         try:
@@ -109,13 +141,18 @@ class DaskEngine:
     def slots(self) -> int:
         if self._client.status != "running":
             return self._slots
-        self._slots = sum(int(worker["nthreads"]) for worker in self._workers().values())
+        self._slots = sum(
+            _rooms(int(worker["nthreads"]), worker["resources"], self._resources)
+            for worker in self._workers().values()
+        )
         now = time.monotonic()
         if self._slots:
             self._last_seen = now
         elif now - self._last_seen > WORKERS_SECONDS:
+            needs = ", ".join(f"{name}={need:g}" for name, need in self._resources.items())
             raise Unreachable(
-                f"the Dask scheduler has had no worker for {WORKERS_SECONDS} s", START_WORKERS
+                f"the Dask scheduler has had no worker{needs and ' with '}{needs} for {WORKERS_SECONDS} s",
+                START_WORKERS,
             )
         return self._slots
 
@@ -124,7 +161,8 @@ class DaskEngine:
         self._last += 1
         running = self._running() if self._stopped else []
         future = self._client.submit(
-            run_chunk,
+            run_chunk_of_dask,
+            self._resources,
             *arguments,
             key=f"pyhost-{name}-{self._run}-{self._last}",
             pure=False,
@@ -202,6 +240,13 @@ class DaskEngine:
 
     def cancel(self, handle: Any) -> None:
         handle.cancel()
+
+    def end_runs(self, orders: list[str]) -> None:
+        client = self._client
+        with contextlib.suppress(OSError, TimeoutError, self._distributed.TimeoutError):
+            client.sync(
+                client._run, end_runs, orders, on_error="ignore", callback_timeout=CHECK_SECONDS
+            )
 
     def close(self) -> None:
         self._client.close(timeout=5)

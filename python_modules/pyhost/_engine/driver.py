@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import time
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +49,7 @@ class Driver:
         self._engine = engine
         self._retries = retries
         self._packed = packed
+        self._map = uuid.uuid4().hex  # so that a worker can tell whose chunks are cancelled
         self._events: queue.SimpleQueue[tuple[_Part, int, Any]] = queue.SimpleQueue()
         self._open: dict[int, _Part] = {}
         self._suspects: list[_Part] = []  # that wait for the one that runs
@@ -70,7 +72,7 @@ class Driver:
 
     def submit(self, number: int, order: str, states: bytes) -> None:
         lines = states.splitlines(keepends=True)
-        order = json.dumps({**json.loads(order), "code": self._packed.code})
+        order = json.dumps({**json.loads(order), "code": self._packed.code, "map": self._map})
         first, self._submitted = self._submitted, self._submitted + len(lines)
         name = f"{json.loads(order)['module']}-{first}-{self._submitted - 1}"
         chunk = _Chunk(number, order, len(lines), name)
@@ -100,7 +102,9 @@ class Driver:
             except queue.Empty:
                 break
             if attempt == part.attempt and self._open.pop(id(part), None) is not None:
-                part.handle = None  # it leads back to the part, which would stay until the garbage collection
+                part.handle = (
+                    None  # it leads back to the part, which would stay until the garbage collection
+                )
                 part.chunk.parts -= 1
                 self._end(part, outcome)
         self._replace_silent()
@@ -204,9 +208,13 @@ class Driver:
             self._done.append((chunk.number, head + lines + chunk.failure))
 
     def cancel(self) -> None:
-        """Drops all chunks."""
+        """Drops all chunks, and ends their runs."""
+        if not self._open:
+            return
         for part in self._open.values():
             self._engine.cancel(part.handle)
+        orders = {part.chunk.order for part in self._open.values()}
+        self._engine.end_runs(sorted(orders))
         self._open.clear()
         self._suspects.clear()
 

@@ -7,6 +7,7 @@ import importlib
 import os
 from typing import Any, Callable, Protocol
 
+from . import remote
 from .errors import BadEngine
 from .remote import run_chunk
 
@@ -38,6 +39,9 @@ class Engine(Protocol):
     def cancel(self, handle: Any) -> None:
         """The outcome is not needed any more."""
 
+    def end_runs(self, orders: list[str]) -> None:
+        """Calls remote.end_runs() where chunks run, if cancel() does not end them."""
+
     def close(self) -> None: ...
 
 
@@ -58,13 +62,17 @@ class ExecutorEngine:
     def slots(self) -> int:
         return int(getattr(self._executor, "_max_workers", None) or os.cpu_count() or 1)
 
+    def _width(self) -> int:
+        has_threads = isinstance(self._executor, concurrent.futures.ThreadPoolExecutor)
+        return self.slots() if has_threads else 1
+
     def submit(self, name: str, arguments: tuple[Any, ...], done: Done, alone: bool) -> Any:
         executor = self._open() if alone else self._executor
         try:
-            future = executor.submit(run_chunk, *arguments)
+            future = executor.submit(run_chunk, *arguments, width=self._width())
         except concurrent.futures.BrokenExecutor:
             executor = self._executor = self._open()
-            future = executor.submit(run_chunk, *arguments)
+            future = executor.submit(run_chunk, *arguments, width=self._width())
         future.add_done_callback(lambda ended: done(_outcome(ended)))
         if alone:  # an executor that breaks loses all its chunks
             executor.shutdown(wait=False)
@@ -84,6 +92,12 @@ class ExecutorEngine:
 
     def cancel(self, handle: Any) -> None:
         handle.cancel()
+
+    def end_runs(self, orders: list[str]) -> None:
+        remote.end_runs(orders)  # of an executor with threads
+        processes = getattr(self._executor, "_processes", None) or {}
+        for process in list(processes.values()):
+            process.kill()
 
     def close(self) -> None:
         self._executor.shutdown(wait=True)

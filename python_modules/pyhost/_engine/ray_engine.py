@@ -168,6 +168,9 @@ class RayEngine:
         with contextlib.suppress(Exception):
             self._call(lambda: self._ray.cancel(handle, force=True))
 
+    def end_runs(self, orders: list[str]) -> None:
+        pass  # cancel() has ended them
+
     def close(self) -> None:
         self._ray.shutdown()
 

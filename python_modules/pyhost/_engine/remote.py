@@ -40,9 +40,10 @@ class _Chunk:
 class _Coprocess:
     """Several threads may run chunks in it at once."""
 
-    def __init__(self, order: dict[str, Any], module_paths: list[str]) -> None:
+    def __init__(self, order: dict[str, Any], module_paths: list[str], width: int) -> None:
+        order.pop("map", None)
         wanted = {key: order.pop(key) for key in ("pyhost", "python", "code")}
-        order.update(module_paths=module_paths, workers=_width())
+        order.update(module_paths=module_paths, workers=width)
         # Signals to the group of the engine's worker are for that worker.
         try:
             self._process = subprocess.Popen(
@@ -118,10 +119,13 @@ class _Coprocess:
     def has_ended(self) -> bool:
         return self._end is not None
 
-    def run(self, states: bytes) -> bytes:
+    def run(self, states: bytes) -> bytes | None:
+        """Returns None if it was closed."""
         begun = time.monotonic()
         # The coprocess counts states in the order in which they are written.
         with self._writing:
+            if self._stdin.closed:
+                return None
             with self._lock:
                 chunk = _Chunk(self._sent, states.count(b"\n"))
                 self._sent += chunk.count
@@ -136,8 +140,12 @@ class _Coprocess:
         return json.dumps(head).encode() + b"\n" + b"".join(chunk.lines) + (end or b"")
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
+        """It ends when its chunks are done."""
+        with self._writing, contextlib.suppress(OSError):
             self._stdin.close()
+
+    def kill(self) -> None:
+        self._process.kill()
 
 
 def _died(words: str) -> bytes:
@@ -166,6 +174,7 @@ def _mismatch(hello: dict[str, str], wanted: dict[str, str]) -> str:
 
 _coprocess: _Coprocess | None = None
 _key: tuple[str, str] | None = None
+_ended: set[str] = set()  # orders of maps that were cancelled
 _opening = threading.Lock()
 
 
@@ -173,31 +182,32 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def _width() -> int:
-    """How many chunks this process is sent at once: the number of threads of a Dask worker."""
-    distributed: Any = sys.modules.get("distributed")
-    if distributed is None:
-        return 1
-    try:
-        return int(distributed.get_worker().state.nthreads)
-    except ValueError:
-        return 1
-
-
-def _open(order: str, digest: str, module_paths: list[str]) -> _Coprocess:
+def _open(order: str, digest: str, module_paths: list[str], width: int) -> _Coprocess:
     """The coprocess for this order. One for another order ends when its chunks are done."""
     global _coprocess, _key
     with _opening:
+        if order in _ended:
+            raise BadEngine("the map was cancelled")
         if _coprocess is None or _key != (order, digest) or _coprocess.has_ended():
             if _coprocess is not None:
                 _coprocess.close()
-            _coprocess, _key = _Coprocess(json.loads(order), module_paths), (order, digest)
+            _coprocess, _key = _Coprocess(json.loads(order), module_paths, width), (order, digest)
         return _coprocess
 
 
-def run_chunk(order: str, digest: str, states: bytes, archive: bytes | None = None) -> bytes:
+def end_runs(orders: list[str]) -> None:
+    """Ends what this process runs for one of these orders, and begins no more of it."""
+    with _opening:
+        _ended.update(orders)
+        if _coprocess is not None and _key is not None and _key[0] in orders:
+            _coprocess.kill()
+
+
+def run_chunk(
+    order: str, digest: str, states: bytes, archive: bytes | None = None, *, width: int = 1
+) -> bytes:
     """Runs a state for each line, and returns a line with the facts of the chunk and the lines of its outcomes. Returns
-    NEED if the modules are not here and come with no archive."""
+    NEED if the modules are not here and come with no archive. `width` is how many chunks this process has at once."""
     module_paths = archives.find(digest)
     if module_paths is None:
         if archive is None:
@@ -209,7 +219,10 @@ def run_chunk(order: str, digest: str, states: bytes, archive: bytes | None = No
                 f"the worker {worker_name()} cannot keep the modules in {archives.cache()}: {error}",
                 "make room there, or choose another folder by XDG_CACHE_HOME",
             ) from None
-    coprocess = _open(order, digest, module_paths)
-    if coprocess.refused:
-        return json.dumps({"refused": coprocess.refused}).encode() + b"\n"
-    return coprocess.run(states)
+    answer = None
+    while answer is None:  # another thread may close the coprocess, for an order of its own
+        coprocess = _open(order, digest, module_paths, width)
+        if coprocess.refused:
+            return json.dumps({"refused": coprocess.refused}).encode() + b"\n"
+        answer = coprocess.run(states)
+    return answer
