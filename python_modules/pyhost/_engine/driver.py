@@ -102,9 +102,7 @@ class Driver:
             except queue.Empty:
                 break
             if attempt == part.attempt and self._open.pop(id(part), None) is not None:
-                part.handle = (
-                    None  # it leads back to the part, which would stay until the garbage collection
-                )
+                part.handle = None  # leads back to the part: only garbage collection would free it
                 part.chunk.parts -= 1
                 self._end(part, outcome)
         self._replace_silent()
