@@ -15,8 +15,8 @@ namespace pyhost {
 /// The kind says who must fix it.
 enum class ErrorKind {
   StartupFailed,    ///< Python or pyhost could not start: fix the installation or the options.
-  InvalidName,      ///< The name can be no module's, or no service's.
-  InvalidState,     ///< The state is no JSON object that Python can be given.
+  InvalidName,      ///< No module or service can have this name.
+  InvalidState,     ///< The state is not a JSON object, or Python cannot have it.
   ModuleNotFound,   ///< No module path has the module.
   ImportFailed,     ///< The module is there, but importing it raised, or it is there twice.
   BadContract,      ///< `create` or `run` is missing or cannot be called as the contract says.
@@ -28,7 +28,7 @@ enum class ErrorKind {
   HostClosed,       ///< Something that the call needs is closed or out of reach; closed() says what.
   InvalidEngine,    ///< The engine of a pool cannot be used as it is, or one of its workers.
   InvalidSchedule,  ///< The schedule, an entry of it or its database cannot be used as it is.
-  Unreachable,      ///< The database of a schedule cannot be reached now: try again later.
+  Unreachable,      ///< The database of a schedule or an engine cannot be reached: try again later.
 };
 
 /// What a HostClosed error is about.
@@ -72,11 +72,11 @@ struct Frame {
   std::string source = {};    ///< The line as the file has it, cut at 200 characters; empty if not readable.
   int column = 0;      ///< Where in `source` the expression begins: in characters from 1; 0 if not known.
   int end_column = 0;  ///< One after its end; at most one after the end of the line.
-  int repeated_frames = 0;  ///< So many frames up to this one, of a recursion, came again and again:
-  int repeated_times = 0;   ///< so many times more than they are listed.
+  int repeated_frames = 0;  ///< Of a recursion: the length of the cycle of frames that ends here.
+  int repeated_times = 0;   ///< How often that cycle came again, without being listed.
 };
 
-/// Told by the name of the file alone.
+/// Decided by the name of the file alone.
 Origin origin_of(const Frame& frame) noexcept;
 
 /// A Python exception as text: nothing in it refers to Python any more. All of it has a bounded size,

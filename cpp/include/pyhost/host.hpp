@@ -24,8 +24,8 @@ class WorkerSide;
 
 /// The process's Python, open for modules. One host is open at a time; any thread may call it. CPython
 /// starts with the first host and stays until the process ends; closing a host unloads its modules, the last
-/// loaded first, and waits for no run on another thread: cancel_all() before. In a process that runs Python
-/// already, it is joined, and its end left to whoever started it. After Py_Finalize(), and in the child of a
+/// loaded first, and does not wait for runs on other threads: call cancel_all() before. In a process that
+/// runs Python already, the host uses that, and does not end it. After Py_Finalize(), and in the child of a
 /// fork by the application, calls throw HostClosed.
 class Host {
  public:

@@ -88,7 +88,7 @@ struct LoggingOptions {
   /// loggers hold.
   LogLevel level = LogLevel::Warning;
 
-  /// How many records may wait for on_log. When so many wait, new ones are dropped and counted.
+  /// How many records may wait for on_log. While the queue is full, new ones are dropped and counted.
   std::size_t queue_size = 10'000;
 };
 

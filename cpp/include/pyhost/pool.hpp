@@ -54,7 +54,7 @@ struct PoolOptions {
   /// a limit. What goes beyond is a MemoryError in the module. Only at Isolation::Process.
   std::size_t memory_limit = 0;
 
-  /// A worker process is replaced after so many runs; 0 is never. Only at Isolation::Process.
+  /// A worker process is replaced after this many runs; 0 means never. Only at Isolation::Process.
   std::uint64_t max_runs_per_worker = 0;
 
   /// A worker process is replaced after a run that leaves it with more bytes of memory resident; 0 is never.

@@ -95,9 +95,9 @@ class Runs {
   std::shared_ptr<Data> data_;
 };
 
-/// The outcomes of a range of states, which is read as they are asked for, on the thread that asks: an input
-/// range of Outcome. A state whose run failed is an outcome with an error, and the next ones come all the
-/// same; what the range of states throws goes on to who asks. Destroyed early, it stops what is under way.
+/// The outcomes of a range of states: an input range of Outcome. The states are read on the calling thread,
+/// as outcomes are asked for. A run that fails is an outcome with an error, and the other states still run.
+/// Exceptions of the range of states reach the caller. Destroyed early, it cancels the runs in flight.
 template <std::ranges::view States>
 class Outcomes {
  public:

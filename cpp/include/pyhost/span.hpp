@@ -24,8 +24,8 @@ enum class SpanKind {
 /// The enumerator's name in lower case, as in "queue".
 std::string_view to_string(SpanKind kind) noexcept;
 
-/// A stretch of time, and what it went into. The spans of one worker nest, but for those of Queue and Send;
-/// so do those that are of no worker and are told on one thread. All processes have the same steady clock.
+/// A stretch of time, and its use. The spans of one worker nest, except those of Queue and Send. So do spans
+/// without a worker that are reported on the same thread. All processes have the same steady clock.
 struct Span {
   SpanKind kind = SpanKind::Run;
   std::string module = {};       ///< Of Send that of the first run; of Start none.
