@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
+#include <sys/wait.h>
 
+#include <cerrno>
 #include <future>
 #include <mutex>
 #include <string>
@@ -41,34 +43,37 @@ TEST_CASE("a pool with an engine maps and submits as one without") {
   std::mutex mutex;
   std::vector<std::string> lines;
   Host host({.module_paths = {folder.path()}});
-  Pool pool(host,
-            {.isolation = Isolation::Process, .engine = engine, .on_engine = [&](std::string_view line) {
-               const std::lock_guard lock(mutex);
-               lines.emplace_back(line);
-             }});
-  CHECK(pool.workers() == 2);
+  {
+    Pool pool(host,
+              {.isolation = Isolation::Process, .engine = engine, .on_engine = [&](std::string_view line) {
+                 const std::lock_guard lock(mutex);
+                 lines.emplace_back(line);
+               }});
+    CHECK(pool.workers() == 2);
 
-  std::vector<Json> states;
-  for (int n = 0; n < 100; ++n) states.push_back({{"n", n}});
-  std::size_t index = 0;
-  for (const Outcome& outcome : pool.map("halves", states)) {
-    CHECK(outcome.index == index);
-    REQUIRE(outcome.ok() == (index % 2 == 0));
-    if (outcome.ok())
-      CHECK(outcome.result() == index / 2);
-    else
-      CHECK_SAYS(*outcome.error, "ValueError: odd");
-    ++index;
+    std::vector<Json> states;
+    for (int n = 0; n < 100; ++n) states.push_back({{"n", n}});
+    std::size_t index = 0;
+    for (const Outcome& outcome : pool.map("halves", states)) {
+      CHECK(outcome.index == index);
+      REQUIRE(outcome.ok() == (index % 2 == 0));
+      if (outcome.ok())
+        CHECK(outcome.result() == index / 2);
+      else
+        CHECK_SAYS(*outcome.error, "ValueError: odd");
+      ++index;
+    }
+    CHECK(index == 100);
+
+    std::future<Json> good = pool.submit("halves", {{"n", 8}});
+    std::future<Json> bad = pool.submit("halves", {{"n", 7}});
+    CHECK(good.get() == 4);
+    REQUIRE_ERROR(raised, ModuleRaised, bad.get());
+    CHECK_SAYS(raised, "ValueError: odd");
+    const std::lock_guard lock(mutex);
+    CHECK(lines.at(0) == "the workers of the engine run 2 at once");
   }
-  CHECK(index == 100);
-
-  std::future<Json> good = pool.submit("halves", {{"n", 8}});
-  std::future<Json> bad = pool.submit("halves", {{"n", 7}});
-  CHECK(good.get() == 4);
-  REQUIRE_ERROR(raised, ModuleRaised, bad.get());
-  CHECK_SAYS(raised, "ValueError: odd");
-  const std::lock_guard lock(mutex);
-  CHECK(lines.at(0) == "the workers of the engine run 2 at once");
+  CHECK((waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD));  // the coprocess has ended
 }
 
 TEST_CASE("an engine that is not known is refused when the pool is opened") {

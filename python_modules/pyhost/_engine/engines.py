@@ -101,6 +101,7 @@ class ExecutorEngine:
 
     def close(self) -> None:
         self._executor.shutdown(wait=True)
+        remote.close()  # of an executor with threads
 
 
 def _outcome(future: concurrent.futures.Future[bytes]) -> Any:

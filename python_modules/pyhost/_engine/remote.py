@@ -67,7 +67,8 @@ class _Coprocess:
         self.refused = ""
         self._write(json.dumps(order).encode() + b"\n")
         self._check(wanted)
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _write(self, data: bytes) -> None:
         # If it has ended, the reader sees that.
@@ -144,6 +145,9 @@ class _Coprocess:
         with self._writing, contextlib.suppress(OSError):
             self._stdin.close()
 
+    def wait(self) -> None:
+        self._reader.join()
+
     def kill(self) -> None:
         self._process.kill()
 
@@ -201,6 +205,16 @@ def end_runs(orders: list[str]) -> None:
         _ended.update(orders)
         if _coprocess is not None and _key is not None and _key[0] in orders:
             _coprocess.kill()
+
+
+def close() -> None:
+    """Ends the coprocess of this process, and waits for it."""
+    global _coprocess
+    with _opening:
+        if _coprocess is not None:
+            _coprocess.close()
+            _coprocess.wait()
+        _coprocess = None
 
 
 def run_chunk(
