@@ -46,6 +46,7 @@ def test_an_executor_runs_the_states_and_edited_helpers(
         words = words_of("modules.pools:two")
         done = pyhost(*words, env=driver_environment(project, program))
         assert done.returncode == 0, done.stderr
+        assert "error" not in done.stderr
         assert results_of(project) == {i: expected * i for i in range(3000)}
 
 

@@ -101,14 +101,19 @@ class Coprocess {
         if (!lines.empty()) output_.write(std::exchange(lines, {}));
         outcome = runs_.next_within(100ms);
         over = !outcome && runs_.is_over();
+        if (!outcome && has_runs() && is_without_reader(output_.descriptor()))
+          throw OutputError("cannot write to stdout: its reader has ended");
       }
       if (outcome) append(lines, *outcome);
-      if (is_without_reader(output_.descriptor()))
-        throw OutputError("cannot write to stdout: its reader has ended");
       // Repeatedly, because the reader may submit one more state after the signal.
       if (signals_.count() == 1) pool_.cancel_waiting();
       if (signals_.count() > 1) pool_.cancel();
     }
+  }
+
+  bool has_runs() {
+    const std::lock_guard lock(mutex_);
+    return !in_flight_.empty();
   }
 
   // Where the module was loaded before, a failed import costs its state alone.
