@@ -100,7 +100,7 @@ Way = tuple[str, Callable[[int, float], Took]]
 
 
 def ways_of(map: Map, stack: ExitStack, folder: Path, program: str, workers: int) -> list[Way]:
-    """Each way to run states by so many workers."""
+    """The ways to run states, each with this number of workers."""
 
     def by(*words: str) -> Callable[[int, float], Took]:
         return lambda count, seconds: map.run(count, seconds, *words)

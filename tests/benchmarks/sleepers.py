@@ -17,7 +17,7 @@ Future = concurrent.futures.Future[bytes]
 
 @functools.lru_cache(maxsize=256)
 def lines(count: int) -> bytes:
-    """The outcomes of so many states, as a worker sends them."""
+    """The outcomes of `count` states, as a worker sends them."""
     names = {"status": "ok", "hash": "0" * 64, "code": "0" * 64, "seconds": 0.001, "result": 1}
     each = (json.dumps({"index": i, **names}, separators=(",", ":")) for i in range(count))
     return "".join(line + "\n" for line in each).encode()

@@ -144,6 +144,19 @@ def running_cluster(
         cluster.close()
 
 
+def start_driver(project: Path, program: str, words: list[str]) -> subprocess.Popen[str]:
+    """A pyhost map in the background that has written its first results."""
+    driver = subprocess.Popen(
+        [program, *words], cwd=project, stderr=subprocess.PIPE, text=True,
+        env=clean_environment(**driver_environment(project, program)),
+    )  # fmt: skip
+    out = project / "out"
+    Cluster.wait_until(
+        lambda: (out.exists() and out.stat().st_size > 0) or driver.poll() is not None
+    )
+    return driver
+
+
 def words_of(engine: str, *more: str) -> list[str]:
     words = ["map", "work", "-m", ".", "--states", "states", "-o", "out", "--keep-going"]
     return [*words, *(("--engine", engine) if engine else ()), *more]

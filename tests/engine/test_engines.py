@@ -16,6 +16,7 @@ from clusters import (
     needs_dask,
     results_of,
     running_cluster,
+    start_driver,
     words_of,
     write_modules,
     write_states,
@@ -110,15 +111,7 @@ def test_the_first_signal_lets_the_states_that_have_begun_finish(
     write_states(project, [{"seconds": 0.001} for _ in range(count)])
     words = words_of(f"dask://{cluster.address()}" if engine == "dask" else engine)
     env = driver_environment(project, program)
-    driver = subprocess.Popen(
-        [program, *words],
-        cwd=project,
-        env=clean_environment(**env),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    out = project / "out"
-    cluster.wait_until(lambda: out.exists() and out.stat().st_size > 0)
+    driver = start_driver(project, program, words)
     driver.send_signal(signal.SIGINT)
     _, stderr = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == -signal.SIGINT, stderr
@@ -135,15 +128,7 @@ def test_the_second_signal_ends_runs_that_would_never_end(
     words = words_of(f"dask://{cluster.address()}" if engine == "dask" else engine)
     env = driver_environment(project, program)
     write_states(project, [{}, {"seconds": 3600}])
-    driver = subprocess.Popen(
-        [program, *words],
-        cwd=project,
-        env=clean_environment(**env),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    out = project / "out"
-    cluster.wait_until(lambda: out.exists() and out.stat().st_size > 0)
+    driver = start_driver(project, program, words)
     assert driver.stderr is not None
     driver.send_signal(signal.SIGINT)
     said = ""

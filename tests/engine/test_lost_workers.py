@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +15,12 @@ from clusters import (
     needs_dask,
     results_of,
     running_cluster,
+    start_driver,
     words_of,
     write_modules,
     write_states,
 )
-from conftest import PATIENCE, Run, clean_environment
+from conftest import PATIENCE, Run
 from proxy import Proxy
 
 needs_dask()
@@ -43,33 +43,15 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class Driver:
-    """A pyhost map in the background that has written its first results."""
-
-    def __init__(self, project: Path, program: str, engine: str, *more: str) -> None:
-        self._process = subprocess.Popen(
-            [program, *words_of(engine, *more)], cwd=project, stderr=subprocess.PIPE, text=True,
-            env=clean_environment(**driver_environment(project, program)),
-        )  # fmt: skip
-        out = project / "out"
-        Cluster.wait_until(
-            lambda: (out.exists() and out.stat().st_size > 0) or self._process.poll() is not None
-        )
-
-    def end(self) -> tuple[int, str]:
-        _, stderr = self._process.communicate(timeout=PATIENCE)
-        return self._process.returncode, stderr
-
-
 def test_a_connection_that_is_cut_costs_no_outcome(
     project: Path, program: str, cluster: Cluster
 ) -> None:
     write_states(project, [{"seconds": 0.001} for _ in range(10_000)])
     proxy = Proxy(cluster.address())
-    driver = Driver(project, program, f"dask://{proxy.address}")
+    driver = start_driver(project, program, words_of(f"dask://{proxy.address}"))
     proxy.cut(10)
-    status, stderr = driver.end()
-    assert status == 0, stderr
+    _, stderr = driver.communicate(timeout=PATIENCE)
+    assert driver.returncode == 0, stderr
     assert results_of(project) == {i: 2 * i for i in range(10_000)}
 
 

@@ -212,7 +212,7 @@ def test_a_block_that_cannot_run_ends_the_command_with_its_exit_code(
     assert not (project / "results.jsonl").exists()
 
 
-# What sbatch(1) says about the options.
+# The options, from the manual page sbatch(1).
 SBATCH = {
     "job-name": r"\w+", "array": r"0-\d+", "chdir": r"/\S+", "cpus-per-task": r"\d+", "mem": r"\d+[KMGT]",
     "time": r"\d\d:\d\d:\d\d", "requeue": "", "open-mode": "append|truncate", "output": r"\S+%a\S*",

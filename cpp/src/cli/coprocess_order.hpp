@@ -7,7 +7,7 @@
 
 namespace pyhost::cli {
 
-/// What the options say, unless the order says otherwise.
+/// The values of the order. Where it has none, those of the options.
 struct Order {
   MapArguments arguments;
   bool is_without_timeout = false;  ///< Also if the project file has one.
