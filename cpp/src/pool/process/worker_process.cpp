@@ -161,7 +161,7 @@ void WorkerProcess::request_stack_dump() noexcept {
   };
   if (ending_ || ::kill(id_, stack_dump_signal()) != 0) return;
   off_t before = 0;
-  for (int looks = 0; looks < 25; ++looks) {
+  for (int looks = 0; looks < 500; ++looks) {  // two are enough, unless the machine is busy
     std::this_thread::sleep_for(1ms);
     const off_t now = size();
     if (now > 0 && now == before) return;
