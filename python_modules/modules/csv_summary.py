@@ -46,7 +46,7 @@ class Module:
     def run(self) -> dict[str, Any]:
         if self.source == "text":
             return self._summary(io.StringIO(self.value, newline=""), "state.text")
-        # utf-8-sig: spreadsheets begin a file with a byte order mark, which is no part of a name.
+        # utf-8-sig: spreadsheets begin a file with a byte order mark, which is not a part of a name.
         with open(self.value, encoding="utf-8-sig", newline="") as file:
             return self._summary(file, self.value)
 

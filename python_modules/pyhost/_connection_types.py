@@ -49,7 +49,7 @@ def open_url(name: str, url: str, as_written: str) -> Union[SqliteConnections, S
     """Opens a connection. `as_written` is the URL without the values of its variables. Raises what a driver raises."""
     scheme, separator, rest = url.partition("://")
     if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+._-]*", scheme):
-        raise ConnectionFailed(f"connection {name!r} is no URL: write it as in sqlite:///data.db")
+        raise ConnectionFailed(f"connection {name!r} is not a URL: write it as in sqlite:///data.db")
     if scheme == "sqlite":
         return open_sqlite(name, rest, as_written)
     if scheme in ("http", "https"):

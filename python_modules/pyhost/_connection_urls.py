@@ -78,7 +78,7 @@ def _value_of(name: str, variable: Optional[str]) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise ConnectionFailed(
-            f"connection {name!r} needs the environment variable {variable}, and what that holds is no UTF-8"
+            f"connection {name!r} needs the environment variable {variable}, and its value is not UTF-8"
         ) from None
     return value
 

@@ -69,7 +69,7 @@ def _report_on(module: FoundModule, asked_for: bool, warned: list[Any]) -> Modul
         findings = _read(report, file, warned)
         report.findings = [(file, finding) for finding in findings]
     else:
-        what = "this is no source, so what it has cannot be seen"
+        what = "this is not source code, so its functions cannot be seen"
         report.findings = [(file, Finding(1, 0, "no-source", what))]
     return report
 
@@ -111,7 +111,7 @@ def _source(file: str) -> bytes:
     with open(descriptor, "rb", buffering=0) as stream:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise OSError("it is no regular file")
+            raise OSError("it is not a regular file")
         return stream.read(min(status.st_size, _LARGEST_SOURCE) + 1)
 
 

@@ -95,7 +95,7 @@ class Modules:
         for path in self.paths:
             if not os.path.isdir(os.path.join(path, "modules")):
                 raise ContractError(
-                    f"module path '{path}' is no folder that holds a folder 'modules'"
+                    f"module path '{path}' is not a folder that has a folder 'modules'"
                 )
         self.folders = [os.path.join(path, "modules") for path in self.paths]
         self._loaded: list[ModuleType] = []

@@ -457,7 +457,7 @@ def test_a_run_that_timed_out_is_retried(pyhost: Run, tmp_path: Path, level: str
         (["--isolation", "sandbox"], "sandbox"),
         (["--timeout", "soon"], "--timeout takes a time like"),
         (["--memory-limit", "much"], "--memory-limit takes a size like 512M or 2G, and got 'much'"),
-        (["--shard", "5/4"], "--shard 5/4 is no part of 4"),
+        (["--shard", "5/4"], "--shard 5/4 is not a part of 4"),
         (["--shard", "0/4"], "--shard takes i/n"),
         (["--shard", "half"], "--shard takes i/n"),
         (["--shard", "auto"], "neither a task of a Slurm array"),
@@ -568,7 +568,7 @@ def test_map_resume_refuses_a_file_that_map_did_not_write(
     (tmp_path / "out").write_text(text)
     done = resumed(pyhost, gives("1"))
     assert done.returncode == 2
-    assert "out:1: this is no line of `pyhost map`" in done.stderr
+    assert "out:1: this is not a line of `pyhost map`" in done.stderr
     assert (tmp_path / "out").read_text() == text
 
 
@@ -756,7 +756,7 @@ def test_a_second_ctrl_c_ends_map_while_its_output_is_blocked(program: str, stde
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         if process.stderr:
-            assert "once more ends them at once" in process.stderr.readline()
+            assert "the next signal aborts them" in process.stderr.readline()
         while is_pending(signal.SIGINT, process.pid):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
@@ -828,7 +828,7 @@ def test_a_cluster_says_which_shard_it_is(
     [
         ({"JOB_COMPLETION_INDEX": "1"}, "set JOB_COMPLETIONS in the container's env"),
         ({"JOB_COMPLETION_INDEX": "3", "JOB_COMPLETIONS": "3"}, "is no part of 3"),
-        ({"JOB_COMPLETION_INDEX": "x"}, "JOB_COMPLETION_INDEX is no number: 'x'"),
+        ({"JOB_COMPLETION_INDEX": "x"}, "JOB_COMPLETION_INDEX is not a number: 'x'"),
         ({"SLURM_ARRAY_TASK_ID": "1"}, "SLURM_ARRAY_TASK_MIN or _COUNT is not"),
         (SLURM | {"SLURM_ARRAY_TASK_ID": "8"}, "a Slurm array without gaps"),
     ],

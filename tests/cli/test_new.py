@@ -117,7 +117,7 @@ def test_an_invalid_module_name_is_refused(pyhost: Run, tmp_path: Path, name: st
 def test_a_module_path_that_is_not_a_folder_is_refused(pyhost: Run) -> None:
     done = pyhost("new", "x", "-m", "no/such")
     assert done.returncode == 2
-    assert "module path 'no/such' is no folder" in done.stderr
+    assert "module path 'no/such' is not a folder" in done.stderr
 
 
 def test_a_folder_without_write_permission_is_reported(pyhost: Run, tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ TEST_CASE("C++ reads the memory of a result that is bytes or an array") {
   CHECK(sparse.layout().strides == std::vector<std::ptrdiff_t>{2});
   REQUIRE_ERROR(gaps, InvalidResult, sparse.as<unsigned char>());
   REQUIRE_ERROR(error, InvalidResult, result("[1, 2]"));
-  CHECK_SAYS(error, "module 'evaluates': the result is of type list, which is no buffer");
+  CHECK_SAYS(error, "module 'evaluates': the result is of type list, which is not a buffer");
 }
 
 TEST_CASE("the buffer of a result can be passed to the next module, and outlives the host") {

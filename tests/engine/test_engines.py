@@ -132,7 +132,7 @@ def test_the_second_signal_ends_runs_that_would_never_end(
     assert driver.stderr is not None
     driver.send_signal(signal.SIGINT)
     said = ""
-    while "ending: the runs" not in said:
+    while "stopping after the runs in flight" not in said:
         assert driver.poll() is None, said
         said += driver.stderr.readline()
     driver.send_signal(signal.SIGINT)

@@ -165,7 +165,7 @@ def broken_venv(venv: Path, folder: Path, how: str) -> Path:
 
 BROKEN = [
     ("missing", "does not exist"),
-    ("no-config", "is no virtual environment: it holds no pyvenv.cfg"),
+    ("no-config", "is not a virtual environment: it has no pyvenv.cfg"),
     ("other-version", "is of Python 3.8, and pyhost was built for Python"),
     ("other-version-by-virtualenv", "is of Python 3.8, and pyhost was built for Python"),
     ("no-site-packages", "site-packages"),

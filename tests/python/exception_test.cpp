@@ -165,7 +165,7 @@ TEST_CASE("notes are limited in number, and notes that are not text are describe
   };
   CHECK(notes("['one', 'two']") == std::vector<std::string>{"one", "two"});
   CHECK(notes("[1, 'two']") == std::vector<std::string>{"(a note of type int)", "two"});
-  CHECK(notes("'one'") == std::vector<std::string>{"(__notes__ is no list but of type str)"});
+  CHECK(notes("'one'") == std::vector<std::string>{"(__notes__ is not a list but of type str)"});
   CHECK(notes("['n'] * 10**6").size() == 21);
   CHECK(notes("['n'] * 10**6").back() == "(999980 more notes are left out)");
 }

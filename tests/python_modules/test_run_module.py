@@ -415,7 +415,7 @@ def test_life_cycle_functions_are_called_as_by_a_host() -> None:
     sys.told = told  # type: ignore[attr-defined]
     with Modules([FIXTURES]) as modules:
         modules.run("tells_of_its_life", {"name": "one"})
-        with pytest.raises(ValueError, match="as was wished"):
+        with pytest.raises(ValueError, match="as requested"):
             modules.run("tells_of_its_life", {"name": "two", "raises": True})
         with pytest.raises(ConnectionError):
             modules.run("raises_in_on_load", {})

@@ -122,7 +122,7 @@ def test_the_rule_changes_with_the_time_and_with_nothing_else() -> None:
         ({"state": [1]}, "'state' cannot be [1]", 'an object such as {"days": 1}'),
         ({"state": "[1]"}, "'state' cannot be '[1]'", 'an object such as {"days": 1}'),
         ({"state": "{'a': 1}"}, "'state' is not JSON: Expecting property name", "an object such as"),
-        ({"state": '{"a": NaN}'}, "'state' is not JSON: NaN is no value of JSON", "an object such as"),
+        ({"state": '{"a": NaN}'}, "'state' is not JSON: NaN is not a JSON value", "an object such as"),
         ({"state": {"a": float("inf")}}, "'state' is not JSON: Out of range", "an object such as"),
         ({"state": '{"a":' * 100_000}, "'state' is not JSON: ", "an object such as"),
         ({"without": "cron"}, "it does not say when to run", "exactly one of 'cron', 'every', 'at' and 'after'"),

@@ -168,18 +168,18 @@ def test_the_project_file_sets_the_logging(pyhost: Run, tmp_path: Path) -> None:
         ("[modules.a]\nstat = {}\n", "pyhost.toml:2: there is no key 'modules.a.stat'; did you mean 'modules.a.state'?"),
         ("xyzzy = 1\n", "pyhost.toml:1: there is no key 'xyzzy'\nhint: there may be module_paths, venv, store, log.level"),
         ("[modules.pkg.sub]\ntimeout = '1s'\n", "'modules.pkg.sub'; a module in a package is written [modules.\"pkg.sub\"]"),
-        ("venv = 3\n", "pyhost.toml:1: 'venv' is to be a string"),
-        ("module_paths = [\n1]\n", "pyhost.toml:2: 'module_paths' is to be an array of strings"),
-        ("module_paths = '.'\n", "pyhost.toml:1: 'module_paths' is to be an array of strings"),
-        ("[connections]\nmain = 1\n", "pyhost.toml:2: 'connections.main' is to be a string"),
-        ("modules.a = 1\n", "pyhost.toml:1: 'modules.a' is to be a table"),
+        ("venv = 3\n", "pyhost.toml:1: 'venv' must be a string"),
+        ("module_paths = [\n1]\n", "pyhost.toml:2: 'module_paths' must be an array of strings"),
+        ("module_paths = '.'\n", "pyhost.toml:1: 'module_paths' must be an array of strings"),
+        ("[connections]\nmain = 1\n", "pyhost.toml:2: 'connections.main' must be a string"),
+        ("modules.a = 1\n", "pyhost.toml:1: 'modules.a' must be a table"),
         ("[log]\nlevel = 'loud'\n", "'loud' is none of debug, info, warning, error, critical, off"),
         ("[modules.a]\nstate = { when = 2026-01-01 }\n", "a date or time can be a string"),
         ("venv = \n", "pyhost.toml:1: "),
         ("zzz = 1\naaa = 1\n", "pyhost.toml:1: there is no key 'zzz'"),
-        ("venv = ''\n", "pyhost.toml:1: 'venv' is to be a path, and is empty"),
-        ("store = ''\n", "pyhost.toml:1: 'store' is to be a path, and is empty"),
-        ("module_paths = ['']\n", "pyhost.toml:1: 'module_paths' is to be a path, and is empty"),
+        ("venv = ''\n", "pyhost.toml:1: 'venv' must be a path, and is empty"),
+        ("store = ''\n", "pyhost.toml:1: 'store' must be a path, and is empty"),
+        ("module_paths = ['']\n", "pyhost.toml:1: 'module_paths' must be a path, and is empty"),
         ("modules.other.timeout = ''\n", "pyhost.toml:1: modules.other.timeout takes a time like"),
         ("modules.other.timeout = -1\n", "pyhost.toml:1: modules.other.timeout takes a time like"),
     ],
@@ -226,7 +226,7 @@ def test_the_doctor_reports_an_error_in_the_project_file_among_its_findings(
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("[tool\n", "pyproject.toml:1: "), ("[tool]\npyhost = 3\n", "pyproject.toml:2: 'tool.pyhost' is to be a table")],
+    [("[tool\n", "pyproject.toml:1: "), ("[tool]\npyhost = 3\n", "pyproject.toml:2: 'tool.pyhost' must be a table")],
 )  # fmt: skip
 def test_an_error_in_pyproject_toml_is_reported(
     pyhost: Run, tmp_path: Path, text: str, problem: str
@@ -929,7 +929,7 @@ def test_two_dollars_stand_for_one(pyhost: Run, tmp_path: Path) -> None:
 def test_a_variable_that_is_not_utf_8_is_reported(pyhost: Run, tmp_path: Path) -> None:
     project(tmp_path, '[connections]\nmain = "postgresql://ada:${WORD}@127.0.0.1/x"\n')
     done = pyhost(*connects("main", "1"), env={"WORD": "open\udcff"})
-    assert "the environment variable WORD, and what that holds is no UTF-8" in done.stderr
+    assert "the environment variable WORD, and its value is not UTF-8" in done.stderr
 
 
 def test_a_path_for_an_sqlite_driver_starts_at_the_project_file(

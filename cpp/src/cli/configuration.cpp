@@ -85,7 +85,7 @@ class ConfigurationReader {
   }
 
   [[noreturn]] void refuse(const Entry& entry, const std::string& what) const {
-    refuse(entry.node.line, "'" + entry.key + "' is to be " + what);
+    refuse(entry.node.line, "'" + entry.key + "' must be " + what);
   }
 
   void each(const TomlValue& table, const std::string& of, const Keys& keys) const {

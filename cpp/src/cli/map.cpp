@@ -40,8 +40,7 @@ SignalOptions signal_options(Progress& progress, ResumeHint& resume_hint) {
           .on_signal =
               [&progress](int number) {
                 if (number > 1) return;
-                progress.print_line(
-                    "pyhost: ending: the runs that have begun are finished; once more ends them at once");
+                progress.print_line("pyhost: stopping after the runs in flight; the next signal aborts them");
               },
           .before_exit = [&resume_hint] { resume_hint.print(); }};
 }

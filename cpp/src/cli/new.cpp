@@ -140,7 +140,7 @@ fs::path module_path(const NewArguments& arguments) {
   }
   const fs::path& path = options.module_paths.front();
   if (!fs::is_directory(path, failed))
-    throw UsageError("module path '" + detail::terminal_safe_line(path.string()) + "' is no folder");
+    throw UsageError("module path '" + detail::terminal_safe_line(path.string()) + "' is not a folder");
   return fs::absolute(path).lexically_normal();
 }
 

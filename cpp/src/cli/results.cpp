@@ -94,9 +94,10 @@ std::optional<LineKeys> keys_of(const std::string& line) {
 }
 
 [[noreturn]] void refuse(const std::string& line, const std::string& place) {
-  throw UsageError(place + (!line.empty() && could_begin_a_line(line)
-                                ? ": this line is damaged: delete it, and its state is run again"
-                                : ": this is no line of `pyhost map`, so --resume does not touch the file"));
+  throw UsageError(place +
+                   (!line.empty() && could_begin_a_line(line)
+                        ? ": this line is damaged: delete it, and its state is run again"
+                        : ": this is not a line of `pyhost map`, so --resume does not touch the file"));
 }
 
 }  // namespace

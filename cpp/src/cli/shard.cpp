@@ -26,11 +26,11 @@ std::size_t variable(const char* name, const char* missing) {
   const char* text = std::getenv(name);
   if (text == nullptr) throw UsageError("--shard auto: " + std::string(missing));
   if (const auto value = number(text)) return *value;
-  throw UsageError("--shard auto: " + std::string(name) + " is no number: '" + text + "'");
+  throw UsageError("--shard auto: " + std::string(name) + " is not a number: '" + text + "'");
 }
 
 Shard checked(std::size_t at, std::size_t of, const std::string& from) {
-  if (of == 0 || at >= of) throw UsageError(from + " is no part of " + std::to_string(of));
+  if (of == 0 || at >= of) throw UsageError(from + " is not a part of " + std::to_string(of));
   return {at, of};
 }
 

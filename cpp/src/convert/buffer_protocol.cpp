@@ -175,7 +175,7 @@ void put_buffers(PyObject* dict, const Buffers& buffers) {
 
 Buffer buffer_from(PyObject* object) {
   if (PyObject_CheckBuffer(object) == 0) {
-    refuse_result("is of type " + type_of(object) + ", which is no buffer",
+    refuse_result("is of type " + type_of(object) + ", which is not a buffer",
                   "return bytes, a bytearray, a memoryview or an array");
   }
   // Which fills in what some objects leave out, such as ctypes the strides.

@@ -156,7 +156,7 @@ Finding look_at_multiprocessing() {
     found.value = "does not work";
     found.verdict = Verdict::Warning;
     found.problem =
-        "sys.executable is no Python " + detail::built_version() + " that has multiprocessing: " + said;
+        "sys.executable is not a Python " + detail::built_version() + " that has multiprocessing: " + said;
     found.cure =
         "install all of Python " + detail::built_version() + ", or make the virtual environment anew";
   });

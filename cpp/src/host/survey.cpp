@@ -14,7 +14,7 @@ namespace pyhost {
 namespace {
 
 constexpr std::array codes{
-    DiagnosticCode{"syntax-error", Severity::Error, "The file is no Python that this Python can read."},
+    DiagnosticCode{"syntax-error", Severity::Error, "The file is not valid for this Python."},
     DiagnosticCode{"unreadable", Severity::Error, "The file or folder cannot be read."},
     DiagnosticCode{"no-create", Severity::Error, "The module has no create(state)."},
     DiagnosticCode{"create-not-callable", Severity::Error, "create is a value that cannot be called."},

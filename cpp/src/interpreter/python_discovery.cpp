@@ -108,7 +108,7 @@ Problem problem_of_venv(const fs::path& venv) {
   const std::string make_anew = make_one("--clear " + venv.string());
   const fs::path config = venv / "pyvenv.cfg";
   if (!is_file(config)) {
-    return {"'" + venv.string() + "' is no virtual environment: it holds no pyvenv.cfg", make_one("FOLDER")};
+    return {"'" + venv.string() + "' is not a virtual environment: it has no pyvenv.cfg", make_one("FOLDER")};
   }
   if (const std::string version = venv_version(config); !version.empty() && version != built_version()) {
     return {name + " is of Python " + version + ", and pyhost was built for Python " + built_version(),

@@ -176,7 +176,7 @@ class Describer {
     PyObject* notes = attribute(exception, "__notes__");
     if (notes == nullptr) return;
     if (!PyList_Check(notes) && !PyTuple_Check(notes)) {
-      described.notes.push_back("(__notes__ is no list but of type " + type_of(notes) + ")");
+      described.notes.push_back("(__notes__ is not a list but of type " + type_of(notes) + ")");
       return;
     }
     const auto size = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(notes));

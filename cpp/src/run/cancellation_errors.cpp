@@ -12,7 +12,7 @@ namespace {
 
 // "its deadline of 2 s"
 std::string reason_of(const CancelledRun& run) {
-  if (run.why != ErrorKind::TimedOut) return "the wish that it stop";
+  if (run.why != ErrorKind::TimedOut) return "the request to stop";
   return (run.limits_import ? "the import's deadline of " : "its deadline of ") + in_seconds(*run.limit);
 }
 
@@ -50,12 +50,11 @@ std::string message_of(const CancelledRun& run, CancelledEnd end) {
   const std::string late = in_seconds(run.late) + " after " + reason_of(run);
   switch (end) {
     case CancelledEnd::Stopped:
-      return run.why == ErrorKind::TimedOut ? "was stopped at " + reason_of(run)
-                                            : "was stopped, as was wished";
+      return run.why == ErrorKind::TimedOut ? "was stopped at " + reason_of(run) : "was cancelled";
     case CancelledEnd::StoppedLate:
-      return "was stopped only " + late + ": till then it was in C code";
+      return "was stopped only " + late + ": until then it was in C code";
     case CancelledEnd::ByItself:
-      return "ended " + late + ", of which it had been told";
+      return "ended " + late + ", by itself: it had seen pyhost.cancelled";
     case CancelledEnd::CaughtStopped:
       return "ended " + late + ": it caught pyhost.Stopped";
     case CancelledEnd::AfterImport:
@@ -78,12 +77,13 @@ Error no_timer_error(const std::string& module, const Error& refused) {
 }
 
 Error not_started_error(const CancelledRun& run) {
-  return Error({.kind = run.why,
-                .phase = Phase::Run,
-                .module = run.module,
-                .message = "module '" + run.module + "' was not run any further, " +
-                           (run.why == ErrorKind::TimedOut ? "because " + reason_of(run) + " had passed"
-                                                           : std::string("as was wished"))});
+  return Error(
+      {.kind = run.why,
+       .phase = Phase::Run,
+       .module = run.module,
+       .message = "module '" + run.module +
+                  (run.why == ErrorKind::TimedOut ? "' was stopped, because " + reason_of(run) + " had passed"
+                                                  : "' was cancelled")});
 }
 
 Error stuck_error(const CancelledRun& run, RunPosition position, const Frame& place) {

@@ -52,7 +52,7 @@ bool deliver(OutputSink& sink, StreamName stream, const OutputSink::PartialLine&
     } catch (const std::exception& thrown) {
       failure = std::string("on_output threw: ") + thrown.what();
     } catch (...) {
-      failure = "on_output threw what is no std::exception";
+      failure = "on_output threw something that is not a std::exception";
     }
   }
   PyErr_SetString(PyExc_OSError, failure.c_str());

@@ -225,7 +225,7 @@ def _refuse_state(state: Any) -> NoReturn:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no value of JSON")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _zone(name: Any) -> tzinfo:

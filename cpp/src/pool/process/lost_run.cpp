@@ -24,7 +24,7 @@ Error lost_run(const Job& job, const Loss& loss, const std::string& trace) {
       if (is_of_import) data.hint = import_timeout_hint;
     } else {
       data.message = module + "was killed: it went on for " + in_seconds(job.options.grace) +
-                     " after the wish that it stop";
+                     " after the request to stop";
     }
     data.place = Error({.exception = std::move(exception)}).place();
     return Error(std::move(data));
