@@ -12,7 +12,7 @@ struct Book {
   double total = 0;
 };
 
-const auto book = std::make_shared<Book>();  // what both sides have is held by shared_ptr, here and there
+const auto book = std::make_shared<Book>();  // shared with Python, so a shared_ptr holds it on both sides
 
 PYBIND11_EMBEDDED_MODULE(ledger, module) {
   py::class_<Book, std::shared_ptr<Book>>(module, "Book")
@@ -28,7 +28,7 @@ int main() {
   std::cout << trade->run() << " of " << book->total << '\n';
   std::cout << trade->run() << " of " << book->total << '\n';
 
-  std::cout << std::boolalpha << "Python has it too: " << (book.use_count() > 1) << '\n';
+  std::cout << std::boolalpha << "Python holds the book: " << (book.use_count() > 1) << '\n';
   trade.reset();
-  std::cout << "Python has it too: " << (book.use_count() > 1) << '\n';
+  std::cout << "Python holds the book: " << (book.use_count() > 1) << '\n';
 }
