@@ -102,7 +102,8 @@ def page_of(example: Path) -> Path:
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
 def test_the_cpp_examples_of_a_page_are_built(page: Path) -> None:
     sources = [example.read_text() for example in EXAMPLES if page_of(example) == page]
-    assert sources == blocks(page, "cpp")
+    shown = blocks(page, "cpp") if "```cpp\n" in page.read_text() else []
+    assert sources == shown
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)

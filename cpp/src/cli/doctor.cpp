@@ -48,7 +48,7 @@ Options options_with_file(const HostArguments& arguments, std::vector<Finding>& 
     found.value = "not used";
     found.verdict = Finding::Verdict::Fault;
     found.problem = error.what();
-    found.cure = "mend that line; docs/project.md says what the file may hold";
+    found.cure = "fix that line; docs/project-file.md lists the keys";
     findings.push_back(found);
     return host_options(arguments, {});
   }

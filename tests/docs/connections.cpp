@@ -3,5 +3,5 @@
 
 int main() {
   pyhost::Host host({.connections = {{"stock", "sqlite:///stock.db"}}, .store = "visits.db"});
-  for (int i = 0; i < 2; ++i) std::cout << host.run("visits", {{"greeting", "Good day"}}) << '\n';
+  for (int i = 0; i < 2; ++i) std::cout << host.run("visits") << '\n';
 }
