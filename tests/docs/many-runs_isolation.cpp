@@ -11,9 +11,9 @@ int main(int argc, char** argv) {
                            .timeout = 1s,
                            .memory_limit = std::size_t{512} << 20,
                            .worker = "/proc/self/exe"});
-  for (const char* how : {"crashes", "hangs", "is fine"}) {
+  for (const char* how : {"crash", "hang", "return"}) {
     try {
-      std::cout << pool.submit<std::string>("is_not_to_be_trusted", {{"how", how}}).get() << "\n";
+      std::cout << pool.submit<std::string>("untrusted", {{"how", how}}).get() << "\n";
     } catch (const pyhost::Error& error) {
       std::cout << to_string(error.kind()) << ": " << error.message() << "\n";
     }
