@@ -12,13 +12,15 @@ from conftest import BUILD, PATIENCE, ROOT, clean_environment, needs_package
 
 README = ROOT / "README.md"
 # These show no program: tests/architecture reads the first, tests/engine/test_recipes.py runs what the second shows,
-# tests/engine/test_engines.py has what the third shows, and tests/pool/test_forks_threads_signals.py reads the fourth.
+# tests/engine/test_engines.py has what the third shows, tests/pool/test_forks_threads_signals.py reads the fourth, and
+# test_schedule_files.py the last.
 WITHOUT_PROGRAMS = (
     "architecture",
     "clusters",
     "engine-numbers",
     "engines",
     "forks-threads-signals",
+    "schedule-deployment",
 )
 DOCS = sorted(page for page in (ROOT / "docs").glob("*.md") if page.stem not in WITHOUT_PROGRAMS)
 # Of a page's examples, the first has its name, and the others have its name and one more word.
@@ -38,8 +40,13 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def write_modules(page: Path, folder: Path) -> None:
-    configuration = blocks(page, "toml") if "```toml\n" in page.read_text() else []
-    for text in blocks(page, "python") + configuration:
+    assert blocks(page, "python")
+    write_files(page, folder)
+
+
+def write_files(page: Path, folder: Path) -> None:
+    shown = [kind for kind in ("python", "toml") if f"```{kind}\n" in page.read_text()]
+    for text in [text for kind in shown for text in blocks(page, kind)]:
         name = re.match(r"# (\S+\.(?:py|toml))\n", text)
         assert name, "a python or toml block begins with the name of its file"
         file = folder / name[1]

@@ -1,4 +1,4 @@
-"""The tables of docs/schedule.md are those of the program, and its cron line, units and manifest can be used."""
+"""The tables of docs/schedule-deployment.md are those of the program. Its cron line, units and manifest can be used."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from conftest import ROOT, Run, missing, needs_package
 from manifests import check_manifests
-from test_readme import blocks, write_modules
+from test_readme import blocks, write_files, write_modules
 
-PAGE = ROOT / "docs" / "schedule.md"
+PAGE = ROOT / "docs" / "schedule-deployment.md"
+MODULES = ROOT / "docs" / "schedule.md"
 INSTALLED = "/srv/jobs/.venv/bin/pyhost"
 CREATED = [block for block in blocks(PAGE, "sql") if "create table" in block]
 ROWS = [block for block in blocks(PAGE, "sql") if "create table" not in block]
@@ -36,7 +37,8 @@ def columns(database: sqlite3.Connection) -> dict[str, list[Any]]:
 @pytest.fixture
 def on_database(tmp_path: Path) -> Path:
     """The page's folder that has its entries in a database."""
-    write_modules(PAGE, tmp_path)
+    write_modules(MODULES, tmp_path)
+    write_files(PAGE, tmp_path)
     return tmp_path / "on-database"
 
 
@@ -157,7 +159,7 @@ def test_the_manifest_is_a_cron_job_that_lasts(pyhost: Run, tmp_path: Path) -> N
     assert container["name"] and container["image"]
     command, *words = container["command"]
     assert command == INSTALLED
-    write_modules(PAGE, tmp_path)
+    write_files(PAGE, tmp_path)
     project = tmp_path / "on-kubernetes"
     # Its connection takes nothing from the environment but what the container has.
     variables = {each["name"]: "a long password" for each in container["env"]}
