@@ -18,7 +18,7 @@ namespace pyhost {
 namespace detail {
 struct BufferData;
 
-/// The code of a number's type, as Python's `struct` has it; empty if it has none.
+/// The format character of a number's type in Python's `struct`, or nothing for other types.
 template <class T>
 constexpr std::string_view number_format() {
   if constexpr (std::same_as<T, bool>) return "?";
@@ -30,32 +30,37 @@ constexpr std::string_view number_format() {
 }
 }  // namespace detail
 
-/// What a Buffer can have as its elements.
+/// An element type of a Buffer: bool, float, double, or an integer type.
 template <class T>
 concept BufferElement = !detail::number_format<std::remove_const_t<T>>().empty();
 
-/// How the elements lie in memory.
+/// The layout of an array in memory, as in Python's buffer protocol (PEP 3118).
 struct BufferLayout {
-  std::string format = "B";                  ///< Of one element, as Python's `struct` has it.
-  std::size_t item_size = 1;                 ///< In bytes; that of the format.
-  std::vector<std::size_t> shape = {};       ///< Elements in each dimension; at most 64 dimensions.
-  std::vector<std::ptrdiff_t> strides = {};  ///< Bytes from one to the next; if empty, row after row.
-  bool writable = false;                     ///< Whether Python may write to it.
+  std::string format = "B";             ///< The type of an element, as a format string of Python's `struct`.
+  std::size_t item_size = 1;            ///< The size of an element, in bytes. It must match `format`.
+  std::vector<std::size_t> shape = {};  ///< The number of elements in each of at most 64 dimensions.
+  /// For each dimension, the distance in bytes between neighbouring elements.
+  /// Default: empty, for C order without gaps.
+  std::vector<std::ptrdiff_t> strides = {};
+  bool writable = false;  ///< Whether Python may write to the memory.
 };
 
-/// A piece of memory with its layout. A handle: copies share the memory, and any thread may use or destroy
-/// one, also after the host is gone. No locking: synchronise reads and writes
-/// yourself.
+/// An array that C++ and Python share without a copy. It is a handle: copies share the memory.
+///
+/// Ownership: the memory stays as long as C++ or Python refers to it, except with borrow().
+/// Thread: any, also after the host is closed. No locking: synchronise reads and writes yourself.
 class Buffer {
  public:
-  /// No memory.
+  /// Creates a buffer without memory.
   Buffer() = default;
 
-  /// Memory that the owner keeps there for as long as C++ or Python has it. `data` is its first element.
-  /// Throws Error of the kind InvalidState if the layout is none.
+  /// Creates a buffer over existing memory. `data` points to the first element.
+  /// Ownership: `owner` must keep the memory alive. It is released with the last reference from C++ or
+  /// Python.
+  /// Throws: InvalidState if the layout is not valid, or if `data` is null and there are elements.
   Buffer(std::shared_ptr<const void> owner, const void* data, BufferLayout layout);
 
-  /// The elements of a vector, which it takes over.
+  /// Creates a one-dimensional buffer that owns the elements of a vector.
   template <BufferElement T>
   static Buffer of(std::vector<T> elements, bool writable = false) {
     auto owner = std::make_shared<std::vector<T>>(std::move(elements));
@@ -64,32 +69,36 @@ class Buffer {
     return Buffer(std::move(owner), data, layout_of<T>(size, writable));
   }
 
-  /// Memory that is only lent: it has to stay until revoke() has returned true. What Python may write to is a
-  /// span of elements that are not const, asked for by `writable`.
+  /// Creates a one-dimensional buffer over memory that it does not own. Python may write to it if `writable`
+  /// is true and the elements are not const.
+  /// Ownership: the memory must stay valid until revoke() has returned true.
   template <BufferElement T>
   static Buffer borrow(std::span<T> elements, bool writable = false) {
     return Buffer(nullptr, elements.data(), layout_of<T>(elements.size(), writable && !std::is_const_v<T>));
   }
 
-  /// Takes the memory back from Python: from now on a module that wants to look at it gets a BufferError.
-  /// True once nobody in Python looks at it any more (no memoryview, no array over it); false if after that
-  /// time somebody still does, and the memory has to stay. May be called again. Needs no GIL; call it outside
-  /// of runs. Of a buffer that came from Python it returns false: that one is Python's own.
+  /// Takes the memory back from Python: modules that open it from now on get a BufferError. Waits until
+  /// Python code has released all views of it, such as memoryviews and NumPy arrays, but no longer than
+  /// `patience`. Returns whether all have been released. If not, the memory must stay valid; you may call it
+  /// again. Returns false for a buffer that came from Python, because Python owns that memory.
+  /// Thread: any that is not inside a run.
   bool revoke(std::chrono::milliseconds patience = std::chrono::milliseconds(0)) const;
 
-  /// The first element; null if there is no memory.
+  /// Returns the address of the first element, or null if there is no memory.
   const void* data() const noexcept;
 
-  /// All elements, in bytes.
+  /// Returns the size of all elements, in bytes. Gaps between them are not counted.
   std::size_t size_bytes() const noexcept;
 
+  /// Returns the layout. Its strides are always set.
   const BufferLayout& layout() const noexcept;
 
-  /// Whether the elements lie one after the other, the last index running fastest.
+  /// Returns whether the elements are in C order without gaps: the last index varies fastest.
   bool is_contiguous() const noexcept;
 
-  /// The elements, if they are of this type, contiguous and aligned; throws Error of the kind InvalidResult
-  /// if not. A char is any byte, signed or not.
+  /// Returns the elements as a span. With `char`, the elements may be signed or unsigned bytes.
+  /// Ownership: the span is valid as long as a buffer shares the memory.
+  /// Throws: InvalidResult if the elements have another type, or are not contiguous or not aligned.
   template <BufferElement T>
   std::span<const T> as() const {
     using Element = std::remove_const_t<T>;
@@ -114,7 +123,7 @@ class Buffer {
   std::shared_ptr<detail::BufferData> data_;
 };
 
-/// Buffers for a state, each under a key that the state does not have.
+/// Buffers for a state, with their keys.
 using Buffers = std::vector<std::pair<std::string, Buffer>>;
 
 }  // namespace pyhost

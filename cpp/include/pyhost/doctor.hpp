@@ -1,4 +1,4 @@
-// Looks at the Python that a host would run on, and says what is wrong with it.
+// Examines the Python that a host would run on, and reports problems.
 #pragma once
 
 #include <string>
@@ -8,18 +8,24 @@
 
 namespace pyhost {
 
-/// One thing that a host needs, and what was found of it.
+/// The result of one check: something that a host needs, and its state.
 struct Finding {
-  enum class Verdict { Ok, Warning, Fault };
-  std::string name;               ///< As in "virtual environment".
-  std::string value = {};         ///< What is there.
-  Verdict verdict = Verdict::Ok;  ///< With a fault no host can be opened.
-  std::string problem = {};       ///< What is wrong; empty if nothing is.
-  std::string cure = {};          ///< What to do about it.
+  /// How serious a finding is.
+  enum class Verdict {
+    Ok,       ///< There is no problem.
+    Warning,  ///< A host can be opened, but it may not work as expected.
+    Fault,    ///< No host can be opened.
+  };
+  std::string name;               ///< The thing that was checked, as in "virtual environment".
+  std::string value = {};         ///< Its current value, for example a path.
+  Verdict verdict = Verdict::Ok;  ///< How serious the problem is.
+  std::string problem = {};       ///< A description of the problem, or empty.
+  std::string cure = {};          ///< How to solve the problem, or empty.
 };
 
-/// Examines all that a host with these options needs, also where none can be opened: then it says why. Starts
-/// CPython if nothing speaks against it; imports no module. Throws nothing but std::bad_alloc.
+/// Checks everything that a host with these options needs, even if no host can be opened. Starts CPython
+/// unless it has found a fault before. Imports no module.
+/// Throws: only std::bad_alloc. Problems are findings.
 std::vector<Finding> examine(const Options& options = {});
 
 }  // namespace pyhost

@@ -1,4 +1,4 @@
-// What happens to modules and their runs, as plain data.
+// Events of modules and their runs, as plain data.
 #pragma once
 
 #include <chrono>
@@ -9,32 +9,34 @@
 
 namespace pyhost {
 
-/// Tells a run from all others of the process; from 1. What an import or a create does outside of
-/// Host::run has a number of its own.
+/// The number of a run, from 1. It is unique in the process. A load or create outside of Host::run() has a
+/// number of its own.
 using RunId = std::uint64_t;
 
+/// The kinds of events.
 enum class EventKind {
-  Found,       ///< A module path has the module, and its import begins.
-  Imported,    ///< It is imported, and its on_load() has been called.
-  Created,     ///< Its create() has returned.
-  RunStarted,  ///< Its run() is about to be called.
-  RunEnded,    ///< There is a result.
-  Failed,      ///< One of the steps failed: `error->phase()` says which.
-  Closed,      ///< An instance has been closed; only of those that have something to close.
-  Unloaded,    ///< The module is forgotten, and its on_unload() has been called.
+  Found,       ///< The module was found in a module path. Its import begins.
+  Imported,    ///< The module was imported, and its `on_load()` called.
+  Created,     ///< `create()` has returned.
+  RunStarted,  ///< `run()` is about to be called.
+  RunEnded,    ///< The run has a result.
+  Failed,      ///< A step failed. `error->phase()` is the step.
+  Closed,      ///< An instance was closed. Only for instances that have `close()` or `__exit__`.
+  Unloaded,    ///< The module was unloaded, and its `on_unload()` called.
 };
 
-/// The enumerator's name, as in "RunStarted".
+/// Returns the enumerator's name, as in "RunStarted".
 std::string_view to_string(EventKind kind) noexcept;
 
-/// Valid during the callback.
+/// An event of a module or a run, for Callbacks::on_event.
+/// Ownership: valid only during the callback.
 struct Event {
-  EventKind kind;
-  std::string_view module;
-  RunId run;                                    ///< 0 if it is in none.
-  std::chrono::system_clock::time_point start;  ///< When the step began that this is the end of.
-  std::chrono::duration<double> seconds;        ///< How long it took.
-  const Error* error;                           ///< Of Failed; otherwise null.
+  EventKind kind;                               ///< The kind of the event.
+  std::string_view module;                      ///< The name of the module.
+  RunId run;                                    ///< The run to which it belongs, or 0.
+  std::chrono::system_clock::time_point start;  ///< When the step began.
+  std::chrono::duration<double> seconds;        ///< The time since `start`.
+  const Error* error;                           ///< The error, for Failed. Otherwise null.
 };
 
 }  // namespace pyhost

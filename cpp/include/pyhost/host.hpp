@@ -1,4 +1,4 @@
-// The front door: a host embeds CPython, loads modules and runs them.
+// The host, which embeds CPython, loads modules and runs them.
 #pragma once
 
 #include <cstddef>
@@ -22,74 +22,93 @@ struct HostInternals;
 class WorkerSide;
 }  // namespace detail
 
-/// The process's Python, open for modules. One host is open at a time; any thread may call it. CPython
-/// starts with the first host and stays until the process ends; closing a host unloads its modules, the last
-/// loaded first, and does not wait for runs on other threads: call cancel_all() before. In a process that
-/// runs Python already, the host uses that, and does not end it. After Py_Finalize(), and in the child of a
-/// fork by the application, calls throw HostClosed.
+/// Embeds CPython in this process, and loads and runs modules. Only one host can be open at a time. It cannot
+/// be copied or moved.
+///
+/// The first host starts CPython, which then stays until the process ends. In a process that already runs
+/// Python, the host joins that Python, and never ends it. After the application has called Py_Finalize(), and
+/// in a child process that the application has forked, calls throw HostClosed.
+///
+/// Thread: any. The GIL is acquired and released within each call.
 class Host {
  public:
-  /// Throws StartupFailed, before CPython is started wherever that can be known before.
+  /// Starts CPython unless it runs already, and opens a host on it.
+  /// Throws: StartupFailed. Everything that can be checked without Python is checked before CPython starts.
   explicit Host(Options options = {});
+
+  /// Closes the pools of the host, then unloads its modules, the last loaded first. Does not wait for runs on
+  /// other threads: call cancel_all() before.
   ~Host();
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
-  /// Imports `modules.<name>` and calls its `on_load()`, once for as long as the host is open; if that
-  /// raises, the module is not loaded. The name is one or more ASCII identifiers joined by dots. Throws
-  /// InvalidName, ModuleNotFound, ImportFailed, BadContract.
+  /// Imports `modules.<name>` and calls its `on_load()`. If the module is already loaded, returns a handle to
+  /// it. If `on_load()` raises, the module is not loaded. The name is one or more ASCII identifiers joined by
+  /// dots.
+  /// Throws: InvalidName, ModuleNotFound, ImportFailed, BadContract.
   Module load(std::string_view name);
 
-  /// Loads the module, creates an object from the state, calls `run()`, closes the object and returns the
-  /// result, all as one run.
-  /// Throws: what load(), Module::create() and Instance::run() throw.
+  /// Runs a module once: loads it, creates an instance from the state, calls `run()`, closes the instance and
+  /// returns the result. The timeout includes all of these steps.
+  /// Throws: the exceptions of load(), Module::create() and Instance::run().
   template <ResultType R = Json>
   R run(std::string_view name, const State& state = {}, const RunOptions& options = {}) {
     return detail::get_as<R>([&](const auto& how) { return run_as(how, name, state, options); });
   }
 
-  /// Loads, creates, and returns the items that `run()` yields. The object is closed with the stream.
+  /// Like run(), but returns the items that `run()` yields, one at a time. The instance is closed with the
+  /// stream.
+  /// Throws: the exceptions of load(), Module::create() and Instance::stream().
   template <ResultType R = Json>
   Stream<R> stream(std::string_view name, const State& state = {}, const RunOptions& options = {}) {
     return Stream<R>(open_stream(name, state, options));
   }
 
-  /// Cancels the run with this id, which Callbacks::on_event reports. Returns false if no such run is in
-  /// progress, for example between two items of a stream. Does not wait for its end, but for the GIL, which C
-  /// code may hold.
+  /// Cancels the run with this id. Callbacks::on_event is called with the ids of runs. Returns false if no
+  /// such run is in progress, for example between two items of a stream. Does not wait until the run has
+  /// ended.
+  /// GIL: acquires it, so the call may block while C code of a module holds it.
   bool cancel(RunId run);
 
-  /// Cancels all runs in progress, and returns how many there were.
+  /// Cancels all runs in progress. Returns their number.
+  /// GIL: as cancel().
   std::size_t cancel_all();
 
-  /// Closes the module's instances, calls its `on_unload()`, and forgets the module and the helpers that only
-  /// it uses: handles to it throw HostClosed, and the next load imports them again. A package goes with what
-  /// was loaded from within it. A run in progress finds its instance closed. Exceptions of `close()` and
-  /// `on_unload()` are reported to on_error and on_event, and stop nothing; each call may take
-  /// Options::shutdown_timeout. Returns false if the module is not loaded.
+  /// Unloads a module: closes its instances, calls its `on_unload()`, and removes it from Python, together
+  /// with the helper modules that no other loaded module uses. Unloading a package also unloads the modules
+  /// inside it. Handles to an unloaded module throw HostClosed. The next load() imports it again.
+  ///
+  /// Does not wait for runs of the module on other threads: their instances are closed under them. Exceptions
+  /// of `close()` and `on_unload()` are reported to on_error and on_event, and do not stop the unloading.
+  /// Each of these calls may take up to Options::shutdown_timeout.
+  ///
+  /// Returns false if the module is not loaded.
   bool unload(std::string_view name);
 
-  /// Returns access to the C++ functions that modules can call.
+  /// Returns a handle to the C++ functions that modules can call.
   HostServices services() const;
 
-  /// Returns access to the queue of log records.
+  /// Returns a handle to the queue of log records.
   HostLogs logs() const;
 
-  /// The Python that runs the modules.
+  /// Returns the locations and the version of the Python that runs the modules.
   const Environment& environment() const noexcept;
 
-  /// Whether Ctrl-C has raised KeyboardInterrupt since the host was opened; see Options.interruptible.
+  /// Returns whether Ctrl-C has raised KeyboardInterrupt since the host was opened. See
+  /// PythonOptions::interruptible.
   bool interrupted() const noexcept;
 
-  /// Looks at the modules named, or at all that the module paths hold, without running any of them unless
-  /// `look` says so. Throws InvalidName, ModuleNotFound.
+  /// Checks the named modules, or by default all modules in the module paths. Look::Read only reads their
+  /// files. Look::Import also imports them.
+  /// Throws: InvalidName, ModuleNotFound.
   Survey survey(const std::vector<std::string>& names = {}, Look look = Look::Read);
 
-  /// Returns which version of the modules the module paths hold: SHA-256, in hex, over the relative path and
-  /// the bytes of each .py file in their folders `modules`. Nothing is imported.
+  /// Returns a hash that identifies the version of the modules: SHA-256, in hex, of the relative paths and
+  /// contents of all .py files in the `modules` folders of the module paths. Nothing is imported.
   std::string code_hash();
 
-  /// The folder of pyhost's own Python files, which holds `modules` and `pyhost`; empty if it is nowhere.
+  /// Returns the folder of pyhost's own Python files, which contains `modules` and `pyhost`. Returns an empty
+  /// path if it cannot be found.
   static std::filesystem::path python_modules();
 
  private:
@@ -106,7 +125,7 @@ class Host {
   detail::AnyStream open_stream(std::string_view name, const State& state, const RunOptions& options);
 
   struct Data;
-  // One for the same modules in the interpreter that this thread is in, which shares services, logs and
+  // A host for the same modules in the current interpreter of this thread. It shares services, logs and
   // output with this one.
   std::unique_ptr<Host> in_this_interpreter() const;
   explicit Host(const Data& outer);

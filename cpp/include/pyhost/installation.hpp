@@ -1,11 +1,11 @@
-// Where the pyhost that a program links is installed. find_package(pyhost) tells it by two definitions, so
-// that the tree may be installed with any prefix, and moved.
+// Registers the installed files of pyhost. find_package(pyhost) sets the two macros, so that pyhost can be
+// installed with any prefix, and moved.
 #pragma once
 
 namespace pyhost::detail {
 
-/// Notes the folders of pyhost's programs and of its Python files. The texts must live as long as the
-/// process.
+/// Registers the folders of pyhost's programs and of its Python files. Always returns true.
+/// Ownership: the strings must stay valid until the process ends.
 bool note_installation(const char* programs, const char* python_modules) noexcept;
 
 #ifdef PYHOST_FOUND_PYTHON_MODULES

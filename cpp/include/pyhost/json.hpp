@@ -1,4 +1,4 @@
-// The value type of states and results, complete.
+// The type of JSON values, complete.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -1,4 +1,4 @@
-// The value type of states and results as a declaration, for headers that only name it.
+// The type of JSON values as a forward declaration.
 #pragma once
 
 #include <concepts>
@@ -7,10 +7,11 @@
 
 namespace pyhost {
 
-/// A JSON value. Its objects are sorted by key; JSON text keeps the order in which Python has it.
+/// The type of JSON values: states, results, arguments of services. Its objects are sorted by key. To keep
+/// Python's order of keys, use JSON text.
 using Json = nlohmann::json;
 
-/// What is read as JSON text. A state is always an object, so a string given as state is its text.
+/// A string type. A string that is passed as a State is parsed as JSON text.
 template <class T>
 concept JsonText = !std::same_as<T, Json> && std::convertible_to<const T&, std::string_view>;
 

@@ -1,4 +1,4 @@
-// What modules log by Python's `logging`, as plain data.
+// Log records of Python's `logging`, as plain data.
 #pragma once
 
 #include <chrono>
@@ -15,32 +15,40 @@
 
 namespace pyhost {
 
-/// Python's levels, by its numbers.
-enum class LogLevel : int { Debug = 10, Info = 20, Warning = 30, Error = 40, Critical = 50, Off = 1000 };
+/// The log levels of Python, with Python's numbers.
+enum class LogLevel : int {
+  Debug = 10,     ///< `logging.DEBUG`
+  Info = 20,      ///< `logging.INFO`
+  Warning = 30,   ///< `logging.WARNING`
+  Error = 40,     ///< `logging.ERROR`
+  Critical = 50,  ///< `logging.CRITICAL`
+  Off = 1000,     ///< Nothing is logged.
+};
 
-/// In lower case, as in "warning".
+/// Returns the enumerator's name in lower case, as in "warning".
 std::string_view to_string(LogLevel level) noexcept;
 
-/// One record, with nothing in it that refers to Python any more.
+/// A log record as plain data, without references to Python.
 struct LogRecord {
-  LogLevel level = LogLevel::Debug;  ///< The last one at or below the record's number.
-  int number = 0;                    ///< As in Python; a module may have levels of its own.
-  std::string logger = {};           ///< As in `logging.getLogger(name)`.
-  std::string message = {};          ///< With its arguments in it; cut after 65,536 characters.
-  std::chrono::system_clock::time_point time = {};
-  std::string file = {};
-  int line = 0;
-  std::string function = {};
-  Json fields = Json::object();     ///< What `extra` gave; a value that JSON does not have, by its repr, and
-                                    ///< one that is too long, by the beginning of its text.
-  std::optional<Error> error = {};  ///< The exception that was logged with it, by `exc_info`.
-  std::string module = {};          ///< Whose run it is of; empty if it is of none.
-  RunId run = 0;                    ///< 0 if it is of none.
-  std::uint64_t dropped = 0;        ///< So many were dropped right before it, because the queue was full.
+  LogLevel level = LogLevel::Debug;  ///< The highest level that is not above `number`.
+  int number = 0;                    ///< The level as a number. Modules may define levels of their own.
+  std::string logger = {};           ///< The name of the logger, as in `logging.getLogger(name)`.
+  std::string message = {};          ///< The message with its arguments, cut at 65,536 characters.
+  std::chrono::system_clock::time_point time = {};  ///< When it was logged.
+  std::string file = {};                            ///< The file that logged it.
+  int line = 0;                                     ///< The line that logged it, from 1.
+  std::string function = {};                        ///< The function that logged it.
+  /// The values passed as `extra`. Values that JSON cannot represent are replaced by their `repr()`. Long
+  /// ones are cut.
+  Json fields = Json::object();
+  std::optional<Error> error = {};  ///< The exception that was logged with it (`exc_info`).
+  std::string module = {};          ///< The module whose run logged it, or empty.
+  RunId run = 0;                    ///< The run that logged it, or 0.
+  std::uint64_t dropped = 0;  ///< The number of records dropped just before it, because the queue was full.
 
-  /// The same as data: level, number, logger, message, time (ISO 8601, UTC, microseconds), file, line,
-  /// function, fields, exception (as in Error::to_json(), or null), module, run, dropped. The keys are
-  /// stable.
+  /// Returns the record as JSON with the keys level, number, logger, message, time, file, line, function,
+  /// fields, exception, module, run and dropped. `time` is ISO 8601 in UTC with microseconds, and `exception`
+  /// is as in Error::to_json(). The keys are stable.
   Json to_json() const;
 };
 
@@ -48,16 +56,16 @@ namespace detail {
 class Logging;
 }
 
-/// The log records of a host, see Host::logs(). It may outlive the host.
+/// A handle to the queue of log records of a host. Host::logs() returns it. It may outlive the host.
 /// Thread: any.
 class HostLogs {
  public:
-  /// Waits until on_log has received all records so far. Returns false if it has not within
-  /// `patience`, and true without an on_log.
+  /// Waits until on_log has received all records that were logged before this call, but no longer than
+  /// `patience`. Returns whether it has received them. Without an on_log, returns true.
   bool flush(std::chrono::milliseconds patience = std::chrono::seconds(1)) const;
 
-  /// Returns how many records were dropped in all, because on_log was too slow. Without this call, they are
-  /// counted on stderr when the host is closed.
+  /// Returns the total number of records that were dropped because the queue was full. When the host is
+  /// closed, records dropped since the last call of this function are reported on stderr.
   std::uint64_t dropped() const;
 
  private:

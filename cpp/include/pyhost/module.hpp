@@ -1,4 +1,4 @@
-// The handles of a loaded module and of the objects that its create() returns.
+// Handles to loaded modules, and to the instances that their create() returns.
 #pragma once
 
 #include <memory>
@@ -17,20 +17,23 @@ struct ModuleData;
 struct InstanceData;
 }  // namespace detail
 
-/// The object that a module's `create(state)` returned. If its class has `close()`, that is called once: by
-/// close(), or otherwise with the last handle, or when the module is unloaded or the host closed. If its
-/// class is a context manager, `__enter__` is called after `create`, and `__exit__` instead of `close()`.
+/// A handle to the object that a module's `create(state)` returned. Copies share the object.
 ///
-/// Ownership: a handle; copies share the object.
-/// Thread: any, also after the host is gone; a run then throws HostClosed. The object is closed and dropped on
-/// the thread that drops its last handle. An object that belongs to the thread where it was made, as those of
-/// Tcl (tkinter) do, must be dropped there: otherwise Tcl aborts the process.
+/// If the object has `close()`, it is called once: by close(), or when the last handle is destroyed, the
+/// module is unloaded or the host is closed. If the object is a context manager, `__enter__` is called after
+/// `create`, and `__exit__` instead of `close()`.
+///
+/// Ownership: the last handle closes and releases the object, on the thread that destroys the handle. Some
+/// objects must be released on the thread that created them: with those of Tcl (tkinter), Tcl aborts the
+/// process otherwise.
+/// Thread: any, also after the host is closed. A run then throws HostClosed.
 class Instance {
  public:
-  /// Calls `run()` and returns its result. An async `run` is awaited, and the items of one that yields become
-  /// an array. On a temporary that is the last handle of its object, it also closes the object.
-  /// Throws: BadContract, ModuleRaised, InvalidResult; TimedOut and Cancelled as the options say; exceptions of
-  /// services that the module did not catch. On a temporary, also what its `close()` raises.
+  /// Calls `run()` and returns its result. If `run` is async, it is awaited. If it yields, the result is an
+  /// array of the items. On a temporary that is the last handle to its object, it also closes the object.
+  /// Throws: BadContract, ModuleRaised, InvalidResult; TimedOut and Cancelled, according to the options;
+  /// exceptions of services that the module did not catch. On a temporary, also ModuleRaised if `close()`
+  /// raises.
   template <ResultType R = Json>
   R run(const RunOptions& options = {}) const& {
     return detail::get_as<R>([&](const auto& how) { return run_as(how, options); });
@@ -40,22 +43,23 @@ class Instance {
     return detail::get_as<R>([&](const auto& how) { return run_last(how, options); });
   }
 
-  /// Calls `run()` and returns the items that it yields, each made when it is asked for. The timeout is that
-  /// of the whole stream and starts now. The stream shares the object.
-  /// Throws: as run().
+  /// Calls `run()` and returns the items that it yields, one at a time. The timeout applies to the whole
+  /// stream, from this call on.
+  /// Ownership: the stream shares the object.
+  /// Throws: the exceptions of run().
   template <ResultType R = Json>
   Stream<R> stream(const RunOptions& options = {}) const {
     return Stream<R>(open_stream(options));
   }
 
-  /// Returns the dict that `create` received, as the module has changed it.
-  /// Throws: InvalidState if it is not JSON, for example because it holds a buffer.
+  /// Returns the current contents of the dict that `create` received. The module may have changed it.
+  /// Throws: InvalidState if it cannot be converted to JSON, for example because it contains a buffer.
   template <JsonResultType R = Json>
   R state() const {
     return detail::get_as<R>([&](const auto& how) { return state_as(how); });
   }
 
-  /// Closes the object for all handles that share it; a run then throws HostClosed.
+  /// Closes the object for all handles that share it. Runs then throw HostClosed.
   /// Throws: ModuleRaised if its `close()` or `__exit__` raises.
   void close();
 
@@ -73,13 +77,14 @@ class Instance {
   std::shared_ptr<detail::InstanceData> data_;
 };
 
-/// An imported module. A handle like Instance.
+/// A handle to a loaded module. Copies share the module.
+/// Thread: any, also after the host is closed. create() then throws HostClosed.
 class Module {
  public:
-  /// The name it was loaded by, without `modules.`.
+  /// Returns the name by which it was loaded, without `modules.` in front.
   const std::string& name() const noexcept;
 
-  /// Calls the module's `create` with a fresh dict made from the state.
+  /// Calls the module's `create` with a new dict that is made from the state.
   /// Throws: InvalidState, BadContract, ModuleRaised.
   Instance create(const State& state = {}) const;
 

@@ -1,4 +1,4 @@
-// How a host is opened.
+// The options of a host.
 #pragma once
 
 #include <chrono>
@@ -18,111 +18,128 @@
 
 namespace pyhost {
 
-/// A piece of what Python code wrote to sys.stdout or sys.stderr: whole lines, except for the last of a run.
+/// A piece of output that Python code wrote to sys.stdout or sys.stderr. It consists of whole lines, except
+/// for the last piece of a run.
+/// Ownership: valid only during the callback.
 struct Output {
-  enum class Stream { Stdout, Stderr };
-  std::string_view module;  ///< The module that runs on the thread that wrote; empty if there is none.
-  Stream stream;
-  std::string_view text;  ///< In UTF-8; valid during the call.
+  /// A standard stream.
+  enum class Stream {
+    Stdout,  ///< `sys.stdout`
+    Stderr,  ///< `sys.stderr`
+  };
+  std::string_view module;  ///< The module that runs on the thread that wrote, or empty.
+  Stream stream;            ///< The stream to which it was written.
+  std::string_view text;    ///< The text, in UTF-8.
 };
 
-/// Which Python is started, and how. It counts for the first host of a process. A later host that asks for
-/// another Python is refused.
+/// The Python that a host starts. The first host of a process determines it. A later host that requires a
+/// different Python throws StartupFailed.
 struct PythonOptions {
-  /// The folder whose Python's standard library is used, of the version that pyhost was built for. If empty:
-  /// that of the Python that pyhost was built with.
+  /// The installation folder of the Python whose standard library is used, like PYTHONHOME. It must have the
+  /// version for which pyhost was built.
+  /// Default: that of the Python with which pyhost was built.
   std::filesystem::path home = {};
 
-  /// The folder of pyhost's own Python files, which holds `modules` and `pyhost`. If empty: `share/pyhost`
-  /// beside the folder of the program, or where find_package() has found pyhost, or where it was installed.
+  /// The folder of pyhost's own Python files, which contains `modules` and `pyhost`.
+  /// Default: `../share/pyhost/python_modules` next to the program's folder; otherwise where find_package()
+  /// has found pyhost; otherwise where pyhost was installed.
   std::filesystem::path python_modules = {};
 
-  /// Whether PYTHONPATH, PYTHONHOME and CPython's other variables count, as they do for `python3`.
+  /// Whether PYTHONPATH, PYTHONHOME and CPython's other environment variables have an effect, as in
+  /// `python3`.
   bool use_environment = false;
 
-  /// Whether Ctrl-C raises KeyboardInterrupt in the module that the main thread runs, as under `python3`.
-  /// Without it, and wherever the application has a handler of its own, SIGINT stays the application's.
+  /// Whether Ctrl-C raises KeyboardInterrupt in a module that runs on the main thread, as in `python3`. It
+  /// does not if the application has its own SIGINT handler.
   bool interruptible = false;
 };
 
-/// What a host calls back. Each is called without the GIL, and by several threads at once unless it says
-/// otherwise. Exceptions from a callback are ignored unless it says otherwise. A callback is not called for
-/// runs that it makes itself.
+/// The callbacks of a host. All are optional.
+///
+/// Unless a callback says otherwise: exceptions from it are ignored, and it is called without the GIL,
+/// possibly by several threads at once. A callback may run modules. It is not called for these runs.
 struct Callbacks {
-  /// Called with what Python code writes to sys.stdout and sys.stderr, instead of the process's own streams.
-  /// The descriptors of both streams stay those of the process: child processes and C code write there.
-  /// Throws: an exception is raised in the module as an OSError.
-  /// Thread: the one that wrote, one call at a time.
+  /// Called with the output that Python code writes to sys.stdout and sys.stderr. That output then does not
+  /// go to the streams of the process. Output of child processes and C code still does.
+  /// Throws: an exception from it is raised in the module as an OSError.
+  /// Thread: the thread that writes, one call at a time.
   std::function<void(const Output&)> on_output = {};
 
-  /// Called for every error of a module (ImportFailed, BadContract, ModuleRaised, InvalidResult, TimedOut,
-  /// WorkerCrashed) before the caller gets it. It cannot change the error. A pool does
-  /// not report a result that does not fit the C++ type which it is read as.
-  /// Thread: the one that made the run.
+  /// Called for every module error (ImportFailed, BadContract, ModuleRaised, InvalidResult, TimedOut,
+  /// WorkerCrashed) before the caller sees it. It cannot change the error. In a pool, it is not called for
+  /// results that do not fit the C++ type that the caller requested.
+  /// Thread: the thread that made the run.
   std::function<void(const Error&)> on_error = {};
 
-  /// Called for what happens to modules and their runs.
-  /// Thread: the one on which it happens.
+  /// Called for every event of a module or a run.
+  /// Thread: the thread on which it happens.
   std::function<void(const Event&)> on_event = {};
 
-  /// Called for each span of time that a run spends in a step, as it ends. Without it, nothing is timed.
-  /// Thread: the one on which it ends. For a run of a pool it may be called later, but before the pool is gone.
+  /// Called at the end of each step of a run, with its duration. If it is not set, nothing is timed.
+  /// Thread: the thread on which the step ends. For runs of a pool it may be called later, but before the
+  /// pool is destroyed.
   std::function<void(const Span&)> on_span = {};
 
-  /// Called for a `close()` or an `on_unload()` that goes on after shutdown_timeout, because it is stuck in C
-  /// code or catches every stop. It is waited for, since only the end of its process can end it. Without it,
-  /// a message goes to stderr.
-  /// Thread: one of pyhost's.
+  /// Called once for each `close()` or `on_unload()` that does not end within Options::shutdown_timeout,
+  /// because it is stuck in C code or catches every exception that should stop it. The host still waits for
+  /// it, because only the end of the process can stop it. Default: a message on stderr.
+  /// Thread: an internal thread.
   std::function<void(const Error&)> on_stuck = {};
 };
 
-/// What happens to the records of Python's `logging`.
+/// The handling of log records from Python's `logging`.
 struct LoggingOptions {
-  /// Called with the records of modules, one after the other. Modules never wait for it. Exceptions from it
-  /// are ignored. ~Host waits until it has received all records, but no longer than shutdown_timeout. Without
-  /// it, `logging` does what it does under `python3`.
-  /// Thread: one of pyhost's, without the GIL.
+  /// Called with each log record of a module, one at a time. Modules do not wait for it. Exceptions from it
+  /// are ignored. ~Host waits until it has received all records, but no longer than
+  /// Options::shutdown_timeout. Default: none; `logging` then behaves as in `python3`.
+  /// Thread: an internal thread, without the GIL.
   std::function<void(const LogRecord&)> on_log = {};
 
-  /// The lowest level. It replaces the level of Python's root logger. Levels that modules set on other
-  /// loggers hold.
+  /// The level of Python's root logger. Levels that modules set on other loggers are respected. Only used
+  /// with on_log.
   LogLevel level = LogLevel::Warning;
 
-  /// How many records may wait for on_log. While the queue is full, new ones are dropped and counted.
+  /// The largest number of records that wait for on_log. While the queue is full, new records are dropped.
   std::size_t queue_size = 10'000;
 };
 
-/// How a host is opened. Every member has a default.
+/// The options of a host. Every member has a default.
 struct Options {
-  /// Folders that hold a `modules` folder; the first that has a name wins. If empty: `./python_modules`,
-  /// then `.`, each if it holds `modules`, then the modules that were installed with pyhost.
+  /// Folders that contain a `modules` folder. If several contain a module of the same name, the first one is
+  /// used. Default: `./python_modules` and `.`, if they contain `modules`, then the modules installed with
+  /// pyhost.
   std::vector<std::filesystem::path> module_paths = {};
 
-  /// A virtual environment, whose packages the modules may import. If empty: the one that VIRTUAL_ENV names,
-  /// otherwise `.venv` in or beside a module path, otherwise the one that the program is installed in. One
-  /// that is named here and cannot be used is refused; one that was found causes a warning and is not used.
-  /// It counts for the first host of a process, as PythonOptions do.
+  /// The virtual environment whose packages modules can import. If it cannot be used, the host throws
+  /// StartupFailed. As with PythonOptions, the first host of a process determines it.
+  /// Default: the one in VIRTUAL_ENV; otherwise `.venv` in or next to a module path; otherwise the one in
+  /// which the program is installed. One of these that cannot be used is skipped with a warning in
+  /// Environment::warnings.
   std::filesystem::path venv = {};
 
+  /// The Python to start.
   PythonOptions python = {};
+
+  /// The callbacks of the host.
   Callbacks callbacks = {};
 
-  /// What `pyhost.connection(name)` opens for a module: a URL for each name. `sqlite:///file` is opened by
-  /// Python's own sqlite3, `https://host/base` by httpx, and every other one by SQLAlchemy; both come from
-  /// the modules' environment. `${NAME}` stands for a variable of the environment when the connection is
-  /// opened, so that a secret needs to stand nowhere else, and `$${` for `${`. Errors and log records show no
-  /// passwords, and no values of such variables that have 8 characters or more. Connections are closed with
-  /// the host.
+  /// The URLs that `pyhost.connection(name)` opens for modules, by name. `sqlite:///file` is opened with
+  /// Python's sqlite3, `https://host/base` with httpx, and all others with SQLAlchemy. httpx and SQLAlchemy
+  /// must be installed in the modules' environment. Connections are closed with the host.
+  ///
+  /// `${NAME}` is replaced by the environment variable when the connection is opened, and `$${` by `${`.
+  /// Passwords, and values of such variables with 8 or more characters, are masked in errors and log records.
   std::map<std::string, std::string> connections = {};
 
-  /// The SQLite file of `pyhost.store`, the dict of JSON values that a module finds again in its next run. It
-  /// is created if it does not exist; its folder must exist. If empty, there is no store.
+  /// The SQLite file of `pyhost.store`, in which modules keep JSON values from one run to the next. It is
+  /// created if it does not exist. Its folder must exist. Default: no store.
   std::filesystem::path store = {};
 
+  /// The handling of log records.
   LoggingOptions logging = {};
 
-  /// How long each `close()` and `on_unload()` of a module may take when it is unloaded, and how long the end
-  /// of the process waits for the threads and atexit handlers that modules left behind.
+  /// The timeout of each `close()` and `on_unload()` when a module is unloaded. Also how long the end of the
+  /// process waits for threads and atexit handlers of modules.
   std::chrono::milliseconds shutdown_timeout = std::chrono::seconds(5);
 };
 

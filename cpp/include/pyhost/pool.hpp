@@ -1,4 +1,4 @@
-// Many runs at once, at a level of isolation.
+// Pools, which run modules in parallel.
 #pragma once
 
 #include <chrono>
@@ -23,64 +23,71 @@
 
 namespace pyhost {
 
-/// What keeps the runs of a pool apart.
+/// The level of isolation between the runs of a pool.
 enum class Isolation {
-  Shared,       ///< Threads over the process's one interpreter: one core, unless Python is free-threaded.
-  Interpreter,  ///< Interpreters with a GIL and modules of their own, a thread each; Python 3.13 and later.
-                ///< Extensions that work in one interpreter only are an ImportFailed.
-  Process,      ///< Worker processes: a module that crashes, hangs or floods costs its own run alone.
+  Shared,  ///< Threads in one interpreter. They use one core, unless Python is free-threaded.
+  /// One interpreter for each worker, with its own GIL and modules. Requires Python 3.13. Extensions that do
+  /// not support several interpreters fail with ImportFailed.
+  Interpreter,
+  /// Worker processes. A module that crashes, hangs or uses too much memory only fails its own run.
+  Process,
 };
 
-/// The enumerator's name in lower case, as in "process".
+/// Returns the enumerator's name in lower case, as in "process".
 std::string_view to_string(Isolation isolation) noexcept;
 
-/// How a pool is opened. Every member has a default.
+/// The options of a pool. Every member has a default.
 struct PoolOptions {
-  /// How many runs are made at once; 0 is as many as this process may use cores. More than 1,024 are refused.
+  /// The number of runs that are executed at the same time, at most 1,024. 0 means the number of cores that
+  /// this process may use.
   std::size_t workers = 0;
 
+  /// The level of isolation between runs.
   Isolation isolation = Isolation::Shared;
 
-  /// How long each run may take, from its start, if RunOptions::timeout does not say otherwise. At
-  /// Isolation::Process the worker is killed then.
+  /// The timeout of each run, from its start. RunOptions::timeout takes precedence. At Isolation::Process,
+  /// the worker process is then killed. Default: none.
   std::optional<std::chrono::milliseconds> timeout = {};
 
-  /// How long the import of a module may take, if RunOptions::import_timeout does not say otherwise. The
-  /// timeout of a run counts from the end of the import. 0: the import counts for the timeout of the run.
-  /// Default: the larger of 60 s and the timeout of the run; no limit if the run has no timeout.
+  /// The timeout of the import of a module. The timeout of a run then starts after the import. 0 means that
+  /// the timeout of the run includes the import. RunOptions::import_timeout takes precedence. Default: 60 s,
+  /// or the timeout of the run if that is longer. None if the run has no timeout.
   std::optional<std::chrono::milliseconds> import_timeout = {};
 
-  /// Bytes of address space that a worker process may take besides what it has when it is ready; 0 is without
-  /// a limit. What goes beyond is a MemoryError in the module. Only at Isolation::Process.
+  /// The address space that a worker process may use in addition to what it uses after its start. Beyond
+  /// that, Python raises MemoryError. 0 means no limit. Only at Isolation::Process. Units: bytes.
   std::size_t memory_limit = 0;
 
-  /// A worker process is replaced after this many runs; 0 means never. Only at Isolation::Process.
+  /// The number of runs after which a worker process is replaced. 0 means never. Only at Isolation::Process.
   std::uint64_t max_runs_per_worker = 0;
 
-  /// A worker process is replaced after a run that leaves it with more bytes of memory resident; 0 is never.
+  /// The resident memory above which a worker process is replaced, checked after each run. 0 means never.
+  /// Only at Isolation::Process. Units: bytes.
   std::size_t max_resident = 0;
 
-  /// The program that a worker process runs; empty is `pyhost-worker` beside this program or where pyhost was
-  /// installed. A program that calls worker_main() first thing in its main() may name itself.
+  /// The program of the worker processes. A program that calls worker_main() first in its main() may name
+  /// itself. Only at Isolation::Process. Default: `pyhost-worker`, next to this program or where pyhost was
+  /// installed.
   std::filesystem::path worker = {};
 
-  /// Where the runs are made instead of on this machine: `dask://HOST:PORT`,
-  /// `ray://HOST:PORT`, or `package.module:factory`, a Python function that returns a
-  /// concurrent.futures.Executor. Each worker of the engine needs pyhost of the same version and Python's
-  /// same minor version; the modules are sent to it. Then `workers` is not used, and the host's services,
-  /// callbacks and store are not reached. A run whose worker is lost is made again, so it may be made twice;
-  /// it has one outcome. Default: empty, here.
+  /// The engine that executes the runs on other machines: `dask://HOST:PORT`, `ray://HOST:PORT`, or
+  /// `package.module:function`, a Python function that returns a `concurrent.futures.Executor`.
+  ///
+  /// The modules are sent to the workers of the engine. Each of them must have the same version of pyhost and
+  /// the same minor version of Python. `workers` is not used. Services, callbacks and store of the host are
+  /// not available to the runs. If a worker is lost, its runs are repeated: a run may be executed twice, but
+  /// has one outcome. Default: empty, for runs on this machine.
   std::string engine = {};
 
-  /// The resources of the engine that each chunk of runs needs, by name, as in {"GPU", 1}. Default: none.
+  /// The resources of the engine that each chunk of runs needs, by name, as in `{"GPU", 1}`.
   std::map<std::string, double> engine_resources = {};
 
-  /// How often a chunk of runs is tried again if its worker is lost.
+  /// How often a chunk of runs is repeated if its worker is lost.
   std::size_t engine_retries = 3;
 
   /// Called with a line for the user, such as "2 workers", when workers of the engine join, leave or are
   /// lost.
-  /// Thread: one of the pool's, without the GIL.
+  /// Thread: an internal thread of the pool, without the GIL.
   std::function<void(std::string_view)> on_engine = {};
 };
 
@@ -125,22 +132,29 @@ struct HostInternals;
 
 }  // namespace detail
 
-/// Makes many runs at once. Any thread may call it. It uses its host, and should be gone before it: if the
-/// host closes first, what is under way fails as HostClosed. A run fails by the same Error at every level;
-/// what a service threw that the module did not catch is a ModuleRaised here.
+/// Executes runs in parallel. It cannot be copied or moved.
+///
+/// Runs fail with the same errors at every level of isolation, and with those of Host::run(), with one
+/// exception: if a service throws and the module does not catch it, the run fails with ModuleRaised.
+///
+/// Ownership: destroy the pool before its host. If the host is closed first, runs in flight fail with
+/// HostClosed.
+/// Thread: any.
 class Pool {
  public:
-  /// Throws StartupFailed for what cannot be: a level that this Python does not have, more workers than
-  /// 1,024, a limit that the level cannot keep.
+  /// Starts the workers.
+  /// Throws: StartupFailed if the options cannot be satisfied, for example because this Python does not
+  /// support the level of isolation, or a limit requires Isolation::Process.
   explicit Pool(Host& host, PoolOptions options = {});
-  /// Closes it with the patience of Options::shutdown_timeout.
+
+  /// Closes the pool as close() does, with Options::shutdown_timeout as the timeout.
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  /// Copies the state and submits a run, which does what Host::run() does. The future has the result or the
-  /// Error. A state with buffers is an InvalidState.
-  /// Throws: HostClosed once the pool is closed.
+  /// Submits a run that does the same as Host::run(). The state is copied. The future receives the result or
+  /// the Error. States with buffers are not supported: the future receives InvalidState.
+  /// Throws: HostClosed if the pool is closed.
   template <JsonResultType R = Json>
   std::future<R> submit(std::string_view name, const State& state = {}, RunOptions options = {}) {
     auto promise = std::make_unique<detail::PromiseOf<R>>();
@@ -149,8 +163,10 @@ class Pool {
     return future;
   }
 
-  /// Runs a module once for each state of a range, and returns the outcomes as a range. The states are read
-  /// lazily. A range of states that is an lvalue must outlive the outcomes.
+  /// Runs a module once for each state of a range, and returns the outcomes as an input range, Outcomes.
+  /// States are read while you iterate over the outcomes.
+  /// Ownership: if the range of states is an lvalue, it must outlive the outcomes.
+  /// Throws: HostClosed if the pool is closed.
   template <std::ranges::input_range Range>
     requires std::convertible_to<std::ranges::range_reference_t<Range>, State>
   auto map(std::string_view name, Range&& states, MapOptions options = {}) {
@@ -159,19 +175,21 @@ class Pool {
   }
 
   /// Like map(), but you push the states yourself, from any thread.
+  /// Throws: HostClosed if the pool is closed.
   Runs runs(std::string_view name, MapOptions options = {});
 
-  /// Cancels all waiting and running runs. Later runs are not affected.
+  /// Cancels all runs, waiting and in progress. Runs that are submitted later are not affected.
   void cancel();
 
-  /// Cancels the waiting runs only.
+  /// Cancels the runs that are waiting for a worker.
   void cancel_waiting();
 
-  /// Accepts no more runs, and waits for those in flight. After `patience` it cancels the rest, and waits for
-  /// them; a run that cannot be stopped has no limit, see RunOptions. Returns whether all ended in time.
+  /// Closes the pool: accepts no more runs, and waits for those in flight. After `patience`, cancels those
+  /// that are left and waits for them. There is no time limit for that, because C code cannot be interrupted:
+  /// see RunOptions. Returns whether all runs ended within `patience`.
   bool close(std::chrono::milliseconds patience);
 
-  /// How many runs are made at once.
+  /// Returns the number of runs that can be executed at the same time.
   std::size_t workers() const noexcept;
 
  private:

@@ -1,5 +1,4 @@
-// The types that a result can be asked for as: run<Json>(), run<std::string>(), run<Buffer>(),
-// run<YourType>().
+// The types of results: run<Json>(), run<std::string>(), run<Buffer>() and run<YourType>().
 #pragma once
 
 #include <concepts>
@@ -18,26 +17,26 @@
 
 namespace pyhost {
 
-/// A type that nlohmann_json converts from JSON, for example by NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE.
+/// A type that nlohmann_json can convert from JSON, for example through NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE.
 template <class T>
 concept FromJson = std::move_constructible<T> && !std::is_pointer_v<T> &&
                    !std::same_as<T, nlohmann::ordered_json> && !JsonText<T> && requires(const Json& json) {
                      { json.template get<T>() } -> std::same_as<T>;
                    };
 
-/// What a result can become:
-/// - Json. An integer beyond 64 bits is an InvalidResult.
-/// - std::string: JSON text in UTF-8 on one line. It has integers of any size exactly, up to the digits that
-///   Python's `sys.set_int_max_str_digits` allows, and keys in Python's order.
+/// A type in which a result can be returned:
+/// - Json: integers beyond 64 bits throw InvalidResult.
+/// - std::string: JSON text in UTF-8 on one line. Integers of any size are exact, up to the number of digits
+///   that Python's `sys.set_int_max_str_digits` allows, and keys are in Python's order.
 /// - Buffer: the memory of bytes, a bytearray, a memoryview or an array, without a copy.
-/// - Any type that nlohmann_json converts from JSON. What does not fit is an InvalidResult that names it.
-///   A result that is a number must fit exactly. Numbers within a larger type are converted by nlohmann_json,
-///   which does not check their range.
+/// - Any type that nlohmann_json can convert from JSON. Values that do not fit throw InvalidResult. If the
+///   type is a number, the result must fit exactly. Numbers inside a larger type are converted by
+///   nlohmann_json, which does not check their range.
 template <class T>
 concept ResultType =
     std::same_as<T, Json> || std::same_as<T, std::string> || std::same_as<T, Buffer> || FromJson<T>;
 
-/// What a result that is JSON can become: all but a Buffer.
+/// A ResultType other than Buffer.
 template <class T>
 concept JsonResultType = ResultType<T> && !std::same_as<T, Buffer>;
 
@@ -49,7 +48,7 @@ struct AsJson {
 struct AsText {
   using Result = std::string;
 };
-/// JSON text of what fits a Json.
+/// JSON text of a result that also fits into a Json.
 struct AsJsonText {
   using Result = std::string;
 };
@@ -57,7 +56,7 @@ struct AsBuffer {
   using Result = Buffer;
 };
 
-/// Throws std::out_of_range if the value is not a number of this range.
+/// Throws std::out_of_range if the value is not a number in the range of the type.
 void check_integer(const Json& json, bool is_signed, std::size_t bytes);
 void check_float(const Json& json, double most);
 
@@ -68,7 +67,8 @@ void check_number(const Json& json) {
   if constexpr (std::floating_point<T>) check_float(json, static_cast<double>(std::numeric_limits<T>::max()));
 }
 
-/// Reads a result of the application's own type, as a part of the run, so that its errors are the run's.
+/// Reads a result into the application's own type. This is part of the run, so its errors are errors of the
+/// run.
 class AsTyped {
  public:
   using Result = std::monostate;
@@ -80,8 +80,8 @@ class AsTyped {
           static_cast<std::optional<T>*>(to)->emplace(json.get<T>());
         }) {}
 
-  /// Calls the application's `from_json` without the GIL.
-  /// Throws: Error of the kind InvalidResult if the value, which `subject` names, does not fit the type.
+  /// Calls the application's `from_json` without the GIL. `subject` names the value in error messages.
+  /// Throws: InvalidResult if the value does not fit the type.
   void read(const Json& result, std::string_view subject = "the result") const;
 
  private:
@@ -90,7 +90,7 @@ class AsTyped {
   void (*read_)(const Json&, void*);
 };
 
-/// Whether results are read as a type of the application's own.
+/// Whether R is a type of the application.
 template <ResultType R>
 inline constexpr bool is_typed =
     !std::same_as<R, Json> && !std::same_as<R, std::string> && !std::same_as<R, Buffer>;
@@ -99,7 +99,7 @@ template <ResultType R>
 using As = std::conditional_t<std::same_as<R, Json>, AsJson,
                               std::conditional_t<std::same_as<R, std::string>, AsText, AsBuffer>>;
 
-/// Calls `get` with the way in which the result is wanted, and returns the result.
+/// Calls `get` with the tag for R, and returns the result as R.
 template <ResultType R, class Get>
 R get_as(Get get) {
   if constexpr (is_typed<R>) {

@@ -1,4 +1,4 @@
-// The limits of one run: when it must stop, and how; and what it is for.
+// The options of a run: its limits, and its place in a schedule.
 #pragma once
 
 #include <chrono>
@@ -12,48 +12,52 @@
 
 namespace pyhost {
 
-/// What a scheduled run is for. The module sees it as `pyhost.current_run().scheduled`.
+/// The entry and due time of a scheduled run. Modules read them from `pyhost.current_run().scheduled`.
 struct Scheduled {
-  /// The entry of the schedule.
+  /// The name of the entry of the schedule.
   std::string entry;
 
-  /// When the run was due, which is before it began. The module sees microseconds.
+  /// When the run was due. It begins later than that. Modules see it rounded down to microseconds.
   std::chrono::system_clock::time_point due;
 
-  /// 1 for the first attempt; more for the retries of the same due time.
+  /// The number of the attempt, from 1. Retries for the same due time have higher numbers.
   int attempt = 1;
 };
 
-/// The limits of one run. Every member has a default.
+/// The options of a run. Every member has a default.
 ///
-/// A run that must stop learns it from `pyhost.cancelled`, then by the exception pyhost.Stopped, or an async
-/// run by the cancelling of its task, again and again until it ends. The caller gets TimedOut or Cancelled,
-/// whatever the run returned in the meantime. C code is not interrupted: on the main thread a signal wakes
-/// most of what waits, and elsewhere C code is waited for. At Isolation::Process the worker is killed
-/// instead.
+/// A run is stopped at its timeout, and when it is cancelled. `pyhost.cancelled` is then set for the module,
+/// and the task of an async run is cancelled. Half of `grace` later, the exception `pyhost.Stopped` is raised
+/// in the module, again and again until the run ends. The caller gets TimedOut or Cancelled, even if the run
+/// still returns a result.
+///
+/// C code is not interrupted. On the main thread, a signal wakes up most blocking system calls. On other
+/// threads, the run ends when the C code returns. At Isolation::Process, the worker process is killed: at the
+/// timeout, or if the run has not ended within `grace` after its cancellation.
 struct RunOptions {
-  /// How long the run may take. Its load and create count if they are part of the call. At Isolation::Process
-  /// the worker is killed then.
+  /// The timeout of the run. It includes load and create, if they are part of the call. At
+  /// Isolation::Process, the worker process is then killed. Default: none. In a pool, PoolOptions::timeout.
   std::optional<std::chrono::milliseconds> timeout = {};
 
-  /// How long the import may take, if this run is the one that imports the module; `timeout` then counts from
-  /// the end of the import. Default: no limit of its own, so that the import counts for `timeout`; in a pool,
-  /// PoolOptions::import_timeout.
+  /// The timeout of the import, if this run imports the module. `timeout` then starts after the import.
+  /// Default: none, so that `timeout` includes the import. In a pool, PoolOptions::import_timeout.
   std::optional<std::chrono::milliseconds> import_timeout = {};
 
-  /// How long a run that must stop is given to end. A module that asks `pyhost.cancelled`, and an async run,
-  /// have the first half of it to end by themselves.
+  /// The time in which a run should end after its timeout or cancellation. Async runs, and modules that check
+  /// `pyhost.cancelled`, can end by themselves in the first half of this time.
   std::chrono::milliseconds grace = std::chrono::seconds(1);
 
-  /// Stops the run when a stop is requested, from any thread. A run that waits in a pool does not begin.
+  /// Cancels the run when a stop is requested, from any thread. A run that waits in a pool is then not
+  /// started.
   std::stop_token stop = {};
 
-  /// Called once if the run goes on after the grace, with where the run is and whether it is in C code. Code
-  /// that is stuck in C cannot be stopped within its process. Not called at Isolation::Process. Thread: one
-  /// of pyhost's, without the GIL.
+  /// Called once if the run does not end within `grace`. The error contains the current line of the run, and
+  /// whether it is in C code. Not called at Isolation::Process.
+  /// Thread: an internal thread, without the GIL.
   std::function<void(const Error&)> on_stuck = {};
 
-  /// Null for a run that no schedule asks for. Default: null.
+  /// The entry and due time of a scheduled run. A Scheduler sets it.
+  /// Default: null, for other runs.
   std::shared_ptr<const Scheduled> scheduled = {};
 };
 

@@ -1,4 +1,4 @@
-// One module's runs over many states, and what comes of each.
+// Runs of one module over many states, and their outcomes.
 #pragma once
 
 #include <chrono>
@@ -19,34 +19,39 @@
 
 namespace pyhost {
 
-/// How one module is run over many states. Every member has a default.
+/// The options of Pool::map() and Pool::runs(). Every member has a default.
 struct MapOptions {
-  /// The limits of each run. A timeout replaces the pool's. Its stop token cancels all runs of the map.
+  /// The options of each run. A timeout takes precedence over that of the pool. The stop token cancels all
+  /// runs.
   RunOptions run = {};
 
-  /// Whether the outcomes come in the order of their states, or each as soon as it is there.
+  /// Whether outcomes are returned in the order of the states. Otherwise they are returned as soon as they
+  /// are available.
   bool ordered = true;
 
-  /// The largest number of states in flight: read, and without an outcome yet. 0 means 256 for each worker,
-  /// and the next three chunks for each one of an engine.
+  /// The largest number of states in flight: those that have been read, and whose outcome has not been
+  /// returned yet. States and results in flight are also limited to 64 MiB. Default: 0, which means 256 for
+  /// each worker. With an engine, at least that, and three chunks for each worker.
   std::size_t max_in_flight = 0;
 
-  /// How often a run is repeated that timed out or whose worker crashed. Other failures would only recur.
+  /// How often a run is repeated if it timed out, if its worker process crashed, or if an import failed that
+  /// has succeeded for another state.
   std::size_t retries = 0;
 };
 
-/// What became of one state: a result or an error.
+/// The outcome of one state: a result or an error.
 struct Outcome {
-  std::size_t index = 0;                 ///< Of the state, from 0.
-  std::optional<std::string> text = {};  ///< The result as JSON text on one line.
-  std::optional<Error> error = {};
-  double seconds = 0;  ///< How long the run took, the last one if it was repeated; 0 if it did not begin.
+  std::size_t index = 0;                 ///< The index of the state, from 0.
+  std::optional<std::string> text = {};  ///< The result, as JSON text on one line.
+  std::optional<Error> error = {};       ///< The error, if the run failed.
+  double seconds = 0;  ///< How long the run took, or its last repetition; 0 if it did not begin.
 
+  /// Returns whether there is a result.
   bool ok() const noexcept { return !error; }
 
-  /// Returns the result as this type.
-  /// Throws: the error if there is one; InvalidResult for an integer beyond 64 bits, which only the text has
-  /// exactly, and for what does not fit the type.
+  /// Returns the result as R.
+  /// Throws: `error`, if there is one; InvalidResult if the result does not fit R. Integers beyond 64 bits
+  /// only fit std::string.
   template <JsonResultType R = Json>
   R result() const {
     return detail::get_as<R>([this](const auto& how) { return result_as(how); });
@@ -58,33 +63,38 @@ struct Outcome {
   std::monostate result_as(const detail::AsTyped& how) const;
 };
 
-/// Runs in flight, and their outcomes: push the states on one thread, and take the outcomes on another.
-/// Pool::map() is easier if one thread does both.
+/// Runs of one module, whose states you push and whose outcomes you take. Pool::runs() returns it.
+/// Pool::map() is easier if one thread does both. It can be moved, but not copied.
+/// Thread: any. One thread may push while another takes.
 class Runs {
  public:
+  /// Takes over the runs of another object. `other` can then only be assigned to or destroyed.
   Runs(Runs&& other) noexcept;
+
+  /// Cancels the runs in flight, then takes over those of another object.
   Runs& operator=(Runs&& other) noexcept;
+
   /// Cancels the runs in flight. Their outcomes are lost.
   ~Runs();
 
-  /// Copies the state and submits its run. Waits while max_in_flight states are in flight. A state that is
-  /// not valid has an error as its outcome.
-  /// Throws: HostClosed once the pool is closed.
+  /// Submits a run. The state is copied. Blocks while there is no room: see has_room(). A state that is not
+  /// valid has an error as its outcome.
+  /// Throws: HostClosed if the pool is closed.
   void put(const State& state);
 
-  /// No more states come.
+  /// Declares that there are no more states, so that next() can return nothing after the last outcome.
   void end();
 
-  /// Whether fewer than MapOptions::max_in_flight states are in flight.
+  /// Returns whether another state may be in flight: see MapOptions::max_in_flight.
   bool has_room() const;
 
-  /// Whether no more outcomes can come.
+  /// Returns whether end() was called and all outcomes have been returned.
   bool is_over() const;
 
-  /// The next outcome, once it is there; nothing when no more can come.
+  /// Waits for the next outcome and returns it. Returns nothing if is_over().
   std::optional<Outcome> next();
 
-  /// Like next(), but also returns nothing after `patience`.
+  /// Like next(), but waits no longer than `patience`. Returns nothing if there is no outcome by then.
   std::optional<Outcome> next_within(std::chrono::milliseconds patience);
 
  private:
@@ -95,26 +105,35 @@ class Runs {
   std::shared_ptr<Data> data_;
 };
 
-/// The outcomes of a range of states: an input range of Outcome. The states are read on the calling thread,
-/// as outcomes are asked for. A run that fails is an outcome with an error, and the other states still run.
-/// Exceptions of the range of states reach the caller. Destroyed early, it cancels the runs in flight.
+/// The outcomes of a range of states, as an input range of Outcome. Pool::map() returns it. It cannot be
+/// copied or moved.
+///
+/// A run that fails is an outcome with an error, and the other states still run. The destructor cancels the
+/// runs in flight.
+/// Throws: exceptions of the range of states reach the caller.
+/// Thread: one at a time. It reads the states while it waits for outcomes.
 template <std::ranges::view States>
 class Outcomes {
  public:
+  /// Pool::map() calls it.
   Outcomes(Runs runs, States states) : runs_(std::move(runs)), states_(std::move(states)) {}
   Outcomes(const Outcomes&) = delete;
   Outcomes& operator=(const Outcomes&) = delete;
 
-  /// Reads on as far as may be, then waits for the next outcome; nothing at the end.
+  /// Reads and submits states until there is no more room, then waits for the next outcome and returns it.
+  /// Returns nothing at the end.
   std::optional<Outcome> next() {
     read();
     return runs_.next();
   }
 
+  /// An input iterator over outcomes.
   using Iterator = detail::NextIterator<Outcomes, Outcome>;
 
-  /// Gets the first outcome.
+  /// Waits for the first outcome and returns an iterator to it. Call it once.
   Iterator begin() { return Iterator(*this); }
+
+  /// Returns the end of the range.
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:

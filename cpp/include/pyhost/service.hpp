@@ -1,4 +1,4 @@
-// C++ functions that modules can call.
+// Services: C++ functions that modules can call.
 #pragma once
 
 #include <functional>
@@ -15,30 +15,30 @@ namespace detail {
 class Services;
 }
 
-/// A C++ function that modules call by `services.<name>(…)`. The arguments are a JSON object, the answer is
-/// any JSON value. It may run modules itself, to 100 calls within each other. An exception from it is a
-/// pyhost.ServiceError in the module, and the same C++ exception again for the caller of the module if the
-/// module did not catch it.
-/// Thread: that of the module, without the GIL; several at once if several modules call it.
+/// A C++ function that modules call as `services.<name>(…)`. The arguments are a JSON object, and the return
+/// value is any JSON value. A service may run modules. Up to 100 calls of services may be nested.
+/// Throws: any exception. It is raised in the module as `pyhost.ServiceError`. If the module does not catch
+/// it, the caller of the module gets the original C++ exception.
+/// Thread: the thread of the module, without the GIL. Several threads may call it at the same time.
 using Service = std::function<Json(const Json& arguments)>;
 
-/// The services of a host, see Host::services(). It may outlive the host.
+/// A handle to the services of a host. Host::services() returns it. It may outlive the host.
 /// Thread: any.
 class HostServices {
  public:
-  /// Lets modules call `services.<name>(…)` after `from pyhost import services`. Replaces an earlier service
-  /// of this name, and waits for its calls as withdraw() does. The name is one identifier that begins with a
-  /// letter; the doc is shown by Python's help and in stubs().
-  /// Throws: InvalidName; HostClosed once the host is closed.
+  /// Adds a service. Modules can call it as `services.<name>(…)` after `from pyhost import services`. `name`
+  /// is a single identifier that begins with a letter. `doc` is the docstring, for Python's `help()` and
+  /// stubs(). A service of the same name is replaced, and its calls are waited for as in withdraw().
+  /// Throws: InvalidName; HostClosed if the host is closed.
   void provide(std::string_view name, Service service, std::string doc = {}) const;
 
-  /// Removes a service. Returns false if there is none of this name. Afterwards no thread is in a call of the
-  /// service, or begins one. Within a call of a service it does not wait, since services could then wait for
-  /// each other: calls that are in progress on other threads end later. ~Host removes all services.
+  /// Removes a service and waits for its calls in flight. Returns false if there is no service of this name.
+  /// If it is called inside a service, it does not wait, because services could then wait for each other.
+  /// ~Host removes all services.
   bool withdraw(std::string_view name) const;
 
-  /// Returns the stub file pyhost/services.pyi of the services that are provided now, for type checkers and
-  /// editors.
+  /// Returns the contents of a stub file, pyhost/services.pyi, for type checkers and editors. It contains the
+  /// services that are provided now.
   std::string stubs() const;
 
  private:

@@ -1,4 +1,4 @@
-// Where the time of runs goes, as plain data.
+// Durations of the steps of runs, as plain data.
 #pragma once
 
 #include <chrono>
@@ -11,31 +11,32 @@
 
 namespace pyhost {
 
+/// The steps of a run, or of a worker.
 enum class SpanKind {
-  Start,    ///< A worker process started, until its host was open.
-  Queue,    ///< A run waited in its pool, until a worker began it.
-  Send,     ///< Runs were written to a worker process.
-  Import,   ///< A module was found and imported, and its on_load() called.
-  Create,   ///< A state was converted, and create() called.
-  Run,      ///< run() was called, its result converted, and what was to be closed closed.
-  Convert,  ///< The state was converted, within Create, or the result, within Run.
+  Start,   ///< Starting a worker process, until its host is open.
+  Queue,   ///< Waiting in a pool, until a worker begins the run.
+  Send,    ///< Sending runs to a worker process.
+  Import,  ///< Finding and importing a module, and calling its `on_load()`.
+  Create,  ///< Converting a state, and calling `create()`.
+  Run,     ///< Calling `run()`, converting the result, and closing the instance if it is closed with the run.
+  Convert,  ///< Converting a state, within Create, or a result, within Run.
 };
 
-/// The enumerator's name in lower case, as in "queue".
+/// Returns the enumerator's name in lower case, as in "queue".
 std::string_view to_string(SpanKind kind) noexcept;
 
-/// A stretch of time, and its use. The spans of one worker nest, except those of Queue and Send. So do spans
-/// without a worker that are reported on the same thread. All processes have the same steady clock.
+/// The duration of one step of a run, for Callbacks::on_span. Except for Queue and Send, the spans of one
+/// worker are nested, and so are the spans without a worker that are reported on the same thread.
 struct Span {
-  SpanKind kind = SpanKind::Run;
-  std::string module = {};       ///< Of Send that of the first run; of Start none.
-  RunId run = 0;                 ///< As events and log records have it; 0 if it has not begun.
-  std::uint64_t submission = 0;  ///< Which run of its pool, from 1 as they came; 0 of none.
-  std::uint64_t worker = 0;      ///< Tells the workers of all pools apart, from 1; 0 of none.
-  std::chrono::steady_clock::time_point begin = {};
-  std::chrono::steady_clock::time_point end = {};
-  std::size_t runs = 0;  ///< Of Send: how many.
-  bool failed = false;   ///< It ended by an error.
+  SpanKind kind = SpanKind::Run;  ///< The step.
+  std::string module = {};        ///< The module. For Send, that of the first run; for Start, empty.
+  RunId run = 0;                  ///< The run, or 0 if it has not begun.
+  std::uint64_t submission = 0;   ///< The number of the run in its pool, from 1 in order of submission, or 0.
+  std::uint64_t worker = 0;       ///< The number of the worker, from 1 and unique among all pools, or 0.
+  std::chrono::steady_clock::time_point begin = {};  ///< The beginning. All processes use the same clock.
+  std::chrono::steady_clock::time_point end = {};    ///< The end.
+  std::size_t runs = 0;                              ///< The number of runs that were sent, for Send.
+  bool failed = false;                               ///< Whether the step failed.
 };
 
 }  // namespace pyhost

@@ -1,4 +1,4 @@
-// The results of a run that yields, one by one.
+// Streams: the items of a run that yields, one at a time.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace pyhost {
 
 namespace detail {
 
-/// A stream whose items have no type yet.
+/// A stream without the type of its items.
 class AnyStream {
  public:
   struct Data;
@@ -31,7 +31,7 @@ class AnyStream {
   std::unique_ptr<Data> data_;
 };
 
-/// Iterates over what `next()` of the source returns, until that is nothing.
+/// An input iterator over the values of `source.next()`, until that returns nothing.
 template <class Source, class Item>
 class NextIterator {
  public:
@@ -54,18 +54,21 @@ class NextIterator {
 
 }  // namespace detail
 
-/// The items of a run, each made when it is asked for: an input range. The items are what `run` yields, or
-/// otherwise the one result that it returns. An item that fails throws what a run throws, and is the last
-/// one. Once the host is closed, the next item throws HostClosed. The destructor closes the stream; errors in
-/// that reach only on_error and on_event.
+/// The items that a run yields, as an input range. Instance::stream() and Host::stream() return it. If `run`
+/// does not yield, the stream has one item, the result. It can be moved, but not copied.
+///
+/// Each item is produced when it is requested. If that fails, the exception is one of Instance::run(), and
+/// the stream has ended. The destructor closes the stream. Its errors are only reported to on_error and
+/// on_event.
 /// Thread: any, one at a time.
 template <ResultType R = Json>
 class Stream {
  public:
-  /// Whether `run` yields. Otherwise the stream has one item, its result.
+  /// Returns whether `run` yields.
   bool yields() const noexcept { return stream_.yields(); }
 
-  /// Returns the next item, or nothing at the end.
+  /// Waits for the next item and returns it. Returns nothing at the end.
+  /// Throws: the exceptions of Instance::run(); HostClosed if the host is closed.
   std::optional<R> next() {
     if constexpr (detail::is_typed<R>) {
       std::optional<R> item;
@@ -76,14 +79,18 @@ class Stream {
     }
   }
 
-  /// Ends the stream early: closes the generator, so that its `finally` blocks run.
+  /// Ends the stream before its last item: closes the generator, so that its `finally` blocks are executed.
   /// Throws: ModuleRaised if they raise.
   void close() { stream_.close(); }
 
+  /// An input iterator over items.
   using Iterator = detail::NextIterator<Stream, R>;
 
-  /// Makes the first item. The stream must not be moved while the iterator is used.
+  /// Waits for the next item and returns an iterator to it. Do not move the stream while you use the
+  /// iterator.
   Iterator begin() { return Iterator(*this); }
+
+  /// Returns the end of the range.
   std::default_sentinel_t end() const noexcept { return {}; }
 
  private:

@@ -1,4 +1,4 @@
-// What the module paths hold and what is wrong with it, as plain data.
+// Surveys: the modules in the module paths, and their problems, as plain data.
 #pragma once
 
 #include <span>
@@ -10,69 +10,72 @@
 
 namespace pyhost {
 
-/// How much a diagnostic matters.
+/// The severity of a diagnostic.
 enum class Severity {
-  Error,    ///< The module cannot work as it is.
-  Warning,  ///< It may work, but something about it is not as it should be.
-  Note,     ///< Something could not be seen from the source alone.
+  Error,    ///< The module cannot work.
+  Warning,  ///< The module may work, but there is a problem.
+  Note,     ///< Something cannot be checked by reading the source.
 };
 
-/// The enumerator's name in lower case, as in "error".
+/// Returns the enumerator's name in lower case, as in "error".
 std::string_view to_string(Severity severity) noexcept;
 
-/// A kind of diagnostic; codes are stable.
+/// A kind of diagnostic. Codes are stable.
 struct DiagnosticCode {
-  std::string_view code;  ///< As in "no-create".
-  Severity severity;
-  std::string_view meaning;  ///< In one sentence.
+  std::string_view code;     ///< The code, as in "no-create".
+  Severity severity;         ///< The severity of diagnostics with this code.
+  std::string_view meaning;  ///< A description, in one sentence.
 };
 
-/// All the codes there are.
+/// Returns all diagnostic codes.
 std::span<const DiagnosticCode> diagnostic_codes() noexcept;
 
-/// One thing to say about one place in a file.
+/// A problem in a file of a module.
 struct Diagnostic {
-  std::string module = {};  ///< The module's name; empty for a file that can be no module.
-  std::string file = {};    ///< As UTF-8: bytes that are none are escaped.
-  int line = 1;
-  int column = 1;  ///< In characters.
-  std::string code = {};
-  Severity severity = Severity::Error;
-  std::string message = {};
+  std::string module = {};              ///< The module's name, or empty if the file cannot be a module.
+  std::string file = {};                ///< The path of the file. Bytes that are not UTF-8 are escaped.
+  int line = 1;                         ///< The line, from 1.
+  int column = 1;                       ///< The column in characters, from 1.
+  std::string code = {};                ///< The kind of the problem: see diagnostic_codes().
+  Severity severity = Severity::Error;  ///< The severity of the problem.
+  std::string message = {};             ///< A description of the problem.
 
-  /// The same as data; the keys are stable.
+  /// Returns the diagnostic as JSON, with one key for each member. The keys are stable.
   Json to_json() const;
 };
 
-/// A module that was found.
+/// A module in a module path.
 struct ModuleInfo {
-  std::string name = {};
-  std::string file = {};       ///< As UTF-8: bytes that are none are escaped.
-  std::string doc = {};        ///< The first line of its docstring, as it stands there.
-  std::string hidden_by = {};  ///< The file that is loaded by this name instead; empty if it is this one.
-  std::vector<Diagnostic> diagnostics = {};
+  std::string name = {};                     ///< The module's name, without `modules.` in front.
+  std::string file = {};                     ///< The path of its file. Bytes that are not UTF-8 are escaped.
+  std::string doc = {};                      ///< The first line of its docstring.
+  std::string hidden_by = {};                ///< The file that is loaded by this name instead, or empty.
+  std::vector<Diagnostic> diagnostics = {};  ///< The problems of the module.
 
-  /// The first of its errors; null if it has none. Belongs to this.
+  /// Returns the first diagnostic with Severity::Error, or null.
+  /// Ownership: the pointer is valid as long as this object is not changed or destroyed.
   const Diagnostic* error() const noexcept;
 
-  /// The same as data; the keys are stable.
+  /// Returns the module as JSON with the keys name, file, doc, hidden_by and error. The keys are stable.
   Json to_json() const;
 };
 
-/// What a host's module paths hold.
+/// The modules in a host's module paths. Host::survey() returns it.
 struct Survey {
-  std::vector<std::string> folders = {};  ///< The folders `modules`, the first that has a name wins.
-  std::vector<ModuleInfo> modules = {};   ///< By name; the files that one hides come right after it.
-  std::vector<Diagnostic> strays = {};    ///< Files and folders there that can be no module.
+  std::vector<std::string> folders = {};  ///< The `modules` folders, in the order in which they are searched.
+  std::vector<ModuleInfo> modules =
+      {};                               ///< The modules by name. A hidden file follows the one that hides it.
+  std::vector<Diagnostic> strays = {};  ///< Files and folders that cannot be modules.
 };
 
-/// How a host looks at its modules.
+/// How Host::survey() checks modules.
 enum class Look {
-  Read,    ///< Files are read; nothing of a module runs.
-  Import,  ///< What reading finds no error in is imported as well, once for as long as the host is open.
+  Read,    ///< It reads their files. No code of a module is executed.
+  Import,  ///< It also imports modules without errors, once while the host is open.
 };
 
-/// Throws InvalidName unless this can be a module's name: ASCII identifiers joined by dots. Needs no host.
+/// Checks whether a name is a valid module name: ASCII identifiers joined by dots. No host is needed.
+/// Throws: InvalidName if it is not.
 void check_module_name(std::string_view name);
 
 }  // namespace pyhost
