@@ -61,13 +61,6 @@ class Name:
         owner, _, last = self.name.rpartition("::")
         return last.lstrip("~") == owner.rpartition("::")[2] or last == "operator="
 
-    @property
-    def anchor(self) -> str:
-        """As MkDocs makes it from the heading."""
-        owner = self.name.rpartition("::")[0]
-        heading = owner if self.is_item or self.is_special else self.name
-        return re.sub(r"[^\w-]", "", heading.lower())
-
 
 # --- reading
 
@@ -134,9 +127,11 @@ def declaration(lines: list[str], at: int, kind: str) -> str:
     if kind == "variable":
         return " ".join(text.partition(";")[0].split())
     stops = {"function": (";", "{", " : "), "concept": (";",), "typedef": (";",)}.get(kind, ("{",))
+    brackets = "([{)]}" if kind == "concept" else "([)]"
+    half = len(brackets) // 2
     depth = 0
     for end, letter in enumerate(text):
-        depth += (letter in "([") - (letter in ")]")
+        depth += (letter in brackets[:half]) - (letter in brackets[half:])
         if depth == 0 and text.startswith(stops, end):
             break
     text = textwrap.dedent(text[:end]).rstrip() + ";"
@@ -158,12 +153,14 @@ def markdown(element: ET.Element) -> str:
     if element.tag == "listitem":
         return "- " + textwrap.indent(text.strip(), "    ").lstrip() + "\n"
     if element.tag == "verbatim":
-        return "\n\n```text\n" + "".join(element.itertext()).strip("\n") + "\n```\n\n"
+        return "\n\n```text\n" + "".join(element.itertext()).strip() + "\n```\n\n"
     if element.tag == "computeroutput":
         return f"`{''.join(element.itertext())}`"
     if element.tag == "bold":
         return f"**{text}**"
-    return f"[{text}](#{element.get('refid')})" if element.tag == "ref" else text
+    # A single word is often not meant as a name.
+    is_link = element.tag == "ref" and re.search(r"::|\(", text)
+    return f"[{text}](#{element.get('refid')})" if is_link else text
 
 
 def comment(element: ET.Element) -> str:
@@ -172,42 +169,50 @@ def comment(element: ET.Element) -> str:
     return re.sub(r"[ \n]*\n\n", "\n\n", text).strip()
 
 
-def write_names(names: list[Name], level: int) -> Iterator[str]:
-    """Names as Markdown. The members that have no heading of their own come first."""
-    items = [f"`{name.code}`  \n{name.comment}" for name in names if name.is_item]
-    yield "\n".join("- " + textwrap.indent(item, "    ").lstrip() for item in items)
-    heading = ""
-    for name in sorted(names, key=lambda name: not name.is_special):
-        if name.is_item:
-            continue
-        if not name.is_special and name.name != heading:
-            heading = name.name
-            yield f"{'#' * level} {heading}"
-        yield f"```cpp\n{name.code}\n```"
-        yield name.comment
-        yield from write_names(name.members, level + 1)
+class Page:
+    """The Markdown of the reference."""
 
+    def __init__(self, reader: Reader) -> None:
+        self.anchors: dict[str, str] = {}  # of the headings, by Doxygen's ids
+        parts = [INTRODUCTION]
+        for number, header in enumerate(reader.headers):
+            here = [name for name in reader.names if name.place[0] == number]
+            if here:
+                lines = reader.sources[number].splitlines()
+                opening = takewhile(lambda line: line.startswith("//"), lines)
+                parts += [f"## {header}", " ".join(line.removeprefix("// ") for line in opening)]
+                parts += self.write(here, 3)
+        text = "\n\n".join(filter(None, parts)) + "\n"
+        self.text = re.sub(r"\[([^]]*)\]\(#(\w+)\)", self.resolve, text)
 
-def write_page(reader: Reader) -> str:
-    missing = [name.name for name in reader.all if not name.comment]
-    if missing:
-        sys.exit("these public names have no comment:\n  " + "\n  ".join(missing))
-    parts = [INTRODUCTION]
-    for number, header in enumerate(reader.headers):
-        here = [name for name in reader.names if name.place[0] == number]
-        if here:
-            opening = takewhile(
-                lambda line: line.startswith("//"), reader.sources[number].splitlines()
-            )
-            parts += [f"## {header}", " ".join(line.removeprefix("// ") for line in opening)]
-            parts += write_names(here, 3)
-    text = "\n\n".join(filter(None, parts)) + "\n"
-    anchors = {name.id: name.anchor for name in reader.all}
-    return re.sub(
-        r"\[([^]]*)\]\(#(\w+)\)",
-        lambda it: f"[{it[1]}](#{anchors[it[2]]})" if it[2] in anchors else it[1],
-        text,
-    )
+    def write(self, names: list[Name], level: int, anchor: str = "") -> Iterator[str]:
+        """Names as Markdown. The members that have no heading of their own come first."""
+        items = [f"`{name.code}`  \n{name.comment}" for name in names if name.is_item]
+        yield "\n".join("- " + textwrap.indent(item, "    ").lstrip() for item in items)
+        heading = ""
+        for name in sorted(names, key=lambda name: (not name.is_item, not name.is_special)):
+            if not name.is_item and not name.is_special and name.name != heading:
+                heading = name.name
+                anchor = self.new_anchor(heading)
+                yield f"{'#' * level} {heading}"
+            self.anchors[name.id] = anchor
+            if not name.is_item:
+                yield f"```cpp\n{name.code}\n```"
+                yield name.comment
+                yield from self.write(name.members, level + 1, anchor)
+
+    def new_anchor(self, heading: str) -> str:
+        """Returns the anchor that MkDocs makes of a heading."""
+        first = anchor = re.sub(r"[^\w-]", "", heading.lower())
+        count = 0
+        while anchor in self.anchors.values():
+            count += 1
+            anchor = f"{first}_{count}"
+        return anchor
+
+    def resolve(self, link: re.Match[str]) -> str:
+        anchor = self.anchors.get(link[2])
+        return f"[{link[1]}](#{anchor})" if anchor else link[1]
 
 
 def main() -> None:
@@ -215,9 +220,13 @@ def main() -> None:
         sys.exit("usage: python3 docs/reference.py FOLDER")
     if shutil.which("doxygen") is None:
         sys.exit("docs/reference.py: doxygen is not installed; apt-get install doxygen")
+    reader = Reader()
+    missing = [name.name for name in reader.all if not name.comment]
+    if missing:
+        sys.exit("these public names have no comment:\n  " + "\n  ".join(missing))
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "cpp-reference.md").write_text(write_page(Reader()))
+    (folder / "cpp-reference.md").write_text(Page(reader).text)
 
 
 if __name__ == "__main__":

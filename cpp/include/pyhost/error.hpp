@@ -134,13 +134,13 @@ class Error : public std::exception {
     std::string message = {};                   ///< A description of the failure, in one sentence.
     std::string pointer = {};         ///< JSON pointer (RFC 6901) to the value in the state or result.
     std::string hint = {};            ///< A suggestion how to fix it.
-    Frame place = {};                 ///< The line to look at. Default: taken from `exception`.
+    Frame place = {};                 ///< The line to look at, by default taken from `exception`.
     PythonException exception = {};   ///< The Python exception. Its `type` is empty if there is none.
     Closed closed = Closed::Nothing;  ///< The thing that is closed, for HostClosed.
-    int signal = 0;                   ///< The signal that ended the worker, for WorkerCrashed.
+    int signal = 0;                   ///< The signal that ended the worker, for WorkerCrashed, or 0.
   };
 
-  /// Creates an error. Passwords of connections are masked in message, pointer and hint.
+  /// Creates an error. Secrets of connections are masked in message, pointer and hint.
   explicit Error(Data data);
 
   /// Returns the kind of the error.

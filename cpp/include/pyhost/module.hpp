@@ -32,8 +32,8 @@ class Instance {
   /// Calls `run()` and returns its result. If `run` is async, it is awaited. If it yields, the result is an
   /// array of the items. On a temporary that is the last handle to its object, it also closes the object.
   /// Throws: BadContract, ModuleRaised, InvalidResult; TimedOut and Cancelled, according to the options;
-  /// exceptions of services that the module did not catch. On a temporary, also ModuleRaised if `close()`
-  /// raises.
+  /// HostClosed; exceptions of services that the module did not catch. On a temporary, also ModuleRaised if
+  /// `close()` raises.
   template <ResultType R = Json>
   R run(const RunOptions& options = {}) const& {
     return detail::get_as<R>([&](const auto& how) { return run_as(how, options); });

@@ -82,7 +82,8 @@ struct Callbacks {
 
   /// Called once for each `close()` or `on_unload()` that does not end within Options::shutdown_timeout,
   /// because it is stuck in C code or catches every exception that should stop it. The host still waits for
-  /// it, because only the end of the process can stop it. Default: a message on stderr.
+  /// it, because only the end of the process can stop it.
+  /// Default: a message on stderr.
   /// Thread: an internal thread.
   std::function<void(const Error&)> on_stuck = {};
 };
@@ -91,7 +92,8 @@ struct Callbacks {
 struct LoggingOptions {
   /// Called with each log record of a module, one at a time. Modules do not wait for it. Exceptions from it
   /// are ignored. ~Host waits until it has received all records, but no longer than
-  /// Options::shutdown_timeout. Default: none; `logging` then behaves as in `python3`.
+  /// Options::shutdown_timeout.
+  /// Default: none; `logging` then behaves as in `python3`.
   /// Thread: an internal thread, without the GIL.
   std::function<void(const LogRecord&)> on_log = {};
 
@@ -106,8 +108,8 @@ struct LoggingOptions {
 /// The options of a host. Every member has a default.
 struct Options {
   /// Folders that contain a `modules` folder. If several contain a module of the same name, the first one is
-  /// used. Default: `./python_modules` and `.`, if they contain `modules`, then the modules installed with
-  /// pyhost.
+  /// used.
+  /// Default: `./python_modules` and `.`, if they contain `modules`, then the modules installed with pyhost.
   std::vector<std::filesystem::path> module_paths = {};
 
   /// The virtual environment whose packages modules can import. If it cannot be used, the host throws
@@ -132,7 +134,8 @@ struct Options {
   std::map<std::string, std::string> connections = {};
 
   /// The SQLite file of `pyhost.store`, in which modules keep JSON values from one run to the next. It is
-  /// created if it does not exist. Its folder must exist. Default: no store.
+  /// created if it does not exist. Its folder must exist.
+  /// Default: no store.
   std::filesystem::path store = {};
 
   /// The handling of log records.

@@ -26,8 +26,8 @@ namespace pyhost {
 /// The level of isolation between the runs of a pool.
 enum class Isolation {
   Shared,  ///< Threads in one interpreter. They use one core, unless Python is free-threaded.
-  /// One interpreter for each worker, with its own GIL and modules. Requires Python 3.13. Extensions that do
-  /// not support several interpreters fail with ImportFailed.
+  /// One interpreter for each worker, with its own GIL and modules. Requires Python 3.13 or later. Extensions
+  /// that do not support several interpreters fail with ImportFailed.
   Interpreter,
   /// Worker processes. A module that crashes, hangs or uses too much memory only fails its own run.
   Process,
@@ -45,29 +45,32 @@ struct PoolOptions {
   /// The level of isolation between runs.
   Isolation isolation = Isolation::Shared;
 
-  /// The timeout of each run, from its start. RunOptions::timeout takes precedence. At Isolation::Process,
-  /// the worker process is then killed. Default: none.
+  /// The timeout of each run, from its start. At Isolation::Process, the worker process is then killed.
+  /// RunOptions::timeout takes precedence.
+  /// Default: none.
   std::optional<std::chrono::milliseconds> timeout = {};
 
   /// The timeout of the import of a module. The timeout of a run then starts after the import. 0 means that
-  /// the timeout of the run includes the import. RunOptions::import_timeout takes precedence. Default: 60 s,
-  /// or the timeout of the run if that is longer. None if the run has no timeout.
+  /// the timeout of the run includes the import. RunOptions::import_timeout takes precedence.
+  /// Default: 60 s, or the timeout of the run if that is longer. None if the run has no timeout.
   std::optional<std::chrono::milliseconds> import_timeout = {};
 
   /// The address space that a worker process may use in addition to what it uses after its start. Beyond
-  /// that, Python raises MemoryError. 0 means no limit. Only at Isolation::Process. Units: bytes.
+  /// that, Python raises MemoryError. 0 means no limit. Only at Isolation::Process.
+  /// Units: bytes.
   std::size_t memory_limit = 0;
 
   /// The number of runs after which a worker process is replaced. 0 means never. Only at Isolation::Process.
   std::uint64_t max_runs_per_worker = 0;
 
   /// The resident memory above which a worker process is replaced, checked after each run. 0 means never.
-  /// Only at Isolation::Process. Units: bytes.
+  /// Only at Isolation::Process.
+  /// Units: bytes.
   std::size_t max_resident = 0;
 
   /// The program of the worker processes. A program that calls worker_main() first in its main() may name
-  /// itself. Only at Isolation::Process. Default: `pyhost-worker`, next to this program or where pyhost was
-  /// installed.
+  /// itself. Only at Isolation::Process.
+  /// Default: `pyhost-worker`, next to this program or where pyhost was installed.
   std::filesystem::path worker = {};
 
   /// The engine that executes the runs on other machines: `dask://HOST:PORT`, `ray://HOST:PORT`, or
@@ -76,10 +79,11 @@ struct PoolOptions {
   /// The modules are sent to the workers of the engine. Each of them must have the same version of pyhost and
   /// the same minor version of Python. `workers` is not used. Services, callbacks and store of the host are
   /// not available to the runs. If a worker is lost, its runs are repeated: a run may be executed twice, but
-  /// has one outcome. Default: empty, for runs on this machine.
+  /// has one outcome.
+  /// Default: empty, for runs on this machine.
   std::string engine = {};
 
-  /// The resources of the engine that each chunk of runs needs, by name, as in `{"GPU", 1}`.
+  /// The resources of the engine that each chunk of runs needs, by name, as in `{{"GPU", 1}}`.
   std::map<std::string, double> engine_resources = {};
 
   /// How often a chunk of runs is repeated if its worker is lost.

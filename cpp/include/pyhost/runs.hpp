@@ -30,8 +30,9 @@ struct MapOptions {
   bool ordered = true;
 
   /// The largest number of states in flight: those that have been read, and whose outcome has not been
-  /// returned yet. States and results in flight are also limited to 64 MiB. Default: 0, which means 256 for
-  /// each worker. With an engine, at least that, and three chunks for each worker.
+  /// returned yet. States and results in flight are also limited to 64 MiB.
+  /// Default: 0, which means 256 for each worker. With an engine, at least that, and three chunks for each
+  /// worker.
   std::size_t max_in_flight = 0;
 
   /// How often a run is repeated if it timed out, if its worker process crashed, or if an import failed that
@@ -42,7 +43,7 @@ struct MapOptions {
 /// The outcome of one state: a result or an error.
 struct Outcome {
   std::size_t index = 0;                 ///< The index of the state, from 0.
-  std::optional<std::string> text = {};  ///< The result, as JSON text on one line.
+  std::optional<std::string> text = {};  ///< The result as JSON text on one line, if the run succeeded.
   std::optional<Error> error = {};       ///< The error, if the run failed.
   double seconds = 0;  ///< How long the run took, or its last repetition; 0 if it did not begin.
 

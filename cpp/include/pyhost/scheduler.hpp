@@ -20,7 +20,7 @@ namespace pyhost {
 
 /// The rule for an entry that becomes due while an earlier run of it is still in progress.
 enum class Overlap {
-  Skip,   ///< The new run is skipped. The history contains it with the status skipped.
+  Skip,   ///< The new run is skipped. The history contains it with the status "skipped".
   Queue,  ///< One run waits until the earlier one has ended. Further ones are skipped.
   Allow,  ///< Both run.
 };
@@ -65,8 +65,9 @@ struct ScheduledRun {
   std::string entry = {};  ///< The name of the entry.
   Time due = {};           ///< When it was due.
   int attempt = 1;         ///< The number of the attempt, from 1.
-  /// "queued", "running", "succeeded", "failed", "lost", "skipped" or "missed". In the result of tick() or
-  /// trigger() also "stopped", which is "lost" in the history. In the result of due() always "due".
+  /// "queued", "running", "succeeded", "failed", "lost", "skipped" or "missed". In the result of
+  /// Scheduler::tick() or Scheduler::trigger() also "stopped", which is "lost" in the history. In the result
+  /// of Scheduler::due() always "due".
   std::string status = {};
   std::string owner = {};             ///< The process that executed it, as in "machine:pid:number".
   std::optional<Time> started = {};   ///< When it was started, if it was.
@@ -94,7 +95,7 @@ struct EntryStatus {
   std::string when = {};                      ///< The time rule in words.
   std::vector<ScheduledRun::Time> next = {};  ///< The next due times, or empty if there are none.
   std::vector<std::string> next_text = {};    ///< The next due times as text, in the entry's zone.
-  std::optional<ScheduledRun> last = {};      ///< The latest run that has ended.
+  std::optional<ScheduledRun> last = {};      ///< The latest run that has ended, if there is one.
   std::size_t running = 0;                    ///< The number of runs in progress.
 };
 
@@ -136,8 +137,8 @@ struct ScheduleEvent {
 
 /// The options of a scheduler. Set `from`, or `entries` and `history`.
 struct SchedulerOptions {
-  /// A TOML file with a table [schedule], or "connection:NAME" for the table `pyhost_schedule` of one of the
-  /// host's connections, SQLite or PostgreSQL.
+  /// A TOML file with a table `[schedule]`, or "connection:NAME" for the table `pyhost_schedule` of one of
+  /// the host's connections, SQLite or PostgreSQL.
   /// Default: empty, which means that `entries` are used.
   std::string from = {};
 
@@ -146,7 +147,8 @@ struct SchedulerOptions {
 
   /// The database for runs and claims: an SQLite file, which is created if it does not exist, or
   /// "connection:NAME". It must be set if `from` is empty. If the entries are in a database, the history is
-  /// in the same one. Default: the `history` in the TOML file, or `schedule.db` next to it.
+  /// in the same one.
+  /// Default: the `history` in the TOML file, or `schedule.db` next to it.
   std::string history = {};
 
   /// The worker processes that execute the runs. The isolation must be Isolation::Process, because only a
@@ -167,7 +169,7 @@ struct SchedulerOptions {
   std::chrono::milliseconds lease = std::chrono::seconds(30);
 
   /// Called for every event of the schedule and its runs. Exceptions from it are ignored.
-  /// Thread: the thread that called tick(), run(), trigger() or due().
+  /// Thread: the thread that called Scheduler::tick(), run(), trigger() or due().
   std::function<void(const ScheduleEvent&)> on_event = {};
 
   /// Called for every error of a run, for entries that cannot be used, and when the database cannot be

@@ -63,9 +63,8 @@ struct ModuleInfo {
 /// The modules in a host's module paths. Host::survey() returns it.
 struct Survey {
   std::vector<std::string> folders = {};  ///< The `modules` folders, in the order in which they are searched.
-  std::vector<ModuleInfo> modules =
-      {};                               ///< The modules by name. A hidden file follows the one that hides it.
-  std::vector<Diagnostic> strays = {};  ///< Files and folders that cannot be modules.
+  std::vector<ModuleInfo> modules = {};   ///< Sorted by name. A hidden file follows the one that hides it.
+  std::vector<Diagnostic> strays = {};    ///< Files and folders that cannot be modules.
 };
 
 /// How Host::survey() checks modules.
