@@ -188,7 +188,8 @@ class Page:
     def write(self, names: list[Name], level: int, anchor: str = "") -> Iterator[str]:
         """Names as Markdown. The members that have no heading of their own come first."""
         items = [f"`{name.code}`  \n{name.comment}" for name in names if name.is_item]
-        yield "\n".join("- " + textwrap.indent(item, "    ").lstrip() for item in items)
+        between = "\n\n" if any("\n\n" in item for item in items) else "\n"
+        yield between.join("- " + textwrap.indent(item, "    ").lstrip() for item in items)
         heading = ""
         for name in sorted(names, key=lambda name: (not name.is_item, not name.is_special)):
             if not name.is_item and not name.is_special and name.name != heading:

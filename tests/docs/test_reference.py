@@ -71,3 +71,9 @@ def test_an_enumerator_without_a_comment_is_an_error(copy: Path) -> None:
 def test_private_names_need_no_comment(copy: Path) -> None:
     edit(copy, "host.hpp", " private:\n  friend class Pool;\n", " private:\n  int added();\n")
     assert write_reference(copy).returncode == 0
+
+
+def test_a_member_after_one_with_several_paragraphs_begins_a_list_item(copy: Path) -> None:
+    write_reference(copy)
+    page = (copy / "site" / "cpp-reference.md").read_text()
+    assert "\n\n- `std::filesystem::path python_modules = {}`  \n" in page
