@@ -1,4 +1,4 @@
-// The names of pyhost as declarations, for headers that only mention them.
+// Forward declarations of pyhost's types.
 #pragma once
 
 #include "pyhost/json_fwd.hpp"

@@ -97,7 +97,7 @@ struct PoolOptions {
 
 namespace detail {
 
-/// Takes the result of a submitted run, for a future.
+/// Receives the result of a submitted run and passes it to a future.
 class ResultPromise {
  public:
   virtual ~ResultPromise() = default;
@@ -198,7 +198,7 @@ class Pool {
 
  private:
   friend class detail::ClaimsProcess;
-  // A pool for the modules and options of these internals, which must outlive it.
+  // Creates a pool for the modules and options of `internals`, which must outlive it.
   Pool(Host& host, const detail::HostInternals& internals, const PoolOptions& options);
   void submit_to(std::unique_ptr<detail::ResultPromise> promise, std::string_view name, const State& state,
                  RunOptions options);

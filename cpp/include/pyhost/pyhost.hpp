@@ -1,4 +1,5 @@
-// pyhost: run Python modules from C++, JSON in, JSON out. The table of contents, from the ground up.
+// pyhost runs Python modules from C++: JSON in, JSON out. This header includes all others, in the order of
+// their dependencies.
 #pragma once
 
 // clang-format off: each header stands below those that it includes
