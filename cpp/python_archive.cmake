@@ -1,4 +1,5 @@
-# Sets PYHOST_PYTHON_ARCHIVE_WORKS, and gives the target pyhost_python_archive what linking all of Python takes.
+# Sets PYHOST_PYTHON_ARCHIVE_WORKS, and makes the target pyhost_python_archive link all of Python from its static
+# library.
 include(CheckCXXSourceCompiles)
 
 execute_process(
@@ -14,7 +15,7 @@ string(REGEX MATCH "^[^\n]*" archives "${archive_facts}")
 string(REGEX MATCH "\n(.*)$" unused "${archive_facts}")
 set(needs ${CMAKE_MATCH_1})
 
-option(PYHOST_STATIC_PYTHON "Let the program hold Python where that can be done" ON)
+option(PYHOST_STATIC_PYTHON "Link Python into the program if a usable archive of it exists" ON)
 set(PYHOST_PYTHON_ARCHIVE_WORKS OFF)
 if(PYHOST_STATIC_PYTHON AND PYHOST_PROGRAM AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
   foreach(archive IN LISTS archives)
@@ -25,10 +26,10 @@ if(PYHOST_STATIC_PYTHON AND PYHOST_PROGRAM AND CMAKE_SYSTEM_NAME STREQUAL "Linux
     check_cxx_source_compiles("#include <Python.h>\nint main() { return Py_IsInitialized(); }" "PYHOST_LINKS_${name}")
     if(PYHOST_LINKS_${name})
       target_link_libraries(pyhost_python_archive INTERFACE ${whole})
-      # Not -rdynamic: it would lend our C++ symbols to extension modules as well.
+      # Not -rdynamic, because that would also export our C++ symbols to extension modules.
       target_link_options(pyhost_python_archive INTERFACE "LINKER:--export-dynamic-symbol=Py*" "LINKER:--export-dynamic-symbol=_Py*")
       set(PYHOST_PYTHON_ARCHIVE_WORKS ON)
-      message(STATUS "The program holds Python: ${archive}")
+      message(STATUS "Linking Python into the program: ${archive}")
       break()
     endif()
   endforeach()
