@@ -1,9 +1,9 @@
-"""Summarises a CSV file: its rows, and for each column what it holds.
+"""Summarises a CSV file: the number of rows, and the contents of each column.
 
 State:
-    path or text  the file (UTF-8, read row by row) or the CSV itself; one of the two
+    path or text  the file (UTF-8, read row by row), or the CSV text; exactly one of the two
     delimiter     optional, one character, "," by default
-The first row is the header; blank lines are skipped.
+The first row is the header. Blank lines are skipped.
 
 Result:
     {"rows": 3, "columns": [
@@ -12,9 +12,10 @@ Result:
         {"name": "city", "kind": "text", "count": 2, "missing": 1,
          "distinct": 2, "most_common": {"value": "Rome", "count": 1}},
         {"name": "note", "kind": "empty", "count": 0, "missing": 3}]}
-A column is "number" when all its values are finite numbers ("nan" and "inf" are text), "empty" when
-it has none. Of several most common values the first one counts. "distinct" and "most_common" are
-null in a column of more than 10,000 different values, so memory does not grow with the file.
+A column is "number" if all its values are finite numbers ("nan" and "inf" are text), and "empty" if it
+has no values. If several values are most common, the first one is reported. "distinct" and
+"most_common" are null for a column with more than 10,000 different values, so memory does not grow
+with the file.
 """
 
 import csv
@@ -46,12 +47,12 @@ class Module:
     def run(self) -> dict[str, Any]:
         if self.source == "text":
             return self._summary(io.StringIO(self.value, newline=""), "state.text")
-        # utf-8-sig: spreadsheets begin a file with a byte order mark, which is not a part of a name.
+        # utf-8-sig: spreadsheets begin a file with a byte order mark, which is not part of a name.
         with open(self.value, encoding="utf-8-sig", newline="") as file:
             return self._summary(file, self.value)
 
     def _summary(self, lines: TextIO, where: str) -> dict[str, Any]:
-        # strict: else a quote that is never closed would swallow the rest of the file in silence.
+        # strict: otherwise a quote that is never closed would silently swallow the rest of the file.
         reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
         columns: list[_Column] = []
         rows = 0

@@ -1,6 +1,6 @@
-"""Says that it is doing its thing: the smallest module there is."""
+"""Prints that it is doing its thing. The smallest possible module."""
 
-# As the article has it, without types:
+# As in the article, without types:
 # mypy: allow-untyped-defs, allow-untyped-calls
 
 

@@ -3,17 +3,17 @@
 State:
     base       the currency of the result, such as "EUR"
     positions  [{"symbol": "ACME", "quantity": 10, "price": 12.5, "currency": "USD"}, ...];
-               without "currency" the price is in the base currency; quantity < 0 is a short one
-    rates      optional, {"USD": 0.92}: what one unit of a currency is worth in the base currency
-A quantity, price or rate is a number, or text that holds one ("12.50").
+               the currency is optional and defaults to the base; a negative quantity is a short position
+    rates      optional, {"USD": 0.92}: the value of one unit of a currency in the base currency
+A quantity, price or rate is a number, or text that contains one ("12.50").
 
 Result:
     {"base": "EUR", "total": "115.00", "biggest": "ACME",
      "positions": [{"symbol": "ACME", "value": "115.00", "weight": 1.0}, ...]}
-Money is text, since a float cannot hold every amount of cents. All sums are exact; each amount is
-rounded to cents once, at the end, half to even, so rounded values may miss the total by a cent.
-"weight" is value / total to six decimals, null when the total is zero. "biggest" is the symbol of
-the largest value, long or short, null when there is no position.
+Money is text, because a float cannot represent every amount exactly. All sums are exact. Each amount is
+rounded once, at the end, to cents (half to even), so the rounded values may differ from the total by a
+cent. "weight" is value / total to six decimals, or null if the total is zero. "biggest" is the symbol
+with the largest absolute value, or null if there are no positions.
 """
 
 import reprlib
@@ -43,7 +43,7 @@ class Module:
         return _text(position["symbol"], f"{where}.symbol"), (quantity, price, self.rates[currency])
 
     def run(self) -> dict[str, Any]:
-        # 400 digits hold every product and sum of what _number() lets in: only _cents() rounds.
+        # 400 digits are enough for every product and sum of numbers that _number() accepts, so only _cents() rounds.
         with localcontext(Context(prec=400, rounding=ROUND_HALF_EVEN)):
             priced = [(symbol, q * price * rate) for symbol, (q, price, rate) in self.positions]
             total = sum((value for _, value in priced), Decimal(0))
@@ -60,7 +60,7 @@ class Module:
 
 
 def _cents(amount: Decimal) -> str:
-    return str(amount.quantize(Decimal("0.01")) + 0)  # + 0 makes -0.00 a plain 0.00
+    return str(amount.quantize(Decimal("0.01")) + 0)  # + 0 turns -0.00 into 0.00
 
 
 def _weight(value: Decimal, total: Decimal) -> Optional[float]:
@@ -83,7 +83,7 @@ def _number(value: Any, where: str) -> Decimal:
     try:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise InvalidOperation
-        # By way of its text, 0.1 is one tenth and not the binary fraction next to it.
+        # Converted from its text, 0.1 is one tenth and not the nearest binary fraction.
         number = Decimal(value if isinstance(value, int) else str(value))
     except InvalidOperation:
         raise ValueError(f"{where} must be a number, not {reprlib.repr(value)}") from None
@@ -108,7 +108,8 @@ def _check_keys(
         if key not in value:
             raise ValueError(f"{where}.{key} is missing")
     for key in value:
-        if key not in required + optional:  # a misspelt "currency" would price it wrong in silence
+        # A misspelt "currency" would silently give a wrong price.
+        if key not in required + optional:
             raise ValueError(f"{where}.{key} is not a known key")
 
 

@@ -1,17 +1,18 @@
-"""Checks that web pages answer: status, size and time of one or more URLs.
+"""Checks that web pages respond: status, size and time of one or more URLs.
 
 State:
     urls       ["https://example.org/", ...], http and https only; checked one after the other
-    timeout    optional, seconds for each wait on the network, 5 by default; an answer whose body
-               still trickles in when they have passed is given up too
-    max_bytes  optional, how much of each body is read, 1,000,000 by default; more is no failure
+    timeout    optional, seconds for each wait on the network, 5 by default; also limits the time for
+               a body that arrives slowly
+    max_bytes  optional, the number of bytes to read of each body, 1,000,000 by default; a longer body
+               is not a failure
 
 Result:
     {"ok": true, "checks": [{"url": "https://example.org/", "ok": true, "status": 200,
                              "seconds": 0.21, "bytes": 1256, "error": null}, ...]}
-Redirects are followed. A check is ok when the last answer has a 2xx status and its body arrives,
-and the result is ok when every check is. "status" is null when nothing answered. Proxies named in
-the environment (http_proxy, no_proxy, ...) are used, as urllib does by default.
+Redirects are followed. A check is ok if the last response has a 2xx status and its body arrives. The
+result is ok if every check is. "status" is null if there was no response. Proxies from the environment
+(http_proxy, no_proxy, ...) are used, as urllib does by default.
 """
 
 import http.client
@@ -61,9 +62,9 @@ class Module:
         return check
 
     def _read(self, answer: Any, check: dict[str, Any], deadline: float) -> None:
-        length = answer.length  # None when the server does not say
+        length = answer.length  # None if the server does not send it
         wanted = self.max_bytes if length is None else min(self.max_bytes, length)
-        # read1 comes back with what is there, so that a body in drops cannot outlast the deadline.
+        # read1 returns what has arrived, so a slow body cannot exceed the deadline.
         while check["bytes"] < wanted:
             if time.monotonic() > deadline:
                 raise TimeoutError("timed out")
@@ -76,10 +77,10 @@ class Module:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    # urllib follows a 308 only since Python 3.11; for a GET it is the same as a 307.
+    # urllib follows a 308 only since Python 3.11. For a GET it is the same as a 307.
     http_error_308 = urllib.request.HTTPRedirectHandler.http_error_302
 
-    def redirect_request(  # urllib would follow one to ftp as well
+    def redirect_request(  # urllib would also follow a redirect to ftp
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Any:
         if not _is_web_address(newurl):
@@ -93,7 +94,7 @@ def _open(url: str, timeout: float) -> Any:
     try:
         return urllib.request.build_opener(_Redirects()).open(url, timeout=timeout)
     except urllib.error.HTTPError as error:
-        return error  # it is an answer as well, with a status and a body
+        return error  # an error response is a response, too, with a status and a body
 
 
 def _is_web_address(url: Any) -> bool:

@@ -1,15 +1,15 @@
-"""The Python side of pyhost: what a module or its test may import. A module needs none of it.
+"""The Python side of pyhost: what a module or its test may import. Modules work without it.
 
-from pyhost import services             # what the host provides: services.quote(symbol="ABC")
-from pyhost import ServiceError         # what they raise
-from pyhost import connection, store    # what the host connects to, and what lasts from run to run
-from pyhost import Factory, Module      # what create and its result look like, for type checkers
-from pyhost import cancelled, Stopped   # whether this run was cancelled, and what is raised in it then
-from pyhost import current_run          # its module and number, and what a schedule runs it for
+from pyhost import services             # functions that the host provides: services.quote(symbol="ABC")
+from pyhost import ServiceError         # raised if a service fails
+from pyhost import connection, store    # connections of the host, and data that outlives a run
+from pyhost import Factory, Module      # types of create and of the object that it returns, for type checkers
+from pyhost import cancelled, Stopped   # whether this run was cancelled, and the exception that then ends it
+from pyhost import current_run          # the module and id of this run, and its schedule
 from pyhost.testing import run_module   # runs a module without a host
 """
 
-# Not typing.TYPE_CHECKING: each import here delays the start of a host.
+# typing is not imported, because each import here delays the start of a host.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyhost import services as services

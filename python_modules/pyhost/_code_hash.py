@@ -1,4 +1,4 @@
-"""Which version of the modules this is: one hash over their source files. Nothing is imported."""
+"""Computes the version of the modules: one hash over their source files. Nothing is imported."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 
 
 def code_hash(folders: list[str]) -> str:
-    """Returns SHA-256, in hex, over the relative path and the bytes of each .py file in the folders."""
+    """Returns the SHA-256, in hex, of the relative path and the bytes of each .py file in the folders."""
     return hash_of(each for folder in folders for each in _sources(folder))
 
 
 def hash_of(sources: Iterable[tuple[str, bytes]]) -> str:
-    """The same for files that were read: their relative paths, in order within each folder, and their bytes."""
+    """Returns the same for files that were read already: relative paths and bytes, in order within each folder."""
     digest = hashlib.sha256()
     for path, source in sources:
         digest.update(b"%s\0%d\0" % (os.fsencode(path), len(source)))
@@ -26,7 +26,7 @@ def _sources(folder: str) -> Iterator[tuple[str, bytes]]:
         try:
             with open(os.path.join(folder, path), "rb") as file:
                 yield path, file.read()
-        except OSError:  # what cannot be read cannot be imported either
+        except OSError:  # a file that cannot be read cannot be imported either
             yield path, b""
 
 
@@ -35,7 +35,7 @@ def _python_files(folder: str) -> list[str]:
     seen = set()
     for here, folders, files in os.walk(folder, followlinks=True):
         identity = os.path.realpath(here)
-        if identity in seen:  # a link to a folder around it
+        if identity in seen:  # a link to a parent folder
             folders.clear()
             continue
         seen.add(identity)

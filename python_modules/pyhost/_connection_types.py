@@ -1,4 +1,4 @@
-"""Opens a connection by the scheme of its URL."""
+"""Opens a connection. The scheme of its URL selects the type."""
 
 import importlib.util
 import os
@@ -15,7 +15,7 @@ from pyhost._sqlite_connections import SqliteConnections
 from pyhost.errors import ConnectionFailed
 
 _SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mariadb", "mssql", "oracle")
-_POSTGRESQL = ("psycopg", "psycopg2", "pg8000")  # the drivers, the preferred first
+_POSTGRESQL = ("psycopg", "psycopg2", "pg8000")  # the drivers, in order of preference
 _PACKAGES = {
     "MySQLdb": "mysqlclient",
     "psycopg": "'psycopg[binary]'",
@@ -24,7 +24,7 @@ _PACKAGES = {
 
 
 class SharedConnection:
-    """One object for all threads, opened again if a module has closed it."""
+    """One object for all threads. If a module has closed it, it is opened again."""
 
     def __init__(self, opens: Callable[[], Any], close: str) -> None:
         self._opens = opens
@@ -39,17 +39,20 @@ class SharedConnection:
             return self._opened
 
     def undo(self, run: int, is_outermost: bool) -> bool:
-        return False  # the pool of the client or engine resets its connections itself
+        return False  # the pool of the client or engine resets its connections
 
     def close(self) -> None:
         getattr(self._opened, self._close)()
 
 
 def open_url(name: str, url: str, as_written: str) -> Union[SqliteConnections, SharedConnection]:
-    """Opens a connection. `as_written` is the URL without the values of its variables. Raises what a driver raises."""
+    """Opens a connection. `as_written` is the URL before its variables are replaced.
+
+    Raises ConnectionFailed, or an exception of the driver.
+    """
     scheme, separator, rest = url.partition("://")
     if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+._-]*", scheme):
-        raise ConnectionFailed(f"connection {name!r} is not a URL: write it as in sqlite:///data.db")
+        raise ConnectionFailed(f"connection {name!r} is not a URL such as sqlite:///data.db")
     if scheme == "sqlite":
         return open_sqlite(name, rest, as_written)
     if scheme in ("http", "https"):
@@ -62,8 +65,8 @@ def open_sqlite(name: str, rest: str, as_written: str) -> SqliteConnections:
     store = getattr(sys.modules["_pyhost"], "store_file", None)
     if path and store and os.path.realpath(path) == os.path.realpath(store):
         raise ConnectionFailed(
-            f"connection {name!r} is to the file of pyhost.store, {store}, and they would wait for each other: give "
-            "each a file of its own"
+            f"connection {name!r} uses the file of pyhost.store, {store}, so they would block each other: use a "
+            "separate file for each"
         )
     return SqliteConnections(name, path, timeout)
 
@@ -71,15 +74,15 @@ def open_sqlite(name: str, rest: str, as_written: str) -> SqliteConnections:
 def open_http(name: str, url: str) -> SharedConnection:
     if "?" in url or "#" in url:
         raise ConnectionFailed(
-            f"connection {name!r}: the URL of a server takes no parameters, and has some after its '?' or '#'; give "
-            "them with each request, as in get('/a', params={...})"
+            f"connection {name!r}: the URL of a server must not have parameters after a '?' or '#'; pass them with "
+            "each request, as in get('/a', params={...})"
         )
     if importlib.util.find_spec("httpx") is None:
         raise _missing_package(name, "httpx")
     httpx: Any = importlib.import_module("httpx")
 
     class Client(httpx.Client):  # type: ignore[misc]
-        """All runs share it, so a with-statement does not close it."""
+        """All runs share this client, so a with-statement does not close it."""
 
         def __enter__(self) -> Any:
             return self
@@ -102,9 +105,9 @@ def open_sql(name: str, url: str) -> SharedConnection:
     known = (
         f"did you mean {close[0]}://?"
         if close
-        else "sqlite://, http:// and https:// are known, and what SQLAlchemy or a package for it has a dialect for"
+        else "use sqlite://, http://, https:// or a dialect of SQLAlchemy"
     )
-    unknown = ConnectionFailed(f"connection {name!r}: there is no scheme {scheme}://; {known}")
+    unknown = ConnectionFailed(f"connection {name!r}: unknown scheme {scheme}://; {known}")
     if importlib.util.find_spec("sqlalchemy") is None:
         raise unknown if close and scheme not in _SCHEMES else _missing_package(name, "sqlalchemy")
     sqlalchemy: Any = importlib.import_module("sqlalchemy")
@@ -116,7 +119,7 @@ def open_sql(name: str, url: str) -> SharedConnection:
             raise _missing_package(name, _POSTGRESQL[0])
         made = made.set(drivername=f"postgresql+{drivers[0]}")
     try:
-        # Connections that a restart of the server has broken are replaced before a run gets them.
+        # Connections that were broken by a restart of the server are replaced before they are used.
         engine = sqlalchemy.create_engine(made, pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise _missing_package(name, str(error.name)) from None

@@ -1,4 +1,4 @@
-"""URLs of connections: their variables, and which parts of them are secret."""
+"""Replaces the variables in the URLs of connections, and finds their secrets."""
 
 import os
 import re
@@ -8,21 +8,24 @@ from urllib.parse import quote, unquote
 
 from pyhost.errors import ConnectionFailed
 
-# `$${` stands for `${`, and any other `${` begins a variable.
+# `$${` stands for a literal `${`. Any other `${` begins a variable.
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{")
 _USER_INFO = re.compile(r"(?<=://)[^/?#]*(?=@)")
 _HOST = re.compile(r"(?:[\w.-]*|\[[\da-fA-F:.]+\])(?::\d*)?")
-_SHORTEST_SECRET = 4  # hiding a shorter one would mangle the words of a driver
+_SHORTEST_SECRET = 4  # masking a shorter text would mangle the messages of drivers
 _LONGEST_LOCK_TIMEOUT = 1e6  # SQLite counts milliseconds in an int
-_SHORTEST_IN_TEXTS = 8  # hiding a shorter one would make errors and logs unreadable
+_SHORTEST_IN_TEXTS = 8  # masking a shorter text would make errors and logs unreadable
 
 
 DEFAULT_LOCK_TIMEOUT = 30.0  # of SQLite, in seconds
 
 
 def split_sqlite(name: str, rest: str, as_written: str) -> tuple[str, float]:
-    """Splits what follows sqlite:// into the path and the lock timeout. The path is empty if the database is in memory.
-    A '?' that is not in `as_written` comes from a variable, and belongs to the path."""
+    """Splits the part after sqlite:// into the path and the lock timeout in seconds.
+
+    The path is empty for a database in memory. A '?' that is not in `as_written` comes from a variable, and is part of
+    the path.
+    """
     timeout = DEFAULT_LOCK_TIMEOUT
     if "?" in as_written.rpartition("/")[2]:
         rest, _, parameter = rest.rpartition("?")
@@ -33,20 +36,20 @@ def split_sqlite(name: str, rest: str, as_written: str) -> tuple[str, float]:
             timeout = -1
         if key != "timeout" or not 0 <= timeout <= _LONGEST_LOCK_TIMEOUT:
             raise ConnectionFailed(
-                f"connection {name!r}: an sqlite URL may have the parameter timeout, in seconds, as in "
-                "sqlite:///data.db?timeout=60, and no other"
+                f"connection {name!r}: the only parameter of an sqlite URL is timeout, in seconds, as in "
+                "sqlite:///data.db?timeout=60"
             )
     path = rest[1:]
     if rest and not (rest.startswith("/") and path):
         raise ConnectionFailed(
-            f"connection {name!r}: a file follows three slashes, as in sqlite:///data.db, or four if its path is "
-            "absolute; sqlite:// is one in memory"
+            f"connection {name!r}: write a file after three slashes, as in sqlite:///data.db, or after four if its "
+            "path is absolute; sqlite:// is a database in memory"
         )
     return ("" if path == ":memory:" else path), timeout
 
 
 def fill_in(name: str, url: str) -> tuple[str, list[tuple[int, int, str]]]:
-    """Returns the URL with the values of its variables, and each value with its begin and end in the URL."""
+    """Returns the URL with its variables replaced, and each value with its begin and end in the URL."""
     user_info = _USER_INFO.search(url)
     full, values, at = "", [], 0
     for found in _VARIABLE.finditer(url):
@@ -66,8 +69,8 @@ def fill_in(name: str, url: str) -> tuple[str, list[tuple[int, int, str]]]:
 def _value_of(name: str, variable: Optional[str]) -> str:
     if not variable:
         raise ConnectionFailed(
-            f"connection {name!r} has a '${{' that begins no variable: a variable is written ${{NAME}}, with letters, "
-            "digits and _, and a '${' as such is written '$${'"
+            f"connection {name!r} has a '${{' that does not begin a variable: write a variable as ${{NAME}}, with "
+            "letters, digits and _, and a literal '${' as '$${'"
         )
     value = _environment_variable(variable)
     if value is None:
@@ -78,13 +81,13 @@ def _value_of(name: str, variable: Optional[str]) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise ConnectionFailed(
-            f"connection {name!r} needs the environment variable {variable}, and its value is not UTF-8"
+            f"connection {name!r} needs the environment variable {variable}, but its value is not UTF-8"
         ) from None
     return value
 
 
 def _environment_variable(name: str) -> Optional[str]:
-    # os.environ is a copy: without this, what a C++ application sets after the start of Python is not seen.
+    # os.environ is a copy. It does not show variables that a C++ application sets after the start of Python.
     host = sys.modules.get("_pyhost")
     read = getattr(host, "environment_variable", os.environ.get)
     value: Optional[str] = read(name)
@@ -98,8 +101,11 @@ def _end_of(text: str, marks: str, begin: int) -> int:
 
 
 def find_secrets(url: str, values: list[tuple[int, int, str]]) -> set[str]:
-    """Returns the password of a URL, and the values of variables, except in its scheme, host and port and in a file's
-    path. A value that spans several parts of the URL is also split, because drivers show these parts alone."""
+    """Returns the secrets of a URL: its password, and the values of its variables.
+
+    A value is not secret in the scheme, in the host and port, or in the path of a file. A value that spans several parts
+    of the URL is also split, because drivers show these parts alone.
+    """
     if url.startswith("sqlite"):
         return set()
     begin = url.find("://") + 3
@@ -140,15 +146,15 @@ def _is_host(url: str, start: int, value: str) -> bool:
 
 
 def hide(secret: str) -> None:
-    """Hides a secret from all errors and logs of modules, in any way that a URL, repr() or JSON may write it."""
+    """Masks a secret in all errors and logs of modules, in any form that a URL, repr() or JSON may give it."""
     if len(secret) >= _SHORTEST_IN_TEXTS:
         sys.modules["_pyhost"].hide(secret)
 
 
 def without_secrets(secrets: set[str], text: str) -> str:
-    """Returns a driver's text without the secrets."""
+    """Returns a driver's message with the secrets masked."""
     for secret in secrets:
         if len(secret) < _SHORTEST_SECRET and secret in text:
-            return "(what it says is not shown, because it might show a secret)"
+            return "(message hidden, because it may contain a secret)"
     shown: str = sys.modules["_pyhost"].without(text, list(secrets))
     return shown

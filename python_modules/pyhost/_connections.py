@@ -1,12 +1,13 @@
-"""`pyhost.connection("main")`: the connections that the host offers, opened at their first use.
+"""`pyhost.connection("main")` returns a connection that the host is configured with. It is opened at its first use.
 
-    sqlite:///file, sqlite://       a sqlite3.Connection, one for each thread; the second is in memory, for all;
-                                    `?timeout=60` sets how many seconds it waits for locks (30)
+    sqlite:///file, sqlite://       a sqlite3.Connection, one per thread; without a file, one database in memory for all
+                                    threads; `?timeout=60` sets how long it waits for locks, in seconds (default 30)
     http://…, https://host/base     an httpx.Client with this base URL
     postgresql://…, or any other    an sqlalchemy.Engine
 
-All runs of a host share them, and the host closes them. Changes that a run has not committed to an SQLite file are
-undone at its end, also those that it made by asyncio.to_thread. `${NAME}` in a URL is a variable of the environment.
+All runs of a host share the connections, and the host closes them. Changes in an SQLite file that a run has not
+committed are rolled back when the run ends, including changes that it made in asyncio.to_thread. `${NAME}` in a URL is
+replaced by an environment variable.
 In a test without a host: `monkeypatch.setattr("pyhost.connection", lambda name: sqlite3.connect(":memory:"), raising=False)`.
 """
 
@@ -23,7 +24,7 @@ from pyhost.errors import ConnectionFailed
 
 _open: dict[str, Any] = {}
 _opening: dict[str, threading.Lock] = {}
-# What a forked child has from its parent: to use or close it there would break the parent's.
+# Connections that a forked child has from its parent. Using or closing them there would break those of the parent.
 _of_parent: list[Any] = []
 
 
@@ -37,7 +38,11 @@ os.register_at_fork(after_in_child=_begin_child)
 
 
 def connection(name: str) -> Any:
-    """Returns the connection of this name, which is opened if it is not open. Raises ConnectionFailed."""
+    """Returns the connection of this name, and opens it if it is not open.
+
+    Raises ConnectionFailed if there is no such connection, if it cannot be opened, or if there is no host. Thread: any
+    thread of a run.
+    """
     found = _open.get(name)
     if found is None:
         urls = _urls(name)
@@ -47,7 +52,7 @@ def connection(name: str) -> Any:
                 found = _open[name] = _open_connection(name, _url(name, urls))
                 is_open = getattr(sys.modules["_pyhost"], "connections", None) is urls
                 if not is_open or _open.get(name) is not found:
-                    # The host was closed meanwhile, and the next host must not find this connection.
+                    # The host was closed meanwhile. The next host must not find this connection.
                     _open.pop(name, None)
                     found.close()
                     _urls(name)
@@ -56,18 +61,18 @@ def connection(name: str) -> Any:
 
 
 def begin_run(run: int) -> None:
-    """Notes the outermost run of this thread. The host calls it."""
+    """Records the outermost run of this thread. Called by the host."""
     _sqlite_connections.begin_run(run)
 
 
 def end_run(run: int, module: str, failed: bool, is_outermost: bool) -> None:
-    """Undoes what the ending run has not committed. The host calls it."""
+    """Rolls back what the ending run has not committed. Called by the host."""
     _sqlite_connections.forget_run(run)
     for name, each in list(_open.items()):
         try:
             if each.undo(run, is_outermost) and not failed:
                 warnings.warn(
-                    f"module {module!r} did not commit what it changed by connection {name!r}, and it was undone at "
+                    f"module {module!r} did not commit its changes on connection {name!r}, so they were rolled back at "
                     f"the end of the run: call commit(), or use `with connection({name!r}) as database:`",
                     RuntimeWarning,
                     stacklevel=2,
@@ -77,14 +82,14 @@ def end_run(run: int, module: str, failed: bool, is_outermost: bool) -> None:
 
 
 def close_all() -> None:
-    """Closes all connections. The host calls it."""
+    """Closes all connections. Called by the host."""
     _sqlite_connections.forget_all_runs()
     while _open:
         _, each = _open.popitem()
         try:
             each.close()
         except Exception as error:
-            print(f"pyhost: a connection was not closed: {error}", file=sys.stderr)
+            print(f"pyhost: a connection could not be closed: {error}", file=sys.stderr)
 
 
 def _urls(name: str) -> dict[str, str]:
@@ -95,7 +100,7 @@ def _urls(name: str) -> dict[str, str]:
     raise ConnectionFailed(
         f"there is no connection {name!r}, because "
         + (
-            "there is no host; a test can put a function in the place of pyhost.connection"
+            "there is no host; a test can replace pyhost.connection by a function"
             if host is None
             else "the host is closed"
         )
@@ -109,16 +114,16 @@ def _url(name: str, urls: dict[str, str]) -> str:
     known = (
         f"did you mean {close[0]!r}?"
         if close
-        else "there is " + (", ".join(map(repr, urls)) or "none") + "."
+        else "known connections: " + (", ".join(map(repr, urls)) or "none") + "."
     )
     raise ConnectionFailed(
-        f"there is no connection {name!r}; {known} Connections are named in pyhost.toml under [connections], or in "
+        f"there is no connection {name!r}; {known} Add it to pyhost.toml under [connections], or to "
         "Options::connections"
     )
 
 
 def find_url(name: str) -> tuple[str, set[str]]:
-    """Returns the URL of this connection with the values of its variables, and its secrets. Raises ConnectionFailed."""
+    """Returns the URL of this connection with its variables replaced, and its secrets. Raises ConnectionFailed."""
     return _fill_in(name, _url(name, _urls(name)))
 
 

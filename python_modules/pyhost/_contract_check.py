@@ -1,7 +1,7 @@
-"""Checks by a module's syntax tree whether it keeps the contract. No code of the module runs.
+"""Checks from the syntax tree of a module whether it fulfils the contract. No code of the module runs.
 
-Only what is certain to fail is an error. Where the tree does not show what a name stands for, the finding is a note,
-create-unseen or run-unseen. Columns are in bytes of UTF-8, as ast has them.
+A finding is an error only if it is certain to fail. If the tree does not show the value of a name, the finding is a
+note, create-unseen or run-unseen. Columns are in bytes of UTF-8, as in ast.
 """
 
 import ast
@@ -17,30 +17,31 @@ _LITERALS = (
     *(ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Set, ast.Dict),
     *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
 )
-# Classes that are known by name to have no run.
+# Base classes that are known, by name, to have no run.
 _PLAIN_BASES = {"object", "ABC", "Generic"}
-# What can bind a name where no statement shows it.
+# Names that can bind other names without a statement that shows it.
 _REACHES_AROUND = {"globals", "locals", "vars", "exec", "eval", "setattr", "__dict__"}
 
-_RUN_UNSEEN = "whether what create returns has a run cannot be seen"
+_RUN_UNSEEN = "it is unknown whether the object that create returns has a run"
 
 
 class ContractCheck(NamedTuple):
     findings: list[Finding]
-    class_name: Optional[str]  # of the object that create returns, if its class is in the module
+    # The class of the object that create returns, if it is defined in the module.
+    class_name: Optional[str]
 
 
 def check_contract(tree: ast.Module, needs_create: bool) -> ContractCheck:
-    """Returns what is wrong with the module. A helper needs no create."""
+    """Returns what is wrong with the module. A helper does not need a create."""
     return _Checker(tree).module(needs_create)
 
 
 class _Scope:
-    """The names that the statements of one body bind, each with all that it may stand for."""
+    """The names that the statements of one body bind, each with all its possible values."""
 
     def __init__(self, body: list[ast.stmt]) -> None:
         self.bound: dict[str, list[ast.AST]] = {}
-        self.open = False  # names may come from elsewhere too
+        self.open = False  # names may also be bound elsewhere
         self._read(body, True)
         self.open = self.open or "__getattr__" in self.bound
 
@@ -59,7 +60,7 @@ class _Scope:
             self._bind(target.id, value, certain)
         elif isinstance(target, (ast.Tuple, ast.List)):
             for each in target.elts:
-                self._bind_target(each, target, certain)  # which part it gets is not looked into
+                self._bind_target(each, target, certain)  # the assigned part is not determined
         elif isinstance(target, ast.Starred):
             self._bind_target(target.value, target, certain)
 
@@ -129,14 +130,14 @@ class _Checker:
         for candidate in candidates:
             findings += self.create(candidate)
         if findings and len(candidates) > 1:
-            what = "create is defined in more than one way, and which one counts cannot be seen"
-            return ContractCheck(_one(candidates[0], "create-unseen", what), None)
+            message = "create is defined in more than one way, and it is unknown which one is used"
+            return ContractCheck(_one(candidates[0], "create-unseen", message), None)
         return ContractCheck(findings, self.class_name)
 
     def _without_create(self) -> list[Finding]:
         if self.scope.open or self._is_set_elsewhere("create"):
-            what = "no create can be seen here, but it may come from elsewhere"
-            return [Finding(1, 0, "create-unseen", what)]
+            message = "there is no create in this file, but it may be defined elsewhere"
+            return [Finding(1, 0, "create-unseen", message)]
         return [Finding(1, 0, "no-create", rules.NO_CREATE)]
 
     def create(self, node: ast.AST) -> list[Finding]:
@@ -144,25 +145,25 @@ class _Checker:
         if isinstance(value, ast.AsyncFunctionDef):
             return _one(value, "async-create", rules.ASYNC_CREATE)
         if isinstance(value, ast.FunctionDef) and value.decorator_list:
-            what = "what the decorator makes of create cannot be seen"
-            return _one(value, "create-unseen", what)
+            message = "it is unknown what the decorator of create returns"
+            return _one(value, "create-unseen", message)
         if isinstance(value, (ast.FunctionDef, ast.Lambda)):
             misfit = _misfit(value.args, 1)
             if misfit:
-                what = rules.cannot_be_called("create", f"create {misfit}")
-                return _one(value, "create-arguments", what)
+                message = rules.cannot_be_called("create", f"create {misfit}")
+                return _one(value, "create-arguments", message)
             if isinstance(value, ast.Lambda):
                 return self._returned(value.body, _names(value.args), _Scope([]))
             return self._returned_by(value)
         if isinstance(value, ast.ClassDef):
             return self._class_as_create(value)
         if isinstance(value, _LITERALS):
-            what = rules.not_callable("create", _type(value))
-            return _one(value, "create-not-callable", what)
-        return _one(node, "create-unseen", "what create is cannot be seen")
+            message = rules.not_callable("create", _type(value))
+            return _one(value, "create-not-callable", message)
+        return _one(node, "create-unseen", "it is unknown what create is")
 
     def _resolve(self, node: ast.AST, local: Optional[_Scope] = None) -> ast.AST:
-        """What a name stands for, as far as that can be seen."""
+        """Returns the value of a name, as far as the tree shows it."""
         for _ in range(10):
             if not isinstance(node, ast.Name):
                 break
@@ -173,7 +174,7 @@ class _Checker:
             node = found
         return node
 
-    # What create returns
+    # The result of create
 
     def _returned_by(self, function: ast.FunctionDef) -> list[Finding]:
         own = list(_own_nodes(function.body))
@@ -183,7 +184,7 @@ class _Checker:
         values = [node.value for node in returns if node.value and not _is_none(node.value)]
         if not values:
             if not returns and not _falls_off(function.body):
-                return []  # it always raises, which a run shows
+                return []  # it always raises, which only a run shows
             at = returns[0] if returns else function
             return _one(at, "no-run", rules.no_run("None"))
         local = _Scope(function.body)
@@ -204,7 +205,7 @@ class _Checker:
         if name in parameters or not isinstance(cls, ast.ClassDef):
             return unseen
         findings = self._run_of(cls)
-        if made is not value:  # something may have been added to it
+        if made is not value:  # a run may have been added to the object
             return unseen if findings else []
         if name in self.scope.bound and name not in local.bound:
             self.class_name = cls.name
@@ -213,7 +214,7 @@ class _Checker:
     # Classes
 
     def _class_as_create(self, cls: ast.ClassDef) -> list[Finding]:
-        unseen = _one(cls, "create-unseen", "what the class takes cannot be seen")
+        unseen = _one(cls, "create-unseen", "it is unknown which arguments the class takes")
         if cls.decorator_list or cls.keywords:
             return unseen
         self.class_name = cls.name
@@ -228,18 +229,18 @@ class _Checker:
                 return self._run_of(cls) or unseen
             misfit = _misfit(made.args, 2)
             if misfit and (all_seen or each is cls):
-                what = rules.cannot_be_called("create", f"{made.name} {misfit}")
-                return _one(made, "create-arguments", what)
+                message = rules.cannot_be_called("create", f"{made.name} {misfit}")
+                return _one(made, "create-arguments", message)
             return self._run_of(cls)
         if all_seen:
-            what = rules.cannot_be_called("create", f"{cls.name}() takes no argument")
-            return _one(cls, "create-arguments", what)
+            message = rules.cannot_be_called("create", f"{cls.name}() takes no argument")
+            return _one(cls, "create-arguments", message)
         return self._run_of(cls) or unseen
 
     def _with_bases(self, cls: ast.ClassDef) -> tuple[list[ast.ClassDef], bool]:
-        """The class and its bases in this file, and whether that is all of them."""
+        """Returns the class and its bases in this file, and whether these are all of its bases."""
         classes, all_seen = [cls], True
-        for at in classes:  # grows under the loop
+        for at in classes:  # the loop appends to this list
             for base in at.bases:
                 if isinstance(base, ast.Subscript):
                     base = base.value
@@ -253,7 +254,7 @@ class _Checker:
 
     def _run_of(self, cls: ast.ClassDef) -> list[Finding]:
         classes, all_seen = self._with_bases(cls)
-        unseen = _one(cls, "run-unseen", f"whether class {cls.name} has a run cannot be seen")
+        unseen = _one(cls, "run-unseen", f"it is unknown whether class {cls.name} has a run")
         for each in classes:
             scope = _Scope(each.body)
             candidates = scope.bound.get("run", [])
@@ -274,8 +275,8 @@ class _Checker:
         for decorator in getattr(value, "decorator_list", []):
             name = getattr(decorator, "id", None)
             if name not in ("staticmethod", "classmethod", "override"):
-                what = "what the decorator makes of run cannot be seen"
-                return _one(value, "run-unseen", what)
+                message = "it is unknown what the decorator of run returns"
+                return _one(value, "run-unseen", message)
             given = 0 if name == "staticmethod" else given
         if isinstance(value, (*_FUNCTIONS, ast.Lambda)):
             misfit = _misfit(value.args, given)
@@ -283,12 +284,12 @@ class _Checker:
                 return _one(value, "run-arguments", rules.cannot_be_called("run", f"run {misfit}"))
             return []
         if isinstance(value, _LITERALS):
-            what = rules.not_callable("run", _type(value))
-            return _one(value, "run-not-callable", what)
-        return _one(node, "run-unseen", "what run is cannot be seen")
+            message = rules.not_callable("run", _type(value))
+            return _one(value, "run-not-callable", message)
+        return _one(node, "run-unseen", "it is unknown what run is")
 
     def _is_set_elsewhere(self, name: str) -> bool:
-        """Whether something in the file could give it that name after all. Looked for only in a failure."""
+        """Returns whether code in the file could set this name after all. Called only if it was not found."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Name) and node.id in _REACHES_AROUND:
                 return True
@@ -309,7 +310,7 @@ def _one(node: ast.AST, code: str, message: str) -> list[Finding]:
 
 
 def _of_all(outcomes: list[list[Finding]]) -> list[Finding]:
-    """What is wrong with something that may come out in several ways: certain only if all are wrong."""
+    """Returns what is wrong with alternatives. The result is certain only if all of them are wrong."""
     findings = list(dict.fromkeys(finding for outcome in outcomes for finding in outcome))
     wrong = [any(each.code != "run-unseen" for each in outcome) for outcome in outcomes]
     if all(wrong) or not findings:
@@ -323,7 +324,7 @@ def _names(arguments: ast.arguments) -> set[str]:
 
 
 def _misfit(arguments: ast.arguments, given: int) -> Optional[str]:
-    """Why a call with so many positional arguments, self included, would fail."""
+    """Returns why a call with `given` positional arguments, including self, would fail. None if it would not."""
     positional = [*arguments.posonlyargs, *arguments.args]
     required = positional[: len(positional) - len(arguments.defaults)]
     if len(required) > given:
@@ -337,7 +338,7 @@ def _misfit(arguments: ast.arguments, given: int) -> Optional[str]:
 
 
 def _own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """All nodes of a function's body but those of functions and classes in it."""
+    """Yields all nodes of a function's body, except those of nested functions and classes."""
     stack = list(body)
     while stack:
         node = stack.pop()
@@ -347,7 +348,7 @@ def _own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 
 def _falls_off(body: list[ast.stmt]) -> bool:
-    """Whether the end of the body may be reached."""
+    """Returns whether the end of the body can be reached."""
     last = body[-1]
     if isinstance(last, (ast.Raise, ast.Return)):
         return False
@@ -355,8 +356,8 @@ def _falls_off(body: list[ast.stmt]) -> bool:
         return not last.orelse or _falls_off(last.body) or _falls_off(last.orelse)
     if isinstance(last, (ast.With, ast.AsyncWith)):
         return _falls_off(last.body)
-    # An endless loop, a try that always raises and a call that never returns do not fall off either. A loop or a try
-    # gets the benefit of the doubt; such a call looks like any other.
+    # An endless loop, a try that always raises, and a call that never returns do not reach the end either. Loops and
+    # tries are assumed not to reach it. Such a call cannot be recognized.
     return not isinstance(last, (ast.While, ast.Try))
 
 

@@ -1,12 +1,12 @@
-"""The rules of the contract, and the words for each way to break them.
+"""The rules of the contract, and the messages for each violation.
 
-The host and pyhost.testing ask here why a call into a module failed, and `pyhost check` uses the same words for what it sees.
+The host and pyhost.testing ask this module why a call into a module failed. `pyhost check` uses the same messages.
 """
 
 from types import CoroutineType, TracebackType
 from typing import Any, NamedTuple, Optional
 
-_HINT = "a module exports create(state), and what that returns has run()"
+_HINT = "a module exports create(state), which returns an object with run()"
 NO_CREATE = "the module has no create(state)"
 ASYNC_CREATE = "create must not be async: it returns a coroutine"
 CREATE_YIELDS = "create yields, so it returns a generator, which has no run"
@@ -20,8 +20,8 @@ def cannot_be_called(name: str, why: object) -> str:
     return f"{'create(state)' if name == 'create' else 'run()'} cannot be called: {why}"
 
 
-def no_run(what: str, verb: str = "returns") -> str:
-    return f"create {verb} {what}, which has no run"
+def no_run(value: str, verb: str = "returns") -> str:
+    return f"create {verb} {value}, which has no run"
 
 
 def class_without_run(name: str) -> str:
@@ -29,43 +29,43 @@ def class_without_run(name: str) -> str:
 
 
 class Broken(NamedTuple):
-    """How an object breaks the contract. The host reads these fields in this order."""
+    """How an object violates the contract. The host reads these fields in this order."""
 
     code: str  # as in `pyhost check`
     problem: str
-    sentence: str  # the problem as it follows "module 'name' breaks the contract: "
+    sentence: str  # the problem, to follow "module 'name' breaks the contract: "
     hint: str
-    file: str  # where the object is defined; empty if that is unknown
-    line: int  # 0 if it is the whole file, or unknown
+    file: str  # the file that defines the object; empty if unknown
+    line: int  # 0 for the whole file, or if unknown
 
 
-# Why a call failed. `trace` begins below the frame that made the call: what Python itself raises there has none.
+# Why a call failed. `trace` begins below the frame that made the call, so it is None if Python itself raised.
 
 
 def broken_module(
     module: Any, raised: BaseException, trace: Optional[TracebackType]
 ) -> Optional[Broken]:
-    """The look-up of module.create raised."""
+    """For an exception from the look-up of module.create."""
     return broken_by("no-create", NO_CREATE, module) if _is_missing(raised, trace) else None
 
 
 def broken_create(
     create: Any, raised: BaseException, trace: Optional[TracebackType]
 ) -> Optional[Broken]:
-    """The call of create(state) raised."""
+    """For an exception from the call create(state)."""
     return check_signature("create", create, 1, raised) if _is_of_call(raised, trace) else None
 
 
 def broken_run(
     instance: Any, create: Any, raised: BaseException, trace: Optional[TracebackType]
 ) -> Optional[Broken]:
-    """The call of run() raised, of an object that create returned."""
+    """For an exception from the call run() of an object that create returned."""
     is_missing, is_of_call = _is_missing(raised, trace), _is_of_call(raised, trace)
     if not is_missing and not is_of_call:
         return None
     try:
         run = instance.run
-    except BaseException:  # whatever a property raises
+    except BaseException:  # a property may raise anything
         return _broken_without_run(instance, create) if is_missing else None
     broken = check_callable("run", run, type(instance))
     return broken or (check_signature("run", run, 0, raised) if is_of_call else None)
@@ -73,15 +73,15 @@ def broken_run(
 
 def _broken_without_run(instance: Any, create: Any) -> Broken:
     if type(instance) is CoroutineType:
-        instance.close()  # or Python warns of it
+        instance.close()  # otherwise Python warns that it was never awaited
         return broken_by("async-create", ASYNC_CREATE, create)
-    what = "None" if instance is None else f"an object of type {type_name(instance)}"
+    value = "None" if instance is None else f"an object of type {type_name(instance)}"
     at = create if instance is None else type(instance)
-    return broken_by("no-run", no_run(what, "returned"), at)
+    return broken_by("no-run", no_run(value, "returned"), at)
 
 
 def _is_missing(raised: BaseException, trace: Optional[TracebackType]) -> bool:
-    """Whether Python, or the __getattr__ of the owner, says that there is no such attribute."""
+    """Returns whether Python, or the __getattr__ of the owner, reported that the attribute does not exist."""
     if not issubclass(type(raised), AttributeError):
         return False
     return trace is None or (
@@ -90,11 +90,11 @@ def _is_missing(raised: BaseException, trace: Optional[TracebackType]) -> bool:
 
 
 def _is_of_call(raised: BaseException, trace: Optional[TracebackType]) -> bool:
-    """Whether the call itself failed, before any line of the module."""
+    """Returns whether the call itself failed, before any line of the module ran."""
     return issubclass(type(raised), TypeError) and trace is None
 
 
-# What can be seen without a call
+# Checks without a call
 
 
 def check_callable(name: str, value: Any, at: Any) -> Optional[Broken]:
@@ -104,12 +104,12 @@ def check_callable(name: str, value: Any, at: Any) -> Optional[Broken]:
 
 
 def check_signature(name: str, function: Any, given: int, why: object = None) -> Optional[Broken]:
-    """Whether it can be called with so many arguments."""
+    """Returns a Broken if the function cannot be called with `given` arguments, otherwise None."""
     import inspect
 
     try:
         signature = inspect.signature(function)
-    except Exception:  # C code need not say what it takes
+    except Exception:  # C functions may have no signature
         return None
     try:
         signature.bind(*[None] * given)
@@ -119,14 +119,14 @@ def check_signature(name: str, function: Any, given: int, why: object = None) ->
 
 
 def broken_by(code: str, problem: str, at: Any) -> Broken:
-    """`at` is the object in whose source the fault is."""
+    """Returns a Broken. `at` is the object whose source has the fault."""
     import inspect
 
     file, line = "", 0
     try:
         file = inspect.getsourcefile(at) or ""
         line = inspect.getsourcelines(at)[1]
-    except Exception:  # what is not written in Python, or is not in a file
+    except Exception:  # the object is not written in Python, or not in a file
         pass
     sentence = problem
     if problem == NO_CREATE:
@@ -137,11 +137,11 @@ def broken_by(code: str, problem: str, at: Any) -> Broken:
 
 
 def type_name(value: Any) -> str:
-    """The qualified name of its type, as the type itself has it: a metaclass cannot lie about it."""
+    """Returns the qualified name of the value's type, read from the type itself, so a metaclass cannot change it."""
     cls = type(value)
     name: str = vars(type)["__qualname__"].__get__(cls)
     try:
         home = vars(type)["__module__"].__get__(cls)
-    except AttributeError:  # a class that was made where there is no __name__
+    except AttributeError:  # the class was created where there is no __name__
         return name
     return name if home == "builtins" or not isinstance(home, str) else f"{home}.{name}"

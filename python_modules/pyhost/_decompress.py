@@ -1,6 +1,6 @@
-"""Decompresses stdin to stdout. pyhost map runs this file for states that are compressed.
+"""Decompresses stdin to stdout. `pyhost map` runs this file for compressed states.
 
-The arguments are the format and, in hex, the bytes that were read from stdin before.
+The arguments are the format and, in hex, the bytes of stdin that were read already.
 """
 
 import gzip
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Stdin(io.RawIOBase):
-    """From its beginning."""
+    """Stdin from its beginning: first the bytes that were read already."""
 
     def __init__(self, first: bytes) -> None:
         self.first = first
@@ -45,7 +45,7 @@ def opened(form: str, source: io.BufferedReader) -> Any:
 
 
 def main(form: str, first: str) -> None:
-    # pyhost ends this process by closing the pipe.
+    # pyhost ends this process by closing the pipe, so signals are ignored.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:

@@ -1,7 +1,7 @@
-"""Finds the helpers that are forgotten together with a module.
+"""Finds the helpers that are unloaded together with a module.
 
-A helper is a module of the package `modules` that another one imports. Python notes no imports of what is imported
-already, so they are read from the sources of the modules.
+A helper is a module of the package `modules` that another module imports. Python does not record imports of modules
+that are already loaded, so imports are read from the sources.
 """
 
 import ast
@@ -14,7 +14,8 @@ from typing import Any, Optional
 def unused_helpers(gone: str, imported: Iterable[str], loaded: Iterable[str]) -> list[str]:
     """Returns the helpers of the module `gone` that no other module uses.
 
-    `imported` is what was first imported while `gone` was loaded, and `loaded` what the host has loaded.
+    `imported` is the modules that were first imported while `gone` was loaded. `loaded` is the modules that the host has
+    loaded.
     """
     own = {*_within(gone)}
     every = {*_within("modules")}
@@ -28,7 +29,7 @@ def unused_helpers(gone: str, imported: Iterable[str], loaded: Iterable[str]) ->
     ]
     used_by_others = _used_by(users, without=own, by_unknown=every)
     unused = (every & {*imported} | _used_by(own)) - used_by_others - own
-    if every != {*_within("modules")}:  # another thread has imported something
+    if every != {*_within("modules")}:  # another thread has imported a module meanwhile
         return unused_helpers(gone, imported, loaded)
     return sorted(unused)
 
@@ -48,9 +49,9 @@ def _is_being_imported(name: str) -> bool:
 def _used_by(
     users: Iterable[str], without: Iterable[str] = (), by_unknown: Iterable[str] = ()
 ) -> set[str]:
-    """Returns these modules and what they import, directly or through others that are not in `without`.
+    """Returns these modules and their imports, direct and indirect, without following those in `without`.
 
-    `by_unknown` is what a module counts as importing if its source cannot be read.
+    `by_unknown` is used as the imports of a module whose source cannot be read.
     """
     used: set[str] = set()
     waiting = [*users]
@@ -66,9 +67,9 @@ def _used_by(
 
 
 def _imports_of(name: str) -> Optional[list[str]]:
-    """Returns what a module imports anywhere in its source, and None if that cannot be read.
+    """Returns the modules that a module imports anywhere in its source. None if the source cannot be read.
 
-    Whoever imports a package may use all that was imported from it.
+    The importer of a package may use everything that was imported from it, so this includes those modules.
     """
     try:
         spec: Any = sys.modules[name].__spec__
@@ -80,7 +81,7 @@ def _imports_of(name: str) -> Optional[list[str]]:
             if imported.startswith("modules.")
             for inner in _within(imported)
         ]
-    except Exception:  # whatever a loader or a broken source raises
+    except Exception:  # a loader or a broken source may raise anything
         return None
 
 
@@ -93,4 +94,4 @@ def _imported_by(statement: ast.AST, package: str) -> Iterator[str]:
             inner = f"{module}.{alias.name}"
             yield inner if inner in sys.modules else module
     elif isinstance(statement, ast.Constant) and isinstance(statement.value, str):
-        yield statement.value  # perhaps for importlib.import_module
+        yield statement.value  # it may be passed to importlib.import_module

@@ -1,7 +1,7 @@
-"""Takes what modules log to their host. A module may do to its handlers what it likes.
+"""Passes the log records of modules to their host, whatever a module does to its handlers.
 
-The records are taken where a logger hands them to its handlers. `logging` is not imported here: most
-modules need none of it, and it takes longer to import than they take to run.
+The records are taken where a logger passes them to its handlers. This file does not import `logging`: most modules do
+not need it, and importing it takes longer than they take to run.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-# Not typing.TYPE_CHECKING: a host pays for every import that is made here.
+# typing is not imported, because each import here delays the start of a host.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-_level: int | None = None  # of the host's; None while there is none to take anything
-_take: Callable[..., None]  # of the host's as well
-_bridged: list[Any] = []  # the Logger of each `logging` that there was
-_minds_forks = False
+_level: int | None = None  # the host's level; None if no host takes records
+_take: Callable[..., None]  # the host's function
+_bridged: list[Any] = []  # the Logger class of each `logging` that was imported
+_handles_forks = False
 _largest_int = 2**31 - 1
 
 
 def begin(level: int) -> None:
-    """From now on, what is at this level or above goes to the host."""
-    global _level, _minds_forks, _take
+    """Starts passing records of this level and above to the host."""
+    global _level, _handles_forks, _take
     _level = level
     _take = sys.modules["_pyhost"].take_log_record
-    if not _minds_forks:
-        os.register_at_fork(after_in_child=end)  # where the host's thread is not
-        _minds_forks = True
+    if not _handles_forks:
+        os.register_at_fork(after_in_child=end)  # the host's thread does not exist there
+        _handles_forks = True
     if _Watch not in sys.meta_path:
         sys.meta_path.insert(0, _Watch)
     _bridge(sys.modules.get("logging"))
 
 
 def end() -> None:
-    """Lets `logging` do as it does without a host."""
+    """Stops passing records, so `logging` behaves as it does without a host."""
     global _level
     _level = None
     while _Watch in sys.meta_path:
@@ -46,7 +46,7 @@ def end() -> None:
 
 
 class _Watch:
-    """A finder that waits for the import of `logging`, and for another one after that."""
+    """A finder that waits for the import of `logging`, which may be imported again later."""
 
     @classmethod
     def find_spec(cls, name: str, path: Sequence[str] | None = None, target: Any = None) -> Any:
@@ -63,7 +63,7 @@ class _Watch:
 
 
 class _Loader:
-    """Loads `logging` as it would be loaded, and takes itself away again."""
+    """Loads `logging` with its own loader, and then removes itself."""
 
     def __init__(self, spec: ModuleSpec, loader: Any) -> None:
         self._spec = spec
@@ -82,7 +82,7 @@ class _Loader:
 
 
 def _words(value: Any, by: Any = str) -> str:
-    """Its str or repr, whatever its code does."""
+    """Returns the str or repr of a value, even if its code raises."""
     try:
         return str(by(value))
     except Exception:
@@ -120,12 +120,12 @@ def _bridge(logging: Any) -> None:
     is_enabled_for, handle = logger_type.isEnabledFor, logger_type.handle
     make_record, call_handlers = logger_type.makeRecord, logger_type.callHandlers
     basic_config = logging.basicConfig
-    # Not by makeLogRecord, which calls what a module may have set to make records.
+    # makeLogRecord would call a record factory that a module may have set.
     usual = {*vars(logging.LogRecord("", 0, "", 0, "", (), None))}
     usual |= {"message", "asctime", "taskName", "is_for_host_alone"}
 
     def wants(logger: Any, level: int) -> bool:
-        """The host's level stands in for the root's; those that were set on other loggers hold."""
+        """Returns whether the host wants the record. Its level replaces that of the root logger."""
         if _level is None or level < _level or logger.manager.disable >= level:
             return False
         while logger is not None and logger is not root:
@@ -140,21 +140,21 @@ def _bridge(logging: Any) -> None:
             extra["stack_info"] = record.stack_info
         exception = _exception_of(record.exc_info)
         if record.exc_info and exception is None and record.exc_info != (None, None, None):
-            extra["exc_info"] = record.exc_info  # whatever that is
+            extra["exc_info"] = record.exc_info  # of any type
         try:
             created = float(record.created)
         except Exception:
-            created = -1.0  # the host knows what time it is
+            created = -1.0  # the host then uses the current time
         _take(
             _number(record.levelno, logging.WARNING), _words(record.name), _message_of(record),
             created, _words(record.pathname), _number(record.lineno, 0),
             _words(record.funcName or ""), extra, exception,
         )  # fmt: skip
 
-    def take_or_tell(record: Any) -> None:
+    def take_or_report(record: Any) -> None:
         try:
             take(record)
-        except Exception:  # as logging does with what goes wrong in a handler
+        except Exception:  # as logging does if a handler fails
             logging.NullHandler().handleError(record)
 
     def bridged_is_enabled_for(self: Any, level: int) -> bool:
@@ -169,32 +169,32 @@ def _bridge(logging: Any) -> None:
     def bridged_handle(self: Any, record: Any) -> None:
         if _level is None or not self.disabled:
             return handle(self, record)  # type: ignore[no-any-return]
-        # dictConfig disables each logger that it does not name, also those of other modules.
+        # dictConfig disables every logger that it does not name, including those of other modules.
         kept = wants(self, _number(record.levelno, logging.WARNING)) and self.filter(record)
         if kept:
-            take_or_tell(kept if isinstance(kept, logging.LogRecord) else record)
+            take_or_report(kept if isinstance(kept, logging.LogRecord) else record)
 
     def bridged_call_handlers(self: Any, record: Any) -> None:
         if _level is not None:
             level = _number(record.levelno, logging.WARNING)
             if not isinstance(record.levelno, (int, float)):
-                record.levelno = level  # else each handler would raise, and end the run
+                record.levelno = level  # otherwise each handler would raise, and end the run
             if wants(self, level):
-                take_or_tell(record)
-            # Without handlers Python would write to stderr: here the host is the last resort.
+                take_or_report(record)
+            # Without handlers, Python would write to stderr. Here the record goes only to the host.
             if not self.hasHandlers() or getattr(record, "is_for_host_alone", False):
                 return
         call_handlers(self, record)
 
     class Quiet(logging.StreamHandler):  # type: ignore[misc]
-        """Leaves its lines to the host, for as long as that takes them."""
+        """A console handler that writes nothing while a host takes the records."""
 
         def emit(self, record: Any) -> None:
             if _level is None:
                 super().emit(record)
 
     def bridged_basic_config(**asked: Any) -> None:
-        """With a host that takes the logs, the same lines are not written to the console once more."""
+        """If a host takes the records, does not also write them to the console."""
         to_console = asked.get("stream") in (None, sys.stdout, sys.stderr)
         if (
             _level is None

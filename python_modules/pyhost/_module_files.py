@@ -1,4 +1,4 @@
-"""Finds the files of modules in the folders `modules` of all module paths, as Python's import would take them."""
+"""Finds the files of modules in the `modules` folders of all module paths, by the same rules as Python's import."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ from pyhost._report import Finding, printable
 _MOST_FILES = 50_000
 _LONGEST_NAME = 255
 
-# In the order in which Python's import takes them.
+# In the order of precedence of Python's import.
 _KINDS = {
     **dict.fromkeys(EXTENSION_SUFFIXES, "extension"),
     **dict.fromkeys(SOURCE_SUFFIXES, "source"),
@@ -22,11 +22,11 @@ _RANKS = {"package": 0, "extension": 1, "source": 2, "bytecode": 3, "unreadable"
 
 
 class ModuleFile(NamedTuple):
-    """One file that could be the module of its name, or a folder that could be its package."""
+    """A file that may be the module of its name, or a folder that may be its package."""
 
     kind: str  # a key of _RANKS
     file: str
-    folder: str = ""  # of a package or of a plain folder: where to look for what is below
+    folder: str = ""  # for a package or a plain folder: the folder to search for submodules
 
 
 class FoundModule(NamedTuple):
@@ -45,7 +45,7 @@ class ModuleFiles:
         yield from self._below("", self.folders, tuple(map(_identity, self.folders)))
 
     def named(self, name: str) -> list[FoundModule]:
-        """Returns the module and the files that it hides; nothing if there is no such module."""
+        """Returns the module and the files that it hides. Empty if there is no such module."""
         folders = self.folders
         found: list[ModuleFile] = []
         for part in name.split("."):
@@ -70,7 +70,7 @@ class ModuleFiles:
                 yield from self._below(f"{name}.", inner, (*around, *map(_identity, inner)))
 
     def _in(self, folders: list[str]) -> dict[str, list[ModuleFile]]:
-        """Returns the names in these folders, each with its files; the first one is the one that Python imports."""
+        """Returns the names in these folders, each with its files. Python imports the first file."""
         names: dict[str, list[ModuleFile]] = {}
         for folder in folders:
             here: dict[str, list[ModuleFile]] = {}
@@ -79,7 +79,7 @@ class ModuleFiles:
             for name, files in here.items():
                 names.setdefault(name, []).extend(sorted(files, key=_rank))
         for files in names.values():
-            # Files that Python can import come before the others, whichever path has them.
+            # Files that Python can import come before the others, regardless of the order of the paths.
             files.sort(key=lambda file: max(_rank(file), _RANKS["bytecode"]))
         return names
 
@@ -94,7 +94,9 @@ class ModuleFiles:
                 continue
             if self.left <= 0:
                 self._stray(
-                    folder, "too-large", f"more than {_MOST_FILES:,} files: not all were looked at"
+                    folder,
+                    "too-large",
+                    f"more than {_MOST_FILES:,} files: not all of them were checked",
                 )
                 return
             self.left -= 1
@@ -113,7 +115,7 @@ class ModuleFiles:
 def _candidate(entry: "os.DirEntry[str]") -> tuple[str, Optional[ModuleFile]]:
     try:
         mode = entry.stat().st_mode
-    except OSError:  # a link to nowhere, or in a ring
+    except OSError:  # a broken link, or a ring of links
         mode = 0
     if stat.S_ISDIR(mode):
         for suffix in _KINDS:
@@ -125,7 +127,7 @@ def _candidate(entry: "os.DirEntry[str]") -> tuple[str, Optional[ModuleFile]]:
         if entry.name.endswith(suffix):
             name = entry.name[: -len(suffix)]
             if kind == "extension" and "." in name:
-                return name, None  # for another Python than this one
+                return name, None  # for another version of Python
             return name, ModuleFile(kind if stat.S_ISREG(mode) else "unreadable", entry.path)
     return entry.name, None
 
@@ -144,7 +146,7 @@ def _modules(name: str, found: list[ModuleFile]) -> list[FoundModule]:
 def _search_path(found: list[ModuleFile]) -> list[str]:
     first = found[0]
     if first.kind == "folder":
-        return [file.folder for file in found]  # of plain folders Python makes one package
+        return [file.folder for file in found]  # Python merges plain folders into one package
     return [first.folder] if first.kind == "package" else []
 
 

@@ -1,4 +1,4 @@
-"""What a survey reports of modules, and how it becomes JSON."""
+"""The report of a survey on modules, and its conversion to JSON."""
 
 from typing import Any, NamedTuple, Optional
 
@@ -11,17 +11,17 @@ class Finding(NamedTuple):
 
 
 class ModuleReport:
-    """What is reported of one module."""
+    """The report on one module."""
 
     def __init__(self, name: str, file: str, hidden_by: Optional[str]) -> None:
         self.name = name
         self.file = file
-        self.hidden_by = hidden_by  # the file of the same name that is imported instead
+        self.hidden_by = hidden_by  # the file with the same module name that is imported instead
         self.doc = ""
-        self.class_name: Optional[str] = None  # of the object that create returns
+        self.class_name: Optional[str] = None  # the class of the object that create returns
         self.needs_create = True
-        self.submodules: list[tuple[str, int]] = []  # of each `import a.b`, with its line
-        self.findings: list[tuple[str, Finding]] = []  # with the file that each is in
+        self.submodules: list[tuple[str, int]] = []  # the name in each `import a.b`, with its line
+        self.findings: list[tuple[str, Finding]] = []  # each with its file
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -45,7 +45,7 @@ def finding_as_json(file: str, finding: Finding) -> dict[str, Any]:
 
 
 def printable(text: str) -> str:
-    """The text as UTF-8 can write it: bytes of a file name that are not text, and lone surrogates, are escaped."""
+    """Returns text that UTF-8 can encode. Undecodable bytes of file names and lone surrogates are escaped."""
     if text.isascii():
         return text
     try:

@@ -1,4 +1,4 @@
-"""What a run can learn of itself, as the package pyhost shows it; without a host it learns nothing."""
+"""Information for a run about itself, exported by the package pyhost. Without a host there is none."""
 
 import sys
 import threading
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 if TYPE_CHECKING:
     from datetime import datetime
 
-_host: Any = sys.modules.get("_pyhost")  # None where no host runs this process
+_host: Any = sys.modules.get("_pyhost")  # None if there is no host in this process
 
 
 class Stopped(BaseException):
-    """The host wants this run to stop: clean up, and let it pass."""
+    """Raised in a run that was cancelled or timed out. Clean up if necessary, and let it propagate.
+
+    It is not an Exception, so `except Exception` does not catch it. It is raised again until the run ends.
+    """
 
     __module__ = "pyhost"
 
@@ -21,9 +24,10 @@ if _host is not None:
 
 
 class Cancelled:
-    """Like a threading.Event that is set when the run that this thread is in is to stop.
+    """Like a threading.Event that is set when the run of this thread is cancelled or times out.
 
-    Who asks it is given half of the grace time to end by itself; then Stopped is raised in it.
+    A run that checks it has half of the grace time (`RunOptions::grace`) to return. Then Stopped is raised in the run.
+    It is never set in threads that a module has started, and without a host.
     """
 
     def is_set(self) -> bool:
@@ -32,7 +36,7 @@ class Cancelled:
     __bool__ = is_set
 
     def wait(self, timeout: Optional[float] = None) -> bool:
-        """Waits so many seconds at most, and says whether the run is to stop."""
+        """Waits until it is set, for at most `timeout` seconds; None means no limit. Returns whether it is set."""
         if _host is not None:
             return bool(_host.wait(timeout))
         return threading.Event().wait(timeout)
@@ -42,15 +46,15 @@ cancelled = Cancelled()
 
 
 class Scheduled(NamedTuple):
-    """What a scheduled run is for. All attempts for the same due time have the same entry and due."""
+    """The reason of a scheduled run. All attempts for one due time have the same entry and due time."""
 
-    entry: str  # of the schedule
-    due: "datetime"  # in UTC
-    attempt: int = 1  # more for a retry
+    entry: str  # the name of the entry in the schedule
+    due: "datetime"  # the due time, in UTC
+    attempt: int = 1  # from 1; larger for a retry
 
 
 class Run(NamedTuple):
-    """A run of a module. `scheduled` is None unless a schedule asked for it."""
+    """A run of a module. `scheduled` is None unless a schedule started the run."""
 
     module: str
     id: int
@@ -61,11 +65,11 @@ class _StandIn(threading.local):
     run: Optional[Run] = None
 
 
-stand_in = _StandIn()  # for pyhost.testing: what current_run() returns on this thread
+stand_in = _StandIn()  # pyhost.testing sets this as the current run of a thread
 
 
 def current_run() -> Optional[Run]:
-    """The run that this thread is in; None if it is in none, as a thread that a module starts."""
+    """Returns the run of this thread. Returns None outside a run, and in threads that a module has started."""
     if stand_in.run is not None:
         return stand_in.run
     here = _host.current_run() if _host is not None else None

@@ -1,4 +1,4 @@
-"""SQLite connections, one for each thread, and which runs use them."""
+"""SQLite connections, one per thread, and the runs that use them."""
 
 import os
 import sys
@@ -9,31 +9,31 @@ from typing import Any
 
 from pyhost.errors import ConnectionFailed
 
-# The run that this code is part of. asyncio.to_thread passes it to the other thread.
+# The run of this code. asyncio.to_thread passes it to the other thread.
 _run: ContextVar[int] = ContextVar("pyhost.run", default=0)
-_live: set[int] = set()  # the runs that have not ended
-# Of the threads of the process that forked this one. SQLite forbids to close them here.
+_live: set[int] = set()  # the runs in progress
+# Connections of the parent process after a fork. SQLite does not allow closing them here.
 _of_parent: list[Any] = []
 
 
 def begin_run(run: int) -> None:
-    """Notes the outermost run of this thread."""
+    """Records the outermost run of this thread."""
     _live.add(run)
     _run.set(run)
 
 
 def forget_run(run: int) -> None:
-    """Notes that a run has ended."""
+    """Records that a run has ended."""
     _live.discard(run)
 
 
 def forget_all_runs() -> None:
-    """Notes that no run goes on, because the host is being closed."""
+    """Records that no run is in progress, because the host is being closed."""
     _live.clear()
 
 
 def _current_run() -> int:
-    """Returns the run that this code is part of; 0 if that is not known."""
+    """Returns the run of this code; 0 if it is unknown."""
     here = sys.modules["_pyhost"].current_run()
     if here is not None:
         begin_run(here[2])
@@ -43,14 +43,14 @@ def _current_run() -> int:
 
 
 class _ThreadConnection:
-    """One connection of a thread. It is closed when the thread ends and drops it."""
+    """One connection of a thread. It is closed when the thread ends and releases it."""
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.process = os.getpid()
-        # The runs that may have left changes in it; empty if it was taken outside of any run.
+        # The runs that may have uncommitted changes in it. Empty if it was taken outside of a run.
         self.runs: set[int] = set()
-        # Whether exactly that run took it; otherwise these are all runs that went on at that time.
+        # Whether exactly that run took it. Otherwise `runs` is all runs that were in progress then.
         self.is_known = False
 
     def __del__(self) -> None:
@@ -69,7 +69,7 @@ class _ThreadConnection:
             return True
 
     def undo(self) -> bool:
-        """Undoes what was not committed. Returns False if there is nothing to undo."""
+        """Rolls back uncommitted changes. Returns False if there are none."""
         if self.is_closed() or not self.connection.in_transaction:
             return False
         self.connection.rollback()
@@ -77,8 +77,11 @@ class _ThreadConnection:
 
 
 class SqliteConnections:
-    """The connections to one database: one for each thread, as sqlite3 requires, and another one for a run that begins
-    while a stream of the thread is open. A database in memory has one connection for all threads."""
+    """The connections to one database.
+
+    Each thread has its own, because sqlite3 requires that. A run that begins while a stream of the same thread is open
+    has another one. A database in memory has one connection for all threads.
+    """
 
     def __init__(self, name: str, path: str, timeout: float) -> None:
         self._name = name
@@ -86,7 +89,7 @@ class SqliteConnections:
         self._timeout = timeout
         self._thread = threading.local()
         self._all: weakref.WeakSet[_ThreadConnection] = weakref.WeakSet()
-        # Held while a connection is taken, and while the changes of an ended run are undone.
+        # Held while a connection is taken, and while the changes of an ended run are rolled back.
         self._lock = threading.RLock()
         self._in_memory = None if path else self._connect()
         self.get()
@@ -131,8 +134,8 @@ class SqliteConnections:
         if not taken.is_taken():
             if taken.runs and taken.undo():
                 print(
-                    f"pyhost: a thread did not commit what it changed by connection {self._name!r}, and it was undone "
-                    "after the end of the run",
+                    f"pyhost: a thread did not commit its changes on connection {self._name!r}, so they were rolled "
+                    "back after the end of the run",
                     file=sys.stderr,
                 )
             taken.runs = {run} if run else set(_live)
@@ -140,7 +143,7 @@ class SqliteConnections:
         return taken
 
     def undo(self, run: int, is_outermost: bool) -> bool:
-        """Undoes what the ending run has not committed, also on other threads. Returns False if there is nothing to undo."""
+        """Rolls back what the ending run has not committed, on any thread. Returns False if there are no changes."""
         here = self._opened_here() if is_outermost else []
         undone = False
         with self._lock:

@@ -1,4 +1,4 @@
-"""SQLite connections whose waits for locks do not count for the deadline of a run."""
+"""SQLite connections whose waits for locks do not count towards the deadline of a run."""
 
 import sqlite3
 import sys
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, Callable
 
-# Seconds that SQLite itself waits. Python code runs in between, so that a run can be stopped.
+# Seconds of one wait inside SQLite. Python code runs between waits, so that a run can be cancelled.
 _ONE_WAIT = 0.1
 
 
@@ -16,11 +16,13 @@ def _is_lock(error: sqlite3.OperationalError) -> bool:
 
 
 class WaitingConnection(sqlite3.Connection):
-    """Waits for locks for up to `patience` seconds. Any thread may use it. What fails because of a lock has changed
-    nothing, so it is tried again."""
+    """Waits for locks for up to `patience` seconds. Any thread may use it.
+
+    A statement that fails because of a lock has changed nothing, so it is retried.
+    """
 
     def __init__(self, path: str, patience: float) -> None:
-        # The host closes it, on its own thread.
+        # The host closes it from its own thread.
         super().__init__(path, timeout=min(_ONE_WAIT, patience), check_same_thread=False)
         self._patience = patience
 
@@ -31,7 +33,7 @@ class WaitingConnection(sqlite3.Connection):
                 return call(*arguments)
             except sqlite3.OperationalError as error:
                 now = time.monotonic()
-                # Where waiting would be in vain, SQLite fails at once.
+                # SQLite fails immediately if waiting cannot help.
                 has_waited = now - last >= _ONE_WAIT / 2
                 if not has_waited or now - begun >= self._patience or not _is_lock(error):
                     raise
@@ -44,7 +46,7 @@ class WaitingConnection(sqlite3.Connection):
     def commit(self) -> None:
         self._attempt(super().commit)
 
-    # Their cursors and the commit would not be ours.
+    # The base class would use its own cursors and commit.
     def execute(self, *arguments: Any) -> Any:
         return self.cursor().execute(*arguments)
 
@@ -84,7 +86,7 @@ class _Cursor(sqlite3.Cursor):
         return self.connection._attempt(go_on)
 
     def executescript(self, script: str) -> Any:
-        # Another attempt would repeat its first statements, so SQLite has all the time at once.
+        # A retry would repeat the first statements, so SQLite itself waits for the whole time.
         patience = self.connection._patience
         self._set_wait(patience)
         try:

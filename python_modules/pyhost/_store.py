@@ -1,9 +1,9 @@
-"""`pyhost.store`: a dict of JSON values that belongs to a module, and that its next run finds again.
+"""`pyhost.store`: a dict of JSON values that belongs to a module and that its next run sees again.
 
-It lies in an SQLite file, a row a module. A run has its module's row to itself from its first use of the store until
-it ends, so that nothing is lost between reading and writing; other runs of the module wait. They know by a lock on an
-empty file beside the store, one for each module, since SQLite could lock but all of the store. What the run leaves is
-written in one transaction if it ends well. In a test without a host, a dict takes its place:
+The data is in an SQLite file, with one row per module. A run has exclusive access to the row of its module from its
+first use of the store until it ends, so no update is lost. Other runs of the module wait meanwhile. They use a lock on
+an empty file beside the store, one file per module, because SQLite can only lock the whole store. If the run succeeds,
+its changes are written in one transaction. In a test without a host, a dict can replace the store:
 `monkeypatch.setattr("pyhost.store", {}, raising=False)`.
 """
 
@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import IO, Any, Optional
 
-PATIENCE = 60.0  # seconds that a run waits for another one to end
+PATIENCE = 60.0  # the longest wait for another run to end, in seconds
 _LONGEST_PAUSE = 0.05
 
 _MAKE = "CREATE TABLE IF NOT EXISTS store (module TEXT PRIMARY KEY, value TEXT NOT NULL)"
@@ -28,14 +28,16 @@ _WRITE = "INSERT OR REPLACE INTO store (module, value) VALUES (?, ?)"
 
 
 def _read(text: str) -> dict[str, Any]:
-    # The host's own reader, since that of the module json gives up before the 1,000 levels that may be written.
+    # The host's parser, because the module json cannot read the 1,000 levels that can be written.
     values: dict[str, Any] = sys.modules["_pyhost"].read_object(text)
     return values
 
 
 def _attempts() -> Iterator[None]:
-    """Yields for as long as it is worth trying again. Each pause moves the deadline of the run: otherwise one run that
-    hangs would make all runs that wait for it time out."""
+    """Yields until it is no longer worth trying again.
+
+    Each pause moves the deadline of the run. Otherwise a run that hangs would make all runs that wait for it time out.
+    """
     postpone = sys.modules["_pyhost"].postpone_deadline
     until = time.monotonic() + PATIENCE
     pause = 0.0005
@@ -51,34 +53,34 @@ def _attempts() -> Iterator[None]:
 
 
 def _lock_range(kind: int, begin: int = 0) -> bytes:
-    """A struct flock, from this byte on. The lock of a process begins at its number, so that others can tell who has it."""
+    """Returns a struct flock. A process locks from the byte of its own id on, so others can see the owner."""
     return struct.pack("hhqqi4x", kind, os.SEEK_SET, begin, 0, 0)
 
 
 class _Values:
-    """What a module has in the file, for all of its runs that are within each other on a thread."""
+    """The data of a module, shared by all nested runs of the module on a thread."""
 
     def __init__(self) -> None:
         self.lock: Optional[IO[bytes]] = None
         self.read: Optional[str] = None
         self.text: Optional[str] = None
-        self.values: Optional[dict[str, Any]] = None  # until it is read
+        self.values: Optional[dict[str, Any]] = None  # None until it is read
 
     def unlock(self) -> None:
         if self.lock is not None:
-            # A process that a module forked may have the file, too.
+            # A process that the module forked may have the file open, too.
             fcntl.fcntl(self.lock, fcntl.F_OFD_SETLK, _lock_range(fcntl.F_UNLCK))
             self.lock.close()
 
 
 class _File:
-    """The file as one thread has it open."""
+    """The store file, opened by one thread."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.values: dict[str, _Values] = {}  # by module
+        self.values: dict[str, _Values] = {}  # by name of the module
         try:
-            # Only this thread uses it, but the host closes it.
+            # Only this thread uses it, but the host closes it from its own thread.
             self.connection = sqlite3.connect(
                 name, timeout=0, isolation_level=None, check_same_thread=False
             )
@@ -86,14 +88,14 @@ class _File:
             raise OSError(f"the store {name} cannot be opened: {error}") from None
 
     def execute(self, statement: str, *values: Any) -> Any:
-        """Waits for others who write to the file; a run can be stopped meanwhile."""
+        """Executes a statement, and waits while others write to the file. A run can be cancelled meanwhile."""
         for _ in _attempts():
             try:
                 return self.connection.execute(statement, values)
             except sqlite3.Error as error:
                 if "no such column" in str(error) or "no column named" in str(error):
                     raise OSError(
-                        f"the store {self.name} cannot be used: it has a table 'store' that is not pyhost's; name "
+                        f"the store {self.name} cannot be used: it has a table 'store' that is not pyhost's; use "
                         "another file"
                     ) from None
                 if "locked" not in str(error):
@@ -113,7 +115,7 @@ class _File:
                 found.values = _read(found.text) if found.text else {}
             except ValueError as error:
                 raise ValueError(
-                    f"what the store {self.name} has for module {module!r} cannot be read: {error}"
+                    f"the data of module {module!r} in the store {self.name} cannot be read: {error}"
                 ) from None
         return found
 
@@ -124,7 +126,7 @@ class _File:
                 found.lock = open(name, "ab")  # noqa: SIM115
             except OSError as error:
                 raise OSError(
-                    f"the store {self.name} cannot be used, because {name} cannot be made: {error.strerror}"
+                    f"the store {self.name} cannot be used, because {name} cannot be created: {error.strerror}"
                 ) from None
         for _ in _attempts():
             try:
@@ -133,9 +135,9 @@ class _File:
             except BlockingIOError:
                 if sys.modules["_pyhost"].is_store_held(module):
                     raise RuntimeError(
-                        f"what module {module!r} has in the store {self.name} is in use by a run of it in another "
-                        "process, which has called a service and waits for this run: use it in one of the two, or run "
-                        "both in one process, where they share it"
+                        f"the data of module {module!r} in the store {self.name} is in use by a run of the module in "
+                        "another process, which called a service and waits for this run: use the store in one of the "
+                        "two runs, or run both in one process, where they share the data"
                     ) from None
         raise TimeoutError(
             f"the store {self.name} has been in use by another run of module {module!r} in {_holder(found.lock)} for "
@@ -150,19 +152,19 @@ def _holder(lock: IO[bytes]) -> str:
 
 
 class _Use:
-    """What a run has of the store. It is known before the row is locked, so that its end unlocks it."""
+    """The use of the store by one run. Registered before the row is locked, so that the end of the run unlocks it."""
 
     def __init__(self, file: _File, module: str) -> None:
         self.file = file
         self.module = module
-        self.found: Optional[_Values] = None  # until it has the row
+        self.found: Optional[_Values] = None  # None until the row is locked
         self.before: tuple[Optional[str], Any] = (None, None)
 
     def values(self) -> dict[str, Any]:
         if self.found is None:
             found = self.file.values_of(self.module)
             if found.values and _has_users(found):
-                # These go on with it if this run fails.
+                # Outer runs continue with the data if this run fails.
                 self.before = (found.text, _copied(found.values))
             else:
                 self.before = (found.text, {})
@@ -177,7 +179,7 @@ class _Use:
             if self.found is not None:
                 self._leave(self.found, text)
         finally:
-            # Also one that a stop came in the midst of.
+            # Also if the run was cancelled while it locked the row.
             others = [use for use in list(_uses.values()) if use.module == self.module]
             if kept is not None and not any(use.file is self.file for use in others):
                 self.file.values.pop(self.module, None)
@@ -189,7 +191,7 @@ class _Use:
             found.text = text
         else:
             found.text, values = self.before
-            # Else those who go on keep the very objects that they have.
+            # Outer runs otherwise keep the same objects.
             if goes_on and found.values is not None and _copied(found.values) != values:
                 found.values.clear()
                 found.values.update(_read(values) if isinstance(values, str) else values)
@@ -202,7 +204,10 @@ def _has_users(found: _Values) -> bool:
 
 
 def _copied(values: dict[str, Any]) -> Any:
-    """As text, since deepcopy() gives up long before 1,000 levels; but what is no JSON yet has no text."""
+    """Returns a copy, as JSON text, because deepcopy() fails long before 1,000 levels.
+
+    Values that are not valid JSON yet are copied by deepcopy().
+    """
     try:
         return sys.modules["_pyhost"].write_object(values)
     except ValueError:
@@ -216,7 +221,12 @@ _process = os.getpid()
 
 
 class Store(MutableMapping[str, Any]):
-    """The values of the module that runs. They may be changed in place; JSON has to have them at the end."""
+    """The values of the module of the current run, as a dict.
+
+    Values may be changed in place. They must be valid JSON when the run ends. Raises RuntimeError outside a run, without
+    a host, or if the host has no store; OSError if the file cannot be used; TimeoutError if another run or program holds
+    the store for 60 seconds. Thread: the thread that calls the module.
+    """
 
     def __getitem__(self, key: str) -> Any:
         return _values()[key]
@@ -261,22 +271,27 @@ def _values() -> dict[str, Any]:
     name = getattr(host, "store_file", None)
     if host is None or name is None:
         raise RuntimeError(
-            "pyhost.store is a host's, and "
-            + ("there is none; a test can put a dict there" if host is None else "it is closed")
+            "pyhost.store needs a host, and "
+            + (
+                "there is none; a test can replace pyhost.store by a dict"
+                if host is None
+                else "the host is closed"
+            )
         )
     if not name:
         raise RuntimeError(
-            "this host has no store: name a file for it, by `--store FILE` or Options::store"
+            "this host has no store: set its file with `--store FILE` or Options::store"
         )
     run = host.current_run()
     if run is None or _is_imported(run[1]):
         raise RuntimeError(
-            "pyhost.store belongs to a run: use it in create(), run(), close(), on_load() or on_unload(), on the "
-            "thread that they are called on, and not where the module is imported"
+            "pyhost.store can only be used during a run: use it in create(), run(), close(), on_load() or "
+            "on_unload(), on the thread that calls them, and not while the module is imported"
         )
     if os.getpid() != _process:
         raise RuntimeError(
-            "pyhost.store belongs to the process that forked this one: return what is to be stored to that process"
+            "pyhost.store belongs to the process that forked this one: return the data to that process, and store it "
+            "there"
         )
     number, module = run[:2]
     use = _uses.get(number)
@@ -290,32 +305,35 @@ def _values() -> dict[str, Any]:
 
 
 def _is_imported(module: str) -> bool:
-    """Whether its import goes on: others of the same module wait for that, and would then wait for the store."""
+    """Returns whether the module is being imported.
+
+    Other runs of the module wait for the import, and could then never release the store.
+    """
     spec = getattr(sys.modules.get(f"modules.{module}"), "__spec__", None)
     return bool(getattr(spec, "_initializing", False))
 
 
 def held() -> list[str]:
-    """The modules whose data this thread has. For the services that it calls in another process."""
+    """Returns the modules whose data this thread holds. For services that it calls in another process."""
     file: Optional[_File] = getattr(_thread, "file", None)
     return list(file.values) if file is not None else []
 
 
 def left_by(run: int) -> Optional[dict[str, Any]]:
-    """What the run has put into the store; None if it has not used it. For the host."""
+    """Returns the values of the run, or None if it has not used the store. Called by the host."""
     use = _uses.get(run)
     return use.found.values if use and use.found else None
 
 
 def end(run: int, text: Optional[str]) -> None:
-    """Ends the run's use of the store, and keeps this text if there is one. For the host."""
+    """Ends the run's use of the store, and stores `text` if it is not None. Called by the host."""
     use = _uses.pop(run, None)
     if use is not None:
         use.end(text)
 
 
 def close_all() -> None:
-    """Closes the file on all threads. For the host, which no run is in any more."""
+    """Closes the file on all threads. Called by the host when no run is in progress."""
     global _thread
     _uses.clear()
     for file in list(_files):
@@ -323,4 +341,4 @@ def close_all() -> None:
             values.unlock()
         file.connection.close()
     _files.clear()
-    _thread = threading.local()  # of threads that live on, too
+    _thread = threading.local()  # also for threads that continue

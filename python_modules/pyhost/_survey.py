@@ -1,6 +1,6 @@
-"""Surveys modules: which files they are, what they document, whether they keep the contract.
+"""Surveys modules: their files, their documentation, and whether they fulfil the contract.
 
-The host calls survey() once for all modules. No code of a module runs, unless the survey imports them.
+The host calls survey() once for all modules. No code of a module runs, unless the survey imports the modules.
 """
 
 import ast
@@ -15,13 +15,15 @@ from pyhost._contract_rules import NO_CREATE
 from pyhost._module_files import FoundModule, ModuleFiles
 from pyhost._report import Finding, ModuleReport, finding_as_json, printable
 
-_LARGEST_SOURCE = 2 * 1024 * 1024  # a syntax tree takes a hundred times the room of its source
+_LARGEST_SOURCE = (
+    2 * 1024 * 1024
+)  # a syntax tree takes about a hundred times the memory of its source
 
 
 def survey(folders: list[str], names: list[str], also_import: bool) -> dict[str, Any]:
-    """Reports on the modules in these folders; with names, only on these, and which of them are missing.
+    """Reports on the modules in these folders. With names, reports only on these, and on names that do not exist.
 
-    The values are those of JSON, and all text can be written as UTF-8.
+    The result consists of JSON values, and all text can be encoded as UTF-8.
     """
     files = ModuleFiles(folders)
     missing: list[str] = []
@@ -57,20 +59,20 @@ def _report_on(module: FoundModule, asked_for: bool, warned: list[Any]) -> Modul
     hidden_by = module.hidden_by.file if module.hidden_by else None
     report = ModuleReport(module.name, file, hidden_by)
     if hidden_by:
-        what = f"hidden by {printable(hidden_by)}, which comes first"
-        report.findings = [(file, Finding(1, 0, "hidden", what))]
+        message = f"hidden by {printable(hidden_by)}, which comes first"
+        report.findings = [(file, Finding(1, 0, "hidden", message))]
     elif module.file.kind == "folder":
-        what = f"{NO_CREATE}: it is a folder without __init__.py"
-        report.findings = [(file, Finding(1, 0, "no-create", what))]
+        message = f"{NO_CREATE}: it is a folder without __init__.py"
+        report.findings = [(file, Finding(1, 0, "no-create", message))]
     elif file.endswith(tuple(SOURCE_SUFFIXES)):
-        # A helper of other modules or a package that only holds some need no create of its own.
+        # Helpers of other modules, and packages that only contain modules, need no create.
         helper = module.file.kind == "package" or module.name.rpartition(".")[2].startswith("_")
         report.needs_create = asked_for or not helper
         findings = _read(report, file, warned)
         report.findings = [(file, finding) for finding in findings]
     else:
-        what = "this is not source code, so its functions cannot be seen"
-        report.findings = [(file, Finding(1, 0, "no-source", what))]
+        message = "this is not source code, so its functions are unknown"
+        report.findings = [(file, Finding(1, 0, "no-source", message))]
     return report
 
 
@@ -80,11 +82,11 @@ def _read(report: ModuleReport, file: str, warned: list[Any]) -> list[Finding]:
     except OSError as error:
         return [Finding(1, 0, "unreadable", f"cannot be read: {error.strerror or error}")]
     if len(source) > _LARGEST_SOURCE:
-        return [Finding(1, 0, "too-large", f"larger than {_LARGEST_SOURCE:,} bytes: not looked at")]
+        return [Finding(1, 0, "too-large", f"larger than {_LARGEST_SOURCE:,} bytes: not checked")]
     before = len(warned)
     try:
-        # As an import does it: what only the second half of the compiler finds is an error as well. It
-        # also comes first because it never overruns the stack; a tree of the same depth might.
+        # Compiles like an import, because some errors are found only by the later stages of the compiler. This comes
+        # first because it never overruns the stack, whereas building a tree of the same depth might.
         compile(source, file, "exec", dont_inherit=True)
         findings = [_from_warning(each.message, each.lineno) for each in warned[before:]]
         tree: Any = compile(source, file, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
@@ -92,7 +94,7 @@ def _read(report: ModuleReport, file: str, warned: list[Any]) -> list[Finding]:
         return [_from_syntax_error(error, source)]
     except (MemoryError, RecursionError):
         return [Finding(1, 0, "syntax-error", "nested too deeply for Python to read")]
-    except Exception as error:  # a null byte, an encoding that fails
+    except Exception as error:  # such as for a null byte, or an encoding that fails
         return [Finding(_line_of_fault(source), 0, "syntax-error", f"{error}")]
     doc = ast.get_docstring(tree, clean=False) or ""
     report.doc = next((line.strip() for line in doc.splitlines() if line.strip()), "")
@@ -106,7 +108,7 @@ def _read(report: ModuleReport, file: str, warned: list[Any]) -> list[Finding]:
 
 
 def _source(file: str) -> bytes:
-    # Reading a pipe or a device could block for ever; one may have replaced the file just now.
+    # Opening a pipe or a device could block for ever, and one may just have replaced the file.
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb", buffering=0) as stream:
         status = os.fstat(descriptor)
@@ -128,7 +130,7 @@ def _from_warning(message: Any, line: int) -> Finding:
 
 
 def _line_of_fault(source: bytes) -> int:
-    """Where Python names no line, it is mostly one byte that is wrong."""
+    """Returns the line of the first invalid byte, for errors for which Python reports no line."""
     at = source.find(b"\0")
     if at < 0:
         try:

@@ -1,4 +1,4 @@
-"""Prepares the Python of a pool's worker process before it runs modules."""
+"""Prepares Python in a worker process of a pool, before it runs modules."""
 
 import builtins
 import faulthandler
@@ -9,22 +9,22 @@ from typing import Any, NoReturn
 
 
 def begin(trace: int, dump_signal: int) -> None:
-    """Crashes, and the signal, write the stacks of the threads to the descriptor."""
+    """Makes crashes, and the signal `dump_signal`, write the stacks of the threads to the descriptor `trace`."""
     options: dict[str, Any] = {"c_stack": False} if sys.version_info >= (3, 14) else {}
     faulthandler.enable(trace, all_threads=False, **options)
     faulthandler.register(dump_signal, trace, all_threads=True)
     sys.setprofile = _guarded(sys.setprofile, "profile")
     sys.settrace = _guarded(sys.settrace, "trace")
-    _refuse_questions()
+    _refuse_input()
 
 
-def _refuse_questions() -> None:
-    """Makes calls that ask the user raise an EOFError that says why nobody can answer."""
+def _refuse_input() -> None:
+    """Makes functions that read from the user raise an EOFError with the reason."""
     read_line, break_here = builtins.input, sys.breakpointhook
 
-    def refuse(what: str) -> NoReturn:
+    def refuse(function: str) -> NoReturn:
         raise EOFError(
-            f"{what} cannot ask anybody: stdin of a worker process is /dev/null; "
+            f"{function} cannot read an answer: stdin of a worker process is /dev/null; "
             "use `pyhost run` without --isolation process, or the isolation `shared`"
         )
 
@@ -32,17 +32,17 @@ def _refuse_questions() -> None:
         try:
             return read_line(prompt)
         except EOFError:
-            if sys.stdin is not sys.__stdin__:  # the module's own
+            if sys.stdin is not sys.__stdin__:  # the module has replaced stdin
                 raise
         refuse("input()")
 
     def breakpointhook(*args: Any, **kwargs: Any) -> Any:
         named = not sys.flags.ignore_environment and os.environ.get("PYTHONBREAKPOINT")
-        if named:  # perhaps a debugger that needs no stdin, or none
+        if named:  # it may be a debugger that does not need stdin
             return break_here(*args, **kwargs)
         refuse("breakpoint()")
 
-    # The original would look for a terminal first, from which a worker, in the background, cannot read.
+    # The original would open the terminal, which a worker, as a background process, cannot read.
     def ask_password(*args: Any, **kwargs: Any) -> str:
         refuse("getpass.getpass()")
 
@@ -50,7 +50,7 @@ def _refuse_questions() -> None:
 
 
 def _guarded(setter: Any, kind: str) -> Any:
-    """A profile or trace function that raises is reported and removed, so that the run keeps its result."""
+    """Guards the profile or trace function: if it raises, it is reported and removed, and the run keeps its result."""
 
     def safe(function: Any) -> Any:
         def call(frame: Any, event: str, argument: Any) -> Any:
@@ -58,7 +58,7 @@ def _guarded(setter: Any, kind: str) -> Any:
                 next_one = function(frame, event, argument)
             except Exception as error:
                 setter(None)
-                sys.stderr.write(f"a {kind} function raised {error!r}, and was dropped\n")
+                sys.stderr.write(f"a {kind} function raised {error!r}, and was removed\n")
                 return None
             if next_one is function:
                 return call

@@ -1,4 +1,4 @@
-"""The fixture run_module for pytest, which finds this file by itself once pyhost is installed.
+"""The fixture run_module for pytest. If pyhost is installed, pytest loads this file automatically.
 
     def test_rows(run_module):
         assert run_module("csv_summary", {"text": "a\\n1\\n"})["rows"] == 1
@@ -7,9 +7,9 @@
         due = datetime(2026, 12, 24, 2, 30, tzinfo=timezone.utc)
         run_module("reports", scheduled=pyhost.Scheduled("nightly", due))
 
-It looks for modules where the ini option pyhost_module_paths says; without one in the nearest folder
-above the test that has python_modules/ or modules/, as a host does that is started there. Each test
-imports the modules anew.
+The ini option pyhost_module_paths sets where it looks for modules. The default is the nearest folder above the test
+that contains python_modules/ or modules/, with the same rules as for a host that is started there. Each test imports
+the modules again.
 """
 
 import os
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # no import of pytest here: this package can be imported without it
+if TYPE_CHECKING:  # without pytest, this package can still be imported
     import pytest
 
     from pyhost.testing import RunModule
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # no import of pytest here: this package can be imported with
 def pytest_addoption(parser: "pytest.Parser") -> None:
     parser.addini(
         "pyhost_module_paths",
-        "folders that hold modules/, for the fixture run_module",
+        "folders that contain modules/, for the fixture run_module",
         type="paths",
         default=[],
     )
@@ -38,7 +38,10 @@ def pytest_configure(config: "pytest.Config") -> None:
     class Fixtures:
         @pytest.fixture
         def run_module(self, request: pytest.FixtureRequest) -> "Iterator[RunModule]":
-            """Loads and runs a module by the contract: run_module("name", {"key": "value"})."""
+            """Loads and runs a module as a host does: run_module("name", {"key": "value"}).
+
+            Returns the result. Raises the exceptions of the module, and pyhost.testing.ContractError.
+            """
             from pyhost.testing import Modules
 
             with Modules(_module_paths(request.config, request.path)) as modules:

@@ -1,10 +1,12 @@
-"""What the host provides, by name: `from pyhost import services; services.quote(symbol="ABC")`.
+"""The functions that the host provides: `from pyhost import services; services.quote(symbol="ABC")`.
 
-A service takes one dict or keyword arguments, and gives any JSON value. A test puts its own in their
-place: `monkeypatch.setattr("pyhost.services.quote", lambda symbol: 1.5, raising=False)`.
+A service takes one dict, keyword arguments, or nothing, and returns any JSON value. It runs on the thread of the module,
+without the GIL. It raises ServiceError if the C++ function throws, ServiceNotFound if the host has no such service, and
+HostClosed if there is no open host. A test can replace a service:
+`monkeypatch.setattr("pyhost.services.quote", lambda symbol: 1.5, raising=False)`.
 """
 
-# By other names than a service may have.
+# Under names that a service cannot have.
 import sys as _sys
 from types import ModuleType as _ModuleType
 from typing import Any as _Any
@@ -13,7 +15,7 @@ from pyhost.errors import HostClosed as _HostClosed
 
 
 class _Service:
-    """One service. It asks the host that is open when it is called."""
+    """One service. A call goes to the host that is open at that time."""
 
     def __init__(self, name: str, doc: str) -> None:
         self.__name__ = self.__qualname__ = name
@@ -32,7 +34,7 @@ def __getattr__(name: str) -> _Service:
     try:
         return _Service(name, _host(name).service_doc(name))
     except _HostClosed:
-        return _Service(name, "")  # which says so when it is called
+        return _Service(name, "")  # its call raises HostClosed
 
 
 def __dir__() -> list[str]:
@@ -40,7 +42,7 @@ def __dir__() -> list[str]:
 
 
 def _host(service: str) -> _ModuleType:
-    host = _sys.modules.get("_pyhost")  # the builtin module of a host
+    host = _sys.modules.get("_pyhost")  # a builtin module that exists only with a host
     if host is None:
         raise _HostClosed(service, "", "there is no host in this process")
     return host

@@ -496,7 +496,7 @@ def test_a_diagnostic_is_file_line_column_message_code(pyhost: Run, tmp_path: Pa
     done = pyhost("check", "-m", ".")
     assert done.stdout == (
         "modules/m.py:1:1: create(state) cannot be called: create takes no argument [create-arguments]\n"
-        "modules/n.py:1:1: note: what create is cannot be seen [create-unseen]\n"
+        "modules/n.py:1:1: note: it is unknown what create is [create-unseen]\n"
     )
     assert done.stderr == "3 modules checked, 1 error, 1 note\n"
     assert done.returncode == 3

@@ -1011,7 +1011,7 @@ def test_tables_of_a_newer_version_are_refused(world: World) -> None:
         ("sqlite://", "has no file"),
         ("sqlite:///:memory:", "has no file"),
         ("sqlite://?timeout=1", "has no file"),
-        ("sqlite:///a.db?mode=ro", "may have the parameter timeout"),
+        ("sqlite:///a.db?mode=ro", "the only parameter of an sqlite URL is timeout"),
     ],
 )
 def test_other_databases_are_refused(url: str, problem: str) -> None:

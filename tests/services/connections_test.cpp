@@ -127,7 +127,7 @@ TEST_CASE("a value in the store that is not JSON is reported, and the store stay
   for (const std::string text : {"no JSON", "[1]"}) {
     change("update store set value = '" + text + "'");
     REQUIRE_ERROR(error, ModuleRaised, host.run("counts_in_the_store"));
-    CHECK_SAYS(error, "store.db has for module 'counts_in_the_store' cannot be read: ");
+    CHECK_SAYS(error, "store.db cannot be read: ");
     CHECK(error.place().file.ends_with("counts_in_the_store.py"));
   }
   change("delete from store");
@@ -168,8 +168,7 @@ TEST_CASE("threads that count in a store lose no count") {
 TEST_CASE("the error of a host without a store says how to configure one") {
   Host host(test::over_fixtures());
   REQUIRE_ERROR(none, ModuleRaised, host.run("counts_in_the_store"));
-  CHECK(none.message().find("this host has no store: name a file for it, by `--store FILE`") !=
-        std::string::npos);
+  CHECK(none.message().find("this host has no store: set its file with `--store FILE`") != std::string::npos);
 }
 
 TEST_CASE(

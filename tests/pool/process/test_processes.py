@@ -184,7 +184,7 @@ def test_calls_that_ask_the_user_say_that_a_worker_has_no_stdin(
     done = pyhost(command, "asks", *states, *IN_PROCESS, "-m", str(tmp_path))
     assert done.returncode == 1
     name = call.partition("(")[0]
-    assert f"EOFError: {name}() cannot ask anybody" in done.stderr + done.stdout
+    assert f"EOFError: {name}() cannot read an answer" in done.stderr + done.stdout
     assert "stdin of a worker process is /dev/null" in done.stderr + done.stdout
 
 
