@@ -1,10 +1,10 @@
-"""Runs modules by the contract in plain Python, so that their authors test them without a host.
+"""Runs modules in plain Python by the contract, so that they can be tested without a host.
 
     from pyhost.testing import run_module
     result = run_module("csv_summary", {"text": "city,price\\nOslo,12.5\\n"})
 
-In pytest, the fixture of the same name does this over the module paths of the test's project.
-What the module raises comes out as it is. What breaks the contract is a ContractError.
+In pytest, the fixture run_module does the same with the module paths of the test's project. Exceptions of the module
+are raised unchanged. A violation of the contract raises ContractError.
 """
 
 import contextlib
@@ -39,16 +39,16 @@ _MARK = "pyhost-module-path:"  # as in modules/__init__.py
 
 
 class ContractError(Exception):
-    """A host would refuse this: the state, the module or its result is not as the contract has it."""
+    """Raised where a host would refuse the state, the module or its result, because it violates the contract."""
 
 
 class RunModule(Protocol):
-    """What the fixture run_module is, for type checkers."""
+    """The type of the fixture run_module, for type checkers."""
 
     def __call__(
         self, name: str, state: Mapping[str, Any] = ..., /, *, scheduled: Optional[Scheduled] = ...
     ) -> Any:
-        """Loads the module, calls create(state) and run(), and gives the result as JSON has it."""
+        """Loads the module, calls create(state) and run(), and returns the result as after a conversion to JSON."""
         ...
 
 
@@ -59,19 +59,21 @@ def run_module(
     module_paths: Iterable[Path] = (),
     scheduled: Optional[Scheduled] = None,
 ) -> Any:
-    """The result of one run, from a module that is imported anew.
+    """Imports a module again, runs it once, and returns the result.
 
-    pyhost.current_run() returns this run, with `scheduled` as a schedule would have set it.
+    pyhost.current_run() returns this run, with `scheduled` as a schedule would set it.
 
-    Module paths are folders that hold `modules`; without any, they are the same as a host's: those of
-    PYHOST_MODULE_PATH, else ./python_modules and the current folder, and the modules that ship.
+    Module paths are folders that contain `modules`. By default they are those of a host: PYHOST_MODULE_PATH if it is
+    set, otherwise ./python_modules and the current folder, and the modules that ship with pyhost.
+
+    Raises ContractError if the module violates the contract. Exceptions of the module are raised unchanged.
     """
     with Modules(module_paths or default_module_paths(os.getcwd())) as modules:
         return modules.run(name, {} if state is None else state, scheduled)
 
 
 def default_module_paths(folder: Path) -> list[str]:
-    """Where a host that was started in this folder looks for modules."""
+    """Returns the module paths of a host that is started in this folder."""
     variable = os.environ.get("PYHOST_MODULE_PATH", "")
     if variable:
         return [path for path in variable.split(":") if path]
@@ -84,18 +86,18 @@ def _shipped() -> str:
     beside = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     if os.path.isdir(os.path.join(beside, "modules")):
         return beside
-    return os.path.join(sys.prefix, "share", "pyhost", "python_modules")  # where pip puts them
+    return os.path.join(sys.prefix, "share", "pyhost", "python_modules")  # installed by pip
 
 
 class Modules:
-    """The package `modules` over module paths, for as long as the with-statement lasts."""
+    """A context manager that provides the package `modules` over the module paths."""
 
     def __init__(self, module_paths: Iterable[Path]) -> None:
         self.paths = [os.path.abspath(path) for path in module_paths]
         for path in self.paths:
             if not os.path.isdir(os.path.join(path, "modules")):
                 raise ContractError(
-                    f"module path '{path}' is not a folder that has a folder 'modules'"
+                    f"module path '{path}' is not a folder that contains a folder 'modules'"
                 )
         self.folders = [os.path.join(path, "modules") for path in self.paths]
         self._loaded: list[ModuleType] = []
@@ -106,7 +108,7 @@ class Modules:
         package = ModuleType("modules")
         package.__path__ = self.folders
         sys.modules["modules"] = package
-        # Children of multiprocessing make the same package from these.
+        # Children of multiprocessing create the same package from these entries.
         sys.path.insert(_before_site_packages(), _shipped())
         sys.path += [_MARK + path for path in self.paths]
         importlib.invalidate_caches()
@@ -122,7 +124,7 @@ class Modules:
     def run(
         self, name: str, state: Mapping[str, Any], scheduled: Optional[Scheduled] = None
     ) -> Any:
-        """Loads the module unless that was done, calls create(state) and run(), gives the result."""
+        """Loads the module if necessary, calls create(state) and run(), and returns the result."""
         before = stand_in.run
         stand_in.run = Run(name, next(_run_ids), scheduled)
         try:
@@ -159,13 +161,13 @@ class Modules:
     def _import(self, name: str) -> Any:
         if not name or not all(map(_can_be_a_name, name.split("."))):
             raise ContractError(
-                f"{name!r} cannot be a module's name: a name is ASCII identifiers with dots between"
+                f"{name!r} cannot be a module's name: a name is one or more ASCII identifiers joined by dots"
             )
         full = f"modules.{name}"
         try:
             return importlib.import_module(full)
         except ModuleNotFoundError as error:
-            # One that the module itself looked for in vain is another matter.
+            # If the module itself failed to import another one, that error is raised unchanged.
             ours = error.name is not None and f"{full}.".startswith(f"{error.name}.")
             if not ours or not _raised_by_import_alone(error.__traceback__):
                 raise
@@ -209,7 +211,7 @@ def _raised_by_import_alone(trace: Optional[TracebackType]) -> bool:
 
 
 def _nothing() -> None:
-    """What a module does in its on_load and on_unload that has none."""
+    """The default on_load and on_unload."""
 
 
 def _closing(instance: Any) -> "contextlib.AbstractContextManager[Any]":
@@ -220,7 +222,7 @@ def _closing(instance: Any) -> "contextlib.AbstractContextManager[Any]":
 
 
 def _awaited(returned: Any) -> Any:
-    """What is async is awaited, and what yields makes a list."""
+    """Awaits an async result, and collects the items of a generator in a list."""
     if isinstance(returned, GeneratorType):
         return list(returned)
     if not isinstance(returned, (CoroutineType, AsyncGeneratorType)):
@@ -251,16 +253,16 @@ def _check(name: str, broken: Optional[Broken]) -> None:
         raise ContractError(problem) from None
 
 
-# --- what JSON has
-# A host has these rules and words in cpp/src/convert/to_json.cpp, for speed. A test compares them.
+# --- conversion to JSON
+# A host has the same rules and messages in cpp/src/convert/to_json.cpp, for speed. A test compares them.
 
 _HINTS = {
     **dict.fromkeys(["bytes", "bytearray"], "decode it, or encode it as base64"),
-    **dict.fromkeys(["set", "frozenset", "generator", "map"], "make it a list"),
-    **dict.fromkeys(["dict_keys", "dict_values"], "make it a list"),
-    "decimal.Decimal": "make it a str, or a float",
+    **dict.fromkeys(["set", "frozenset", "generator", "map"], "convert it to a list"),
+    **dict.fromkeys(["dict_keys", "dict_values"], "convert it to a list"),
+    "decimal.Decimal": "convert it to a str or a float",
     "coroutine": "await it",
-    "pyhost._store.Store": "give dict(store)",
+    "pyhost._store.Store": "return dict(store)",
 }
 _HINT = "use only None, bool, int, float, str, list, tuple and dict"
 
@@ -272,7 +274,7 @@ class _Container:
         self.source = source
         self.copy: Any = []
         self.at: Any = None  # the key or index of the value that is being copied
-        # As it is stored, past whatever a subclass makes of it.
+        # Reads the stored items, even if a subclass overrides the methods.
         if _is(source, dict):
             self.copy = {}
             self.left = iter(list(dict.items(source)))
@@ -288,24 +290,24 @@ class _Container:
 
 
 def _is(value: Any, base: type) -> bool:
-    return issubclass(type(value), base)  # isinstance() believes what an object says of itself
+    return issubclass(type(value), base)  # isinstance() would trust the object's __class__
 
 
-def _as_json(value: Any, what: str) -> Any:
-    """A copy that shares nothing with the value, as if it had been written as JSON and read back.
+def _as_json(value: Any, subject: str) -> Any:
+    """Returns a copy that shares nothing with the value, as if it had been written as JSON and read back.
 
-    Without recursion, because a thousand levels are let through.
+    Without recursion, because a thousand levels are allowed.
     """
     around: list[_Container] = []
-    copied = _begin(value, around, what)
+    copied = _begin(value, around, subject)
     while around:
         top = around[-1]
         for at, item in top.left:
             top.at = at
-            _check_key(around, what)
-            copied = _begin(item, around, what)
+            _check_key(around, subject)
+            copied = _begin(item, around, subject)
             if around[-1] is not top:
-                break  # with what was begun; the rest of this one waits
+                break  # continue with the inner container; this one waits
             top.put(copied)
         else:
             around.pop()
@@ -315,50 +317,54 @@ def _as_json(value: Any, what: str) -> Any:
     return copied
 
 
-def _check_key(around: list[_Container], what: str) -> None:
+def _check_key(around: list[_Container], subject: str) -> None:
     top = around[-1]
     if type(top.copy) is not dict:
         return
     if not _is(top.at, str):
         _refuse(
-            around[:-1], what, f"has a key that is {type_name(top.at)}, not str; make the key a str"
+            around[:-1],
+            subject,
+            f"has a key that is {type_name(top.at)}, not str; convert the key to a str",
         )
     if not _is_text(top.at):
-        _refuse(around[:-1], what, "has a key with a lone surrogate, which is not a character")
+        _refuse(around[:-1], subject, "has a key with a lone surrogate, which is not a character")
     top.at = str.__str__(top.at)
 
 
-def _begin(value: Any, around: list[_Container], what: str) -> Any:
-    """The copy of a single value; a container is put on the pile instead."""
+def _begin(value: Any, around: list[_Container], subject: str) -> Any:
+    """Returns the copy of a single value. Pushes a container on `around` instead."""
     if value is None or value is True or value is False:
         return value
     if _is(value, str):
         if not _is_text(value):
-            _refuse(around, what, "is a str with a lone surrogate, which is not a character")
+            _refuse(around, subject, "is a str with a lone surrogate, which is not a character")
         return str.__str__(value)
     if _is(value, int):
         try:
             int.__repr__(value)
         except ValueError as error:
-            _refuse(around, what, f"is an integer that cannot be written: ValueError: {error}")
+            _refuse(around, subject, f"is an integer that cannot be written: ValueError: {error}")
         return int.__index__(value)
     if _is(value, float):
         number = float.__float__(value)
         if not math.isfinite(number):
-            _refuse(around, what, "is NaN or infinite, which JSON does not have; give None instead")
+            _refuse(
+                around, subject, "is NaN or infinite, which JSON does not have; return None instead"
+            )
         return number
     if not (_is(value, list) or _is(value, tuple) or _is(value, dict)):
         name = type_name(value)
         hint = _HINTS.get(name, _HINT)
         if name.startswith("datetime."):
-            hint = "give its isoformat()"
+            hint = "return its isoformat()"
         if name.startswith("numpy."):
-            hint = "give its tolist()"
-        _refuse(around, what, f"is of type {name}, which JSON does not have; {hint}")
+            hint = "return its tolist()"
+        _refuse(around, subject, f"is of type {name}, which JSON does not have; {hint}")
     if len(around) >= _MOST_LEVELS:
         if any(each.source is value for each in around):
-            _refuse(around, what, "holds itself")
-        _refuse(around, what, f"is nested more than {_MOST_LEVELS} levels deep")
+            _refuse(around, subject, "contains itself")
+        _refuse(around, subject, f"is nested more than {_MOST_LEVELS} levels deep")
     around.append(_Container(value))
     return None
 
@@ -371,8 +377,8 @@ def _is_text(text: str) -> bool:
     return True
 
 
-def _refuse(around: list[_Container], what: str, problem: str) -> NoReturn:
+def _refuse(around: list[_Container], subject: str, problem: str) -> NoReturn:
     pointer = "".join("/" + str(each.at).replace("~", "~0").replace("/", "~1") for each in around)
     if len(pointer) > 200:
         pointer = pointer[:100] + "…" + pointer[-100:]
-    raise ContractError(f"{what}{' at ' + pointer if pointer else ''} {problem}")
+    raise ContractError(f"{subject}{' at ' + pointer if pointer else ''} {problem}")

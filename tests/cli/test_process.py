@@ -294,11 +294,11 @@ def test_a_daemon_thread_that_prints_does_not_disturb_the_end(pyhost: Run, tmp_p
 @pytest.mark.parametrize(
     ("run", "named"),
     [
-        ("threading.Thread(target=hang, name='Slow').start()", "thread 'Slow' still runs at"),
-        ("threading.Thread(target=spin, name='Busy').start()", "thread 'Busy' still runs at"),
-        ("atexit.register(hang)", "an atexit handler still runs at"),
-        ("atexit.register(spin)", "an atexit handler still runs at"),
-        ("atexit.register(time.sleep, 600)", "an atexit handler still runs, in C code"),
+        ("threading.Thread(target=hang, name='Slow').start()", "thread 'Slow' is still running at"),
+        ("threading.Thread(target=spin, name='Busy').start()", "thread 'Busy' is still running at"),
+        ("atexit.register(hang)", "an atexit handler is still running at"),
+        ("atexit.register(spin)", "an atexit handler is still running at"),
+        ("atexit.register(time.sleep, 600)", "an atexit handler is still running, in C code"),
         (
             "atexit.register(ctypes.PyDLL(None).sleep, 100_000)",
             "C code of a module does not return",
@@ -337,7 +337,7 @@ def test_the_exit_code_is_kept_when_the_shutdown_hangs(pyhost: Run, tmp_path: Pa
     done = pyhost(*words)
     assert done.returncode == 1
     assert "raised ValueError: bad" in done.stderr
-    assert "still runs" in done.stderr
+    assert "is still running" in done.stderr
 
 
 def test_an_exception_in_a_thread_is_reported_as_under_python(pyhost: Run, tmp_path: Path) -> None:

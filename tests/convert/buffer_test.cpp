@@ -85,7 +85,7 @@ TEST_CASE("borrowed memory is revoked once no view of it is left") {
   CHECK_FALSE(buffer.revoke(std::chrono::milliseconds(1)));
   REQUIRE_ERROR(error, ModuleRaised, looks.run());  // no new view
   CHECK(error.exception().type == "BufferError");
-  CHECK_SAYS(error, "the host has taken this buffer back");
+  CHECK_SAYS(error, "the host has revoked this buffer");
   keeps.reset();
   CHECK(buffer.revoke());
 }
@@ -96,7 +96,7 @@ TEST_CASE("a buffer with the key of another value, and an empty buffer handle, a
   const Buffer buffer = Buffer::of(std::vector<int>{1});
   REQUIRE_ERROR(clash, InvalidState, module.create(State{{"data", 1}}.with("data", buffer)));
   CHECK(clash.pointer() == "/data");
-  CHECK_SAYS(clash, "has a key that the state has already");
+  CHECK_SAYS(clash, "has a key that is already in the state");
   REQUIRE_ERROR(twice, InvalidState, module.create(State().with("data", buffer).with("data", buffer)));
   REQUIRE_ERROR(none, InvalidState, module.create(State().with("data", Buffer())));
   REQUIRE_ERROR(null, InvalidState, Buffer(nullptr, nullptr, {.shape = {1}}));
@@ -196,9 +196,9 @@ TEST_CASE("a layout that reaches outside of its memory is refused") {
   constexpr std::size_t half = std::size_t{1} << 62U;
   for (const auto& [layout, part] : std::vector<std::pair<BufferLayout, std::string>>{
            {{.format = "d", .item_size = 1, .shape = {8}},
-            "has elements of 1 byte, and the format 'd' is of 8"},
+            "has elements of 1 byte, but its format 'd' means 8 bytes"},
            {{.format = "@i", .item_size = 8, .shape = {1}},
-            "has elements of 8 bytes, and the format '@i' is of 4"},
+            "has elements of 8 bytes, but its format '@i' means 4 bytes"},
            {{.shape = {0, 2 * half}}, "is larger than memory"},
            {{.shape = {0, half, half}}, "is larger than memory"},
            {{.shape = {half, half, 0}}, "is larger than memory"},
@@ -218,7 +218,7 @@ TEST_CASE("the key of a buffer is escaped in a JSON pointer") {
   const Buffer buffer = Buffer::of(std::vector<int>{1});
   REQUIRE_ERROR(slash, InvalidState, module.create(State{{"a/b~", 1}}.with("a/b~", buffer)));
   CHECK(slash.pointer() == "/a~1b~0");
-  CHECK_SAYS(slash, "the buffer 'a/b~' has a key that the state has already");
+  CHECK_SAYS(slash, "the buffer 'a/b~' has a key that is already in the state");
   REQUIRE_ERROR(broken, InvalidState, module.create(State().with("\xff", buffer)));
   CHECK_SAYS(broken, "is not valid UTF-8");
   CHECK_NOTHROW(broken.to_json().dump());

@@ -221,7 +221,7 @@ TEST_CASE("a result that is not JSON is refused with its JSON pointer and a hint
       {"float('nan')", "", "", "NaN or infinite"},
       {"{'a': [0, float('inf')]}", "", "/a/1", "NaN or infinite"},
       {"b'x'", "", "", "bytes"},
-      {"[1, {2}]", "", "/1", "make it a list"},
+      {"[1, {2}]", "", "/1", "convert it to a list"},
       {"{'a/b': {'~': set()}}", "", "/a~1b/~0", "set"},
       {"{'a': {1: 2}}", "", "/a", "a key that is int, not str"},
       {"{None: 2}", "", "", "a key that is NoneType, not str"},
@@ -233,8 +233,8 @@ TEST_CASE("a result that is not JSON is refused with its JSON pointer and a hint
       {"object()", "", "", "object"},
       {"[(i for i in [1])]", "", "/0", "generator"},
       {"1j", "", "", "complex"},
-      {"x", "x = []; x.append(x)", std::string(), "holds itself"},
-      {"x", "x = {}; x['x'] = [x]", std::string(), "holds itself"},
+      {"x", "x = []; x.append(x)", std::string(), "contains itself"},
+      {"x", "x = {}; x['x'] = [x]", std::string(), "contains itself"},
       {"T()", "class M(type):\n  __name__ = property(lambda c: 1 / 0)\nclass T(metaclass=M): pass", "",
        "type T"},
   };
@@ -246,7 +246,7 @@ TEST_CASE("a result that is not JSON is refused with its JSON pointer and a hint
     for (const Error& error : {as_text, as_json}) {
       CHECK_SAYS(error, message);
       CHECK(error.phase() == Phase::Result);
-      if (message != "holds itself") CHECK(error.pointer() == pointer);
+      if (message != "contains itself") CHECK(error.pointer() == pointer);
     }
   }
 }

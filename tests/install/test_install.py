@@ -107,7 +107,9 @@ def test_without_pyhosts_python_files_nothing_says_pip(
         said = call(*words, elsewhere / "python_modules")
         assert said == f'"C++"\n{installed}/bin/pyhost-worker\n1\n'
         done = subprocess.run([*words, "/tmp"], capture_output=True, text=True)
-        assert "Options.python_modules is '/tmp', which does not hold" in done.stdout, done.stdout
+        assert "PythonOptions::python_modules is '/tmp', which does not contain" in done.stdout, (
+            done.stdout
+        )
     finally:
         elsewhere.rename(files)
 

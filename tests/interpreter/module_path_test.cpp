@@ -66,8 +66,8 @@ TEST_CASE("an invalid module path is refused with a hint before Python starts") 
   };
   refused("no/such/folder", "does not exist");
   refused(fixtures / "json.py", "is not a folder");
-  refused(fixtures / "modules" / "package", "holds no folder 'modules'");
-  refused(fixtures / "modules", "give its parent folder");
+  refused(fixtures / "modules" / "package", "does not contain a folder 'modules'");
+  refused(fixtures / "modules", "use its parent folder");
 }
 
 TEST_CASE("a change to modules.__path__ or sys.path does not affect the next load") {

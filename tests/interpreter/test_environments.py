@@ -138,7 +138,9 @@ def test_python_variables_of_the_user_are_ignored_by_default(pyhost: Run, tmp_pa
     )
     done = pyhost(*EVALUATES, "--use-environment", env={"PYTHONHOME": "/nonexistent"})
     assert done.returncode == 70
-    assert "PYTHONHOME is '/nonexistent', which holds no standard library" in done.stderr
+    assert (
+        "PYTHONHOME is '/nonexistent', which does not contain the standard library" in done.stderr
+    )
 
 
 def broken_venv(venv: Path, folder: Path, how: str) -> Path:
@@ -166,10 +168,10 @@ def broken_venv(venv: Path, folder: Path, how: str) -> Path:
 BROKEN = [
     ("missing", "does not exist"),
     ("no-config", "is not a virtual environment: it has no pyvenv.cfg"),
-    ("other-version", "is of Python 3.8, and pyhost was built for Python"),
-    ("other-version-by-virtualenv", "is of Python 3.8, and pyhost was built for Python"),
+    ("other-version", "is for Python 3.8, but pyhost was built for Python"),
+    ("other-version-by-virtualenv", "is for Python 3.8, but pyhost was built for Python"),
     ("no-site-packages", "site-packages"),
-    ("no-python", "links to one that is gone"),
+    ("no-python", "is missing or a broken link"),
 ]
 
 
@@ -201,7 +203,7 @@ def test_a_venv_that_another_user_owns_is_not_used(pyhost: Run, venv: Path, tmp_
 
 def test_verbose_says_which_python_and_venv(pyhost: Run, venv: Path) -> None:
     said = pyhost("run", "mod1", "-v", "--venv", str(venv)).stderr
-    assert f"virtual environment: {venv} (asked for)" in said
+    assert f"virtual environment: {venv} (set by the options)" in said
     assert f"Python {VERSION}." in said
 
 
@@ -325,7 +327,9 @@ def test_a_python_that_runs_already_is_joined(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[:2] == ['{"a":1}', '"second"']
     assert "raised ValueError: bad threshold: -3" in lines[2]
-    assert "Python runs already, without a virtual environment, not in '/some/venv'" in lines[3]
+    assert (
+        "Python is already running without a virtual environment, not in '/some/venv'" in lines[3]
+    )
     assert lines[-2:] == ["a child", 'no newline{"printed":true}'] or lines[-1].endswith(
         '{"printed":true}'
     )
@@ -427,7 +431,7 @@ def findings(pyhost: Run, *words: str, code: int, **options: object) -> dict[str
 def test_the_doctor_finds_no_fault_in_a_valid_setup(pyhost: Run, venv: Path) -> None:
     found = findings(pyhost, "--venv", str(venv), "-m", str(FIXTURES), code=0)
     assert VERSION in found["libpython"]["value"]
-    assert found["virtual environment"]["value"] == f"{venv} (asked for)"
+    assert found["virtual environment"]["value"] == f"{venv} (set by the options)"
     assert found["prefix"]["value"] == str(venv)
     assert found["sys.executable"]["value"] == f"{venv}/bin/python"
     modules = len([f for f in (FIXTURES / "modules").glob("*.py") if f.name != "__init__.py"]) + 1
@@ -453,7 +457,7 @@ def test_the_doctor_names_a_missing_standard_library_and_module_path(
 ) -> None:
     variables = {"PYTHONHOME": str(tmp_path)}
     found = findings(pyhost, "--use-environment", "-m", "no/such/folder", code=70, env=variables)
-    assert "holds no standard library" in found["standard library"]["problem"]
+    assert "does not contain the standard library" in found["standard library"]["problem"]
     assert f"lib/python{VERSION}" in found["standard library"]["cure"]
     assert "'no/such/folder' does not exist" in found["module path"]["problem"]
     assert "holds a folder 'modules'" in found["module path"]["cure"]
@@ -519,7 +523,7 @@ def test_another_libpython_is_refused_before_the_start(
     )
     assert done.returncode != 0
     assert (
-        f"built for Python {VERSION}, and the process has loaded Python 3.8.18 from "
+        f"built for Python {VERSION}, but the process has loaded Python 3.8.18 from "
         + other_libpython["LD_PRELOAD"]
         in done.stderr
     )

@@ -122,7 +122,7 @@ def test_a_destructor_that_hangs_is_named_and_the_end_cut_short(
     )
     done = pyhost(*words, "--shutdown-timeout", "0.3")
     assert done.returncode == 0
-    assert "a destructor still runs at" in done.stderr
+    assert "a destructor is still running at" in done.stderr
     assert "in __del__" in done.stderr
 
 

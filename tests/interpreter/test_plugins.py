@@ -55,7 +55,7 @@ def test_a_second_copy_of_the_library_is_refused_while_the_first_has_a_host(
     lines = done.stdout.splitlines()
     assert lines[0] == (
         "another copy of pyhost has a host open in this process: "
-        f"that in {tmp_path}/hidden_plugin_0.so"
+        f"the copy in {tmp_path}/hidden_plugin_0.so"
     )
     assert lines[1].startswith("hint: ")
     assert lines[2:] == ['"tool 0"', "main returns"]

@@ -103,7 +103,7 @@ def test_a_host_says_that_the_application_has_ended_python(who: str) -> None:
     assert result == '"second"'
     assert len(errors) == 3
     for error in errors:
-        assert "Python was ended by the application, which called Py_Finalize()" in error
+        assert "the application ended Python by calling Py_Finalize()" in error
         assert "call it after the last use of pyhost" in error
 
 

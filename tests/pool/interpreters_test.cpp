@@ -58,7 +58,9 @@ TEST_CASE("the error of an extension for one interpreter names the extension and
   // An import in run() is the module's own failure, one at its top its import's.
   const std::string import = "import sys; sys.path.insert(0, '" + folder + "'); import joins";
   REQUIRE_ERROR(late, ModuleRaised, pool.submit("evaluates", {{"first", import}, {"give", "1"}}).get());
-  CHECK_SAYS(late, "'joins', imported by <string>, works in one interpreter only: use the level 'process'");
+  CHECK_SAYS(
+      late,
+      "'joins', imported by <string>, works in one interpreter only: use the isolation level 'process'");
   pool.submit("evaluates", {{"first", "import sys; sys.path.insert(0, '" + folder + "')"}, {"give", "1"}})
       .get();
   REQUIRE_ERROR(error, ImportFailed, pool.submit("needs_one_interpreter").get());

@@ -191,7 +191,7 @@ TEST_CASE("discarded Json from a service is the same error on every level") {
     const auto submit = [&](const std::string& give) {
       return pool.submit("evaluates", Json{{"first", "from pyhost import services"}, {"give", give}}).get();
     };
-    const std::string found = "holds binary or discarded data, which JSON does not have";
+    const std::string found = "contains binary or discarded data, which JSON does not have";
     REQUIRE_ERROR(whole, ModuleRaised, submit("services.reads()"));
     CHECK_SAYS(whole, "what service 'reads' answered " + found);
     CHECK(whole.exception().type == "pyhost.ServiceError");

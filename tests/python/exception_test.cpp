@@ -53,7 +53,7 @@ TEST_CASE("a __str__ that never returns is interrupted, and later ones are not c
                                            "raise E() from E()");
   CHECK(raised.message == "(no message: its __str__ did not return in time)");
   REQUIRE(raised.chain.size() == 1);
-  CHECK(raised.chain[0].message == "(no message: another one's __str__ had taken all the time)");
+  CHECK(raised.chain[0].message == "(no message: the __str__ of another exception used up the time)");
   // What was raised to interrupt it does not arrive later.
   CHECK(host.run("evaluates", {{"give", "sum(range(10**5))"}}) == 4999950000);
 }
@@ -285,7 +285,7 @@ TEST_CASE("common mistakes have a hint") {
   CHECK(hint("imports_python2_modules") ==
         "this looks like Python 2: 'urllib2' is urllib.request in Python 3");
   CHECK(hint("imports_its_neighbour") ==
-        "the module beside it is imported by `from modules import returns_state`");
+        "import the module beside it with `from modules import returns_state`");
   CHECK(hint("imports_a_misspelt_module") == "did you mean 'returns_state'?");
   CHECK(hint("imports_a_missing_module").empty());
   CHECK(hint("exits_in_import").starts_with("a module cannot end its host"));

@@ -268,7 +268,7 @@ def test_the_modules_namespace_exists_only_during_run_module(tmp_path: Path) -> 
     assert run_module("package", module_paths=[FIXTURES])[2] == "modules.returns_state"
     assert {name for name in sys.modules if name.split(".")[0] == "modules"} == before
     assert sys.path == path
-    with pytest.raises(ContractError, match="is no folder that holds a folder 'modules'"):
+    with pytest.raises(ContractError, match="is not a folder that contains a folder 'modules'"):
         run_module("wins", module_paths=[tmp_path])
 
 

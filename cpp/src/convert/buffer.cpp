@@ -1,4 +1,4 @@
-// Buffer: its layout, and taking memory back.
+// The layout of a Buffer, and revoke().
 #include "pyhost/buffer.hpp"
 
 #include <algorithm>
@@ -20,7 +20,8 @@ namespace {
                .message = "the buffer " + problem});
 }
 
-// Of a format that is one letter of Python's `struct` and goes by C's own sizes; 0 of any other.
+// Returns the size of a format of one letter of Python's `struct`, in native sizes. Returns 0 for any other
+// format.
 std::size_t size_of_letter(std::string_view format) {
   struct Letters {
     std::string_view all;
@@ -52,15 +53,16 @@ std::size_t checked_size(const BufferLayout& layout) {
   if (layout.item_size == 0 || layout.format.empty()) refuse(ErrorKind::InvalidState, "has no element type");
   if (layout.shape.size() > most_dimensions) refuse(ErrorKind::InvalidState, "has more than 64 dimensions");
   if (!layout.strides.empty() && layout.strides.size() != layout.shape.size()) {
-    refuse(ErrorKind::InvalidState, "has not one stride for each dimension");
+    refuse(ErrorKind::InvalidState, "must have one stride for each dimension");
   }
-  // Python goes by the letter, and not by the size.
+  // Python uses the size that the letter implies and ignores item_size.
   if (const std::size_t size = size_of_letter(layout.format); size != 0 && size != layout.item_size) {
-    refuse(ErrorKind::InvalidState, "has elements of " + in_bytes(layout.item_size) + ", and the format '" +
-                                        layout.format + "' is of " + std::to_string(size));
+    refuse(ErrorKind::InvalidState, "has elements of " + in_bytes(layout.item_size) + ", but its format '" +
+                                        layout.format + "' means " + in_bytes(size));
   }
   std::size_t size = layout.item_size;
-  for (const std::size_t count : layout.shape) {  // also of one that has no elements, for the strides' sake
+  // An empty buffer is checked, too: its strides must not overflow.
+  for (const std::size_t count : layout.shape) {
     if (size > most / std::max<std::size_t>(count, 1)) {
       refuse(ErrorKind::InvalidState, "is larger than memory");
     }
@@ -113,7 +115,7 @@ const BufferLayout& Buffer::layout() const noexcept { return data_ ? data_->layo
 bool Buffer::is_contiguous() const noexcept {
   if (size_bytes() == 0) return true;
   const std::vector<std::ptrdiff_t> wanted = detail::contiguous_strides(layout());
-  for (std::size_t i = 0; i < wanted.size(); ++i) {  // nothing is a stride away from the only one
+  for (std::size_t i = 0; i < wanted.size(); ++i) {  // a dimension of size 1 may have any stride
     if (layout().shape[i] != 1 && layout().strides[i] != wanted[i]) return false;
   }
   return true;
@@ -122,7 +124,7 @@ bool Buffer::is_contiguous() const noexcept {
 void Buffer::check_is(std::string_view format, std::size_t item_size, std::size_t alignment) const {
   std::string_view has = layout().format;
   if (!has.empty() && (has[0] == '@' || has[0] == '=' || has[0] == '<')) has.remove_prefix(1);
-  // C has several names for one size, and its char has any sign.
+  // C has several types of one size, and char may be signed or unsigned.
   const auto same = [&](std::string_view names) {
     return names.find(has) != std::string_view::npos && names.find(format) != std::string_view::npos;
   };
@@ -132,7 +134,7 @@ void Buffer::check_is(std::string_view format, std::size_t item_size, std::size_
     refuse(ErrorKind::InvalidResult,
            "has elements of the format '" + layout().format + "', not '" + std::string(format) + "'");
   }
-  if (!is_contiguous()) refuse(ErrorKind::InvalidResult, "has gaps between its elements: go by its strides");
+  if (!is_contiguous()) refuse(ErrorKind::InvalidResult, "has gaps between its elements: use its strides");
   if (size_bytes() > 0 && reinterpret_cast<std::uintptr_t>(data()) % alignment != 0) {
     refuse(ErrorKind::InvalidResult, "is not aligned for its elements: copy it");
   }

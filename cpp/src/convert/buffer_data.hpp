@@ -1,4 +1,4 @@
-// What is behind a Buffer.
+// The shared data of a Buffer.
 #pragma once
 
 #include <condition_variable>
@@ -10,13 +10,13 @@
 namespace pyhost::detail {
 
 struct BufferData {
-  std::shared_ptr<const void> owner;  ///< Keeps the memory; null if it is only lent.
+  std::shared_ptr<const void> owner;  ///< Keeps the memory alive; null if the memory is only lent.
   const void* data = nullptr;
-  BufferLayout layout = {};  ///< With strides.
+  BufferLayout layout = {};  ///< Always with strides.
   std::size_t size = 0;      ///< In bytes, without gaps.
   bool of_python = false;
 
-  // Views of Python's; the rest is for good.
+  // The views that Python has. Guarded by the mutex; the members above never change.
   std::mutex mutex = {};
   std::condition_variable view_ended = {};
   std::size_t views = 0;
@@ -26,7 +26,7 @@ struct BufferData {
   static Buffer share(std::shared_ptr<BufferData> data) { return Buffer(std::move(data)); }
 };
 
-/// Strides of elements that lie one after the other, the last index running fastest.
+/// Returns the strides of contiguous elements in row-major order.
 std::vector<std::ptrdiff_t> contiguous_strides(const BufferLayout& layout);
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// A type of our own gives Python a view of C++'s memory; a memoryview keeps Python's for C++.
+// A type of our own exports C++ memory to Python. A memoryview keeps Python's memory alive for C++.
 #include "convert/buffer_protocol.hpp"
 
 #include <new>
@@ -22,7 +22,7 @@ struct Exporter {
   PyObject_HEAD Shared data;
 };
 
-// A view holds what it shows, and the numbers that Py_buffer points to.
+// A view keeps the data alive, and holds the arrays that Py_buffer points to.
 struct View {
   Shared data;
   std::vector<Py_ssize_t> shape;
@@ -40,14 +40,17 @@ int refuse_view(Py_buffer* view, const char* problem) {
   return -1;
 }
 
-// Whether a view can be given as it is asked for; null if it can.
+// Returns why the requested view is impossible; null if it is possible.
 const char* problem_of(const Py_buffer& view, int flags, bool writable) {
-  const auto asks = [flags](int for_what) { return (flags & for_what) == for_what; };
-  if (asks(PyBUF_WRITABLE) && !writable) return "the host lets nobody write to this buffer";
-  if (asks(PyBUF_C_CONTIGUOUS) && PyBuffer_IsContiguous(&view, 'C') == 0) return "the buffer has gaps";
-  if (asks(PyBUF_F_CONTIGUOUS) && PyBuffer_IsContiguous(&view, 'F') == 0) return "the buffer goes by rows";
-  if (asks(PyBUF_ANY_CONTIGUOUS) && PyBuffer_IsContiguous(&view, 'A') == 0) return "the buffer has gaps";
-  if (!asks(PyBUF_STRIDES) && PyBuffer_IsContiguous(&view, 'C') == 0) return "the buffer has gaps";
+  const auto asks = [flags](int wanted) { return (flags & wanted) == wanted; };
+  if (asks(PyBUF_WRITABLE) && !writable) return "this buffer of the host is read-only";
+  if (asks(PyBUF_C_CONTIGUOUS) && PyBuffer_IsContiguous(&view, 'C') == 0)
+    return "the buffer is not contiguous";
+  if (asks(PyBUF_F_CONTIGUOUS) && PyBuffer_IsContiguous(&view, 'F') == 0)
+    return "the buffer is in row-major order";
+  if (asks(PyBUF_ANY_CONTIGUOUS) && PyBuffer_IsContiguous(&view, 'A') == 0)
+    return "the buffer is not contiguous";
+  if (!asks(PyBUF_STRIDES) && PyBuffer_IsContiguous(&view, 'C') == 0) return "the buffer is not contiguous";
   return nullptr;
 }
 
@@ -66,14 +69,14 @@ int get_view(PyObject* self, Py_buffer* view, int flags) {
   view->suboffsets = nullptr;
   if (const char* problem = problem_of(*view, flags, data.layout.writable)) return refuse_view(view, problem);
   if ((flags & PyBUF_FORMAT) == 0) view->format = nullptr;
-  if ((flags & PyBUF_ND) == 0) {  // then they are so many bytes
+  if ((flags & PyBUF_ND) == 0) {  // then the view is a flat sequence of bytes
     view->ndim = 1;
     view->shape = nullptr;
   }
   if ((flags & PyBUF_STRIDES) != PyBUF_STRIDES) view->strides = nullptr;
   {
     const std::lock_guard lock(data.mutex);
-    if (data.revoked) return refuse_view(view, "the host has taken this buffer back");
+    if (data.revoked) return refuse_view(view, "the host has revoked this buffer");
     ++data.views;
   }
   Py_INCREF(self);
@@ -108,7 +111,7 @@ PyObject* repr(PyObject* self) {
                               shape.c_str(), data.layout.writable ? ", writable" : "");
 }
 
-// Made once for an interpreter.
+// Returns the type, which is created once per interpreter.
 py::object exporter_type() {
   PyObject* const dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
   py::object type = borrow(dict != nullptr ? PyDict_GetItemString(dict, type_key) : nullptr);
@@ -120,7 +123,7 @@ py::object exporter_type() {
                          {0, nullptr}};
   PyType_Spec spec{"pyhost.Buffer", sizeof(Exporter), 0, Py_TPFLAGS_DEFAULT, slots};
   type = require(PyType_FromSpec(&spec), "making the type of buffers");
-  // Only made here: from Python, an object without memory would come of it.
+  // Python code must not create objects of this type: they would have no memory.
   reinterpret_cast<PyTypeObject*>(type.ptr())->tp_new = nullptr;
   if (dict == nullptr || PyDict_SetItemString(dict, type_key, type.ptr()) != 0) {
     require(nullptr, "making the type of buffers");
@@ -144,13 +147,13 @@ py::object exporter_of(const Buffer& buffer) {
                .pointer = pointer(top.in_object(key))});
 }
 
-// Gives the object up when C++ is done with it, on whatever thread that is.
-std::shared_ptr<const void> kept(py::object object) {
-  const auto give_up = [interpreter = PyInterpreterState_Get()](PyObject* last) {
+// Returns an owner that releases the object when C++ is done with it, on any thread.
+std::shared_ptr<const void> owner_of_object(py::object object) {
+  const auto release_object = [interpreter = PyInterpreterState_Get()](PyObject* last) {
     py::object mine = steal(last);
     release(interpreter, mine);
   };
-  return {object.release().ptr(), give_up};
+  return {object.release().ptr(), release_object};
 }
 
 [[noreturn]] void refuse_result(const std::string& problem, std::string hint) {
@@ -168,7 +171,7 @@ void put_buffers(PyObject* dict, const Buffers& buffers) {
     if (!is_valid_utf8(key)) refuse_not_utf8(top.in_object(key));
     if (!BufferData::of(buffer)) refuse_key(key, "has no memory");
     const py::object name = checked(str_from_valid(key), top.in_object(key));
-    if (PyDict_Contains(dict, name.ptr()) != 0) refuse_key(key, "has a key that the state has already");
+    if (PyDict_Contains(dict, name.ptr()) != 0) refuse_key(key, "has a key that is already in the state");
     if (PyDict_SetItem(dict, name.ptr(), exporter_of(buffer).ptr()) != 0) require(nullptr, "making a state");
   }
 }
@@ -178,11 +181,11 @@ Buffer buffer_from(PyObject* object) {
     refuse_result("is of type " + type_of(object) + ", which is not a buffer",
                   "return bytes, a bytearray, a memoryview or an array");
   }
-  // Which fills in what some objects leave out, such as ctypes the strides.
+  // A memoryview fills in what some objects leave out, such as the strides of ctypes objects.
   py::object memoryview = steal(PyMemoryView_FromObject(object));
-  if (!memoryview) refuse_result("gives no view of itself: " + one_line(take_exception()), {});
+  if (!memoryview) refuse_result("cannot be viewed as memory: " + one_line(take_exception()), {});
   const Py_buffer& view = *PyMemoryView_GET_BUFFER(memoryview.ptr());
-  if (view.suboffsets != nullptr) refuse_result("lies in several pieces of memory", "return a copy of it");
+  if (view.suboffsets != nullptr) refuse_result("is not one block of memory", "return a copy of it");
   auto data = std::make_shared<BufferData>();
   data->data = view.buf;
   data->size = static_cast<std::size_t>(view.len);
@@ -192,7 +195,7 @@ Buffer buffer_from(PyObject* object) {
   data->layout.shape.assign(view.shape, view.shape + view.ndim);
   data->layout.strides.assign(view.strides, view.strides + view.ndim);
   data->layout.writable = view.readonly == 0;
-  data->owner = kept(std::move(memoryview));
+  data->owner = owner_of_object(std::move(memoryview));
   return BufferData::share(std::move(data));
 }
 

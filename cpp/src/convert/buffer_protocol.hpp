@@ -1,4 +1,4 @@
-// Buffers on their way into Python and out of it, by its buffer protocol. The caller holds the GIL.
+// Passes buffers into Python and out of it, using Python's buffer protocol. The caller holds the GIL.
 #pragma once
 
 #include "pyhost/buffer.hpp"
@@ -6,11 +6,13 @@
 
 namespace pyhost::detail {
 
-/// Puts each buffer under its key. Throws InvalidState for a key that is there already.
+/// Puts each buffer into the dict under its key.
+/// Throws: InvalidState if the dict already has the key.
 void put_buffers(PyObject* dict, const Buffers& buffers);
 
-/// What a module returned (bytes, bytearray, memoryview, array) as it lies in memory. Throws InvalidResult
-/// for what is no buffer.
+/// Returns the memory of an object that a module returned: bytes, bytearray, memoryview or array. Nothing is
+/// copied.
+/// Throws: InvalidResult if the object is not a buffer.
 Buffer buffer_from(PyObject* object);
 
 }  // namespace pyhost::detail

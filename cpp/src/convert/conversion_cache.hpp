@@ -1,4 +1,4 @@
-// What conversions keep, and how one of them gets at it.
+// The cache of Conversions, and exclusive access to it.
 #pragma once
 
 #include <atomic>
@@ -18,30 +18,30 @@ struct Conversions::Cache {
   JsonWriter writer;
 };
 
-/// Has what is kept to itself. Another thread may hold it where there is no GIL, or where code of a module
-/// ran in the middle of a conversion (by a garbage collection of Python 3.9): then a new one does for this
-/// time.
+/// Gives one conversion exclusive use of the cache. If the cache is in use, the conversion gets a temporary
+/// one. That happens without a GIL, and when a garbage collection of Python 3.9 runs module code during a
+/// conversion.
 class Conversions::CacheLock {
  public:
-  explicit CacheLock(Cache& kept) : kept_(&kept) {
-    if (!kept.in_use.exchange(true, std::memory_order_acquire)) return;
+  explicit CacheLock(Cache& shared) : cache_(&shared) {
+    if (!shared.in_use.exchange(true, std::memory_order_acquire)) return;
     own_ = std::make_unique<Cache>();
-    kept_ = own_.get();
+    cache_ = own_.get();
   }
   ~CacheLock() {
     if (own_) {
       own_->keys.clear();
     } else {
-      kept_->in_use.store(false, std::memory_order_release);
+      cache_->in_use.store(false, std::memory_order_release);
     }
   }
   CacheLock(const CacheLock&) = delete;
   CacheLock& operator=(const CacheLock&) = delete;
 
-  Cache* operator->() const { return kept_; }
+  Cache* operator->() const { return cache_; }
 
  private:
-  Cache* kept_;
+  Cache* cache_;
   std::unique_ptr<Cache> own_;
 };
 

@@ -10,14 +10,15 @@
 
 namespace pyhost::detail {
 
-/// More levels of containers than this are refused, both ways and for text and Json alike.
+/// The maximum nesting depth, in both directions, for JSON text and Json.
 inline constexpr int max_depth = 1000;
 
-/// Which integers a text may hold.
+/// Which integers JSON text may contain: any, or only those that fit into Json.
 enum class Integers { Any, OfJson };
 
-/// What conversions keep from one to the next: the keys they saw, and memory that is worth keeping. One for
-/// each host; a conversion that finds it in use, by another thread or further up on this one, does without.
+/// Converts between JSON and Python objects. Each host has one, which caches keys and buffers between
+/// conversions. If the cache is in use, by another thread or by an outer conversion on this thread, a
+/// conversion runs without it.
 class Conversions {
  public:
   Conversions();
@@ -25,34 +26,38 @@ class Conversions {
   Conversions(const Conversions&) = delete;
   Conversions& operator=(const Conversions&) = delete;
 
-  /// A fresh dict from a JSON object, in which null counts as `{}`. Throws InvalidState with the pointer
-  /// of what has no exact form in Python.
+  /// Returns a new dict from a JSON object; null means `{}`.
+  /// Throws: InvalidState, with the JSON pointer of a value that Python cannot represent exactly.
   py::object to_python(const Json& state);
 
-  /// A fresh dict from JSON text (RFC 8259 in UTF-8), read exactly. Throws InvalidState with line and column.
+  /// Returns a new dict from JSON text (RFC 8259 in UTF-8), without loss.
+  /// Throws: InvalidState, with line and column.
   py::object to_python(std::string_view state);
 
-  /// Any value. Throws as the others do.
+  /// Returns the Python object for any JSON value.
+  /// Throws: InvalidState.
   py::object value_to_python(const Json& value);
 
-  /// A Json of its own from a Python value. Throws InvalidResult with the pointer of what has no exact
-  /// form in JSON, or not in Json: an integer beyond 64 bits.
+  /// Returns a Json that shares nothing with the Python value.
+  /// Throws: InvalidResult, with the JSON pointer of a value that Json cannot represent exactly, such as an
+  /// integer beyond 64 bits.
   Json to_json(PyObject* result);
 
-  /// The same as JSON text in UTF-8 on one line. An integer may have any size, unless it must fit a Json.
+  /// Returns the value as JSON text, UTF-8 on one line.
+  /// Throws: InvalidResult, as to_json() does. Integers may have any size, unless `integers` is OfJson.
   std::string to_text(PyObject* result, Integers integers = Integers::Any);
 
-  /// Gives up the keys. Without this call they leak.
+  /// Releases the cached keys. Without this call they leak.
   void clear() noexcept;
 
  private:
   struct Cache;
   class CacheLock;
-  std::unique_ptr<Cache> kept_;
+  std::unique_ptr<Cache> cache_;
 };
 
-/// The state as JSON text, for a worker that cannot share the Json. Refuses what to_python() would refuse, in
-/// the same words, and buffers. Needs no GIL.
+/// Returns the state as JSON text, for a worker in another process. Does not need the GIL.
+/// Throws: InvalidState for the same values as to_python(), with the same messages, and for buffers.
 std::string state_text(const State& state);
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// Both ways multiply by a power of ten, of which the upper 128 bits are enough.
+// Both directions multiply by a power of ten. Its upper 128 bits are precise enough.
 #include "convert/decimal.hpp"
 
 #include <algorithm>
@@ -12,8 +12,8 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;
 
-constexpr int lowest_power = -342;  // below it all rounds to zero, even with 19 digits in front
-constexpr int highest_power = 324;  // the smallest double takes it
+constexpr int lowest_power = -342;  // below this, everything rounds to zero, even with 19 digits
+constexpr int highest_power = 324;  // needed for the smallest double
 constexpr int fraction_bits = 52;
 constexpr std::uint64_t hidden_bit = std::uint64_t{1} << fraction_bits;
 constexpr int largest_exponent = 0x7ff;
@@ -22,13 +22,13 @@ constexpr int floor_log2_of_power_of_10(int e) { return (e * 1741647) >> 19; }
 constexpr int floor_log10_of_power_of_2(int e) { return (e * 1262611) >> 22; }
 constexpr int floor_log10_of_three_quarters(int e) { return (e * 1262611 - 524031) >> 22; }  // of 3/4 x 2^e
 
-// A natural number large enough for any power of ten there is here, in words from the lowest.
+// A natural number that can hold every power of ten in use, as words from the lowest to the highest.
 class Large {
  public:
   void set_bit(int bit) {
     words_[static_cast<std::size_t>(bit / 32)] |= 1U << static_cast<unsigned>(bit % 32);
   }
-  void times_ten() {
+  void multiply_by_ten() {
     std::uint64_t carry = 0;
     for (std::uint32_t& word : words_) {
       carry += std::uint64_t{word} * 10;
@@ -36,8 +36,8 @@ class Large {
       carry >>= 32U;
     }
   }
-  // Floors of floors are the floor of the whole, so that no error adds up.
-  void by_ten() {
+  // Dividing step by step gives the same floor as one division, so no error accumulates.
+  void divide_by_ten() {
     std::uint64_t rest = 0;
     for (auto word = words_.rbegin(); word != words_.rend(); ++word) {
       rest = rest << 32U | *word;
@@ -45,7 +45,7 @@ class Large {
       rest %= 10;
     }
   }
-  /// The upper 128 bits, and whether there is anything below them.
+  /// Returns the upper 128 bits. `more` says whether lower bits are set.
   Wide top(bool& more) const {
     std::size_t highest = words_.size() - 1;
     while (words_[highest] == 0) --highest;
@@ -71,14 +71,14 @@ struct Powers {
     bool more = false;
     Large power;
     power.set_bit(0);
-    for (int k = 0; k <= highest_power; ++k, power.times_ten()) {
+    for (int k = 0; k <= highest_power; ++k, power.multiply_by_ten()) {
       const Wide bits = power.top(more);
       at(k) = bits + (more ? 1 : 0);
     }
     Large inverse;
     inverse.set_bit(48 * 32 - 1);
     for (int k = -1; k >= lowest_power; --k) {
-      inverse.by_ten();
+      inverse.divide_by_ten();
       at(k) = inverse.top(more) + 1;  // never exact
     }
   }
@@ -91,7 +91,7 @@ const Powers& powers() {
   return made;
 }
 
-// The product's upper 64 bits, with the lowest of them set if anything is lost below.
+// Returns the upper 64 bits of the product. The lowest of them is set if any lower bit is lost.
 std::uint64_t rounded_to_odd(Wide g, std::uint64_t factor) {
   const Wide low = Wide{static_cast<std::uint64_t>(g)} * factor;
   const Wide high =
@@ -101,9 +101,9 @@ std::uint64_t rounded_to_odd(Wide g, std::uint64_t factor) {
 
 }  // namespace
 
-// Raffaello Giulietti, "The Schubfach way to render doubles" (2020): three products of 64 with 128 bits say
-// where the number and the two ends of what rounds to it lie on a decimal scale, whose unit is chosen so that
-// at most two multiples of ten of it are in between. The letters are those of the paper.
+// Raffaello Giulietti, "The Schubfach way to render doubles" (2020). Three products of 64 and 128 bits locate
+// the number and the two ends of its rounding interval on a decimal scale. The unit of the scale is chosen so
+// that at most two multiples of ten units lie in the interval. The letters are those of the paper.
 Decimal shortest_decimal(double number) {
   const auto bits = std::bit_cast<std::uint64_t>(number);
   const std::uint64_t fraction = bits & (hidden_bit - 1);
@@ -111,11 +111,11 @@ Decimal shortest_decimal(double number) {
   const std::uint64_t c = biased == 0 ? fraction : fraction | hidden_bit;
   const int q = std::max(biased, 1) - 1075;
 
-  if (q <= 0 && q >= -fraction_bits) {  // a whole number stands for itself
+  if (q <= 0 && q >= -fraction_bits) {  // an integer is its own shortest form
     const auto shift = static_cast<unsigned>(-q);
     if ((c >> shift) << shift == c) return {c >> shift, 0};
   }
-  const bool closer_below = fraction == 0 && biased > 1;  // at a power of two
+  const bool closer_below = fraction == 0 && biased > 1;  // at a power of two, the lower neighbour is closer
   const int k = closer_below ? floor_log10_of_three_quarters(q) : floor_log10_of_power_of_2(q);
   const auto h = static_cast<unsigned>(q + floor_log2_of_power_of_10(-k) + 1);
   const Wide g = powers().at(-k);
@@ -141,10 +141,11 @@ Decimal shortest_decimal(double number) {
 // Daniel Lemire, "Number parsing at a gigabyte per second" (2021), after an idea of Michael Eisel's.
 double closest_double(Decimal number) {
   constexpr double cannot_tell = -1;
-  // From 5^28 on a power below one has more than 128 bits, and is the paper's only if it is cut, not rounded.
+  // The powers below -27 have more than 128 bits. They match the paper's only if they are truncated, not
+  // rounded up.
   constexpr int last_rounded_up = -27;
   constexpr int last_exact = 55;
-  // Below it the result may have fewer bits, or be zero; above it, be infinite.
+  // Outside this range the result may have fewer bits, or be zero or infinite.
   if (number.digits == 0 || number.exponent < -307 || number.exponent > 288) return cannot_tell;
   const auto q = static_cast<int>(number.exponent);
   const bool exact = q >= 0 && q <= last_exact;
@@ -153,7 +154,7 @@ double closest_double(Decimal number) {
   const std::uint64_t w = number.digits << static_cast<unsigned>(zeros);
 
   Wide product = Wide{w} * static_cast<std::uint64_t>(power >> 64U);
-  if ((static_cast<std::uint64_t>(product >> 64U) & 0x1ffU) == 0x1ffU) {  // what is below might carry into it
+  if ((static_cast<std::uint64_t>(product >> 64U) & 0x1ffU) == 0x1ffU) {  // lower bits might carry into it
     product += Wide{w} * static_cast<std::uint64_t>(power) >> 64U;
     const bool uncertain = q < last_rounded_up || q > last_exact;
     if (uncertain && static_cast<std::uint64_t>(product) == ~std::uint64_t{0}) return cannot_tell;
@@ -162,9 +163,9 @@ double closest_double(Decimal number) {
   const auto low = static_cast<std::uint64_t>(product);
   const auto top = static_cast<unsigned>(high >> 63U);
   const unsigned shift = top + 64 - fraction_bits - 3;
-  std::uint64_t mantissa = high >> shift;  // one bit more than it will have
+  std::uint64_t mantissa = high >> shift;  // one bit more than the result has
   const int exponent = floor_log2_of_power_of_10(q) + 63 + static_cast<int>(top) - zeros + 1023;
-  // Half-way between two doubles, where that can be: to the even one.
+  // Round half to even. Ties are possible only for these exponents.
   if (low <= 1 && q >= -4 && q <= 23 && (mantissa & 3U) == 1 && mantissa << shift == high)
     mantissa &= ~std::uint64_t{1};
   mantissa = (mantissa + (mantissa & 1U)) >> 1U;

@@ -1,21 +1,22 @@
-// Between binary and decimal: the shortest decimal number of a double, and the double of a decimal number.
+// Conversion between double and decimal.
 #pragma once
 
 #include <cstdint>
 
 namespace pyhost::detail {
 
-/// digits x 10^exponent; the digits may end in zeros.
+/// The value is digits x 10^exponent. The digits may end in zeros.
 struct Decimal {
   std::uint64_t digits = 0;
   std::int64_t exponent = 0;
 };
 
-/// Of a finite number above zero: of the shortest that read back the same, the one that is closest.
+/// Returns the shortest decimal that reads back as this number, and of several the closest one. The number
+/// must be finite and above zero.
 Decimal shortest_decimal(double number);
 
-/// The double that is closest to a decimal number, if that can be told in two multiplications; else, as for
-/// what is too large or so small that it has fewer bits, a number below zero.
+/// Returns the double that is closest to the decimal. Returns a negative number if two multiplications cannot
+/// decide it, or if the result would be infinite or a subnormal number.
 double closest_double(Decimal number);
 
 }  // namespace pyhost::detail

@@ -1,7 +1,6 @@
-// The fast parser. simdjson's first stage checks UTF-8 and strings and lists where each token begins, 64
-// bytes at a time with what the processor has; it reads within the text, so nothing is copied or padded. The
-// second stage is ours: it goes from token to token and builds Python objects at once, with no tree in
-// between.
+// simdjson's first stage checks UTF-8 and strings and lists where each token begins, 64 bytes at a time with
+// SIMD. It reads within the text, so nothing is copied or padded. The second stage is ours: it goes from
+// token to token and builds Python objects directly, without a tree in between.
 #include "convert/fast_parser.hpp"
 
 #include <simdjson.h>
@@ -23,9 +22,10 @@ namespace pyhost::detail {
 
 namespace {
 
-constexpr std::size_t kept_text = std::size_t{1} << 20U;    // bytes of text that the index is kept for
-constexpr std::size_t kept_values = std::size_t{1} << 16U;  // and values that the stack is kept for
-constexpr std::size_t longest_text = 0xFFFFFF00U;           // simdjson counts in 32 bits
+// The memory of the index and of the stack is kept for texts of up to this many bytes and values.
+constexpr std::size_t kept_text = std::size_t{1} << 20U;
+constexpr std::size_t kept_values = std::size_t{1} << 16U;
+constexpr std::size_t longest_text = 0xFFFFFF00U;  // simdjson counts in 32 bits
 
 enum : unsigned char { space = 1, ends_scalar = 2, digit = 4 };
 
@@ -43,7 +43,7 @@ bool are_digits(std::uint64_t bytes) {
   return ((bytes & ones * 0xf0) | ((bytes + ones * 6) & ones * 0xf0) >> 4U) == ones * 0x33;
 }
 
-// Neighbours become pairs, pairs become fours, fours become eight.
+// Combines neighbouring digits into pairs, pairs into fours, and fours into eight digits.
 std::uint64_t eight_digits(std::uint64_t bytes) {
   if constexpr (std::endian::native == std::endian::big) bytes = __builtin_bswap64(bytes);
   bytes &= 0x0f0f0f0f0f0f0f0fU;
@@ -54,10 +54,11 @@ std::uint64_t eight_digits(std::uint64_t bytes) {
 
 bool is(char c, unsigned kind) { return (kinds[static_cast<unsigned char>(c)] & kind) != 0; }
 
-// One text. Each function that reads a value puts it on the stack of values, or returns false.
+// Builds the objects of one text. Each function that reads a value pushes it on the stack of values, or
+// returns false.
 class Building {
  public:
-  /// There has to be room for as many values as there are tokens: each value takes one.
+  /// `values` must have room for as many values as there are tokens.
   Building(std::string_view text, const std::uint32_t* index, std::uint32_t tokens, KeyCache& keys,
            PyObject** values, std::string& unescaped)
       : text_(text.data()),
@@ -69,16 +70,17 @@ class Building {
         top_(values),
         unescaped_(unescaped) {}
 
-  // What a text that is refused half-way leaves.
+  // Releases what was built of a text that is rejected half-way.
   ~Building() {
     while (top_ != bottom_) Py_DECREF(*--top_);
   }
   Building(const Building&) = delete;
   Building& operator=(const Building&) = delete;
 
-  /// The dict that the whole text is, or null.
+  /// Returns the dict of the whole text, or null.
   PyObject* whole() {
-    // A text that ends in a bracket has one after each of its scalars: so none is read beyond the end.
+    // If the text ends in a bracket, a bracket follows each of its scalars, so no scalar is read beyond the
+    // end.
     if (tokens_ < 2 || text_[index_[0]] != '{') return nullptr;
     const char last = text_[index_[tokens_ - 1]];
     if ((last != '}' && last != ']') || !value(0) || at_ != tokens_) return nullptr;
@@ -126,7 +128,8 @@ class Building {
            is(text_[here + word.size()], ends_scalar);
   }
 
-  // What is between the quotes: the closing one is the last thing before the next token that is no space.
+  // Finds the text between the quotes. The closing quote is the last character before the next token, apart
+  // from spaces.
   bool quoted(std::uint32_t here, std::string_view& found) const {
     if (at_ >= tokens_) return false;
     std::uint32_t close = index_[at_] - 1;
@@ -194,7 +197,8 @@ class Building {
     return error == std::errc() && after == digits + 4;
   }
 
-  // Eight at a time where there are as many, which the byte after a number's last digit always ends.
+  // Reads eight digits at a time. A number always ends before the end of the text, at the byte after its last
+  // digit.
   void read_digits(const char*& at, std::uint64_t& number) const {
     while (text_ + size_ - at >= 8 && are_digits(load8(at))) {
       number = number * 100'000'000 + eight_digits(load8(at));
@@ -250,7 +254,7 @@ class Building {
 
   bool floating(std::string_view literal, std::uint64_t mantissa, std::int64_t exponent, bool negative,
                 std::ptrdiff_t digits) {
-    // Both are exact, so that one operation rounds once and right (Clinger, 1990).
+    // Both operands are exact, so the one operation rounds correctly (Clinger, 1990).
     constexpr std::array<double, 23> powers{1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                             1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                             1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
@@ -344,7 +348,7 @@ struct FastParser::Structure {
   bool make(std::size_t size) {
     parser.reset();
     capacity = 0;
-    // A depth of 1, because the stage that goes by depth is not used.
+    // The depth is 1, because the stage that uses it is not called.
     const simdjson::implementation* processor = simdjson::get_active_implementation();
     if (processor->create_dom_parser_implementation(size, 1, parser) != simdjson::SUCCESS) return false;
     capacity = size;
@@ -369,7 +373,7 @@ py::object FastParser::parse(std::string_view text, KeyCache& keys) {
     const simdjson::internal::dom_parser_implementation& found = *structure_->parser;
     const std::uint32_t tokens = found.n_structural_indexes;
     if (tokens > room_) {
-      values_.reset(new PyObject*[tokens]);  // not filled: what is not used takes no memory
+      values_.reset(new PyObject*[tokens]);  // not initialized: unused elements take no memory
       room_ = tokens;
     }
     const GcPause without_collection;

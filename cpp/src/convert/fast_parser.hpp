@@ -1,4 +1,4 @@
-// The fast parser of JSON text: simdjson finds the structure, this builds the objects.
+// The fast parser of JSON text. simdjson finds the tokens, and this code builds the Python objects.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,7 @@
 
 namespace pyhost::detail {
 
-/// Reads texts one after the other, and keeps the memory that it takes for texts of common size.
+/// Parses one text after the other. Keeps its memory for the next one, if the text was not unusually large.
 class FastParser {
  public:
   FastParser();
@@ -18,8 +18,8 @@ class FastParser {
   FastParser(const FastParser&) = delete;
   FastParser& operator=(const FastParser&) = delete;
 
-  /// The dict of a text that is a JSON object. Null, with no error set, for any text that it will not read:
-  /// one that is no JSON, and some that are; the strict parser has the last word.
+  /// Returns the dict of a text that is a JSON object. Returns null, without a Python error, for a text that
+  /// it rejects: invalid JSON, and some valid JSON, too. Then the strict parser decides.
   py::object parse(std::string_view text, KeyCache& keys);
 
  private:

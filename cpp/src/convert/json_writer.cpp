@@ -1,4 +1,4 @@
-// How text is written: 16 bytes at a time where the processor is of the kind, and never by way of a locale.
+// Writes 16 bytes at a time with SSE2, and never depends on the locale.
 #include "convert/json_writer.hpp"
 
 #include <algorithm>
@@ -22,11 +22,11 @@ namespace pyhost::detail {
 namespace {
 
 constexpr std::size_t kept_room = std::size_t{1} << 20U;
-constexpr std::size_t slice = 4096;        // characters for which room is made at once
-constexpr std::size_t longest_escape = 6;  // \u001f; no character takes more bytes
+constexpr std::size_t slice = 4096;        // characters for which memory is reserved at once
+constexpr std::size_t longest_escape = 6;  // \u001f; no other character takes more bytes
 constexpr std::size_t written_at_once = 16;
 
-// For each byte: 0 if it stands for itself, else the letter of its escape, of which u wants four digits.
+// For each byte: 0 if it needs no escape, otherwise the letter of its escape. After u, four digits follow.
 constexpr std::array<char, 256> make_escapes() {
   std::array<char, 256> escapes{};
   for (std::size_t i = 0; i < 0x20; ++i) escapes[i] = 'u';
@@ -58,7 +58,7 @@ char* write_escaped(unsigned char c, char* out) {
   return out;
 }
 
-// Whether each of eight ASCII bytes stands for itself. A borrow can only mark too many.
+// Returns whether none of eight ASCII bytes needs an escape. Borrows may only cause a false "no".
 bool is_plain(std::uint64_t word) {
   constexpr std::uint64_t ones = 0x0101010101010101U;
   const auto zero_in = [](std::uint64_t bytes) { return (bytes - ones) & ~bytes; };
@@ -93,8 +93,9 @@ char* write_ascii(const char* at, std::size_t size, char* out) {
   return out;
 }
 
-// Eight digits at once: halves of four, then pairs, then single ones, each in a lane of its own of one word.
-// The factors are those of a division by 100 and by 10 that hold for what a lane can have.
+// Writes eight digits at once: splits the number into halves of four digits, then pairs, then single digits,
+// each in a lane of one word. The multiplications replace divisions by 100 and 10, and are exact for the
+// values of a lane.
 void write_eight(std::uint64_t number, char* out) {
   const std::uint64_t halves = number / 10000 | number % 10000 << 32U;
   const std::uint64_t upper_pairs = (halves * 10486 >> 20U) & 0x0000007f0000007fU;
@@ -107,12 +108,12 @@ void write_eight(std::uint64_t number, char* out) {
 
 constexpr std::size_t digits_at_once = 24;
 
-// As repr() has it: from 0.0001 to 9999999999999998.0 with a point, all else with an exponent. Writes up to
-// twice as much as it keeps, because to copy a fixed size takes no time.
+// Writes the number as repr() does: from 0.0001 to 9999999999999998.0 with a point, otherwise with an
+// exponent. Copies a fixed number of bytes, up to twice as many as needed, because that is faster.
 char* write_decimal(double number, char* out) {
   constexpr std::uint64_t eight = 100'000'000;
   const Decimal decimal = shortest_decimal(number);
-  std::array<char, digits_at_once * 2 + 16> padded;  // as many zeros as there may be copied
+  std::array<char, digits_at_once * 2 + 16> padded;  // zeros after the digits are copied, too
   padded.fill('0');
   write_eight(decimal.digits / (eight * eight), padded.data());
   write_eight(decimal.digits / eight % eight, padded.data() + 8);
@@ -144,7 +145,7 @@ char* write_decimal(double number, char* out) {
     std::memcpy(out, digits, digits_at_once);
     return out + count;
   }
-  // Behind the digits there are zeros, as many as may stand before the point.
+  // The zeros behind the digits fill the places before the point.
   std::memcpy(out, digits, digits_at_once);
   out[before_point] = '.';
   std::memcpy(out + before_point + 1, digits + before_point, digits_at_once);
@@ -165,7 +166,7 @@ void JsonWriter::clear() noexcept {
 
 void JsonWriter::grow(std::size_t wanted) {
   const std::size_t larger = std::max(size_ + wanted, room_ + room_ / 2 + 1024);
-  // realloc moves large blocks without a copy.
+  // realloc moves large blocks without copying them.
   auto* moved = static_cast<char*>(std::realloc(data_, larger));
   if (moved == nullptr) throw std::bad_alloc();
   data_ = moved;

@@ -1,4 +1,4 @@
-// JSON text as it grows: numbers, strings and their escapes in the form that json.dumps gives them.
+// Writes JSON text: numbers, strings and their escapes in the same form as json.dumps.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace pyhost::detail {
 
-/// A growing text, whose memory may be used again for the next one.
+/// A growing text. Its memory is used again for the next text.
 class JsonWriter {
  public:
   JsonWriter() = default;
@@ -29,19 +29,20 @@ class JsonWriter {
   }
   void put(long long number);
 
-  /// As repr() has it: the shortest that reads back the same, always with a point or an exponent.
+  /// Writes the number as repr() does: the shortest form that reads back the same, always with a point or an
+  /// exponent.
   void put(double number);
 
-  /// In quotes, with the escapes of json.dumps(ensure_ascii=False). False, and nothing put, if it holds a
-  /// lone surrogate.
+  /// Writes the str in quotes, with the escapes of json.dumps(ensure_ascii=False). Returns false, and writes
+  /// nothing, if it contains a lone surrogate.
   bool put_str(PyObject* str);
 
   std::string_view view() const { return {data_, size_}; }
 
-  /// Empties it, and gives up memory that is not worth keeping.
+  /// Clears the text. Frees its memory if that is unusually large.
   void clear() noexcept;
 
-  /// Which integers the text may hold.
+  /// The integers that the text may contain.
   Integers integers() const noexcept { return integers_; }
   void allow(Integers integers) noexcept { integers_ = integers; }
 
@@ -61,7 +62,8 @@ class JsonWriter {
   Integers integers_ = Integers::Any;
 };
 
-/// The UTF-8 of a str, which is not kept in it; false if it holds a lone surrogate.
+/// Appends the UTF-8 of the str, without caching it in the str. Returns false if the str contains a lone
+/// surrogate.
 bool append_utf8(std::string& out, PyObject* str);
 
 }  // namespace pyhost::detail

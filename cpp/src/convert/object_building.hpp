@@ -1,4 +1,4 @@
-// What all ways of building Python objects have in common.
+// Helpers for code that builds Python objects.
 #pragma once
 
 #include "python/python.hpp"
@@ -10,7 +10,7 @@ extern "C" PyAPI_FUNC(PyObject*) _PyDict_NewPresized(Py_ssize_t minused);
 
 namespace pyhost::detail {
 
-/// A dict with room for as many.
+/// Returns a new dict with room for `size` items.
 inline PyObject* new_dict([[maybe_unused]] std::size_t size) {
 #if PY_VERSION_HEX < 0x030E0000
   constexpr std::size_t room_of_any = 5;
@@ -19,11 +19,11 @@ inline PyObject* new_dict([[maybe_unused]] std::size_t size) {
   return PyDict_New();
 }
 
-/// Keeps garbage collection off while it lives. A collection may run code of a module's, and finds nothing in
-/// objects that are still being built.
+/// Disables garbage collection while it exists. A collection may run module code, and has nothing to free
+/// among objects that are still being built.
 class GcPause {
  public:
-  // Where there is no GIL, the switch would be other threads' too.
+  // Without a GIL, this would disable the collection for other threads, too.
 #if PY_VERSION_HEX >= 0x030A0000 && !defined(Py_GIL_DISABLED)
   GcPause() : was_on_(PyGC_Disable() != 0) {}
   ~GcPause() {

@@ -1,5 +1,5 @@
-// How conversions refuse a value. What both ways refuse has the same words; those about Python's objects are
-// in to_json.cpp. pyhost.testing has to have them too, and a test compares the two.
+// Errors for values that cannot be converted. Both directions use the same messages; those about Python
+// objects are in to_json.cpp. pyhost.testing repeats them, and a test compares the two.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@
 
 namespace pyhost::detail {
 
-/// The kind, the phase and the subject of the errors of one way.
+/// The kind, the phase and the subject of the errors in one direction.
 struct Way {
   ErrorKind kind;
   Phase phase;
@@ -54,9 +54,9 @@ inline void check_stack(const Way& way, const JsonPlace& place, std::size_t per_
                "use a thread with a larger stack, or nest less deeply");
 }
 
-/// What CPython itself refuses while we build: the integer limit, or memory that ran out.
+/// Throws for an object that CPython could not create: the limit of integer digits, or out of memory.
 [[noreturn]] inline void refuse_with_python(const JsonPlace& place) {
-  refuse_state(place, "cannot be made into a Python object: " + one_line(take_exception()));
+  refuse_state(place, "cannot be converted to a Python object: " + one_line(take_exception()));
 }
 
 inline py::object checked(PyObject* object, const JsonPlace& place) {
@@ -66,7 +66,7 @@ inline py::object checked(PyObject* object, const JsonPlace& place) {
 
 [[noreturn]] inline void refuse_not_finite(const JsonPlace& place) { refuse_state(place, not_finite); }
 
-// A pointer is text, also where the key in it is none.
+// The pointer in an error must be valid text, even if a key is not.
 [[noreturn]] inline void refuse_not_utf8(const JsonPlace& place) {
   std::string at = terminal_safe(pointer(place));
   std::string message = in_words("the state", at) + " is not valid UTF-8";
@@ -77,7 +77,7 @@ inline py::object checked(PyObject* object, const JsonPlace& place) {
 }
 
 [[noreturn]] inline void refuse_binary(const JsonPlace& place) {
-  refuse_state(place, "holds binary or discarded data, which JSON does not have");
+  refuse_state(place, "contains binary or discarded data, which JSON does not have");
 }
 
 [[noreturn]] inline void refuse_non_object(std::string_view found, bool is_one_in_braces = false) {

@@ -1,4 +1,4 @@
-// Json -> JSON text, as strict as the way from Json to Python.
+// Converts a state to JSON text, with the same checks as the conversion from Json to Python.
 #include <cmath>
 #include <cstddef>
 
@@ -13,7 +13,7 @@ namespace pyhost::detail {
 
 namespace {
 
-// nlohmann's dump() calls itself for each level, and its frames are larger than those here. In bytes.
+// The stack that nlohmann's recursive dump() needs for each level, in bytes. Its frames are larger than ours.
 #ifdef PYHOST_SANITIZED
 constexpr std::size_t dump_frame = 4096;
 #else

@@ -1,4 +1,4 @@
-// A strict parser of JSON text that can name what it refuses, and builds the objects as it reads.
+// A strict parser of JSON text. It builds the objects while it reads.
 #include "convert/strict_parser.hpp"
 
 #include <charconv>
@@ -27,7 +27,7 @@ py::object big_integer(std::string_view digits, const JsonPlace& place) {
   return checked(PyLong_FromString(std::string(digits).c_str(), nullptr, 10), place);
 }
 
-// Reads one text from its first to its last character. What it refuses it can name: line, column, reason.
+// Reads one text from beginning to end. Its errors have line, column and reason.
 class Scanner {
  public:
   explicit Scanner(std::string_view text) : begin_(text.data()), at_(begin_), end_(begin_ + text.size()) {}
@@ -65,7 +65,7 @@ class Scanner {
     if (byte < 0x20 || byte == 0x7f) fail("a control character instead of " + std::string(what));
     const char* rest = at_ + 1;
     while (rest != end_ && !begins_character(*rest)) ++rest;
-    // A byte of broken UTF-8 must not get into a message.
+    // Invalid UTF-8 must not get into a message.
     const bool shown = byte < 0x80 || rest - at_ > 1;
     fail((shown ? "'" + std::string(at_, rest) + "'" : std::string("a byte that is not UTF-8")) +
          " instead of " + std::string(what));
@@ -196,7 +196,7 @@ class Scanner {
     fail("half of a surrogate pair, which is not a character");
   }
 
-  // The four hex digits after \u; at_ is on the u.
+  // Returns the code of the four hex digits after \u. at_ is on the u.
   unsigned code_unit(const char* backslash) {
     unsigned code = 0;
     if (end_ - at_ >= 5 && *at_ == 'u') {
@@ -246,7 +246,7 @@ class Scanner {
   }
 
   static py::object floating(std::string_view literal, const JsonPlace& place) {
-    // Not strtod: it reads by the locale of the application.
+    // strtod would use the locale of the application.
     const double number = PyOS_string_to_double(std::string(literal).c_str(), nullptr, nullptr);
     if (!std::isfinite(number)) refuse_state(place, "is a number beyond the range of a float");
     return checked(PyFloat_FromDouble(number), place);

@@ -1,4 +1,4 @@
-// The strict parser of JSON text: the one that says what is wrong, and where.
+// The strict parser of JSON text, which reports what is wrong and where.
 #pragma once
 
 #include <string_view>
@@ -7,7 +7,8 @@
 
 namespace pyhost::detail {
 
-/// The value of a JSON text, whatever its type. Throws InvalidState with line and column, or with a pointer.
+/// Returns the value of a JSON text, of any type.
+/// Throws: InvalidState, with line and column or with a JSON pointer.
 py::object parse_strictly(std::string_view text);
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// Python -> JSON: one walk and one set of rules, into a Json or into text.
+// Converts Python objects to Json or to JSON text, by one set of rules.
 #include <cmath>
 #include <tuple>
 #include <utility>
@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::string_view changed = "was changed by another thread while it was read";
 
-// The containers around a value, so that one that holds itself is told from one that is merely deep.
+// The chain of containers around a value. It distinguishes a container that contains itself from one that is
+// only nested deeply.
 struct Container {
   const Container* around;
   PyObject* object;
@@ -29,7 +30,7 @@ struct Container {
   refuse(place, std::string(what) + " with a lone surrogate, which is not a character");
 }
 
-// A Json fills in place.
+// Output to a Json.
 
 void put_null(Json& out) { out = nullptr; }
 void put_bool(Json& out, bool value) { out = value; }
@@ -40,7 +41,7 @@ void put_str(Json& out, PyObject* str, const JsonPlace& place) {
     refuse_surrogate(place, "is a str");
 }
 
-// Of an integer beyond the range of a long long.
+// Returns whether an integer beyond the range of long long fits into Json.
 bool fits_json(PyObject* integer) {
   PyLong_AsUnsignedLongLong(integer);
   const bool fits = PyErr_Occurred() == nullptr;
@@ -71,7 +72,7 @@ void begin_object(Json& out) { out = Json::object(); }
 Json& next_value(Json& out, PyObject* /*str*/, std::string_view key, bool /*first*/,
                  const JsonPlace& /*place*/) {
   auto& object = *out.get_ptr<Json::object_t*>();
-  // Keys often come in order: then nothing has to be searched.
+  // Keys are often sorted already. Then no search is needed.
   if (object.empty() || object.crbegin()->first < key) {
     return object
         .emplace_hint(object.end(), std::piecewise_construct, std::forward_as_tuple(key), std::tuple<>())
@@ -81,7 +82,7 @@ Json& next_value(Json& out, PyObject* /*str*/, std::string_view key, bool /*firs
 }
 void end_object(Json& /*out*/) {}
 
-// The text grows at its end.
+// Output to text.
 
 void put_null(JsonWriter& out) { out.put("null"); }
 void put_bool(JsonWriter& out, bool value) {
@@ -98,7 +99,7 @@ void put_int(JsonWriter& out, PyObject* object, const JsonPlace& place) {
   const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
   if (overflow == 0) return out.put(value);
   if (out.integers() == Integers::OfJson && !fits_json(object)) refuse_large(place);
-  // int's own repr, past whatever a subclass of int says of itself.
+  // The repr of int itself, even if a subclass overrides it.
   const py::object digits = steal(PyLong_Type.tp_repr(object));
   if (!digits) refuse(place, "is an integer that cannot be written: " + one_line(take_exception()));
   out.put({reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(digits.ptr())),
@@ -121,7 +122,7 @@ JsonWriter& next_value(JsonWriter& out, PyObject* str, std::string_view /*key*/,
 }
 void end_object(JsonWriter& out) { out.put('}'); }
 
-// A key as UTF-8, valid while the str lives.
+// Returns a key as UTF-8. The view is valid as long as the str.
 std::string_view name_of(PyObject* key, const JsonPlace& place) {
   if (PyUnicode_IS_ASCII(key)) {
     return {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(key)),
@@ -138,13 +139,13 @@ std::string hint_for(std::string_view type) {
   if (type == "bytes" || type == "bytearray") return "decode it, or encode it as base64";
   if (type == "set" || type == "frozenset" || type == "generator" || type == "map" || type == "dict_keys" ||
       type == "dict_values") {
-    return "make it a list";
+    return "convert it to a list";
   }
-  if (type.starts_with("datetime.")) return "give its isoformat()";
-  if (type.starts_with("numpy.")) return "give its tolist()";
-  if (type == "decimal.Decimal") return "make it a str, or a float";
+  if (type.starts_with("datetime.")) return "return its isoformat()";
+  if (type.starts_with("numpy.")) return "return its tolist()";
+  if (type == "decimal.Decimal") return "convert it to a str or a float";
   if (type == "coroutine") return "await it";
-  if (type == "pyhost._store.Store") return "give dict(store)";
+  if (type == "pyhost._store.Store") return "return dict(store)";
   return "use only None, bool, int, float, str, list, tuple and dict";
 }
 
@@ -152,14 +153,14 @@ void check_container(PyObject* object, const JsonPlace& place, const Container* 
   check_stack(result_way, place);
   if (place.depth < max_depth) return;
   for (const Container* at = around; at != nullptr; at = at->around) {
-    if (at->object == object) refuse(place, "holds itself");
+    if (at->object == object) refuse(place, "contains itself");
   }
   refuse_levels(result_way, place);
 }
 
-// Keeps a container as it is for as long as it is read. With a GIL nothing has to be done: no code of a
-// module's runs during the walk, and the GIL is never let go. Without one other threads wait; but for a
-// nested container the lock of those around it may be lent, so sizes are asked again and values held.
+// Protects a container from changes while it is read. With a GIL nothing is needed, because no module code
+// runs during the walk and the GIL is never released. Without a GIL other threads are locked out. But locking
+// a nested container may suspend the locks of the outer ones, so sizes are checked again and values are held.
 #ifdef Py_GIL_DISABLED
 class Unchanged {
  public:
@@ -213,7 +214,7 @@ void walk_dict(PyObject* object, Out& out, const JsonPlace& place, const Contain
     const auto held_value = Unchanged::held(next);
     PyObject* key = py::handle(held_key).ptr();
     if (!PyUnicode_Check(key)) {
-      refuse(place, "has a key that is " + type_of(key) + ", not str", "make the key a str");
+      refuse(place, "has a key that is " + type_of(key) + ", not str", "convert the key to a str");
     }
     const std::string_view name = name_of(key, place);
     walk(py::handle(held_value).ptr(), next_value(out, key, name, first, place), place.in_object(name),
@@ -223,7 +224,7 @@ void walk_dict(PyObject* object, Out& out, const JsonPlace& place, const Contain
   end_object(out);
 }
 
-// Everything is read by its stored value: no method of a module's own runs.
+// Reads only stored values. No method of a module runs.
 template <class Out>
 void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* around) {
   if (PyUnicode_Check(object)) {
@@ -238,9 +239,9 @@ void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* a
     walk_sequence(object, out, place, around);
   } else if (PyDict_Check(object)) {
     walk_dict(object, out, place, around);
-  } else if (PyFloat_Check(object)) {  // last, because this one looks through the bases of what is none
+  } else if (PyFloat_Check(object)) {  // last, because this check is slow for other types
     const double value = PyFloat_AS_DOUBLE(object);
-    if (!std::isfinite(value)) refuse(place, not_finite, "give None instead");
+    if (!std::isfinite(value)) refuse(place, not_finite, "return None instead");
     put_float(out, value, place);
   } else {
     const std::string type = type_of(object);
@@ -258,9 +259,9 @@ Json Conversions::to_json(PyObject* result) {
 }
 
 std::string Conversions::to_text(PyObject* result, Integers integers) {
-  const CacheLock cache(*kept_);
+  const CacheLock cache(*cache_);
   JsonWriter& text = cache->writer;
-  text.clear();  // what an error may have left
+  text.clear();  // the remains of a conversion that failed
   text.allow(integers);
   walk(result, text, {}, nullptr);
   std::string copy(text.view());

@@ -1,4 +1,4 @@
-// JSON to Python: a walk through a Json, and the two parsers of text.
+// Converts Json and JSON text to Python objects.
 #include <cmath>
 
 #include "convert/conversion_cache.hpp"
@@ -97,14 +97,14 @@ py::object Conversions::to_python(const Json& state) {
 }
 
 py::object Conversions::value_to_python(const Json& value) {
-  const CacheLock cache(*kept_);
+  const CacheLock cache(*cache_);
   const GcPause without_collection;
   return Walk(cache->keys).value(value, {});
 }
 
 py::object Conversions::to_python(std::string_view state) {
   {
-    const CacheLock cache(*kept_);
+    const CacheLock cache(*cache_);
     if (py::object read = cache->parser.parse(state, cache->keys)) return read;
   }
   py::object object = parse_strictly(state);
@@ -112,12 +112,12 @@ py::object Conversions::to_python(std::string_view state) {
   return object;
 }
 
-Conversions::Conversions() : kept_(std::make_unique<Cache>()) {}
+Conversions::Conversions() : cache_(std::make_unique<Cache>()) {}
 
 Conversions::~Conversions() = default;
 
 void Conversions::clear() noexcept {
-  const CacheLock cache(*kept_);
+  const CacheLock cache(*cache_);
   cache->keys.clear();
 }
 

@@ -1,4 +1,4 @@
-// Reads a result as a type of the application's own.
+// Converts a result to a type of the application.
 #include <cxxabi.h>
 
 #include <cmath>
@@ -37,7 +37,7 @@ std::string readable_name(const std::type_info& type) {
                                            : "it is " + std::string(json.type_name()) + ", not a number");
 }
 
-// nlohmann_json puts the number of its error in brackets in front.
+// Removes the error number that nlohmann_json puts in brackets at the beginning.
 std::string without_number(std::string message) {
   const std::size_t end = message.starts_with("[json.") ? message.find("] ") : std::string::npos;
   return end == std::string::npos ? message : message.substr(end + 2);
@@ -53,7 +53,7 @@ void check_integer(const Json& json, bool is_signed, std::size_t bytes) {
     fits = json.get<std::uint64_t>() <= most;
   } else if (fits) {
     const auto value = json.get<std::int64_t>();
-    // Below zero, ~value is -value - 1, which goes as far as the values above.
+    // For a negative value, ~value is -value - 1, which has the same range as the values from zero on.
     fits = value >= 0 ? static_cast<std::uint64_t>(value) <= most
                       : is_signed && static_cast<std::uint64_t>(~value) <= most;
   }

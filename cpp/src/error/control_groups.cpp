@@ -1,4 +1,4 @@
-// Reads /proc/PID/cgroup.
+// Parses /proc/PID/cgroup.
 #include "error/control_groups.hpp"
 
 #include <algorithm>
@@ -20,7 +20,7 @@ bool has_word(std::string_view list, std::string_view word) {
 
 }  // namespace
 
-// A line is "0::/group" for version 2, and "3:cpu,cpuacct:/group" for version 1.
+// A line is "0::/group" in version 2, and "3:cpu,cpuacct:/group" in version 1.
 std::vector<ControlGroup> control_groups(const std::filesystem::path& root, std::string_view groups,
                                          std::string_view controller) {
   std::vector<ControlGroup> found;

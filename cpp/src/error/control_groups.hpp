@@ -1,4 +1,4 @@
-// Where the control groups of this process are, of version 2 and version 1.
+// Finds the control groups of a process, of version 2 and version 1.
 #pragma once
 
 #include <filesystem>
@@ -9,16 +9,16 @@
 namespace pyhost::detail {
 
 struct ControlGroup {
-  std::filesystem::path folder;  ///< May be missing, as in a container that has its own mount.
+  std::filesystem::path folder;  ///< May be missing, for example in a container that has its own mount.
   bool is_version_2;
 };
 
-/// Returns the groups that may limit what this controller is for, such as "cpu", each before those above it.
-/// `root` is where they are mounted. `groups` is the text of /proc/PID/cgroup.
+/// Returns the groups that may limit the resource of this controller, such as "cpu". Each group comes before
+/// its parents. `root` is where the groups are mounted. `groups` is the text of /proc/PID/cgroup.
 std::vector<ControlGroup> control_groups(const std::filesystem::path& root, std::string_view groups,
                                          std::string_view controller);
 
-/// The two for a process of this system; 0 for this one.
+/// Return these two arguments for a process of this system. 0 means the current process.
 std::filesystem::path control_groups_root();
 std::string control_groups_of(int process = 0);
 

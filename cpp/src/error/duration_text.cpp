@@ -1,4 +1,4 @@
-// Seconds without trailing zeros.
+// Writes durations.
 #include "error/duration_text.hpp"
 
 #include "error/number_text.hpp"

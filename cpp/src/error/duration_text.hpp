@@ -6,7 +6,7 @@
 
 namespace pyhost::detail {
 
-/// "2 s", "0.25 s": rounded to the millisecond.
+/// Returns a duration in seconds, rounded to the millisecond, as in "2 s" and "0.25 s".
 std::string in_seconds(std::chrono::steady_clock::duration time);
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// Error: its words, and what() in one paragraph.
+// Error: the names of its enumerators, its place, and what().
 #include "pyhost/error.hpp"
 
 #include <algorithm>
@@ -12,11 +12,11 @@ namespace pyhost {
 
 namespace {
 
-std::string said_of(const PythonException& exception) {
+std::string text_of_exception(const PythonException& exception) {
   return exception.message.empty() ? exception.type : exception.type + ": " + exception.message;
 }
 
-// The last line of the module's own; of an error within the machinery or a library alone, the last of all.
+// Returns the last frame in the module's own code. If there is none, returns the last frame of all.
 Frame place_of(const PythonException& exception) {
   if (exception.frames.empty()) return {};
   const auto is_own = [](const Frame& frame) { return origin_of(frame) == Origin::Module; };
@@ -32,13 +32,13 @@ std::string in_parentheses(const Frame& place) {
   return text + ")";
 }
 
-// What a caller sees who only logs what(): no newline and no NUL would do there.
+// Returns what() on one line: a caller may only log that, so it must contain neither a newline nor NUL.
 std::string paragraph(const Error::Data& data) {
   std::string text = data.message + in_parentheses(data.place);
   if (!data.exception.chain.empty()) {
     const PythonException& earlier = data.exception.chain.front();
     text += earlier.link == Link::Cause ? "; caused by " : "; raised while handling ";
-    text += said_of(earlier) + in_parentheses(place_of(earlier));
+    text += text_of_exception(earlier) + in_parentheses(place_of(earlier));
   }
   if (!data.hint.empty()) text += "; " + data.hint;
   return detail::terminal_safe_line(text);
@@ -79,7 +79,7 @@ std::string_view to_string(Link link) noexcept {
 
 namespace {
 
-// A file of the Python package pyhost, wherever it is installed.
+// Returns whether this is a file of the Python package pyhost, wherever that is installed.
 bool is_pyhosts_own(std::string_view file) {
   constexpr std::string_view package = "/python_modules/pyhost";
   const std::size_t name = file.rfind('/');
@@ -103,7 +103,7 @@ Origin origin_of(const Frame& frame) noexcept {
 }
 
 Error::Error(Data data) {
-  // What Python says has gone through the same, but not what others put in here, such as the key of a result.
+  // Texts from Python were masked already, but these may come from elsewhere, such as the key of a result.
   for (std::string* each : {&data.message, &data.pointer, &data.hint})
     *each = detail::mask_secrets(std::move(*each));
   if (data.place.file.empty()) data.place = place_of(data.exception);

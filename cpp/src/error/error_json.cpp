@@ -1,4 +1,4 @@
-// Error as data, and back. Each key that is both written and read has its name here once.
+// Converts Error to Json and back. Each key that is written and read is named once.
 #include "error/error_json.hpp"
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace pyhost {
 
-// nlohmann_json finds these by their argument.
+// nlohmann_json finds these by argument-dependent lookup.
 static void to_json(Json& json, const Frame& frame);
 static void from_json(const Json& json, Frame& frame);
 static void to_json(Json& json, const PythonException& exception);
@@ -22,7 +22,7 @@ Enum enumerator(const Json& name, Enum last) {
   for (int each = 0; each <= static_cast<int>(last); ++each) {
     if (to_string(static_cast<Enum>(each)) == wanted) return static_cast<Enum>(each);
   }
-  throw Json::other_error::create(501, "there is no " + wanted, &name);
+  throw Json::other_error::create(501, "unknown name " + wanted, &name);
 }
 
 struct Writer {

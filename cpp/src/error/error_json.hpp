@@ -1,4 +1,4 @@
-// An Error on its way back from data.
+// Reads an Error from Json.
 #pragma once
 
 #include "pyhost/error.hpp"
@@ -6,10 +6,12 @@
 
 namespace pyhost::detail {
 
-/// The Error that gave this by its to_json(). Throws Json::exception if none did.
+/// Returns the Error whose to_json() returned this.
+/// Throws: Json::exception if the data is invalid.
 Error error_from_json(const Json& json);
 
-/// The exception that is in such data.
+/// Returns the exception that such data contains.
+/// Throws: Json::exception if the data is invalid.
 PythonException exception_from_json(const Json& json);
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// Exit codes, which are part of the program's interface, and which one an error has.
+// The exit codes of the program, which are part of its interface, and the exit code of each error.
 #pragma once
 
 #include "pyhost/error.hpp"

@@ -1,4 +1,5 @@
-// Where a walk through nested JSON is: a chain of keys and indices on the C++ stack, read only if it fails.
+// The position in nested JSON: a chain of keys and indices on the C++ stack. It costs nothing unless an error
+// needs it.
 #pragma once
 
 #include <cstddef>
@@ -11,21 +12,21 @@
 namespace pyhost::detail {
 
 struct JsonPlace {
-  const JsonPlace* parent = nullptr;  ///< Null at the top, which has neither key nor index.
-  std::string_view key = {};          ///< In an object.
-  std::size_t index = 0;              ///< In an array, if key.data() is null.
-  int depth = 0;                      ///< Containers around this value.
+  const JsonPlace* parent = nullptr;  ///< Null at the top, which has no key and no index.
+  std::string_view key = {};          ///< The key in an object.
+  std::size_t index = 0;              ///< The index in an array; valid if key.data() is null.
+  int depth = 0;                      ///< The number of containers around this value.
 
   JsonPlace in_object(std::string_view name) const { return {this, name, 0, depth + 1}; }
   JsonPlace in_array(std::size_t at) const { return {this, {}, at, depth + 1}; }
 };
 
-/// What is said of an integer that only JSON text can hold.
+/// The message for an integer that only JSON text can hold.
 inline constexpr std::string_view beyond_64_bits = "is an integer beyond 64 bits, which Json cannot hold";
 
-/// The JSON pointer of a place, as RFC 6901 writes it, without secrets; the top is "".
+/// Returns the JSON pointer of a place (RFC 6901), with secrets masked. The pointer of the top is "".
 inline std::string pointer(const JsonPlace& place) {
-  std::vector<const JsonPlace*> steps;  // not by recursion: little of the stack may be left
+  std::vector<const JsonPlace*> steps;  // without recursion, because little of the stack may be left
   for (const JsonPlace* at = &place; at->parent != nullptr; at = at->parent) steps.push_back(at);
   std::string text;
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
@@ -47,7 +48,7 @@ inline std::string pointer(const JsonPlace& place) {
   return text;
 }
 
-/// "the state at /a/0", or "the state" at the top; a long pointer is cut in its middle.
+/// Returns "the state at /a/0", or "the state" for the top. A long pointer is cut in the middle.
 inline std::string in_words(std::string_view what, const std::string& pointer) {
   constexpr std::size_t longest = 200;
   if (pointer.empty()) return std::string(what);

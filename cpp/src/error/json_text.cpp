@@ -1,4 +1,4 @@
-// Json to text and back.
+// Converts Json to text and back.
 #include "error/json_text.hpp"
 
 #include "pyhost/json.hpp"

@@ -1,4 +1,4 @@
-// The rules of names.
+// The rules for module names, and suggestions for misspelt names.
 #include "error/module_name.hpp"
 
 #include <algorithm>
@@ -26,9 +26,9 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 std::string_view problem_of_part(std::string_view part) {
   if (part.empty()) return "a part of it is empty";
   if (is_digit(part.front())) return "a part of it begins with a digit";
-  if (std::ranges::find(keywords, part) != keywords.end()) return "it holds a keyword of Python";
+  if (std::ranges::find(keywords, part) != keywords.end()) return "it contains a Python keyword";
   if (part.starts_with("__") && part.ends_with("__"))
-    return "names with two underscores around are Python's own";
+    return "names with two underscores on both sides are reserved for Python";
   return {};
 }
 
@@ -38,7 +38,7 @@ std::string_view problem_of_name(std::string_view name) {
   if (name.empty()) return "it is empty";
   if (name.size() > longest_name) return "it is longer than 255 characters";
   if (!std::ranges::all_of(name, [](char c) { return is_letter(c) || is_digit(c) || c == '.'; })) {
-    return "a name is made of ASCII letters, digits and _, with dots between";
+    return "a name consists of ASCII letters, digits and _, in parts joined by dots";
   }
   for (std::size_t begin = 0; begin <= name.size();) {
     const std::size_t end = std::min(name.find('.', begin), name.size());
@@ -52,7 +52,8 @@ std::string_view problem_of_name(std::string_view name) {
 
 namespace {
 
-// Edits of one character (insert, delete, replace) between two short texts: Wagner and Fischer, 1974.
+// Returns the number of edits of one character (insert, delete, replace) between two short texts: Wagner and
+// Fischer, 1974.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -91,9 +92,9 @@ void check_module_name(std::string_view name) {
   const std::string_view problem = problem_of_name(name);
   if (problem.empty()) return;
   std::string hint;
-  if (name.ends_with(".py")) hint = "give the module's name without .py";
+  if (name.ends_with(".py")) hint = "use the module's name without .py";
   if (name.find('/') != std::string_view::npos)
-    hint = "a module is named, not given as a path; module paths say where to look";
+    hint = "use the module's name, not its path; module paths say where to look for it";
   throw Error({.kind = ErrorKind::InvalidName,
                .phase = Phase::Find,
                .module = quoted_name(name).substr(1, quoted_name(name).size() - 2),
@@ -105,7 +106,7 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
                          std::string_view prefix) {
   constexpr std::size_t most_names = 3;
   std::vector<std::pair<std::size_t, std::string_view>> close;
-  const std::size_t most_edits = (name.size() + 2) / 3;  // two letters that changed places are two edits
+  const std::size_t most_edits = (name.size() + 2) / 3;  // two swapped letters count as two edits
   for (const std::string& other : names) {
     const std::size_t edits = edit_distance(name, other);
     if (edits <= most_edits) close.emplace_back(edits, other);

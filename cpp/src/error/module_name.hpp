@@ -1,4 +1,4 @@
-// What can be a module's name, and which names are like another.
+// Valid module names, and similar names.
 #pragma once
 
 #include <string>
@@ -7,19 +7,21 @@
 
 namespace pyhost::detail {
 
-/// Throws InvalidName unless the name is one or more ASCII identifiers joined by dots, none of them a
-/// keyword or a dunder, 255 characters at most.
+/// Checks that the name is one or more ASCII identifiers joined by dots, at most 255 characters, without
+/// keywords and dunders.
+/// Throws: InvalidName.
 void check_module_name(std::string_view name);
 
-/// Why it is none; empty if it is one.
+/// Returns why the name is invalid. Empty if it is valid.
 std::string_view problem_of_name(std::string_view name);
 
-/// Returns "did you mean 'a' or 'b'?" with up to three of the names that differ from this one by little, the
-/// closest first; empty if there is none. `prefix` is written before each.
+/// Returns "did you mean 'a' or 'b'?" with up to three similar names, the closest first. Empty if no name is
+/// similar. `prefix` is written before each name.
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& names,
                          std::string_view prefix = {});
 
-/// A name as it may stand in a message: short, and nothing in it that a terminal would obey.
+/// Returns the name for use in a message: quoted, cut if it is too long, and with everything but printable
+/// ASCII escaped.
 std::string quoted_name(std::string_view name);
 
 }  // namespace pyhost::detail

@@ -10,7 +10,7 @@ namespace pyhost::detail {
 namespace {
 
 std::string number_text(double number, std::chars_format format, int digits) {
-  std::array<char, 400> text{};  // for any double, which has up to 309 digits before the point
+  std::array<char, 400> text{};  // enough for any double: up to 309 digits before the point
   const auto end = std::to_chars(text.data(), text.data() + text.size(), number, format, digits).ptr;
   return {text.data(), end};
 }

@@ -1,5 +1,5 @@
-// Floating-point numbers as text with a decimal point, whatever the locale of the process is. printf, streams
-// and std::stod use the locale, which any module can change.
+// Converts floating-point numbers to text and back, always with a decimal point. printf, streams and
+// std::stod use the locale of the process, which any module can change.
 #pragma once
 
 #include <optional>
@@ -15,7 +15,7 @@ std::string fixed_text(double number, int digits);
 /// "C".
 std::string general_text(double number, int digits);
 
-/// Returns the number that the whole text is; nothing if it is none.
+/// Returns the number that the whole text represents, or nothing if the text is not a number.
 std::optional<double> parse_number(std::string_view text);
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// Error::rendered(): the whole of an error as people read it on a terminal.
+// Error::rendered(): the error as text for a terminal.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -28,7 +28,7 @@ class Renderer {
   }
 
  private:
-  // What is below the line that says what was raised.
+  // Everything below the headline of an exception.
   void body(const PythonException& exception, const std::string& indent) {
     for (const std::string& note : exception.notes) {
       line(indent, "note: " + shown(note, indent + "  "));
@@ -89,7 +89,8 @@ class Renderer {
     if (!carets.empty()) line(indent, coloured("31", carets));
   }
 
-  // Carets under the columns from `first` to before `end`; none if that is all but a comment.
+  // Returns carets under the columns from `first` to before `end`. Returns no carets if they would cover the
+  // whole line, apart from a comment.
   static std::string under(std::string_view text, int first, int end) {
     if (first < 1 || end <= first) return {};
     std::string before, carets;
@@ -97,7 +98,7 @@ class Renderer {
     int column = 1;
     for (; !text.empty() && column < end; ++column) {
       const detail::Character character = detail::first_character(text);
-      // As wide as what stands above: a character that is shown as an escape is wider.
+      // As wide as the text above the caret. A character that is shown as an escape is wider.
       const std::string above = detail::terminal_safe(text.substr(0, character.size));
       const bool tab = above == "\t";
       const auto wide = above.size() == character.size ? detail::width(character.code) : above.size();
@@ -110,11 +111,11 @@ class Renderer {
     }
     const std::size_t rest = text.find_first_not_of(' ');
     all = all && (rest == std::string_view::npos || text[rest] == '#');
-    if (carets.empty()) carets = "^";  // after the end of the line, where something is missing
+    if (carets.empty()) carets = "^";  // at the end of the line, where something is missing
     return all ? std::string() : before + carets;
   }
 
-  // As Python's own tracebacks have them since 3.11.
+  // In the layout of Python's own tracebacks since 3.11.
   void members(const PythonException& exception, const std::string& indent) {
     if (exception.members.empty() && exception.members_left_out == 0) return;
     const std::string rule(16, '-');
@@ -129,7 +130,8 @@ class Renderer {
     line(indent, "+" + std::string(35, '-'));
   }
 
-  // What Python gave, harmless, with its further lines indented so that they pass for nothing of ours.
+  // Returns text from Python, safe for a terminal. Its other lines are indented, so that they do not look
+  // like lines of ours.
   std::string shown(std::string_view text, const std::string& indent) const {
     const bool cut = !how_.verbose && text.size() > longest_shown;
     std::size_t size = cut ? longest_shown : text.size();
@@ -139,7 +141,7 @@ class Renderer {
       lines += c;
       if (c == '\n') lines += indent;
     }
-    if (cut) lines += "… (cut; all of it is " + std::to_string(text.size()) + " bytes)";
+    if (cut) lines += "… (cut, " + std::to_string(text.size()) + " bytes in all)";
     return lines;
   }
 

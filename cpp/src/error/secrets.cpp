@@ -1,4 +1,4 @@
-// A list, since few are hidden; most hosts have none, and for them it costs a look at its size.
+// The secrets are a list, because there are few. Most hosts have none, and pay only for one check.
 #include "error/secrets.hpp"
 
 #include <algorithm>
@@ -15,23 +15,23 @@ namespace pyhost::detail {
 
 namespace {
 
-constexpr std::size_t longest_form = 8;  // of one byte: \\\u0027
+constexpr std::size_t longest_form = 8;  // of one byte, for example \\\u0027
 
 struct Secrets {
-  std::mutex mutex;              // interpreters have a GIL each
-  std::vector<std::string> all;  // the longest first: another one may begin with a shorter one
+  std::mutex mutex;              // interpreters with their own GIL share the list
+  std::vector<std::string> all;  // the longest first, because one secret may begin with another
   std::atomic<bool> none = true;
 };
 
-// Never destroyed: errors are told until the process ends.
+// Never destroyed, because errors are reported until the process ends.
 Secrets& secrets() {
-  static auto* const kept = new Secrets;
-  return *kept;
+  static auto* const all = new Secrets;
+  return *all;
 }
 
 bool is_longer(const std::string& a, const std::string& b) { return a.size() > b.size(); }
 
-// The number that so many hexadecimal digits at the beginning of the text are.
+// Returns the number that the first `digits` hexadecimal digits of the text represent.
 std::optional<char32_t> number(std::string_view text, std::size_t digits) {
   unsigned value = 0;
   if (text.size() < digits) return std::nullopt;
@@ -44,8 +44,9 @@ std::size_t skip_backslashes(std::string_view text, std::size_t at) {
   return at;
 }
 
-// How much of the text, which follows a backslash, is an escape of this character: n, xe9, u00e9 or
-// U000000e9, or the two halves that JSON makes of some; 0 if it is none.
+// Returns how many bytes at the beginning of the text, which follows a backslash, are an escape of this
+// character. Returns 0 if they are not. An escape is n, xe9, u00e9 or U000000e9, or a surrogate pair as in
+// JSON.
 std::size_t escape_of(std::string_view text, char32_t character) {
   constexpr std::string_view letters = "nrt", controls = "\n\r\t", kinds = "xuU";
   if (text.empty()) return 0;
@@ -62,9 +63,9 @@ std::size_t escape_of(std::string_view text, char32_t character) {
   return rest && character == 0x10000 + ((*code - 0xd800) << 10U) + (*rest - 0xdc00) ? low + 5 : 0;
 }
 
-// How many characters at the beginning of the text are this secret; 0 if they are not. Backslashes count for
-// nothing, since each repr() within another doubles them. What is there both as it is and in the form that a
-// URL or an escape gives it, such as %, is read in one way or the other.
+// Returns how many bytes at the beginning of the text are this secret; 0 if they are not. Backslashes are
+// skipped, because each nested repr() doubles them. A character such as % can match both literally and as the
+// beginning of an escape. `prefers_form` chooses the escape.
 std::size_t length_of(std::string_view text, std::string_view secret, bool prefers_form) {
   std::size_t at = 0;
   for (std::size_t i = 0; i < secret.size();) {
@@ -93,7 +94,7 @@ std::size_t length_of(std::string_view text, std::string_view secret, bool prefe
   return at;
 }
 
-// Of the longest first.
+// Replaces the secrets, which must be sorted with the longest first.
 std::string replaced(std::string text, const std::vector<std::string>& all) {
   constexpr std::string_view instead = "***";
   for (const std::string& secret : all) {

@@ -1,4 +1,4 @@
-// Texts that no error and no log record of a module shows.
+// Masks secrets in errors and log records.
 #pragma once
 
 #include <cstddef>
@@ -7,18 +7,19 @@
 
 namespace pyhost::detail {
 
-/// Hides the text from now on, until all are shown again. Any thread may call these.
+/// Start and stop masking secrets. Thread: any.
 void add_secret(std::string secret);
 void clear_secrets() noexcept;
 
-/// The text, with *** for each that is hidden: as it is, or as a URL, repr() or JSON write it.
+/// Returns the text with *** in place of each secret, in any form that a URL, repr() or JSON may give it.
 std::string mask_secrets(std::string text);
 
-/// More bytes than any form has of a text that is hidden; 0 if none is. Who cuts a text takes so many more,
-/// so that none is cut through before it is seen.
+/// Returns an upper limit for the length of any form of a secret, in bytes; 0 if there are no secrets. Code
+/// that cuts a text must first mask this many bytes more than it keeps. Otherwise a secret could be cut in
+/// two and not be recognized.
 std::size_t longest_secret();
 
-/// The same with these instead of those that are hidden.
+/// Like mask_secrets(), with these secrets instead.
 std::string mask(std::string text, std::vector<std::string> secrets);
 
 }  // namespace pyhost::detail

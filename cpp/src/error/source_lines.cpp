@@ -1,4 +1,4 @@
-// Source files: bounded in size, each read once.
+// Reads source files, of a limited size, once each.
 #include "error/source_lines.hpp"
 
 #include <filesystem>

@@ -1,4 +1,5 @@
-// Lines of source files, read by C++, so that nothing a module did to Python's own reading gets in the way.
+// Reads lines of source files in C++, so a module that replaces Python's own functions for that cannot
+// interfere.
 #pragma once
 
 #include <map>
@@ -8,21 +9,21 @@
 
 namespace pyhost::detail {
 
-/// Reads each file once for as long as it lives.
+/// Caches each file for its own lifetime.
 class SourceFiles {
  public:
-  /// The line, from 1, as valid UTF-8 without what ends it, cut at 200 characters. Empty if the file has no
-  /// such line, is no regular file, or is larger than 4 MiB.
+  /// Returns a line as valid UTF-8, without its line end, cut at 200 characters. Lines count from 1. Empty if
+  /// the file has no such line, is not a regular file, or is larger than 4 MiB.
   std::string line(const std::string& file, int number);
 
  private:
   std::map<std::string, std::vector<std::string>> files_;
 };
 
-/// A line as people are shown it: valid UTF-8, cut, without what ends it.
+/// Returns a line as errors show it: valid UTF-8, cut at 200 characters, without its line end.
 std::string shown_line(std::string_view text);
 
-/// The column, in characters from 1, of a byte of a shown line; 0 if it is beyond the line.
+/// Returns the column of a byte of such a line, in characters from 1; 0 if the byte is beyond the line.
 int column_of_byte(std::string_view line, int byte);
 
 }  // namespace pyhost::detail

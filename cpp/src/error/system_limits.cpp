@@ -1,4 +1,4 @@
-// Words what the system refused.
+// Describes what the system refused, and which limit caused it.
 #include "error/system_limits.hpp"
 
 #include <cerrno>
@@ -21,12 +21,12 @@ rlim_t soft_limit(__rlimit_resource of) {
 std::optional<long long> number_in(const fs::path& file) {
   long long number = 0;
   if (std::ifstream(file) >> number) return number;
-  return std::nullopt;  // also for "max"
+  return std::nullopt;  // the file may contain "max"
 }
 
 }  // namespace
 
-// Other threads may have ended since the refusal: a group with little room counts as full.
+// Other threads may have ended since then, so a group that is nearly full counts as full.
 std::string limit_of_threads(const fs::path& root, std::string_view groups, rlim_t of_user) {
   constexpr long long little = 8;
   std::string in_group;
@@ -46,10 +46,10 @@ Error refused_by_system(const std::string& what, int error) {
   std::string limit, hint;
   if (error == EAGAIN) {
     limit = limit_of_threads(control_groups_root(), control_groups_of(), soft_limit(RLIMIT_NPROC));
-    hint = "have fewer workers, or allow more threads and processes";
+    hint = "use fewer workers, or allow more threads and processes";
   } else if (error == EMFILE) {
     limit = "RLIMIT_NOFILE (ulimit -n) is " + std::to_string(soft_limit(RLIMIT_NOFILE));
-    hint = "have fewer workers, or allow more open files";
+    hint = "use fewer workers, or allow more open files";
   }
   return Error(
       {.kind = ErrorKind::StartupFailed,

@@ -1,4 +1,4 @@
-// Errors for threads, processes and descriptors that the system refuses. They name its limit.
+// Errors for threads, processes and descriptors that the system refuses. They name the limit of the system.
 #pragma once
 
 #include <sys/resource.h>
@@ -14,13 +14,14 @@
 
 namespace pyhost::detail {
 
-/// StartupFailed, for a thread, process or descriptor that the system refused with this errno.
+/// Returns a StartupFailed error for a thread, process or descriptor that the system refused with this errno.
 Error refused_by_system(const std::string& what, int error);
 
 /// Returns `result`, which a system call returned. Throws: refused_by_system() if it is negative.
 int require_from_system(int result, const std::string& what);
 
-/// Starts a thread, which no other code of pyhost does. Throws: refused_by_system().
+/// Starts a thread. All threads of pyhost are started here.
+/// Throws: refused_by_system().
 template <class Thread = std::thread, class Function>
 Thread start_thread(Function function) {
   try {
@@ -30,8 +31,8 @@ Thread start_thread(Function function) {
   }
 }
 
-/// Names the limit that refuses another thread or process, as in "pids.max of the control group /job is 16";
-/// empty if none is known. `of_user` is RLIMIT_NPROC. `root` and `groups` are as for control_groups().
+/// Returns the limit that prevents another thread or process, as in "pids.max of the control group /job is
+/// 16". Empty if none is known. `of_user` is RLIMIT_NPROC. `root` and `groups` are as for control_groups().
 std::string limit_of_threads(const std::filesystem::path& root, std::string_view groups, rlim_t of_user);
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// Reads TOML by toml++.
+// Reads TOML with toml++.
 #include "error/toml_file.hpp"
 
 #include <toml++/toml.h>
@@ -31,7 +31,7 @@ Json scalar_of(const Value& value) {
 
 TomlValue value_of(const toml::node& node);
 
-// toml++ has the members sorted by name.
+// toml++ sorts the members by name. This restores the order of the file.
 TomlValue table_of(const toml::table& table) {
   TomlValue all{.line = line_of(table.source())};
   std::vector<std::pair<std::string_view, const toml::node*>> nodes;
@@ -80,7 +80,7 @@ TomlValue read_toml_file(const std::filesystem::path& file) {
   std::ostringstream text;
   if (is_folder || !stream || (stream.peek() != EOF && !(text << stream.rdbuf())))
     throw TomlError(file.string() +
-                    ": it cannot be read: " + std::generic_category().message(is_folder ? EISDIR : errno));
+                    ": cannot be read: " + std::generic_category().message(is_folder ? EISDIR : errno));
   try {
     return table_of(toml::parse(text.str(), file.string()));
   } catch (const toml::parse_error& wrong) {

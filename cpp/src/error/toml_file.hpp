@@ -1,4 +1,5 @@
-// A TOML file as plain data, each value with its line. toml++ takes long to compile, so one file includes it.
+// Reads a TOML file into plain data, with the line of each value. Only one file includes toml++, because it
+// takes long to compile.
 #pragma once
 
 #include <filesystem>
@@ -12,13 +13,14 @@
 
 namespace pyhost::detail {
 
-/// A value of the file: a table, an array, or what JSON has as well.
+/// A table, an array, or a scalar value.
 struct TomlValue {
   enum class Kind {
     Table,
     Array,
-    Scalar,  ///< A string, number or boolean, which `scalar` has.
-    Other,   ///< JSON has no such value. `scalar` has the text of a date or time; it is null for inf and nan.
+    Scalar,  ///< A string, number or boolean, in `scalar`.
+    Other,   ///< A value that JSON does not have: a date or time, with its text in `scalar`, or inf or nan,
+             ///< with null in `scalar`.
   };
   Kind kind = Kind::Table;
   int line = 0;  ///< From 1.
@@ -29,27 +31,29 @@ struct TomlValue {
   bool is_table() const noexcept { return kind == Kind::Table; }
   bool is_array() const noexcept { return kind == Kind::Array; }
 
-  /// Returns the member of a table; null if it has none of this name, or if this is not a table.
+  /// Returns the member of a table. Null if it has no member of this name, or if this is not a table.
   const TomlValue* find(std::string_view name) const noexcept;
 
-  /// Returns the string; null if it is something else.
+  /// Returns the string. Null if this is not a string.
   const std::string* string() const noexcept;
 };
 
-/// The file cannot be read, or is not TOML. what() begins with the file, and with the line if one is known.
+/// Thrown if the file cannot be read or is not TOML. what() begins with the file and, if known, the line.
 class TomlError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
+/// Returns the top-level table of the file.
 /// Throws: TomlError.
 TomlValue read_toml_file(const std::filesystem::path& file);
 
-/// A value that JSON does not have.
+/// Thrown for a value that JSON does not have.
 struct NotJson {
   int line;
 };
 
+/// Returns the value as Json.
 /// Throws: NotJson.
 Json json_of(const TomlValue& value);
 

@@ -1,4 +1,4 @@
-// Characters: decoded, measured by the C library's tables, and made harmless.
+// Decodes characters, measures their width with the C library, and escapes harmful ones.
 #include "error/utf8.hpp"
 
 #include <locale.h>
@@ -21,7 +21,7 @@ bool in(const std::array<Range, N>& ranges, char32_t code) noexcept {
   return std::ranges::any_of(ranges, [&](Range r) { return code >= r.first && code <= r.last; });
 }
 
-// C0, DEL and C1; what turns the direction of text; what other programs take for the end of a line.
+// C0, DEL and C1; characters that change the direction of text; line ends of other programs.
 constexpr std::array<Range, 9> harmful{{{0x00, 0x08},
                                         {0x0b, 0x1f},
                                         {0x7f, 0x9f},
@@ -32,7 +32,7 @@ constexpr std::array<Range, 9> harmful{{{0x00, 0x08},
                                         {0xfeff, 0xfeff},
                                         {0xe0000, 0xe007f}}};
 
-// While it exists, this thread has a UTF-8 locale, whatever the program's locale is.
+// Sets a UTF-8 locale for this thread while it exists, whatever the locale of the process is.
 class Utf8Locale {
  public:
   Utf8Locale() noexcept : before_(uselocale(locale())) {}
@@ -84,7 +84,7 @@ std::size_t width(char32_t code) noexcept {
   if (code < 0x300) return 1;
   const Utf8Locale locale;
   const int columns = wcwidth(static_cast<wchar_t>(code));
-  return columns < 0 ? 1 : static_cast<std::size_t>(columns);  // the C library does not know it yet
+  return columns < 0 ? 1 : static_cast<std::size_t>(columns);  // not in the C library's tables yet
 }
 
 std::string terminal_safe(std::string_view text) {

@@ -1,4 +1,4 @@
-// UTF-8 read character by character, also where it is broken; and text made harmless for a terminal.
+// Reads UTF-8 character by character, including invalid UTF-8, and makes text safe for a terminal.
 #pragma once
 
 #include <array>
@@ -10,17 +10,17 @@
 namespace pyhost::detail {
 
 struct Character {
-  char32_t code = 0;     ///< U+FFFD if the text is broken here.
-  std::size_t size = 1;  ///< In bytes; 1 if the text is broken here.
+  char32_t code = 0;     ///< U+FFFD if the text is invalid here.
+  std::size_t size = 1;  ///< In bytes; 1 if the text is invalid here.
   bool valid = false;
 };
 
-/// Whether a byte of valid UTF-8 is the first one of a character.
+/// Returns whether a byte of valid UTF-8 is the first byte of a character.
 inline bool begins_character(char byte) noexcept {
   return (static_cast<unsigned char>(byte) & 0xc0U) != 0x80U;
 }
 
-/// Writes a character beyond ASCII, four bytes at most, and gives the end; null for a surrogate.
+/// Writes a character that is not ASCII, in at most four bytes. Returns the end, or null for a surrogate.
 inline char* write_utf8(std::uint32_t code, char* out) noexcept {
   const auto put = [&out](std::uint32_t byte) {
     *out++ = static_cast<char>(static_cast<unsigned char>(byte));
@@ -40,7 +40,7 @@ inline char* write_utf8(std::uint32_t code, char* out) noexcept {
   return out;
 }
 
-/// Appends a character that is no surrogate.
+/// Appends a character, which must not be a surrogate.
 inline void append_utf8(std::string& out, std::uint32_t code) {
   if (code < 0x80) {
     out += static_cast<char>(code);
@@ -50,17 +50,18 @@ inline void append_utf8(std::string& out, std::uint32_t code) {
   out.append(bytes.data(), write_utf8(code, bytes.data()));
 }
 
-/// The first character of a text that is not empty.
+/// Returns the first character of a text, which must not be empty.
 Character first_character(std::string_view text) noexcept;
 
-/// How many columns of a terminal it takes: 2 for East Asian wide characters and emoji, 0 for combining ones.
+/// Returns the width of a character in terminal columns: 2 for East Asian wide characters and emoji, 0 for
+/// combining characters, otherwise 1.
 std::size_t width(char32_t code) noexcept;
 
-/// Valid UTF-8 in which control characters, terminal escapes, marks that turn the direction of text and
-/// bytes that are no UTF-8 are shown, not obeyed. Newlines and tabs stay.
+/// Returns the text as valid UTF-8 that is safe to print. Control characters, terminal escapes, characters
+/// that change the direction of text, and invalid bytes are escaped. Newlines and tabs stay.
 std::string terminal_safe(std::string_view text);
 
-/// The same on one line: newlines and tabs become spaces.
+/// Like terminal_safe(), but newlines and tabs become spaces.
 std::string terminal_safe_line(std::string_view text);
 
 }  // namespace pyhost::detail

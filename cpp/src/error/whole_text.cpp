@@ -1,6 +1,6 @@
-// The system writes a text of any length at once to a file or a terminal. A pipe or a socket takes a long one
-// in pieces, between which also short ones of others would come: there each text is written under a lock. The
-// pipe itself can be locked, by process. The kernel releases the lock of a process that dies.
+// The kernel writes a text of any length to a file or a terminal in one piece. It writes a long text to a
+// pipe or a socket in several pieces, and texts of other writers may come between them. So these writes hold
+// a lock. A pipe can be locked by process, and the kernel releases the lock of a process that dies.
 #include "error/whole_text.hpp"
 
 #include <fcntl.h>
@@ -18,10 +18,10 @@ namespace pyhost::detail {
 
 namespace {
 
-// One for each file, nearly: who waits for the reader of one pipe must not keep others from another one.
-// These keep the threads of this process apart, which the lock of a pipe does not. Never destroyed: threads
-// may write while the process ends. A child of fork() gets new ones, since a thread that is not there may
-// have one.
+// Mutexes by file, so that a thread that waits for the reader of one pipe rarely blocks writes to another.
+// They exclude the threads of this process, which the lock of the pipe does not. Never destroyed, because
+// threads may write while the process ends. A child of fork() gets new ones, because a thread that does not
+// exist in the child may hold one.
 using FileMutexes = std::array<std::mutex, 256>;
 FileMutexes* writing = new FileMutexes;
 
@@ -44,7 +44,7 @@ class PipeLock {
     if (!S_ISFIFO(about.st_mode) && !S_ISSOCK(about.st_mode)) return;
     const int failed = set_lock(descriptor, F_WRLCK);
     is_locked_ = failed == 0;
-    is_interrupted_ = failed == EINTR;  // other failures leave the text without a lock
+    is_interrupted_ = failed == EINTR;  // after other failures the text is written without a lock
   }
   ~PipeLock() {
     if (is_locked_) set_lock(descriptor_, F_UNLCK);

@@ -19,7 +19,7 @@ namespace {
 
 std::string similar_names_hint(const std::string& name, const ModulePaths& paths) {
   std::string hint = did_you_mean(name, list_names(paths, name));
-  if (hint.empty() && name.ends_with(".py")) hint = "give the module's name without .py";
+  if (hint.empty() && name.ends_with(".py")) hint = "use the module's name without .py";
   return hint;
 }
 

@@ -1,4 +1,4 @@
-// Looks for the files that came with pyhost.
+// Finds the files that were installed with pyhost.
 #include "interpreter/installation.hpp"
 
 #include <dlfcn.h>
@@ -18,12 +18,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Set before main(), by find_package(pyhost). Null if pyhost is used in another way.
+// Set before main() if the application found pyhost with find_package(pyhost). Null otherwise.
 constinit std::atomic<const char*> found_programs = nullptr;
 constinit std::atomic<const char*> found_python_modules = nullptr;
 
 std::mutex named_mutex;
-fs::path named_python_modules;  // by PythonOptions::python_modules
+fs::path named_python_modules;  // from PythonOptions::python_modules
 
 fs::path path_from(const char* text) { return text != nullptr ? fs::path(text) : fs::path(); }
 
@@ -50,7 +50,7 @@ fs::path program_file() {
   if (const fs::path file = found ? fs::canonical(path_from(here.dli_fname), failed) : fs::path();
       !file.empty())
     return file;
-  // Of a program that was found on PATH, dladdr knows the bare name only.
+  // If a program was found on PATH, dladdr knows only its bare name.
   return fs::canonical(path_from(reinterpret_cast<const char*>(getauxval(AT_EXECFN))), failed);
 }
 
@@ -59,9 +59,9 @@ void use_python_modules(const fs::path& folder) {
     throw Error(
         {.kind = ErrorKind::StartupFailed,
          .phase = Phase::Start,
-         .message = "Options.python_modules is '" + folder.string() +
-                    "', which does not hold pyhost's own Python files",
-         .hint = "name the folder python_modules of pyhost, as in PREFIX/share/pyhost/python_modules"});
+         .message = "PythonOptions::python_modules is '" + folder.string() +
+                    "', which does not contain pyhost's own Python files",
+         .hint = "use the folder python_modules of pyhost, such as PREFIX/share/pyhost/python_modules"});
   }
   const std::lock_guard lock(named_mutex);
   named_python_modules = folder.empty() ? folder : fs::absolute(folder);

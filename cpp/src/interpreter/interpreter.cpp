@@ -1,4 +1,4 @@
-// Start of the one CPython, or its being joined.
+// Starts CPython, or joins one that is already running.
 #include "interpreter/interpreter.hpp"
 
 #include <dlfcn.h>
@@ -29,7 +29,7 @@ namespace {
 namespace fs = std::filesystem;
 
 std::mutex starting;
-std::optional<Environment> running;  // once Python runs; guarded by `starting`
+std::optional<Environment> running;  // set once Python runs; guarded by `starting`
 std::atomic<bool> stand_in_allowed = false;
 
 [[noreturn]] void refuse(std::string message, std::string hint) {
@@ -39,7 +39,7 @@ std::atomic<bool> stand_in_allowed = false;
                .hint = std::move(hint)});
 }
 
-// What CPython would look for is told, so that every version of it finds the same.
+// Sets explicitly what CPython would otherwise search for, so that every version of it finds the same.
 class Config {
  public:
   Config() { PyConfig_InitPythonConfig(&config_); }
@@ -64,7 +64,7 @@ class Config {
     if (PyStatus_Exception(status) == 0) return;
     refuse(std::string("Python did not start: ") +
                (status.err_msg != nullptr ? status.err_msg : "it asked to exit"),
-           "`pyhost doctor` looks at the Python that is there");
+           "`pyhost doctor` checks the installed Python");
   }
 
  private:
@@ -79,7 +79,7 @@ void prepare(const Options& options) {
   preconfig.parse_argv = 0;
   preconfig.configure_locale = 0;  // the locale is the application's
 #ifdef PYHOST_SANITIZED
-  preconfig.allocator = PYMEM_ALLOCATOR_MALLOC;  // what pymalloc holds, LeakSanitizer cannot see
+  preconfig.allocator = PYMEM_ALLOCATOR_MALLOC;  // LeakSanitizer cannot see memory of pymalloc
 #endif
   Config::check(Py_PreInitialize(&preconfig));
 }
@@ -91,26 +91,26 @@ void initialize(const Options& options, const Environment& environment) {
   config->parse_argv = 0;
   config->install_signal_handlers = 0;
 #if PY_VERSION_HEX >= 0x030b0000
-  config->safe_path =
-      1;  // here the current directory is not on sys.path anyway; for the children, who take it over
+  config->safe_path = 1;  // for child processes, which inherit it
 #endif
   config.set_argv(program_invocation_name);
-  config.append(config->xoptions, "utf8=1");  // multiprocessing starts its children with the same options
+  config.append(config->xoptions, "utf8=1");  // multiprocessing passes these options to its children
   config.set(config->home, environment.home);
   config.set(config->executable, environment.executable);
   config.set(config->base_executable, find_executable({}, environment.home));
   config.start();
 }
 
-// In a plug-in that was loaded RTLD_LOCAL, nobody but the plug-in sees the libpython that came with it;
-// extension modules need it in the global scope.
+// If a plug-in was loaded with RTLD_LOCAL, the symbols of its libpython are visible to the plug-in only.
+// Extension modules need them in the global scope.
 void make_symbols_global(const fs::path& library) {
   void* handle = dlopen(library.c_str(), RTLD_LAZY | RTLD_NOLOAD | RTLD_GLOBAL);
   if (handle != nullptr) dlclose(handle);
 }
 
-// A child that the application forks has none of Python's threads but this one, which does not hold the GIL.
-// One that Python forks (os.fork, multiprocessing) is made whole by Python itself, and may enter.
+// A child that the application forks has only the thread that forked, and that thread does not hold the GIL.
+// So access is refused. After os.fork() and multiprocessing, Python itself prepares the child, so access is
+// allowed.
 void guard_forks() {
   pthread_atfork(nullptr, nullptr, [] { set_python_access(PythonAccess::Forked); });
   static PyMethodDef open{"pyhost_enters_child",
@@ -120,29 +120,31 @@ void guard_forks() {
                             return borrow(Py_None).release().ptr();
                           },
                           METH_NOARGS, nullptr};
-  const py::object function = require(PyCFunction_New(&open, nullptr), "guarding forks");
-  const py::object names = require(Py_BuildValue("{sO}", "after_in_child", function.ptr()), "guarding forks");
-  const py::object os = require(PyImport_ImportModule("os"), "guarding forks");
-  const py::object guard = require(PyObject_GetAttrString(os.ptr(), "register_at_fork"), "guarding forks");
-  require(PyObject_Call(guard.ptr(), py::tuple().ptr(), names.ptr()), "guarding forks");
+  const py::object function = require(PyCFunction_New(&open, nullptr), "registering a fork handler");
+  const py::object names =
+      require(Py_BuildValue("{sO}", "after_in_child", function.ptr()), "registering a fork handler");
+  const py::object os = require(PyImport_ImportModule("os"), "registering a fork handler");
+  const py::object guard =
+      require(PyObject_GetAttrString(os.ptr(), "register_at_fork"), "registering a fork handler");
+  require(PyObject_Call(guard.ptr(), py::tuple().ptr(), names.ptr()), "registering a fork handler");
 }
 
 fs::path path_in_sys(const char* name) { return view(borrow(PySys_GetObject(name)).ptr()); }
 
-// What the look before the start cannot see: whether Python took what it was told, and extension modules will
-// find it.
+// Checks what the checks before the start could not: whether Python accepted its configuration, and whether
+// extension modules will find its symbols.
 void check_itself(const Environment& environment) {
   if (const fs::path home = path_in_sys("base_prefix"); home != environment.home) {
     refuse("Python started with " + (home.empty() ? "nothing" : home.string()) + " as its home, not " +
                environment.home.string(),
-           "`pyhost doctor` looks at the Python that is there");
+           "`pyhost doctor` checks the installed Python");
   }
   if (dlsym(RTLD_DEFAULT, "PyModule_Create2") == reinterpret_cast<void*>(&PyModule_Create2)) return;
   refuse("Python started, but extension modules cannot load: its symbols are not visible in the process",
          "link the program with -rdynamic if it holds Python itself, or load libpython with RTLD_GLOBAL");
 }
 
-// Where there is no python binary, the program itself becomes one under another name; see python_main.hpp.
+// If there is no python binary, the program itself serves as one, under another name. See pyhost/main.hpp.
 fs::path make_stand_in(const fs::path& home) {
   std::string folder = (fs::temp_directory_path() / "pyhost-python-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) return {};
@@ -185,29 +187,30 @@ Environment join() {
   environment.executable = path_in_sys("executable");
   if (const fs::path prefix = path_in_sys("prefix"); prefix != environment.home) {
     environment.venv = prefix;
-    environment.venv_source = "the Python that runs already";
+    environment.venv_source = "the Python that was already running";
   }
   guard_forks();
   observe_finalization();
   return environment;
 }
 
-// What a start could still have brought about, and a host that joins cannot.
-void check_wishes(const Options& options, const Environment& is) {
+// Refuses options that only a start could fulfil, because Python is already running.
+void check_options(const Options& options, const Environment& environment) {
   const auto same = [](const fs::path& a, const fs::path& b) {
     std::error_code failed;
     return fs::equivalent(a, b, failed);
   };
   const std::string hint =
-      "a process has one Python: name it where the first host is opened, or use another process";
-  if (!options.venv.empty() && !same(options.venv, is.venv)) {
-    refuse("Python runs already, " +
-               (is.venv.empty() ? "without a virtual environment" : "in " + is.venv.string()) + ", not in '" +
-               options.venv.string() + "'",
-           hint);
+      "a process has one Python: choose it where the first host is opened, or use another process";
+  if (!options.venv.empty() && !same(options.venv, environment.venv)) {
+    refuse(
+        "Python is already running " +
+            (environment.venv.empty() ? "without a virtual environment" : "in " + environment.venv.string()) +
+            ", not in '" + options.venv.string() + "'",
+        hint);
   }
-  if (!options.python.home.empty() && !same(options.python.home, is.home)) {
-    refuse("Python runs already with the home " + is.home.string() + ", not '" +
+  if (!options.python.home.empty() && !same(options.python.home, environment.home)) {
+    refuse("Python is already running with the home " + environment.home.string() + ", not '" +
                options.python.home.string() + "'",
            hint);
   }
@@ -222,7 +225,7 @@ Environment start_interpreter(const Options& options, const ModulePaths& paths) 
     pin_library();
     running = Py_IsInitialized() != 0 ? join() : start(options, paths);
   }
-  check_wishes(options, *running);
+  check_options(options, *running);
   return *running;
 }
 

@@ -1,4 +1,4 @@
-// The process's one CPython: how it starts, or is joined where it runs already.
+// The one CPython of the process: starts it, or joins one that is already running.
 #pragma once
 
 #include "interpreter/python_discovery.hpp"
@@ -7,12 +7,13 @@
 
 namespace pyhost::detail {
 
-/// Sees to it that CPython runs: starts it by a PyConfig of our own, lets the GIL go, and ends it with the
-/// process; or joins the one that somebody else started, and leaves its end to them. Gives the Python that
-/// runs. Throws StartupFailed; what can be known is checked before the start.
+/// Makes sure that CPython is running, and returns its environment. Starts CPython with a PyConfig of our
+/// own, releases the GIL, and shuts it down with the process. If the application already started Python,
+/// joins it and leaves its shutdown to the application.
+/// Throws: StartupFailed. Whatever can be checked before the start is checked before it.
 Environment start_interpreter(const Options& options, const ModulePaths& paths);
 
-/// Says that this program calls python_main(), and so may stand in for a python binary.
+/// Declares that this program calls python_main(), so it can serve as a python binary.
 void allow_stand_in() noexcept;
 
 }  // namespace pyhost::detail

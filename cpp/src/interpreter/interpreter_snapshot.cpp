@@ -1,4 +1,4 @@
-// The snapshot lies in the interpreter's own dict, so that each interpreter has its own.
+// The snapshot is stored in the interpreter's own dict, so each interpreter has its own.
 #include "interpreter/interpreter_snapshot.hpp"
 
 #include <array>
@@ -13,13 +13,13 @@ namespace {
 constexpr const char* snapshot_key = "pyhost.snapshot";
 constexpr std::array<const char*, 3> lists{"meta_path", "path_hooks", "path"};
 
-py::object kept(const char* name) {
+py::object saved(const char* name) {
   PyObject* const dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
   PyObject* const snapshot = dict != nullptr ? PyDict_GetItemString(dict, snapshot_key) : nullptr;
   return borrow(snapshot != nullptr ? PyDict_GetItemString(snapshot, name) : nullptr);
 }
 
-// Gone, or not callable where it was.
+// Returns whether the object is gone, or was callable before and is not now.
 bool is_unusable(PyObject* now, PyObject* before) {
   return now == nullptr || (PyCallable_Check(before) != 0 && PyCallable_Check(now) == 0);
 }
@@ -33,16 +33,16 @@ void restore_dict(PyObject* dict, const py::object& before) {
 }
 
 void restore_modules() {
-  const py::object dict = kept("modules dict");
+  const py::object dict = saved("modules dict");
   if (dict && PySys_GetObject("modules") != dict.ptr()) PySys_SetObject("modules", dict.ptr());
-  restore_dict(dict.ptr(), kept("modules"));
+  restore_dict(dict.ptr(), saved("modules"));
 }
 
 bool holds(PyObject* list, PyObject* wanted) {
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); ++i) {
     PyObject* item = PyList_GET_ITEM(list, i);
     if (item == wanted) return true;
-    // By value, but only what compares without code of a module's.
+    // Compares by value only if that runs no module code.
     if (PyUnicode_CheckExact(item) && PyUnicode_CheckExact(wanted) && PyUnicode_Compare(item, wanted) == 0) {
       return true;
     }
@@ -51,7 +51,7 @@ bool holds(PyObject* list, PyObject* wanted) {
 }
 
 void restore_list(const char* name) {
-  const py::object before = kept(name);
+  const py::object before = saved(name);
   if (!before) return;
   py::object now = borrow(PySys_GetObject(name));
   if (!now || !PyList_Check(now.ptr())) {
@@ -64,37 +64,37 @@ void restore_list(const char* name) {
   }
 }
 
-void keep(const py::object& snapshot, const char* name, py::object value) {
+void save(const py::object& snapshot, const char* name, py::object value) {
   if (!value || PyDict_SetItemString(snapshot.ptr(), name, value.ptr()) != 0) {
-    require(nullptr, "keeping what imports need");
+    require(nullptr, "saving the state of the interpreter");
   }
 }
 
 }  // namespace
 
 void take_interpreter_snapshot() {
-  if (kept("modules")) return restore_interpreter_snapshot();
-  const py::object snapshot = require(PyDict_New(), "keeping what imports need");
+  if (saved("modules")) return restore_interpreter_snapshot();
+  const py::object snapshot = require(PyDict_New(), "saving the state of the interpreter");
   PyObject* const modules = PyImport_GetModuleDict();
-  keep(snapshot, "modules dict", borrow(modules));
-  keep(snapshot, "modules", steal(PyDict_Copy(modules)));
-  keep(snapshot, "builtins", steal(PyDict_Copy(PyEval_GetBuiltins())));
-  keep(snapshot, "recursion limit", steal(PyLong_FromLong(Py_GetRecursionLimit())));
+  save(snapshot, "modules dict", borrow(modules));
+  save(snapshot, "modules", steal(PyDict_Copy(modules)));
+  save(snapshot, "builtins", steal(PyDict_Copy(PyEval_GetBuiltins())));
+  save(snapshot, "recursion limit", steal(PyLong_FromLong(Py_GetRecursionLimit())));
   for (const char* name : lists) {
     PyObject* const list = PySys_GetObject(name);
-    keep(snapshot, name, steal(list != nullptr ? PySequence_List(list) : PyList_New(0)));
+    save(snapshot, name, steal(list != nullptr ? PySequence_List(list) : PyList_New(0)));
   }
   PyObject* const dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
   if (dict == nullptr || PyDict_SetItemString(dict, snapshot_key, snapshot.ptr()) != 0) {
-    require(nullptr, "keeping what imports need");
+    require(nullptr, "saving the state of the interpreter");
   }
 }
 
 void restore_interpreter_snapshot() noexcept {
-  restore_dict(PyEval_GetBuiltins(), kept("builtins"));
+  restore_dict(PyEval_GetBuiltins(), saved("builtins"));
   restore_modules();
   for (const char* name : lists) restore_list(name);
-  const py::object limit = kept("recursion limit");
+  const py::object limit = saved("recursion limit");
   const int before = limit ? static_cast<int>(PyLong_AsLong(limit.ptr())) : 0;
   if (Py_GetRecursionLimit() < before) Py_SetRecursionLimit(before);
   PyErr_Clear();

@@ -1,14 +1,14 @@
-// What Python needs to import a module at all, kept so that one module cannot take it from the next.
+// Saves the state of the interpreter that imports depend on, so that one module cannot break it for the next.
 #pragma once
 
 namespace pyhost::detail {
 
-/// Keeps what the interpreter has now: builtins, sys.modules, finders, sys.path, recursion limit. Once for an
-/// interpreter; later calls put back what is missing. The caller holds the GIL.
+/// Saves builtins, sys.modules, the finders, sys.path and the recursion limit. If the interpreter has a
+/// snapshot already, restores it instead. The caller holds the GIL.
 void take_interpreter_snapshot();
 
-/// Puts back what a module took away. What it added stays, and so does what it replaced, unless nothing
-/// can be done with that: a builtin function that is no longer callable. The caller holds the GIL.
+/// Restores what a module removed. What the module added or replaced stays, except a replacement that cannot
+/// be called although the original could. The caller holds the GIL.
 void restore_interpreter_snapshot() noexcept;
 
 }  // namespace pyhost::detail

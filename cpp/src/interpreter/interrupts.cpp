@@ -1,4 +1,4 @@
-// A handler in C notes the signal and calls Python's, which only marks it for the main thread.
+// A C handler records the signal and calls Python's handler, which only marks the signal for the main thread.
 #include "interpreter/interrupts.hpp"
 
 #include <atomic>
@@ -19,7 +19,7 @@ void note_interrupt(int signal) {
   if (void (*const handler)(int) = pythons_sigint) handler(signal);
 }
 
-// As signal.default_int_handler, but it leaves a note for was_interrupted(), also if Python code calls it.
+// Like signal.default_int_handler, but also records the interrupt, even if Python code calls it.
 PyObject* interrupt(PyObject* /*self*/, PyObject* /*signal and frame*/) {
   interrupted = true;
   PyErr_SetNone(PyExc_KeyboardInterrupt);
@@ -28,8 +28,8 @@ PyObject* interrupt(PyObject* /*self*/, PyObject* /*signal and frame*/) {
 
 }  // namespace
 
-// The mere import of `signal` (asyncio does it) makes CPython take SIGINT, even if it was told not to at the
-// start (github.com/python/cpython/issues/111400). It is imported here and now, and SIGINT given back.
+// Importing `signal`, as asyncio does, makes CPython install its handler of SIGINT, even if the configuration
+// says not to (github.com/python/cpython/issues/111400). So it is imported now, and SIGINT is restored.
 void settle_signals(bool interruptible) {
   const py::object signal = require(PyImport_ImportModule("_signal"), "importing _signal");
   const py::object current =
@@ -38,20 +38,22 @@ void settle_signals(bool interruptible) {
       require(PyObject_GetAttrString(signal.ptr(), "default_int_handler"), "finding default_int_handler");
   const bool is_free = PyLong_Check(current.ptr()) && PyLong_AsLong(current.ptr()) == 0;  // SIG_DFL
   if (current.is(taken) || is_free) {
-    py::object handler = require(PyLong_FromLong(0), "giving SIGINT back");
+    py::object handler = require(PyLong_FromLong(0), "restoring SIGINT");
     if (interruptible) {
-      // In the place of CPython's: asyncio steps aside for what is called default_int_handler only.
+      // Replaces CPython's handler under the same name, because asyncio only replaces
+      // signal.default_int_handler.
       static PyMethodDef method{"default_int_handler", interrupt, METH_VARARGS, nullptr};
       handler = require(PyCFunction_New(&method, nullptr), "making a handler of SIGINT");
       if (PyObject_SetAttrString(signal.ptr(), "default_int_handler", handler.ptr()) != 0) {
         require(nullptr, "setting default_int_handler");
       }
     }
-    require(PyObject_CallMethod(signal.ptr(), "signal", "iO", SIGINT, handler.ptr()), "settling SIGINT");
+    require(PyObject_CallMethod(signal.ptr(), "signal", "iO", SIGINT, handler.ptr()),
+            "setting the handler of SIGINT");
     notes_interrupts = interruptible;
     note_interrupts();
   }
-  // As under python3: a broken pipe and a full quota are errors that can be told, not the end of the process.
+  // As in python3, a broken pipe and an exceeded quota become errors and do not end the process.
   for (const char* name : {"SIGPIPE", "SIGXFSZ"}) {
     const int number = name[3] == 'P' ? SIGPIPE : SIGXFSZ;
     struct sigaction action{};

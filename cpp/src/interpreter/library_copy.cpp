@@ -1,4 +1,4 @@
-// Finds the file that holds this copy of the library, and makes it known.
+// Finds the file that contains this copy of the library, and records it in Python.
 #include "interpreter/library_copy.hpp"
 
 #include <dlfcn.h>
@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* note_name = "pyhost.open_host";
 
-// The name under which this copy was loaded, or null.
+// Returns the name under which this copy was loaded, or null.
 const char* library_file() noexcept {
   Dl_info info{};
   return dladdr(reinterpret_cast<const void*>(&pin_library), &info) != 0 ? info.dli_fname : nullptr;
@@ -29,7 +29,7 @@ PyObject* interpreter_dict() { return PyInterpreterState_GetDict(PyInterpreterSt
 void pin_library() noexcept {
   const char* const file = library_file();
   void* const handle = file != nullptr ? dlopen(file, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE) : nullptr;
-  if (handle != nullptr) dlclose(handle);  // it counts as one more user, and the pin stays
+  if (handle != nullptr) dlclose(handle);  // dlopen counted one more user; the pin stays
 }
 
 OpenHostNote::OpenHostNote() {
@@ -39,8 +39,8 @@ OpenHostNote::OpenHostNote() {
     throw Error(
         {.kind = ErrorKind::StartupFailed,
          .phase = Phase::Start,
-         .message =
-             "another copy of pyhost has a host open in this process: that in " + std::string(view(other)),
+         .message = "another copy of pyhost has a host open in this process: the copy in " +
+                    std::string(view(other)),
          .hint = "a process has one open host at a time: close that one first, or use another process"});
   }
   std::string file = library_file() != nullptr ? library_file() : "an unknown file";

@@ -1,17 +1,17 @@
-// This copy of the library among those that plug-ins may bring into one process.
+// Handles several copies of the library in one process, as plug-ins may bring them.
 #pragma once
 
 namespace pyhost::detail {
 
-/// Keeps this copy in the process, because Python calls back into it until the process ends: dlclose() of the
-/// plug-in that holds it unloads nothing any more.
+/// Keeps this copy loaded until the process ends, because Python calls back into it. After this, dlclose() of
+/// the plug-in that contains it unloads nothing.
 void pin_library() noexcept;
 
-/// Notes in Python itself that this copy has a host open. All copies in the process share one Python, so the
-/// others see it.
+/// Records in Python that this copy has an open host. All copies in the process share one Python, so the
+/// other copies see it.
 class OpenHostNote {
  public:
-  /// Throws StartupFailed if another copy has a host open. The caller holds the GIL.
+  /// Throws: StartupFailed if another copy has an open host. The caller holds the GIL.
   OpenHostNote();
   ~OpenHostNote();
   OpenHostNote(const OpenHostNote&) = delete;

@@ -1,4 +1,4 @@
-// Module paths: which folders, and the package that spans them.
+// Finds the module paths, and makes the package that spans them.
 #include "interpreter/modules_package.hpp"
 
 #include <algorithm>
@@ -15,8 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Stands in front of a module path on sys.path, where it names no folder and so is passed over by every
-// import. sys.path is what multiprocessing hands to its children, with spawn and forkserver alike.
+// Prefix of a module path on sys.path. Such an entry does not name a folder, so imports ignore it.
+// multiprocessing passes sys.path to its children, with spawn and with forkserver.
 constexpr std::string_view mark = "pyhost-module-path:";
 
 [[noreturn]] void refuse(const fs::path& path, std::string_view problem, std::string hint) {
@@ -27,20 +27,20 @@ constexpr std::string_view mark = "pyhost-module-path:";
 }
 
 fs::path checked(const fs::path& path) {
-  const std::string hint = "a module path is a folder that holds a folder 'modules'";
+  const std::string hint = "a module path is a folder that contains a folder 'modules'";
   std::error_code failed;
   const fs::file_status status = fs::status(path, failed);
   if (!fs::exists(status)) refuse(path, "does not exist", hint);
   if (!fs::is_directory(status)) refuse(path, "is not a folder", hint);
   if (!fs::is_directory(path / "modules", failed)) {
     if (fs::canonical(path).filename() == "modules")
-      refuse(path, "holds no folder 'modules'", "give its parent folder");
-    refuse(path, "holds no folder 'modules'", hint);
+      refuse(path, "does not contain a folder 'modules'", "use its parent folder");
+    refuse(path, "does not contain a folder 'modules'", hint);
   }
   return fs::canonical(path);
 }
 
-// "a.b.c" is looked up in modules/a/b of every path.
+// Returns the folder to search for a module: modules/a/b for "a.b.c".
 fs::path folder_of(const fs::path& path, std::string_view name) {
   fs::path folder = path / "modules";
   for (std::size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.')) {
@@ -65,8 +65,8 @@ py::object sys_object(const char* name) {
   return object;
 }
 
-// After the standard library, so that nothing of ours can stand in for it, and before site-packages, so
-// that no package `modules` there can stand in for ours.
+// The entry is after the standard library, so that our files cannot shadow it, and before site-packages, so
+// that a package `modules` there cannot shadow ours.
 void put_on_sys_path(const fs::path& folder) {
   const py::object path = sys_object("path");
   const py::object entry = text(folder.string());
@@ -89,15 +89,16 @@ void put_marks_on_sys_path(const ModulePaths& paths) {
   }
 }
 
-// For importlib.resources: the loader of a namespace package refuses a __path__ that is a list. `self` is
-// that list.
+// For importlib.resources: the loader of a namespace package does not accept a __path__ that is a list.
+// `self` is that list.
 PyObject* get_resource_reader(PyObject* self, PyObject* /*name*/) {
   const py::object resources = steal(PyImport_ImportModule("pyhost._resources"));
   return resources ? PyObject_CallMethod(resources.ptr(), "namespace_reader", "O", self) : nullptr;
 }
 
 void add_resource_reader(const py::object& spec, const py::object& path) {
-  if (PY_VERSION_HEX < 0x030A0000) return;  // there, importlib.resources reads no package of several folders
+  // importlib.resources of Python 3.9 does not support a package of several folders.
+  if (PY_VERSION_HEX < 0x030A0000) return;
   static PyMethodDef method{"get_resource_reader", get_resource_reader, METH_O, nullptr};
   const py::object loader = require(PyObject_GetAttrString(spec.ptr(), "loader"), "reading a ModuleSpec");
   const py::object function = require(PyCFunction_New(&method, path.ptr()), "making a function");
@@ -135,7 +136,7 @@ void refuse_ambiguous(const ModulePaths& paths, std::string_view name) {
         throw Error({.kind = ErrorKind::ImportFailed,
                      .phase = Phase::Find,
                      .module = std::string(name),
-                     .message = "module '" + std::string(asked) + "' is there twice: " + file.string() +
+                     .message = "module '" + std::string(asked) + "' exists twice: " + file.string() +
                                 " and " + (package / "__init__.py").string(),
                      .hint = "remove one of them"});
       }
@@ -170,7 +171,7 @@ ModulesPackage::ModulesPackage(const ModulePaths& paths) {
     const py::object folder = text((path / "modules").string());
     if (PyList_Append(path_.ptr(), folder.ptr()) != 0) require(nullptr, "making modules.__path__");
   }
-  // The core of importlib, which Python has in it. All of importlib and importlib.util would be another
+  // The frozen core of importlib. Importing all of importlib and importlib.util would take another
   // millisecond at each start.
   importlib_ = require(PyImport_ImportModule("_frozen_importlib"), "importing importlib");
   const py::object make_spec =
@@ -207,7 +208,7 @@ bool ModulesPackage::is_intact() const noexcept {
 
 namespace {
 
-// The name that a ModuleNotFoundError which Python has set says is missing. Leaves it set.
+// Returns the name of the missing module if Python has set a ModuleNotFoundError. Does not clear the error.
 std::string missing_name() {
   if (PyErr_ExceptionMatches(PyExc_ModuleNotFoundError) == 0) return {};
   py::error_scope raised;
@@ -245,15 +246,15 @@ py::object ModulesPackage::import_by_name(std::string_view name) {
     by_hand = borrow(PyDict_GetItemString(modules.ptr(), full.c_str()));
     if (by_hand) PyDict_DelItemString(modules.ptr(), full.c_str());
   }
-  const auto import_module = [&] {  // what importlib.import_module calls
+  const auto import_module = [&] {  // this is what importlib.import_module calls
     return steal(PyObject_CallMethod(importlib_.ptr(), "_gcd_import", "s", full.c_str()));
   };
   py::object module = import_module();
   if (module || missing_name() != full) return module;
   PyErr_Clear();
-  // A file wins over what was put there by hand; where there is no file, that is the module.
+  // A file takes precedence over a module that was put into sys.modules by hand.
   if (by_hand && PyDict_SetItemString(modules.ptr(), full.c_str(), by_hand.ptr()) == 0) return by_hand;
-  // Perhaps the file was written after its folder was last listed, and within the clock's resolution.
+  // The file may be newer than the cached list of its folder, but within the resolution of the clock.
   const py::object importlib = steal(PyImport_ImportModule("importlib"));
   if (!importlib || !steal(PyObject_CallMethod(importlib.ptr(), "invalidate_caches", nullptr))) return {};
   return import_module();
@@ -261,7 +262,7 @@ py::object ModulesPackage::import_by_name(std::string_view name) {
 
 namespace {
 
-// The names in sys.modules of a package, or a module, and of what is within it.
+// Returns the names of a package or module in sys.modules, and the names below it.
 std::vector<py::object> names_within(std::string_view full) noexcept {
   std::vector<py::object> found;
   const py::object modules = borrow(PySys_GetObject("modules"));
@@ -301,8 +302,7 @@ void remove_from_sys_modules(const py::object& name) noexcept {
   PyErr_Clear();
 }
 
-// Python takes a source that was edited within the same second, to the same length, for the one that it has
-// compiled.
+// If a source was edited within the same second, and to the same length, Python would use the old bytecode.
 void drop_bytecode(PyObject* module) {
   const py::object spec = steal(PyObject_GetAttrString(module, "__spec__"));
   const auto file = [&](const char* attribute) {
@@ -317,7 +317,7 @@ void drop_bytecode(PyObject* module) {
   if (source.ends_with(".py") && compiled.ends_with(".pyc")) fs::remove(compiled, failed);
 }
 
-// Makes the next import of a module, and of what is within it, read the sources.
+// Makes the next import of a module, and of everything below it, read the source.
 void forget_module(std::string_view full) noexcept {
   PyObject* const modules = PyImport_GetModuleDict();
   for (const py::object& name : names_within(full)) {
@@ -365,8 +365,8 @@ void ModulesPackage::remove() noexcept {
   for (const py::object& name : names_within("modules")) remove_from_sys_modules(name);
   const py::object path = borrow(PySys_GetObject("path"));
   for (Py_ssize_t i = path && PyList_Check(path.ptr()) ? PyList_GET_SIZE(path.ptr()) : 0; i-- > 0;) {
-    const py::object entry =
-        borrow(PyList_GetItem(path.ptr(), i));  // checked: code of a module's may run below
+    // With a bounds check, because module code may run below.
+    const py::object entry = borrow(PyList_GetItem(path.ptr(), i));
     if (view(entry.ptr()).starts_with(mark)) PySequence_DelItem(path.ptr(), i);
     PyErr_Clear();
   }

@@ -1,4 +1,4 @@
-// The namespace `modules` over all module paths.
+// The package `modules`, which spans all module paths.
 #pragma once
 
 #include <map>
@@ -11,48 +11,54 @@
 
 namespace pyhost::detail {
 
-/// The given paths made absolute, or the default ones if none is given. Throws StartupFailed for a path
-/// that is no folder or holds no `modules` folder.
+/// Returns the given paths as absolute paths, or the default paths if none is given.
+/// Throws: StartupFailed for a path that is not a folder or does not contain a `modules` folder.
 ModulePaths find_module_paths(const ModulePaths& given);
 
-/// Throws ImportFailed if the name, or a parent of it, is both a file and a package in the path where it
-/// would be found: Python takes the package without a word, and that may not be the one that was meant.
+/// Checks that neither the name nor a parent of it is both a file and a package in the path where it would be
+/// found. Python silently takes the package, which may not be the intended one.
+/// Throws: ImportFailed.
 void refuse_ambiguous(const ModulePaths& paths, std::string_view name);
 
-/// Top-level names of the modules in all paths, or names in the packages of a dotted name's parents;
-/// files are listed, nothing is imported.
+/// Returns the top-level names of the modules in all paths. For a dotted name, returns the names in the
+/// package of its parents. Only lists files, and imports nothing.
 std::vector<std::string> list_names(const ModulePaths& paths, std::string_view like);
 
-/// The package `modules` of one host. Its `__path__` is the module paths, so it is the same package as in
-/// a child of multiprocessing, where python_modules/modules/__init__.py makes it from sys.path.
+/// The package `modules` of one host. Its `__path__` is the module paths. A child of multiprocessing has the
+/// same package: there, python_modules/modules/__init__.py makes it from sys.path.
 class ModulesPackage {
  public:
   /// Puts the package into sys.modules and its paths on sys.path. The caller holds the GIL.
   explicit ModulesPackage(const ModulePaths& paths);
 
-  /// Makes sure that `modules` is this package, whatever a module has done to it. The caller holds the GIL.
+  /// Makes `modules` this package again, whatever a module has changed. The caller holds the GIL.
   void restore();
 
-  /// Whether restore() has nothing to do. The caller holds the GIL.
+  /// Returns whether restore() has nothing to do. The caller holds the GIL.
   bool is_intact() const noexcept;
-  /// Whether an import made `modules.<name>` already. What a module put into sys.modules by hand is none.
+
+  /// Returns whether `modules.<name>` was imported already. A module that was put into sys.modules by hand
+  /// does not count.
   bool has(std::string_view name) const noexcept;
 
-  /// Whether an import would find `modules.<name>`, a name without dots. The caller holds the GIL.
+  /// Returns whether an import would find `modules.<name>`. The name must not contain dots. The caller holds
+  /// the GIL.
   bool finds(std::string_view name) const noexcept;
 
-  /// `modules.<name>` by importlib.import_module; null with Python's error set. The caller holds the GIL.
+  /// Imports `modules.<name>` like importlib.import_module. Returns null with Python's error set if that
+  /// fails. The caller holds the GIL.
   py::object import(const std::string& name);
 
-  /// Takes `modules.<name>` and all below it out of sys.modules and its package, so that the next import
-  /// reads the source; its helpers, too, as forget_helpers() does. The caller holds the GIL.
+  /// Removes `modules.<name>` and everything below it from sys.modules and from its package, so that the next
+  /// import reads the source. Also calls forget_helpers(). The caller holds the GIL.
   void forget(const std::string& name, const std::vector<std::string>& loaded) noexcept;
 
-  /// Does so with what `modules.<name>` imports from the module paths, unless another module uses it: one of
-  /// the `loaded`, which are names in sys.modules, or one that is being imported. The caller holds the GIL.
+  /// Removes the helpers of `modules.<name>`: modules that it imported from the module paths. Keeps a helper
+  /// that another module uses, if that is one of `loaded`, which are names in sys.modules, or is being
+  /// imported. The caller holds the GIL.
   void forget_helpers(const std::string& name, const std::vector<std::string>& loaded) noexcept;
 
-  /// Takes `modules` and all below it out of sys.modules and sys.path. The caller holds the GIL.
+  /// Removes `modules` and everything below it from sys.modules and sys.path. The caller holds the GIL.
   void remove() noexcept;
 
  private:
@@ -61,9 +67,10 @@ class ModulesPackage {
   py::object package_;
   py::object path_;
   py::object importlib_;
-  py::object name_;                                                   // "modules"
-  py::object path_name_;                                              // "__path__"
-  std::map<std::string, std::vector<std::string>> imported_by_load_;  // what import() has imported first
+  py::object name_;       // "modules"
+  py::object path_name_;  // "__path__"
+  // The names that each import() added to sys.modules, by the imported module.
+  std::map<std::string, std::vector<std::string>> imported_by_load_;
 };
 
 }  // namespace pyhost::detail

@@ -1,5 +1,5 @@
-// Finds the open files in C++, because there may be many objects to look at. What there is to close is then
-// put in order by Python code, which most processes never need.
+// Finds the open files in C++, because there may be many objects to check. Python code then closes them in
+// the right order. Most processes never run that code.
 #include "interpreter/open_files.hpp"
 
 #include <array>
@@ -15,15 +15,15 @@ namespace pyhost::detail {
 
 namespace {
 
-// Text streams come first, raw files last. The others, among them archives and compressed files, may wrap
-// each other: those that refer to another one come before it.
+// Text streams come first and raw files last. The others, such as archives and compressed files, may wrap
+// each other: a wrapper comes before the file that it wraps.
 constexpr const char* closing_code = R"python(
 import gc
 import io
 import sys
 import types
 
-# Where a search for the files that another one wraps does not go on: most of the process is behind these.
+# The search for wrapped files does not follow these: they lead to most objects of the process.
 ENDS = (type, types.ModuleType, types.FunctionType, types.CodeType, types.FrameType, str, bytes, int, float)
 BUFFERED = (io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.BufferedRWPair, io.BytesIO)
 NATIVE = (io.TextIOWrapper, io.FileIO, *BUFFERED)
@@ -85,11 +85,11 @@ def close(file):
         name = getattr(file, "name", None) or getattr(file, "filename", None) or type(file).__name__
         print(f"pyhost: {name!r} was left open, and closing it failed: {error}", file=sys.stderr)
     except BaseException:
-        pass  # for example a file that was detached
+        pass  # such as a file that was detached
 
 
 def close_all(files):
-    # Daemon threads may still use these files. That it fails is no error of theirs.
+    # Daemon threads may still use these files. Their failures then are not errors of the module.
     if threading := sys.modules.get("threading"):
         threading.excepthook = lambda arguments: None
     if logging := sys.modules.get("logging"):
@@ -100,7 +100,7 @@ def close_all(files):
             close(file)
 )python";
 
-// Classes of what is like an open file, and has a close(), but is not an io.IOBase.
+// Classes that are like an open file and have a close(), but do not derive from io.IOBase.
 constexpr std::array<std::pair<const char*, const char*>, 7> more_classes{
     {{"zipfile", "ZipFile"},
      {"tarfile", "TarFile"},
@@ -109,7 +109,7 @@ constexpr std::array<std::pair<const char*, const char*>, 7> more_classes{
      {"dbm.sqlite3", "_Database"},
      {"tempfile", "SpooledTemporaryFile"},
      {"tempfile", "_TemporaryFileWrapper"}}};
-// Classes of extension modules that do not show them.
+// Classes that their extension modules do not export.
 constexpr std::array<std::string_view, 2> more_type_names{"_dbm.dbm", "_gdbm.gdbm"};
 
 class FileTypes {
@@ -118,14 +118,14 @@ class FileTypes {
     add_class(io_.ptr(), "_IOBase");
     for (const auto& [module, name] : more_classes)
       add_class(PyDict_GetItemString(PyImport_GetModuleDict(), module), name);
-    // These hold memory and nothing else. A class that is derived from them may do more.
+    // These hold only memory. A class that is derived from them may do more.
     for (const char* name : {"BytesIO", "StringIO"}) {
       const py::object in_memory = attribute_or_null(io_.ptr(), name);
       known_[reinterpret_cast<PyTypeObject*>(in_memory.ptr())] = false;
     }
   }
 
-  /// Whether it is an io.IOBase.
+  /// Returns whether the object is an io.IOBase.
   bool is_io(PyObject* object) const {
     PyObject* const base = classes_.empty() ? nullptr : classes_.front().ptr();
     return base != nullptr && PyObject_TypeCheck(object, reinterpret_cast<PyTypeObject*>(base)) != 0;
@@ -164,7 +164,7 @@ class FileTypes {
   std::unordered_map<PyTypeObject*, bool> known_;
 };
 
-// Whether it is closed, or a wrapper that was detached from its file.
+// Returns whether the file is closed, or is a wrapper that was detached from its file.
 bool is_closed(PyObject* file) {
   const py::object closed = steal(PyObject_GetAttrString(file, "closed"));
   const bool detached = !closed && PyErr_ExceptionMatches(PyExc_ValueError) != 0;
@@ -172,7 +172,7 @@ bool is_closed(PyObject* file) {
   return detached || closed.ptr() == Py_True;
 }
 
-// sys.stdin and the others, and what they wrap.
+// Returns sys.stdin and the other standard streams, and the objects that they wrap.
 std::unordered_set<PyObject*> standard_streams() {
   std::unordered_set<PyObject*> found;
   for (const char* name : {"stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__"}) {
@@ -223,7 +223,7 @@ void close_open_files() {
     PyObject* const close_all = ready ? PyDict_GetItemString(names.ptr(), "close_all") : nullptr;
     const py::object closed =
         steal(close_all != nullptr ? PyObject_CallOneArg(close_all, files.ptr()) : nullptr);
-    if (!closed) flush_each(files.ptr());  // for example where an audit hook refuses code
+    if (!closed) flush_each(files.ptr());  // such as when an audit hook refuses the code
   }
   PyErr_Clear();
 }

@@ -1,4 +1,4 @@
-// The writer that keeps lines whole, and the flushing of all streams.
+// The writer that keeps lines whole, and the flush of all streams.
 #include "interpreter/output.hpp"
 
 #include <unistd.h>
@@ -18,21 +18,21 @@ namespace pyhost::detail {
 
 namespace {
 
-// The unfinished lines of all threads, each for one descriptor. A thread keeps its own until it prints the
-// rest, so that the lines of several threads do not mix.
+// The unfinished lines of all threads, by thread and descriptor. A line is kept until its thread finishes it,
+// so the lines of several threads do not mix.
 struct UnfinishedLines {
   std::mutex mutex = {};
   std::map<std::pair<std::thread::id, int>, std::string> lines = {};
 };
 
 UnfinishedLines& unfinished_lines() {
-  static auto* const all = new UnfinishedLines;  // never destroyed: threads may print while the process ends
+  // Never destroyed, because threads may print while the process ends.
+  static auto* const all = new UnfinishedLines;
   return *all;
 }
 
-// Returns what can be written now of the text and of what this thread has printed before, and keeps the rest.
-// A text with a carriage return is written at once, since it overwrites a line as long as that is not
-// finished.
+// Returns what can be written now of this text and of the earlier text of this thread, and keeps the rest. A
+// text with a carriage return is written at once, because it overwrites a line that is not finished.
 std::string take_finished(int descriptor, std::string_view text) {
   const std::size_t end = text.find('\r') != std::string_view::npos ? text.size() : text.rfind('\n') + 1;
   if (end == text.size() && !holds_line) return std::string(text);
@@ -53,7 +53,7 @@ std::string take_unfinished(int descriptor) {
   return line.empty() ? std::string() : line.mapped();
 }
 
-// Returns false with Python's error set if it fails.
+// Writes the text. Returns false with Python's error set if that fails.
 bool write_without_gil(int descriptor, std::string_view text) {
   while (!text.empty()) {
     int failed = 0;
@@ -72,14 +72,15 @@ bool write_without_gil(int descriptor, std::string_view text) {
   return true;
 }
 
-// A method of io.BufferedWriter. Both overridden ones call it for what is not a standard stream.
+// Calls a method of io.BufferedWriter. Both overridden methods use it for descriptors other than stdout and
+// stderr.
 py::object call_base(PyTypeObject* writer, const char* method, PyObject* self, PyObject* argument) {
   const py::object function =
       steal(PyObject_GetAttrString(reinterpret_cast<PyObject*>(writer->tp_base), method));
   return steal(function ? PyObject_CallFunctionObjArgs(function.ptr(), self, argument, nullptr) : nullptr);
 }
 
-// -1 with Python's error set if the stream is closed.
+// Returns the descriptor, or -1 with Python's error set if the stream is closed.
 int descriptor_of(PyObject* stream) {
   const py::object number = steal(PyObject_CallMethod(stream, "fileno", nullptr));
   return number ? static_cast<int>(PyLong_AsLong(number.ptr())) : -1;
@@ -123,7 +124,7 @@ py::object line_writer(PyObject* raw) {
 
 void replace_stream(const char* name, const char* dunder, const char* errors) {
   const py::object before = borrow(PySys_GetObject(name));
-  if (!before || before.is_none()) return;  // it was closed when the process began
+  if (!before || before.is_none()) return;  // stdout or stderr was closed when the process began
   const py::object buffer = require(PyObject_CallMethod(before.ptr(), "detach", nullptr), making_stream);
   const bool buffered = PyObject_HasAttrString(buffer.ptr(), "detach") != 0;
   const py::object raw =
@@ -138,7 +139,7 @@ bool flush(const char* name) {
   if (!stream || stream.is_none()) return true;
   if (steal(PyObject_CallMethod(stream.ptr(), "flush", nullptr))) return true;
   if (PyErr_ExceptionMatches(PyExc_OSError) != 0) return false;
-  PyErr_Clear();  // a module closed the stream, or put something else in its place
+  PyErr_Clear();  // a module closed or replaced the stream
   return true;
 }
 
@@ -146,8 +147,8 @@ bool flush(const char* name) {
 
 bool flush_streams() {
   holds_line = false;
-  for (const int descriptor :
-       {STDOUT_FILENO, STDERR_FILENO}) {  // also where sys.stdout is another stream now
+  // Also if a module has replaced sys.stdout.
+  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO}) {
     if (!write_without_gil(descriptor, take_unfinished(descriptor))) return false;
   }
   if (!flush("stdout") || !flush("stderr")) return false;
@@ -157,7 +158,7 @@ bool flush_streams() {
 }
 
 void order_output() {
-  // The error handlers of CPython's UTF-8 mode, which is always on here.
+  // These are the error handlers of CPython's UTF-8 mode, which is always enabled here.
   replace_stream("stdout", "__stdout__", "surrogateescape");
   replace_stream("stderr", "__stderr__", "backslashreplace");
 }
@@ -166,21 +167,21 @@ py::object flushed(py::object returned) {
   if (returned) {
     if (!flush_streams()) returned = py::object();
   } else {
-    const py::error_scope raised;  // is still to be told
+    const py::error_scope raised;  // is reported later
     if (!flush_streams()) PyErr_Clear();
   }
   return returned;
 }
 
 void flush_output() noexcept {
-  const py::error_scope kept;
+  const py::error_scope preserved;
   if (!flush_streams()) PyErr_WriteUnraisable(nullptr);
 }
 
 void flush_output_of_all_threads() noexcept {
   UnfinishedLines& all = unfinished_lines();
   decltype(all.lines) lines;
-  if (!is_forked_child) {  // which would write once more what the threads of its parent print
+  if (!is_forked_child) {  // a child would write the lines of its parent's threads again
     const std::lock_guard lock(all.mutex);
     lines.swap(all.lines);
   }

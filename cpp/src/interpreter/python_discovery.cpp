@@ -1,4 +1,4 @@
-// The look before the start.
+// Checks the Python before it is started.
 #include "interpreter/python_discovery.hpp"
 
 #include <dlfcn.h>
@@ -25,7 +25,7 @@ const fs::path built_home = PYHOST_PYTHON_HOME;
 const fs::path built_executable = PYHOST_PYTHON_EXECUTABLE;
 const fs::path built_stdlib = PYHOST_PYTHON_STDLIB;
 
-// A refusal, or a warning: what is wrong, and what to do about it.
+// The text of an error or a warning: what is wrong, and how to fix it.
 struct Problem {
   std::string what;
   std::string cure;
@@ -45,7 +45,7 @@ bool is_file(const fs::path& path) {
 
 bool is_readable(const fs::path& path) { return is_file(path) && access(path.c_str(), R_OK) == 0; }
 
-// Returns the part of the path that this process has no right to search or to read; empty if there is none.
+// Returns the first part of the path that this process may not search or read. Empty if it may read the file.
 fs::path unreadable(const fs::path& file) {
   fs::path part;
   for (const fs::path& each : file) {
@@ -63,14 +63,14 @@ fs::path variable(const char* name) {
   return value != nullptr ? value : "";
 }
 
-// "3.12" of "3.12.1", "3.12.1.final.0" or "3.12".
+// Returns "3.12" for "3.12.1", "3.12.1.final.0" and "3.12".
 std::string minor_version(std::string_view version) {
   const std::size_t dot = version.find('.');
   if (dot == std::string_view::npos) return std::string(version);
   return std::string(version.substr(0, version.find_first_not_of("0123456789", dot + 1)));
 }
 
-// "python3.11", or "python3.14t" for a build without the GIL: the name of its folder.
+// Returns the name of the library folder: "python3.11", or "python3.14t" for a build without the GIL.
 std::string python_name() { return built_stdlib.filename().string(); }
 
 std::string trimmed(std::string_view text) {
@@ -79,8 +79,8 @@ std::string trimmed(std::string_view text) {
   return std::string(text.substr(begin, text.find_last_not_of(" \t\r") + 1 - begin));
 }
 
-// The version that pyvenv.cfg states: venv and uv write one key, virtualenv the other. Empty if neither is
-// there.
+// Returns the version in pyvenv.cfg. venv and uv write one of these keys, virtualenv the other. Empty if
+// there is neither.
 std::string venv_version(const fs::path& config) {
   std::ifstream stream(config);
   std::string version;
@@ -95,38 +95,39 @@ std::string venv_version(const fs::path& config) {
   return version;
 }
 
-std::string make_one(const std::string& venv) {
+std::string how_to_create(const std::string& venv) {
   const fs::path python = find_executable({}, built_home);
-  return "make one by `" + (python.empty() ? python_name() : python.string()) + " -m venv " + venv + "`";
+  return "create one with `" + (python.empty() ? python_name() : python.string()) + " -m venv " + venv + "`";
 }
 
-// What makes this folder unusable as a virtual environment; empty if nothing does.
+// Returns why this folder cannot be used as a virtual environment. Empty if it can.
 Problem problem_of_venv(const fs::path& venv) {
   const std::string name = "the virtual environment '" + venv.string() + "'";
   std::error_code failed;
-  if (!fs::exists(venv, failed)) return {name + " does not exist", make_one(venv.string())};
-  const std::string make_anew = make_one("--clear " + venv.string());
+  if (!fs::exists(venv, failed)) return {name + " does not exist", how_to_create(venv.string())};
+  const std::string recreate = how_to_create("--clear " + venv.string());
   const fs::path config = venv / "pyvenv.cfg";
   if (!is_file(config)) {
-    return {"'" + venv.string() + "' is not a virtual environment: it has no pyvenv.cfg", make_one("FOLDER")};
+    return {"'" + venv.string() + "' is not a virtual environment: it has no pyvenv.cfg",
+            how_to_create("FOLDER")};
   }
   if (const std::string version = venv_version(config); !version.empty() && version != built_version()) {
-    return {name + " is of Python " + version + ", and pyhost was built for Python " + built_version(),
-            make_anew + ", or build pyhost for Python " + version};
+    return {name + " is for Python " + version + ", but pyhost was built for Python " + built_version(),
+            recreate + ", or build pyhost for Python " + version};
   }
   if (!fs::is_directory(venv / "lib" / python_name() / "site-packages", failed)) {
-    return {name + " holds no lib/" + python_name() + "/site-packages", make_anew};
+    return {name + " does not contain lib/" + python_name() + "/site-packages", recreate};
   }
   if (find_executable(venv, {}).empty()) {
-    return {name + " has no python that can be run: " + (venv / "bin/python").string() +
-                " is missing, or links to one that is gone",
-            make_anew};
+    return {name + " has no python that can be executed: " + (venv / "bin/python").string() +
+                " is missing or a broken link",
+            recreate};
   }
   return {};
 }
 
-// A `.venv` in a folder that others may write to could be anybody's: it is found only if it is ours or
-// root's.
+// Another user may have put a `.venv` into a shared folder, so one is used only if it belongs to us or to
+// root.
 bool is_own(const fs::path& path) {
   struct stat status{};
   return stat(path.c_str(), &status) == 0 && (status.st_uid == geteuid() || status.st_uid == 0);
@@ -137,7 +138,7 @@ struct Candidate {
   std::string source;
 };
 
-std::vector<Candidate> venvs_to_be_found(const ModulePaths& paths) {
+std::vector<Candidate> venv_candidates(const ModulePaths& paths) {
   std::vector<Candidate> candidates;
   if (const fs::path active = variable("VIRTUAL_ENV"); !active.empty()) {
     candidates.push_back({absolute_path(active), "VIRTUAL_ENV"});
@@ -151,7 +152,7 @@ std::vector<Candidate> venvs_to_be_found(const ModulePaths& paths) {
     }
   }
   if (const fs::path venv = program_file().parent_path().parent_path(); is_file(venv / "pyvenv.cfg")) {
-    candidates.push_back({venv, "the one that the program is installed in"});
+    candidates.push_back({venv, "the one where the program is installed"});
   }
   return candidates;
 }
@@ -175,16 +176,16 @@ Environment loaded_library() {
 void check_library() {
   const Environment loaded = loaded_library();
   if (minor_version(loaded.version) == built_version()) return;
-  refuse({"pyhost was built for Python " + built_version() + ", and the process has loaded Python " +
+  refuse({"pyhost was built for Python " + built_version() + ", but the process has loaded Python " +
               loaded.version + " from " + loaded.library.string(),
-          "see that LD_LIBRARY_PATH and LD_PRELOAD do not bring in another libpython, or build pyhost for "
+          "check that LD_LIBRARY_PATH and LD_PRELOAD do not load another libpython, or build pyhost for "
           "Python " +
               minor_version(loaded.version)});
 }
 
 StandardLibrary find_standard_library(const Options& options) {
   fs::path home = options.python.home;
-  std::string asked = "Options.home";
+  std::string asked = "PythonOptions::home";
   if (home.empty() && options.python.use_environment) {
     home = variable("PYTHONHOME");
     asked = "PYTHONHOME";
@@ -207,26 +208,25 @@ StandardLibrary find_standard_library(const Options& options) {
   if (home.empty()) {
     refuse({"Python's standard library is missing: " + missing,
             "install Python " + built_version() + " in " + built_home.string() +
-                ", or build pyhost for the Python that is there"});
+                ", or build pyhost for the installed Python"});
   }
-  refuse({asked + " is '" + home.string() + "', which holds no standard library of Python " +
+  refuse({asked + " is '" + home.string() + "', which does not contain the standard library of Python " +
               built_version() + ": " + missing,
-          "name the folder that holds " + built_stdlib.lexically_relative(built_home).string() +
-              ", or leave it out: " + built_home.string() + " is what pyhost was built with"});
+          "use the folder that contains " + built_stdlib.lexically_relative(built_home).string() +
+              ", or leave it unset: pyhost was built with " + built_home.string()});
 }
 
 void find_venv(const Options& options, const ModulePaths& paths, Environment& environment) {
   if (!options.venv.empty()) {
     environment.venv = absolute_path(options.venv);
-    environment.venv_source = "asked for";
+    environment.venv_source = "set by the options";
     if (Problem problem = problem_of_venv(environment.venv); !problem.what.empty())
       refuse(std::move(problem));
     return;
   }
-  for (const Candidate& candidate : venvs_to_be_found(paths)) {
+  for (const Candidate& candidate : venv_candidates(paths)) {
     if (const Problem problem = problem_of_venv(candidate.venv); !problem.what.empty()) {
-      environment.warnings.push_back(problem.what + " (" + candidate.source + "): it is not used; " +
-                                     problem.cure);
+      environment.warnings.push_back(problem.what + " (" + candidate.source + "): ignored; " + problem.cure);
       continue;
     }
     environment.venv = candidate.venv;
@@ -242,7 +242,7 @@ fs::path find_executable(const fs::path& venv, const fs::path& home) {
     return runs(python) ? python : fs::path();
   }
   if (const fs::path python = home / "bin" / python_name(); runs(python)) return python;
-  // `python3` may have become another version since: the file that it stands for has the version in its name.
+  // `python3` may now be another version. The file that it links to has the version in its name.
   std::error_code failed;
   const fs::path real = fs::canonical(built_executable, failed);
   return runs(real) && real.filename() == python_name() ? built_executable : fs::path();

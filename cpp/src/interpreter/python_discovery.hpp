@@ -1,5 +1,5 @@
-// Which Python a start would use: looked up and checked while nothing is started, because a failed start
-// cannot be repeated in the same process.
+// Finds and checks the Python that a start would use. This happens before the start, because a process cannot
+// start Python again after a failure.
 #pragma once
 
 #include <filesystem>
@@ -13,32 +13,36 @@ namespace pyhost::detail {
 
 using ModulePaths = std::vector<std::filesystem::path>;
 
-/// The version of Python that this library was compiled for, as in "3.11".
+/// Returns the version of Python that this library was compiled for, as in "3.11".
 std::string built_version();
 
-/// The version and the file of the CPython in this process, which need not be the one built for.
+/// Returns the version and the library file of the CPython in this process, which may differ from the one at
+/// build time.
 Environment loaded_library();
 
-/// Throws StartupFailed if the CPython in this process is of another version than the one built for.
+/// Checks that the CPython in this process has the version that this library was compiled for.
+/// Throws: StartupFailed.
 void check_library();
 
 struct StandardLibrary {
-  std::filesystem::path home;    ///< The prefix that it lies under.
-  std::filesystem::path folder;  ///< The folder of its files.
+  std::filesystem::path home;    ///< The prefix of the installation.
+  std::filesystem::path folder;  ///< The folder of the library's files.
 };
 
-/// The standard library that the options ask for. Throws StartupFailed if it is not there.
+/// Returns the standard library that the options choose.
+/// Throws: StartupFailed if it does not exist.
 StandardLibrary find_standard_library(const Options& options);
 
-/// Writes venv, venv_source and warnings. Throws StartupFailed for a venv that was asked for and cannot be
-/// used.
+/// Sets venv, venv_source and warnings of the environment.
+/// Throws: StartupFailed if the options name a venv that cannot be used.
 void find_venv(const Options& options, const ModulePaths& paths, Environment& environment);
 
-/// A python binary of the version built for: the venv's own, else the one of this home. Empty if there is
-/// none.
+/// Returns a python binary of the version that this library was compiled for: that of the venv if one is
+/// given, otherwise that of `home`. Empty if there is none.
 std::filesystem::path find_executable(const std::filesystem::path& venv, const std::filesystem::path& home);
 
-/// All of it. Throws StartupFailed.
+/// Finds and checks all of the above.
+/// Throws: StartupFailed.
 Environment find_environment(const Options& options, const ModulePaths& paths);
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// The program as a python binary.
+// Runs the program as a python binary.
 #include "pyhost/main.hpp"
 
 #include <cstdio>
@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// As `python3` itself does it, but with the home that the host which made this stand-in has.
+// Starts as `python3` does, but with the home of the host that made this stand-in.
 PyStatus start_as_python(PyConfig& config, int argc, char** argv, const fs::path& home) {
   PyStatus status = PyConfig_SetBytesArgv(&config, argc, argv);
   if (PyStatus_Exception(status) != 0) return status;

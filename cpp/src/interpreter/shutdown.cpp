@@ -1,5 +1,5 @@
-// What Py_FinalizeEx does for a module's author, without its teardown: that would pull the interpreter from
-// under threads that still run, and under handles that still live.
+// Does what Py_FinalizeEx does for a module's author, without its teardown. A teardown would destroy the
+// interpreter while threads still run and handles still exist.
 #include "interpreter/shutdown.hpp"
 
 #include <cxxabi.h>
@@ -37,20 +37,19 @@ using namespace std::chrono_literals;
 
 std::atomic<std::chrono::milliseconds> shutdown_timeout{5s};
 
-// How long the report about what hangs may take before the process is ended without one.
+// Time for the report about what hangs. After it, the process ends without a report.
 constexpr auto report_timeout = 1s;
 
-// How long the end waits for C code that computes on threads which are halted.
+// Time that the shutdown waits for C code that computes on halted threads.
 constexpr auto computing_timeout = 500ms;
 
-// The steps of the end, in their order; each is taken once, by the thread that ends or by the one that
-// watches.
+// The steps of the shutdown, in this order. Each is done once, by the thread that shuts down or by the watch
+// thread.
 enum class Step { Threads, AtExit, Output, Files, Garbage, Done };
 
 std::atomic<Step> at = Step::Threads;
 
-// A call where there is nobody left to tell of a failure but stderr. What no module imported has nothing to
-// end.
+// Calls a function of a module, if the module was imported. Failures can only be reported on stderr.
 void call_at_end(const char* module, const char* function) {
   const py::object name = steal(PyUnicode_FromString(module));
   const py::object imported = name ? steal(PyImport_GetModule(name.ptr())) : py::object();
@@ -59,11 +58,11 @@ void call_at_end(const char* module, const char* function) {
   if (!done) PyErr_WriteUnraisable(nullptr);
 }
 
-// Whether `threading` has not started it: nobody waits for such a thread.
+// Returns whether the thread was not started by `threading`. Nothing waits for such a thread.
 bool is_dummy(PyObject* thread) { return std::string_view(Py_TYPE(thread)->tp_name) == "_DummyThread"; }
 
-// Up to Python 3.12 `threading` waits for the thread that started Python too, if another one ends the
-// process. That is the application's, and may be gone without Python's knowing.
+// Up to Python 3.12 `threading` also waits for the thread that started Python, if another thread ends the
+// process. That thread belongs to the application, and may have ended without Python noticing.
 void leave_main_thread_out() {
   PyObject* const threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
   const auto attribute = [](PyObject* object, const char* name) {
@@ -79,23 +78,23 @@ void leave_main_thread_out() {
   PyErr_Clear();
 }
 
-// Modules that were unloaded are garbage, with all that they refer to. Some of it writes data in its
-// destructor. The files come first, because the order in which garbage is destroyed would not respect which
-// one wraps which.
+// Unloaded modules and everything that they refer to are garbage now. Some objects write data in their
+// destructors. The files are closed first, because garbage is not destroyed in the order in which files wrap
+// each other.
 void collect_garbage() {
   const py::object gc = steal(PyImport_ImportModule("gc"));
   if (gc) steal(PyObject_CallMethod(gc.ptr(), "collect", nullptr));
   PyErr_Clear();
 }
 
-// Does not return, so that the thread which calls it runs no more Python code.
+// Never returns, so that the calling thread runs no more Python code.
 PyObject* wait_forever(PyObject* /*self*/, PyObject* /*arguments*/) {
   const GilRelease no_gil;
   for (;;) pause();
 }
 
-// An exception that no handler ever gets: Python makes the object before it enters a `finally` or an
-// `except`.
+// Returns an exception type that no handler ever catches, because Python creates the object before it enters
+// a `finally` or an `except`, and creating it never returns.
 py::object halting_exception() {
   static PyMethodDef init{"pyhost_halts", wait_forever, METH_VARARGS, nullptr};
   const py::object function = steal(PyCFunction_New(&init, nullptr));
@@ -103,11 +102,12 @@ py::object halting_exception() {
   return steal(names ? PyErr_NewException("pyhost.Halted", PyExc_BaseException, names.ptr()) : nullptr);
 }
 
-// The operating system's numbers of the threads that were halted; guarded by the GIL.
+// The thread ids (of the operating system) of the halted threads; guarded by the GIL.
 std::vector<long> halted_threads;
 
-// Halts the threads of `threading` that are left, most of them daemons, as the end of python3 does. They
-// would go on with files and objects of extensions that are gone. Threads of C++ may still be joined.
+// Halts the remaining threads of `threading`, mostly daemons, as python3 does when it ends. Otherwise they
+// would use files and objects of extensions that are gone. C++ threads are not halted: they may still be
+// joined.
 void halt_other_threads() {
   PyObject* const threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
   if (threading == nullptr) return;
@@ -127,7 +127,7 @@ void halt_other_threads() {
   PyErr_Clear();
 }
 
-// Whether the thread runs on a processor, or waits for one.
+// Returns whether the thread runs on a processor or waits for one.
 bool is_computing(long thread) {
   std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
   std::string line;
@@ -136,8 +136,8 @@ bool is_computing(long thread) {
   return name_end != std::string::npos && line.compare(name_end + 2, 1, "R") == 0;
 }
 
-// C code that computes without the GIL is halted when it returns to Python. Until then it uses objects that
-// exit() destroys.
+// A thread that computes in C code without the GIL is halted when it returns to Python. Until then it may use
+// objects that exit() destroys.
 void wait_for_computing_threads() {
   const auto end = std::chrono::steady_clock::now() + computing_timeout;
   const std::vector<long> threads = std::exchange(halted_threads, {});
@@ -146,7 +146,7 @@ void wait_for_computing_threads() {
     std::this_thread::sleep_for(1ms);
 }
 
-// The steps from this one on.
+// Does this step and those after it.
 void take_steps(Step first) {
   if (first <= Step::Threads) {
     leave_main_thread_out();
@@ -176,7 +176,7 @@ std::string text_of_attribute(PyObject* object, const char* name) {
   return text.empty() ? "?" : text;
 }
 
-// "modules/x.py:7 in work", where the thread with this identity is.
+// Returns " at modules/x.py:7 in work" for the thread with this identity. Empty if it runs no Python code.
 std::string place_of(PyObject* frames, PyObject* identity) {
   PyObject* frame = frames != nullptr && identity != nullptr ? PyDict_GetItem(frames, identity) : nullptr;
   const py::object code = frame != nullptr ? steal(PyObject_GetAttrString(frame, "f_code")) : py::object();
@@ -200,14 +200,14 @@ std::string hanging_threads(PyObject* threading, PyObject* frames, PyObject* mai
     PyObject* thread = PyList_GET_ITEM(threads.ptr(), i);
     if (thread == main || is_dummy(thread) || is_true(thread, "daemon")) continue;
     const py::object identity = steal(PyObject_GetAttrString(thread, "ident"));
-    lines += "\n  thread '" + text_of_attribute(thread, "name") + "' still runs" +
+    lines += "\n  thread '" + text_of_attribute(thread, "name") + "' is still running" +
              place_of(frames, identity.ptr());
   }
   PyErr_Clear();
   return lines;
 }
 
-// What hangs, in lines; the caller holds the GIL.
+// Describes what hangs, in lines. The caller holds the GIL.
 std::string what_hangs(Step step) {
   const py::object threading = steal(PyImport_ImportModule("threading"));
   const py::object sys = steal(PyImport_ImportModule("sys"));
@@ -226,24 +226,24 @@ std::string what_hangs(Step step) {
       lines = "\n  closing a file that a module left open does not return";
       if (place.find(closing_code_name) == std::string::npos) lines += place;
     } else if (step == Step::Garbage) {
-      lines = "\n  a destructor still runs" + place;
+      lines = "\n  a destructor is still running" + place;
     } else if (step <= Step::AtExit || !place.empty()) {
-      lines = "\n  an atexit handler still runs" + (place.empty() ? ", in C code" : place);
+      lines = "\n  an atexit handler is still running" + (place.empty() ? ", in C code" : place);
     }
   }
   PyErr_Clear();
   return lines;
 }
 
-// Cuts the end short if it outlasts its time: tells what hangs, takes the steps that are left, and leaves
-// with the exit code that the process has earned.
+// Cuts the shutdown short if it exceeds its timeout: reports what hangs, does the remaining steps, and ends
+// the process with its exit code.
 class Watch {
  public:
   explicit Watch(int status) {
     try {
       thread_ = start_thread([this, status] { watch(status); });
     } catch (const Error&) {
-      // Where there is no room for a thread, the end takes the time that it takes.
+      // If no thread can be started, the shutdown has no timeout.
     }
   }
   ~Watch() {
@@ -252,7 +252,7 @@ class Watch {
       ended_ = true;
     }
     changed_.notify_one();
-    const GilRelease no_gil;  // so that a report which has begun can be finished
+    const GilRelease no_gil;  // lets a report finish that has begun
     if (thread_.joinable()) thread_.join();
   }
   Watch(const Watch&) = delete;
@@ -272,12 +272,12 @@ class Watch {
     try {
       start_thread(end_at_last).detach();
     } catch (const Error&) {
-      // The same.
+      // If no thread can be started, this timeout is missing, too.
     }
     const GilAcquire gil = GilAcquire::at_shutdown();
     const Step step = at;
     report(seconds, what_hangs(step));
-    flush_output_of_all_threads();  // first: the handlers that are left may hang as well
+    flush_output_of_all_threads();  // first, because the remaining handlers may hang, too
     take_steps(step == Step::Threads ? Step::AtExit : step >= Step::Files ? Step::Done : Step::Output);
     std::fflush(nullptr);
     _exit(status);
@@ -285,8 +285,8 @@ class Watch {
 
   void report(double seconds, const std::string& what) {
     reported_ = true;
-    std::fprintf(stderr, "pyhost: the end of the process was cut short after %s s:%s\n",
-                 general_text(seconds, 6).c_str(), what.c_str());
+    std::fprintf(stderr, "pyhost: shutdown was cut short after %s s:%s\n", general_text(seconds, 6).c_str(),
+                 what.c_str());
   }
 
   std::mutex mutex_;
@@ -300,7 +300,8 @@ std::atomic<bool> started_here = false;
 
 std::mutex before_shutdown_lock;
 
-// Never destroyed: static hosts may be opened before and closed after the static objects of this file.
+// Never destroyed, because static hosts may be opened before and closed after the static objects of this
+// file.
 std::function<void()>& before_shutdown() {
   static std::function<void()>& call = *new std::function<void()>;
   return call;
@@ -320,14 +321,14 @@ void end(int status) {
     }
     wait_for_computing_threads();
   } catch (const Error&) {
-    // Access was refused before: there is nothing left to end.
+    // Access was refused already, so there is nothing to shut down.
   }
 }
 
-// Where the exit code is not known. It matters only if the end hangs.
+// For exits whose code is not known. The code matters only if the shutdown hangs.
 void end_without_status() { end(EXIT_FAILURE); }
 
-// How many shared objects the process had loaded when the end was moved to the front.
+// The number of shared objects that had been loaded when the shutdown was last moved to the front.
 std::atomic<unsigned long long> loaded_before = 0;
 
 unsigned long long count_loaded_objects() {
@@ -348,7 +349,7 @@ void shut_down_with_process() {
 }
 
 // Exit handlers and destructors run in the reverse order of their registration, so a new handler runs before
-// the older ones. Those that are left over find Python ended, and do nothing.
+// the older ones. The older ones then find Python already ended, and do nothing.
 void move_shutdown_to_front() {
   if (!started_here) return;
   loaded_before = count_loaded_objects();

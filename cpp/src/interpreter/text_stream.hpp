@@ -1,4 +1,4 @@
-// Text streams for sys.stdout and sys.stderr, made as CPython makes its own.
+// Creates text streams for sys.stdout and sys.stderr, in the same way as CPython.
 #pragma once
 
 #include <string_view>
@@ -7,15 +7,17 @@
 
 namespace pyhost::detail {
 
-/// What was being done when a stream could not be made; for require().
+/// The action that require() names if a stream cannot be created.
 inline constexpr std::string_view making_stream = "making a stream";
 
-/// A new type with these methods, derived from a type of Python's module `_io`. Throws StartupFailed. The
-/// caller holds the GIL.
+/// Returns a new type with these methods, derived from a type of Python's module `_io`. The caller holds the
+/// GIL.
+/// Throws: StartupFailed.
 py::object derive_io_type(const char* base, const char* name, PyMethodDef* methods);
 
-/// A text stream over a binary one, which keeps lines together. It holds nothing back itself. Throws
-/// StartupFailed. The caller holds the GIL.
+/// Returns a text stream that writes through to a binary one, which keeps lines together. The caller holds
+/// the GIL.
+/// Throws: StartupFailed.
 py::object make_text_stream(PyObject* binary, const char* errors);
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// The C++ exception lies in a capsule among the Python exception's attributes.
+// The C++ exception is stored in a capsule, in an attribute of the Python exception.
 #include "python/cpp_exception.hpp"
 
 #include <cxxabi.h>
@@ -17,12 +17,12 @@ namespace {
 constexpr const char* capsule_name = "pyhost.thrown";
 constexpr const char* attribute_name = "_thrown";
 
-struct Thrown {
+struct CapsuleContent {
   std::exception_ptr exception;
-  PyObject* stands_for_it;  // borrowed: it is what keeps this
+  PyObject* owner;  // borrowed: the Python exception that owns this
 };
 
-// An Error for the observers; the caller gets the C++ exception itself.
+// An Error that observers see. The caller gets the C++ exception itself.
 struct ErrorWithCppException : Error {
   ErrorWithCppException(const Error& error, std::exception_ptr thrown)
       : Error(error), reason(std::move(thrown)) {}
@@ -31,14 +31,14 @@ struct ErrorWithCppException : Error {
 
 thread_local bool errors_only = false;
 
-Thrown* content_of(PyObject* capsule) {
-  return static_cast<Thrown*>(PyCapsule_GetPointer(capsule, capsule_name));
+CapsuleContent* content_of(PyObject* capsule) {
+  return static_cast<CapsuleContent*>(PyCapsule_GetPointer(capsule, capsule_name));
 }
 
 }  // namespace
 
 bool attach_cpp_exception(PyObject* exception, std::exception_ptr thrown) {
-  auto content = std::make_unique<Thrown>(Thrown{std::move(thrown), exception});
+  auto content = std::make_unique<CapsuleContent>(CapsuleContent{std::move(thrown), exception});
   const py::object capsule =
       steal(PyCapsule_New(content.get(), capsule_name, [](PyObject* dying) { delete content_of(dying); }));
   if (!capsule) return false;
@@ -52,9 +52,9 @@ std::exception_ptr cpp_exception_of(PyObject* exception) {
   PyObject* const capsule =
       dict != nullptr && PyDict_Check(dict) ? PyDict_GetItemString(dict, attribute_name) : nullptr;
   if (capsule == nullptr || PyCapsule_IsValid(capsule, capsule_name) == 0) return nullptr;
-  // A copy of the attribute in another exception says nothing about that one.
-  const Thrown* const content = content_of(capsule);
-  return content->stands_for_it == exception ? content->exception : nullptr;
+  // If module code copied the attribute to another exception, it does not apply to that one.
+  const CapsuleContent* const content = content_of(capsule);
+  return content->owner == exception ? content->exception : nullptr;
 }
 
 void throw_with_cpp_exception(std::exception_ptr thrown, const Error& error) {

@@ -1,6 +1,6 @@
-// `threading` makes a dummy for each thread that it has not started, at the first look. A new thread is a
-// daemon if the one that starts it is, and a dummy is: nobody would wait for what modules start on a C++
-// thread.
+// When a thread that `threading` has not started first uses it, `threading` makes a dummy object for the
+// thread. Dummies are daemons, and a new thread inherits that from the thread that starts it. So nothing
+// would wait for the threads that modules start from a C++ thread.
 #include "python/cpp_threads.hpp"
 
 #include "python/native_module.hpp"
@@ -22,7 +22,7 @@ threading._active[ident] = main
 )";
 #endif
 
-// Before a fork the dummy is taken away: in the child, `threading` makes a real main thread then.
+// The dummy is removed before a fork, so that `threading` makes a real main thread in the child.
 constexpr const char* cpp_threads_source = R"(
 import os, sys, threading
 
@@ -56,9 +56,9 @@ py::object run_source(const char* source, const py::object& names) {
   return names ? steal(PyRun_String(source, Py_file_input, names.ptr(), names.ptr())) : py::object();
 }
 
-// Returns null with Python's error set if `threading` cannot be imported.
+// Returns the function `register`. Returns null with Python's error set if `threading` cannot be imported.
 py::object register_function() {
-  if (py::object kept = native_attribute("register_thread")) return kept;
+  if (py::object known = native_attribute("register_thread")) return known;
   const py::object names =
       steal(Py_BuildValue("{sOss}", "__builtins__", PyEval_GetBuiltins(), "__name__", "_pyhost.cpp_threads"));
   if (!run_source(cpp_threads_source, names)) return {};
@@ -70,10 +70,10 @@ py::object register_function() {
 
 }  // namespace
 
-// Up to Python 3.12 `threading` takes the thread that imports it first for the main one, and the end would
-// not wait for what modules start from others. To import it at each start would take a quarter of the start;
-// so it is done for the first other thread that enters, and what it then takes for the main thread is put
-// right.
+// Up to Python 3.12 `threading` regards the thread that first imports it as the main thread, and then the
+// shutdown would not wait for threads that modules start from other threads. Importing it at each start would
+// make the start a quarter longer. So it is imported when the first other thread enters, and its main thread
+// is corrected.
 void correct_main_thread(unsigned long main_thread) noexcept {
 #if PY_VERSION_HEX < 0x030D0000
   if (main_thread == 0 || main_thread == PyThread_get_thread_ident()) return;
@@ -87,13 +87,13 @@ void correct_main_thread(unsigned long main_thread) noexcept {
 }
 
 void register_cpp_thread() noexcept {
-  const py::error_scope kept;
+  const py::error_scope preserved;
   const py::object function = register_function();
   if (!function || !steal(PyObject_CallNoArgs(function.ptr()))) PyErr_Clear();
 }
 
 void forget_cpp_thread() noexcept {
-  const py::error_scope kept;
+  const py::error_scope preserved;
   const py::object function = native_attribute("forget_thread");
   if (!function || !steal(PyObject_CallNoArgs(function.ptr()))) PyErr_Clear();
 }

@@ -1,4 +1,4 @@
-// The deadline: a timer that interrupts, unless the code has ended in time.
+// A timer interrupts the code unless it has ended before.
 #include "python/deadline.hpp"
 
 #include "pyhost/error.hpp"
@@ -10,7 +10,7 @@ namespace pyhost::detail {
 
 struct Deadline::Watch {
   unsigned long thread = PyThread_get_thread_ident();
-  bool passed = false;  // these are guarded by the GIL
+  bool passed = false;  // guarded by the GIL, like `done`
   bool done = false;
   Timers::Id timer = 0;
 };
@@ -20,14 +20,14 @@ Deadline::Deadline(std::chrono::milliseconds limit) : watch_(std::make_shared<Wa
     watch_->timer =
         Timers::with_gil().set(Timers::Clock::now() + limit, [watch = watch_] { return interrupt(*watch); });
   } catch (const Error&) {
-    // No thread can be started: then there is no deadline.
+    // Without a timer thread there is no deadline.
   }
 }
 
 Deadline::~Deadline() {
   watch_->done = true;
   Timers::with_gil().remove(watch_->timer);
-  // What was raised and has not arrived must not arrive later.
+  // An exception that was set but not raised yet must not be raised later.
   if (watch_->passed) drop_async_exception(PyThreadState_Get());
 }
 

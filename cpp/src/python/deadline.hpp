@@ -1,4 +1,4 @@
-// A deadline for Python code that nobody asked for, such as the __str__ of an exception.
+// A deadline for Python code that pyhost itself causes to run, such as the __str__ of an exception.
 #pragma once
 
 #include <chrono>
@@ -9,9 +9,9 @@
 
 namespace pyhost::detail {
 
-/// Interrupts the Python code of the thread that made it once the time is over, by raising KeyboardInterrupt
-/// in it, again and again. Code that catches that every time, and C code that does not return, are waited
-/// for. The caller holds the GIL when it is made and when it is destroyed.
+/// Interrupts the Python code of the thread that created it when the time limit has passed: raises
+/// KeyboardInterrupt in it, repeatedly. Waits for code that catches the exception every time, and for C code
+/// that does not return. The caller holds the GIL at creation and destruction.
 class Deadline {
  public:
   explicit Deadline(std::chrono::milliseconds limit);
@@ -19,7 +19,7 @@ class Deadline {
   Deadline(const Deadline&) = delete;
   Deadline& operator=(const Deadline&) = delete;
 
-  /// Whether the time is over and the code was interrupted. The caller holds the GIL.
+  /// Returns whether the limit has passed and the code was interrupted. The caller holds the GIL.
   bool passed() const noexcept;
 
  private:

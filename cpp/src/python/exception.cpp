@@ -1,4 +1,5 @@
-// Exceptions: message, frames, notes, chain and members, each read without trusting it.
+// Reads exceptions: message, frames, notes, chain and members. Module code may have made each of them
+// invalid.
 #include "python/exception.hpp"
 
 #include <optional>
@@ -28,7 +29,7 @@ PyBaseExceptionObject* fields(PyObject* exception) {
   return reinterpret_cast<PyBaseExceptionObject*>(exception);
 }
 
-// From the type object itself, because a metaclass may lie about __name__ or raise.
+// Read from the type object itself, because a metaclass may return a wrong __name__ or raise.
 std::string qualified_name(PyTypeObject* type) {
   if ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) == 0) return type->tp_name;
   const std::string name = text_of(reinterpret_cast<PyHeapTypeObject*>(type)->ht_qualname, longest_name);
@@ -37,7 +38,7 @@ std::string qualified_name(PyTypeObject* type) {
   return home.empty() || home == "builtins" ? name : home + "." + name;
 }
 
-// The builtin type that a type written in Python is made from.
+// Returns the builtin base of a type that is written in Python.
 PyTypeObject* builtin_base(PyTypeObject* type) {
   while ((type->tp_flags & Py_TPFLAGS_HEAPTYPE) != 0 && type->tp_base != nullptr) type = type->tp_base;
   return type;
@@ -48,7 +49,7 @@ bool is_plain(PyObject* object) {
          PyFloat_CheckExact(object) || PyBytes_CheckExact(object) || PyBool_Check(object);
 }
 
-// Whether str() of it runs no code but Python's own.
+// Returns whether str() of the exception runs only Python's own code.
 bool has_plain_message(PyObject* exception) {
   PyTypeObject* base = builtin_base(Py_TYPE(exception));
   if (Py_TYPE(exception)->tp_str != base->tp_str || PyErr_GivenExceptionMatches(exception, PyExc_OSError)) {
@@ -62,14 +63,14 @@ bool has_plain_message(PyObject* exception) {
   return true;
 }
 
-// From its own dict, past whatever its class says; borrowed.
+// Returns an attribute from the exception's own dict, whatever its class does; borrowed.
 PyObject* attribute(PyObject* exception, const char* name) {
   PyObject* dict = fields(exception)->dict;
   return dict != nullptr && PyDict_Check(dict) ? PyDict_GetItemString(dict, name) : nullptr;
 }
 
-// The members of an exception group: Python's own, the backport's, or those of a class that keeps exceptions
-// in an attribute of that name.
+// Returns the members of an exception group: Python's own, that of the backport, or of a class that keeps
+// exceptions in an attribute of this name.
 py::object members_of(PyObject* exception) {
 #if PY_VERSION_HEX >= 0x030b0000
   if (PyObject_TypeCheck(exception, reinterpret_cast<PyTypeObject*>(PyExc_BaseExceptionGroup)) != 0) {
@@ -85,25 +86,25 @@ py::object members_of(PyObject* exception) {
   return {};
 }
 
-struct Earlier {
+struct ChainedException {
   py::object exception;
   Link link = Link::None;
 };
 
-// What Python would show before it.
-Earlier earlier_of(PyObject* exception) {
+// Returns the exception that a Python traceback would show before this one.
+ChainedException earlier_of(PyObject* exception) {
   py::object cause = steal(PyException_GetCause(exception));
   if (cause) return {std::move(cause), Link::Cause};
   if (fields(exception)->suppress_context != 0) return {};
   return {steal(PyException_GetContext(exception)), Link::Context};
 }
 
-// Reads one exception and all that hangs on it.
+// Reads one exception with its chain and its members.
 class Describer {
  public:
   PythonException whole(PyObject* exception, std::size_t message_limit, int depth) {
     PythonException described = one(exception, message_limit, depth);
-    const std::vector<Earlier> chain = chain_of(exception);
+    const std::vector<ChainedException> chain = chain_of(exception);
     described.chain_left_out = take_both_ends(chain.size(), chain_at_each_end, [&](std::size_t i) {
       if (read_ >= most_exceptions) return;
       described.chain.push_back(one(chain[i].exception.ptr(), longest_inner_message, depth));
@@ -136,7 +137,7 @@ class Describer {
   std::string message_of(PyObject* exception, std::size_t limit) {
     if (!has_plain_message(exception)) {
       if (!deadline_) deadline_.emplace(patience);
-      if (deadline_->passed()) return "(no message: another one's __str__ had taken all the time)";
+      if (deadline_->passed()) return "(no message: the __str__ of another exception used up the time)";
     }
     const py::object str = steal(PyObject_Str(exception));
     if (str) return text_of(str.ptr(), limit);
@@ -145,13 +146,13 @@ class Describer {
     return "(no message: its __str__ raised " + type_of(raised.ptr()) + ")";
   }
 
-  // Not those that were seen: then it is a ring.
-  std::vector<Earlier> chain_of(PyObject* exception) {
-    std::vector<Earlier> chain;
-    Earlier at = earlier_of(exception);
+  // Stops at an exception that was read already: then the chain is a ring.
+  std::vector<ChainedException> chain_of(PyObject* exception) {
+    std::vector<ChainedException> chain;
+    ChainedException at = earlier_of(exception);
     while (at.exception && chain.size() < longest_chain_walked &&
            seen_.emplace(at.exception.ptr(), at.exception).second) {
-      Earlier next = earlier_of(at.exception.ptr());
+      ChainedException next = earlier_of(at.exception.ptr());
       chain.push_back(std::move(at));
       at = std::move(next);
     }
@@ -191,7 +192,7 @@ class Describer {
     }
   }
 
-  // A syntax error's place is no frame of Python's; for people it is one.
+  // The place of a syntax error is not a frame of the traceback. It is added as one, for readers.
   void add_syntax_error_place(PyObject* exception, PythonException& described) {
     const auto* error = reinterpret_cast<PySyntaxErrorObject*>(exception);
     const auto number = [](PyObject* object) {
@@ -218,9 +219,9 @@ class Describer {
   }
 
   SourceFiles sources_;
-  std::unordered_map<PyObject*, py::object> seen_;  // held, so that no other can take its address
+  std::unordered_map<PyObject*, py::object> seen_;  // with a reference, so that no address is used again
   std::size_t read_ = 0;
-  std::optional<Deadline> deadline_;  // begun by the first that has code of its own
+  std::optional<Deadline> deadline_;  // started by the first exception whose str() runs its own code
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// A Python exception as plain data: read in full, and trusted in nothing.
+// Reads a Python exception into plain data, without trusting any of its attributes.
 #pragma once
 
 #include <string>
@@ -10,34 +10,39 @@
 
 namespace pyhost::detail {
 
-/// The exception that Python has set, with its traceback in it, and clears it; null if there is none.
+/// Clears the exception that Python has set, and returns it with its traceback. Returns null if there is
+/// none.
 py::object take_raised();
 
-/// All of an exception, bounded in size. What its own code raises is told; its `__str__` is interrupted
-/// if it does not return in a second. For null it says that there was none.
+/// Reads all of an exception, within limits of size. If its `__str__` raises, the message says so. A
+/// `__str__` that takes more than a second is interrupted. For null, the message says that there was no
+/// exception.
 PythonException describe(PyObject* exception);
 
-/// Both at once.
+/// Reads the exception that Python has set, and clears it.
 PythonException take_exception();
 
-/// The frames of an exception's traceback, without their source.
+/// Returns the frames of an exception's traceback, without their source lines.
 std::vector<Frame> frames_of(PyObject* exception);
 
-/// The qualified name of an object's type, as the type itself has it: a metaclass cannot lie about it.
+/// Returns the qualified name of an object's type. Reads it from the type itself, so a metaclass cannot
+/// change it.
 std::string type_of(PyObject* object);
 
-/// "ValueError: bad threshold", or the bare type where there is no message.
+/// Returns "ValueError: bad threshold", or only the type if there is no message.
 std::string one_line(const PythonException& exception);
 
-/// Throws what Python has set as an Error whose message is `happened` and the exception in one line.
+/// Throws the exception that Python has set as an Error. Its message is `happened`, followed by the exception
+/// in one line.
 [[noreturn]] void throw_raised(ErrorKind kind, Phase phase, std::string_view module,
                                std::string_view happened);
 
-/// The same for an exception that was taken and described.
+/// The same for an exception that was read already.
 [[noreturn]] void throw_raised(ErrorKind kind, Phase phase, std::string_view module,
                                std::string_view happened, PythonException exception);
 
-/// The object if it is not null; else throws StartupFailed with what Python has set.
+/// Returns the object, which must be a new reference.
+/// Throws: StartupFailed with the exception that Python has set, if the object is null.
 py::object require(PyObject* object, std::string_view doing);
 
 }  // namespace pyhost::detail

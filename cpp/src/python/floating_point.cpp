@@ -1,11 +1,12 @@
-// The floating-point environment, where the application's is not the default one or a module has changed it.
+// Switches the floating-point environment if the application's is not the default one, or if a module has
+// changed it.
 #include "python/floating_point.hpp"
 
 namespace pyhost::detail {
 
 namespace {
 
-// The innermost change from an environment of the application's that is not the default one.
+// The innermost switch on this thread from an environment that is not the default one.
 thread_local const DefaultFloatingPoint* innermost_change = nullptr;
 
 }  // namespace
@@ -13,7 +14,7 @@ thread_local const DefaultFloatingPoint* innermost_change = nullptr;
 #ifdef __x86_64__
 
 void FloatingPoint::set() const noexcept {
-  // Loading a control word while a status flag is set that it does not mask would trap.
+  // Loading a control word would trap if a status flag is set that the word does not mask.
   if (current().x87_ != x87_) asm volatile("fnclex\n\tfldcw %0" : : "m"(x87_));
   asm volatile("ldmxcsr %0" : : "m"(sse_));
 }

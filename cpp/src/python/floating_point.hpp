@@ -1,5 +1,5 @@
-// The floating-point environment (rounding, traps, denormal numbers): Python computes in the default one, and
-// the application in its own.
+// Switches the floating-point environment (rounding, traps, denormal numbers). Python runs in the default
+// one, and the application in its own.
 #pragma once
 
 #include <cfenv>
@@ -7,8 +7,8 @@
 
 namespace pyhost::detail {
 
-/// What a thread computes in. Equal values mean that nothing has to be set; the status flags count, so that
-/// the flags which Python raises do not reach the application.
+/// The floating-point environment of a thread. If two values are equal, nothing needs to be set. Status flags
+/// are compared, too, so flags that Python raises do not reach the application.
 class FloatingPoint {
  public:
 #ifdef __x86_64__
@@ -46,7 +46,7 @@ class FloatingPoint {
 #endif
 };
 
-/// While it lives, this thread computes in the default environment. Afterwards it computes in the one it had.
+/// While it exists, this thread has the default environment. Afterwards it has its previous one.
 class DefaultFloatingPoint {
  public:
   DefaultFloatingPoint() noexcept {
@@ -70,8 +70,8 @@ class DefaultFloatingPoint {
   bool entered_ = false;
 };
 
-/// While it lives, a thread that Python has called back computes as the application did before it called
-/// Python. Afterwards it computes as Python did.
+/// While it exists, a thread that Python has called back has the environment in which the application called
+/// Python. Afterwards it has that of Python again.
 class CallersFloatingPoint {
  public:
   CallersFloatingPoint() noexcept;

@@ -1,4 +1,4 @@
-// The GIL, for as long as the process is not ending.
+// Acquires the GIL, unless the process is ending.
 #include "python/gil.hpp"
 
 #include "python/cpp_threads.hpp"
@@ -16,12 +16,12 @@ bool python_runs() {
   return Py_IsInitialized() != 0 && !ends;
 }
 
-unsigned long main_thread = 0;  // the one that started Python, if that was pyhost
+unsigned long main_thread = 0;  // the thread that started Python; 0 if the application did
 
-// The thread state of a C++ thread, kept until the thread ends: else one would be made and thrown away at
-// each call. It is PyGILState_Ensure's own, with one entry that is never left, so that pybind11 and every
-// other user of that function find the same. Threads that have one anyway (the one that started Python, and
-// those of Python's own) are left as they are.
+// Keeps the thread state of a C++ thread until the thread ends. Otherwise each call would create and destroy
+// one. It is the one of PyGILState_Ensure, entered once more than left, so pybind11 and other users of that
+// function find the same one. Threads that have a state anyway (the one that started Python, and those of
+// Python) do not use this.
 class LastingThreadState {
  public:
   LastingThreadState() = default;
@@ -41,8 +41,8 @@ class LastingThreadState {
       return;
     PyGILState_Ensure();
     forget_cpp_thread();
-    PyGILState_Release(PyGILState_LOCKED);    // this destructor's entry
-    PyGILState_Release(PyGILState_UNLOCKED);  // the one that was kept: it ends the thread state
+    PyGILState_Release(PyGILState_LOCKED);    // matches the call in this destructor
+    PyGILState_Release(PyGILState_UNLOCKED);  // matches the call in make(), and deletes the thread state
   }
 
  private:
@@ -57,21 +57,20 @@ void throw_no_access() {
   if (python_access == PythonAccess::Forked) {
     throw Error({.kind = ErrorKind::HostClosed,
                  .phase = Phase::Close,
-                 .message = "this process was forked from one that runs Python, and cannot run it itself",
+                 .message = "this process was forked from one that runs Python, and cannot use Python itself",
                  .hint = "call exec in the child, or open the host after the fork",
                  .closed = Closed::Forked});
   }
   if (python_access == PythonAccess::EndedByApplication) {
-    throw Error(
-        {.kind = ErrorKind::HostClosed,
-         .phase = Phase::Close,
-         .message = "Python was ended by the application, which called Py_Finalize()",
-         .hint = "call it after the last use of pyhost, which cannot use a Python that is started again",
-         .closed = Closed::Python});
+    throw Error({.kind = ErrorKind::HostClosed,
+                 .phase = Phase::Close,
+                 .message = "the application ended Python by calling Py_Finalize()",
+                 .hint = "call it after the last use of pyhost, which cannot use a restarted Python",
+                 .closed = Closed::Python});
   }
   throw Error({.kind = ErrorKind::HostClosed,
                .phase = Phase::Close,
-               .message = "the process is ending: Python takes no more calls",
+               .message = "the process is ending: Python accepts no more calls",
                .closed = Closed::Process});
 }
 
@@ -110,17 +109,17 @@ void set_python_access(PythonAccess to) noexcept { python_access = to; }
 
 void drop_async_exception(PyThreadState* here) noexcept {
   if (here->async_exc == nullptr) return;
-  const py::error_scope kept;
+  const py::error_scope preserved;
   const py::object names = steal(Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins()));
   bool interrupted = false;
-  constexpr int most = 3;  // the handlers of signals come first, and may raise
+  constexpr int most = 3;  // signal handlers run first, and may raise
   for (int i = 0; i < most && here->async_exc != nullptr; ++i) {
     if (names) steal(PyRun_String("0", Py_eval_input, names.ptr(), names.ptr()));
     interrupted |= here->async_exc != nullptr && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) != 0;
     PyErr_Clear();
   }
   if (here->async_exc != nullptr) PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), nullptr);
-  if (interrupted) PyErr_SetInterrupt();  // a Ctrl-C is not to be lost with it
+  if (interrupted) PyErr_SetInterrupt();  // a Ctrl-C must not be lost with it
 }
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// The GIL: every call into Python acquires it here, unless the end of Python has begun.
+// Acquires and releases the GIL. Every call into Python acquires it here, unless Python is being shut down.
 #pragma once
 
 #include <atomic>
@@ -12,37 +12,38 @@
 
 namespace pyhost::detail {
 
-/// Whether the GIL may be acquired, and why not.
+/// Whether the GIL may be acquired, and if not, why.
 enum class PythonAccess { Open, Ended, EndedByApplication, Forked };
 
-/// Allows or refuses access to Python: while it is refused, no new GilAcquire succeeds.
+/// Allows or refuses access to Python. While access is refused, each new GilAcquire throws.
 void set_python_access(PythonAccess to) noexcept;
 
-/// What set_python_access() said last.
+/// The last value of set_python_access().
 inline std::atomic<PythonAccess> python_access = PythonAccess::Open;
 
 /// Whether Python code forked this process, by os.fork() or multiprocessing.
 inline std::atomic<bool> is_forked_child = false;
 
-/// Throws HostClosed, with the reason why access is refused.
+/// Throws: HostClosed, with the reason why access is refused.
 [[noreturn]] void throw_no_access();
 
-/// Says that this thread is Python's main one. The caller holds the GIL.
+/// Declares the current thread as Python's main thread. The caller holds the GIL.
 void set_main_thread() noexcept;
 
-/// Returns whether pyhost has started Python, and not the application.
+/// Returns whether pyhost, and not the application, started Python.
 bool has_started_python() noexcept;
 
-/// Returns whether pyhost has started Python on this thread.
+/// Returns whether pyhost started Python on this thread.
 bool is_main_thread() noexcept;
 
-/// Makes the thread state that this thread keeps until it ends.
+/// Creates the thread state that this thread keeps until it ends.
 PyThreadState* make_thread_state();
 
-/// Makes the thread state this thread's own again, after it has had one of another interpreter.
+/// Makes this the thread state of this thread again, after the thread used one of another interpreter.
 void restore_thread_state(PyThreadState* before);
 
-/// Null without the GIL; any other thread's, on Pythons before 3.12, if that one holds it.
+/// Returns the thread state that holds the GIL. Null if this thread does not hold it; before Python 3.12, it
+/// may then be the state of another thread.
 inline PyThreadState* current_thread_state() {
 #if PY_VERSION_HEX >= 0x030D0000
   return PyThreadState_GetUnchecked();
@@ -51,17 +52,18 @@ inline PyThreadState* current_thread_state() {
 #endif
 }
 
-/// Whether this thread holds a GIL. PyGILState_Check() says yes to all once there is a second interpreter.
+/// Returns whether this thread holds a GIL. PyGILState_Check() always returns true once there is a second
+/// interpreter.
 inline bool holds_gil() {
   PyThreadState* const here = PyGILState_GetThisThreadState();
   return here != nullptr && here == current_thread_state();
 }
 
-/// Holds the GIL on the current thread for as long as it lives; may be nested, at next to no cost. A thread's
-/// first one makes the thread state that the thread then keeps until it ends. The outermost one sets the
-/// default floating-point environment meanwhile. Throws HostClosed once the end of the process has begun,
-/// because a thread that waits for the GIL then might wait for ever, once the application has called
-/// Py_Finalize(), and in a child that the application forked, where there is no thread to give it.
+/// Holds the GIL on the current thread while it exists. May be nested, which costs next to nothing. The first
+/// one on a thread creates the thread state that the thread keeps until it ends. The outermost one sets the
+/// default floating-point environment.
+/// Throws: HostClosed if the process is ending, if the application has called Py_Finalize(), and in a child
+/// that the application forked. A thread that waited for the GIL then might wait for ever.
 class GilAcquire {
  public:
   [[gnu::always_inline]] GilAcquire() {
@@ -69,7 +71,7 @@ class GilAcquire {
     acquire();
   }
 
-  /// For the shutdown itself: acquires the GIL even while access is refused.
+  /// Acquires the GIL even while access is refused. Only for the shutdown.
   static GilAcquire at_shutdown() { return GilAcquire(PythonAccess::Ended); }
 
   [[gnu::always_inline]] ~GilAcquire() {
@@ -78,13 +80,13 @@ class GilAcquire {
   GilAcquire(const GilAcquire&) = delete;
   GilAcquire& operator=(const GilAcquire&) = delete;
 
-  /// This thread's, which is the current one.
+  /// Returns the thread state of this thread, which is the current one.
   PyThreadState* thread_state() const noexcept { return here_; }
 
  private:
   explicit GilAcquire(PythonAccess /*ignored*/) { acquire(); }
   [[gnu::always_inline]] void acquire() {
-    // Asked each time: some other entry may have lent this thread a thread state for a while.
+    // Queried each time, because other code may have temporarily given this thread another state.
     here_ = PyGILState_GetThisThreadState();
     if (here_ == nullptr) [[unlikely]]
       here_ = make_thread_state();
@@ -93,11 +95,12 @@ class GilAcquire {
     inside_.emplace();
   }
   PyThreadState* here_ = nullptr;
-  std::optional<DefaultFloatingPoint> inside_;  // empty if this thread held the GIL before
+  std::optional<DefaultFloatingPoint> inside_;  // empty if this thread already held the GIL
 };
 
-/// Holds the GIL of that interpreter, on a thread that holds none, to access the runs in it. Throws as
-/// GilAcquire does. The interpreter must outlive it.
+/// Holds the GIL of an interpreter, on a thread that holds no GIL, for access to the runs in that
+/// interpreter. The interpreter must outlive it.
+/// Throws: HostClosed, as GilAcquire does.
 class InterpreterGilAcquire {
  public:
   explicit InterpreterGilAcquire(PyInterpreterState* interpreter);
@@ -111,8 +114,8 @@ class InterpreterGilAcquire {
   PyThreadState* made_ = nullptr;
 };
 
-/// Lets the GIL go for as long as it lives, around what may take long or call the application, which then
-/// computes in its own floating-point environment.
+/// Releases the GIL while it exists, for code that may take long or that calls the application. The
+/// application then has its own floating-point environment.
 class GilRelease {
  public:
   GilRelease() : thread_(PyEval_SaveThread()) {}
@@ -125,7 +128,7 @@ class GilRelease {
   CallersFloatingPoint outside_;
 };
 
-/// Lets the GIL go if this thread holds it, around a call of the application's own.
+/// Releases the GIL if this thread holds it, around a call of the application.
 class GilReleaseIfHeld {
  public:
   GilReleaseIfHeld() {
@@ -138,8 +141,8 @@ class GilReleaseIfHeld {
   std::optional<GilRelease> released_;
 };
 
-/// Waits for another thread, which may need the GIL for what is waited for. Also where there is no Python any
-/// more.
+/// Calls `wait` without the GIL. `wait` blocks on another thread, which may need the GIL. May be called after
+/// the end of Python.
 template <class Wait>
 auto wait_without_gil(Wait wait) {
   std::optional<GilReleaseIfHeld> outside;
@@ -147,8 +150,8 @@ auto wait_without_gil(Wait wait) {
   return wait();
 }
 
-/// Gives up references of that interpreter's, which need its GIL, at any time and from any thread. They leak
-/// after the end, and on a thread of another interpreter.
+/// Releases references to objects of an interpreter, which needs its GIL. Thread: any, at any time. After the
+/// end of Python, and on a thread of another interpreter, the references leak.
 template <class... Objects>
 void release(PyInterpreterState* interpreter, Objects&... objects) noexcept {
   if ((!objects && ...)) [[likely]]
@@ -165,10 +168,10 @@ void release(PyInterpreterState* interpreter, Objects&... objects) noexcept {
   (static_cast<void>(objects.release()), ...);
 }
 
-/// Has what PyThreadState_SetAsyncExc() was to raise in this thread, whose state is given, raised where
-/// nothing comes of it. To take it back by that function would not do: up to Python 3.12, it would be looked
-/// for ever after, and 3.11 would not get on for that where it is traced or profiled. The caller holds the
-/// GIL.
+/// Discards the exception that PyThreadState_SetAsyncExc() has set for this thread, whose state is `here`, by
+/// raising and ignoring it. Resetting it with PyThreadState_SetAsyncExc() is not enough: up to Python 3.12
+/// the interpreter would then check for it for ever, and Python 3.11 would hang on that in traced or profiled
+/// code. The caller holds the GIL.
 void drop_async_exception(PyThreadState* here) noexcept;
 
 }  // namespace pyhost::detail

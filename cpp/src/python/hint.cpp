@@ -1,4 +1,5 @@
-// Hints: Python 2, packages that are not installed, modules that are imported by half their name.
+// Hints about Python 2 code, packages that are not installed, and modules that are imported by an incomplete
+// name.
 #include "python/hint.hpp"
 
 #include <algorithm>
@@ -58,7 +59,7 @@ std::string syntax_hint(std::string_view message) {
   }
   if (message.starts_with("Missing parentheses in call to 'exec'")) return looks + "exec is a function";
   if (message.starts_with("multiple exception types must be parenthesized")) {
-    return looks + "it is `except ValueError as error:`";
+    return looks + "write `except ValueError as error:`";
   }
   if (message.starts_with("leading zeros in decimal integer")) return looks + "an octal number is 0o755";
   if (message.starts_with("inconsistent use of tabs")) return "indent with spaces only";
@@ -86,7 +87,7 @@ bool is_of_standard_library(const std::string& name) {
   return there == 1;
 }
 
-// "reports" for …/modules/reports/daily.py: the package a neighbour is imported from.
+// Returns "modules.reports" for …/modules/reports/daily.py: the package from which a neighbour is imported.
 std::string package_of(const fs::path& file) {
   std::string package = "modules";
   bool below = false;
@@ -111,7 +112,7 @@ std::string neighbour_hint(const PythonException& raised, const std::string& top
   const bool there = fs::is_regular_file(neighbour.string() + ".py", failed) ||
                      fs::is_regular_file(neighbour / "__init__.py", failed);
   if (package.empty() || !there) return {};
-  return "the module beside it is imported by `from " + package + " import " + top + "`";
+  return "import the module beside it with `from " + package + " import " + top + "`";
 }
 
 std::string import_hint(const PythonException& raised) {
@@ -120,24 +121,24 @@ std::string import_hint(const PythonException& raised) {
   if (const std::string_view new_name = now(old_modules, top); !new_name.empty()) {
     return "this looks like Python 2: '" + top + "' is " + std::string(new_name) + " in Python 3";
   }
-  if (raised.import_name == "pyhost") {  // never pip: the package of this name on the index is another one
-    return "pyhost's own Python files were not found: install pyhost by `cmake --install`, or name their "
-           "folder by "
-           "PythonOptions::python_modules";
+  if (raised.import_name == "pyhost") {  // do not suggest pip: the index has another project of this name
+    return "pyhost's own Python files were not found: install pyhost with `cmake --install`, or set "
+           "PythonOptions::python_modules to their folder";
   }
-  if (top == "_pyhost") return "the module needs a host, and this Python has none";
+  if (top == "_pyhost") return "the module needs a pyhost host, and this process has none";
   if (std::string hint = neighbour_hint(raised, top); !hint.empty()) return hint;
   const std::string prefix = sys_text("prefix");
   if (is_of_standard_library(top)) {
-    return "'" + top + "' is of the standard library, but the Python in " + prefix + " was built without it";
+    return "'" + top + "' is part of the standard library, but the Python in " + prefix +
+           " was built without it";
   }
-  if (top != raised.import_name) return {};  // numpy.nothing where numpy is there: nothing to install
+  if (top != raised.import_name) return {};  // a missing submodule such as numpy.nothing cannot be installed
   const std::string python = sys_text("executable");
   return "'" + top + "' is not installed in " + prefix + "; if its package has the same name, `" +
          (python.empty() ? "python3" : python) + " -m pip install " + top + "` installs it";
 }
 
-// As _PyImport_CheckSubinterpIncompatibleExtensionAllowed says it (CPython, Python/import.c).
+// The message of _PyImport_CheckSubinterpIncompatibleExtensionAllowed (CPython, Python/import.c).
 std::string extension_hint(const PythonException& raised) {
   constexpr std::string_view before = "module ", after = " does not support loading in subinterpreters";
   const std::string_view message = raised.message;
@@ -147,7 +148,7 @@ std::string extension_hint(const PythonException& raised) {
   const auto importer = std::find_if(raised.frames.rbegin(), raised.frames.rend(), is_importer);
   const std::string where = importer != raised.frames.rend() ? ", imported by " + importer->file : "";
   return "the extension '" + name + "'" + where +
-         ", works in one interpreter only: use the level 'process', or 'shared'";
+         ", works in one interpreter only: use the isolation level 'process' or 'shared'";
 }
 
 std::string hint_for_one(const PythonException& raised) {

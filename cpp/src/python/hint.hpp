@@ -1,4 +1,4 @@
-// What to do about an exception that many have met before.
+// Hints for common exceptions.
 #pragma once
 
 #include <string>
@@ -7,7 +7,8 @@
 
 namespace pyhost::detail {
 
-/// A hint for the exception or, if there is none, for what led to it; mostly empty. The caller holds the GIL.
+/// Returns a hint for the exception, or for an exception that led to it. Often empty. The caller holds the
+/// GIL.
 std::string hint_for(const PythonException& raised);
 
 }  // namespace pyhost::detail

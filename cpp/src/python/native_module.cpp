@@ -1,4 +1,5 @@
-// The module is made by hand, because a builtin module must be registered before CPython starts.
+// The module is created with PyImport_AddModule, because a builtin module would have to be registered before
+// CPython starts.
 #include "python/native_module.hpp"
 
 #include <utility>
@@ -9,7 +10,7 @@ namespace pyhost::detail {
 
 namespace {
 
-// A capsule that shares the owner.
+// Returns a capsule that shares the owner.
 py::object capsule_of(std::shared_ptr<void> owner) {
   auto content = std::make_unique<std::shared_ptr<void>>(std::move(owner));
   const auto destroy = [](PyObject* capsule) {

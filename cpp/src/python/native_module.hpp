@@ -1,5 +1,4 @@
-// The functions of ours that Python code can call: the module `_pyhost`, which the Python package pyhost
-// uses.
+// The module `_pyhost`: the C++ functions that Python code can call. The Python package pyhost uses it.
 #pragma once
 
 #include <memory>
@@ -8,23 +7,24 @@
 
 namespace pyhost::detail {
 
-/// Puts a function into `_pyhost`, in the place of one of the same name; the first one makes the module. It
-/// stays when the host is closed, so the function has to know then that there is none. The definition is kept
-/// for ever, and the owner, which owner_of() gives back to the function, for as long as Python keeps the
-/// function. Throws StartupFailed. The caller holds the GIL.
+/// Adds a function to `_pyhost`, or replaces the one of the same name. The first call creates the module. The
+/// function stays when the host is closed, so it must handle that case. `function` must live for ever. The
+/// owner, which the function gets from owner_of(), lives as long as the Python function. The caller holds the
+/// GIL.
+/// Throws: StartupFailed.
 void add_native_function(PyMethodDef& function, std::shared_ptr<void> owner = nullptr);
 
-/// What a function was added with, by the `self` that it is called with.
+/// Returns the owner of a function, from the `self` with which the function is called.
 template <class T>
 std::shared_ptr<T> owner_of(PyObject* self) {
   return std::static_pointer_cast<T>(
       *static_cast<std::shared_ptr<void>*>(PyCapsule_GetPointer(self, nullptr)));
 }
 
-/// Puts any other value there. The caller holds the GIL.
+/// Adds any other value to `_pyhost`. The caller holds the GIL.
 void set_native_attribute(const char* name, const py::object& value);
 
-/// Returns a value from there; null if there is none. The caller holds the GIL.
+/// Returns a value of `_pyhost`, or null. The caller holds the GIL.
 py::object native_attribute(const char* name);
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// How UTF-8 becomes a str of the narrowest kind, 16 bytes at a time where the processor is of the kind.
+// Converts UTF-8 to a str of the narrowest kind, 16 bytes at a time with SSE2.
 #include "python/py_string.hpp"
 
 #include <simdjson.h>
@@ -16,14 +16,14 @@ namespace {
 
 constexpr std::uint64_t high_bits = 0x8080808080808080U;
 
-// A bit set in each byte that is zero; bytes above a zero one may be marked too.
+// Sets the high bit in each byte that is zero. Bytes above a zero byte may be marked, too.
 std::uint64_t zero_bytes(std::uint64_t word) { return (word - 0x0101010101010101U) & ~word & high_bits; }
 
 std::uint64_t not_plain(std::uint64_t word) {
   return (word & high_bits) | zero_bytes(word ^ 0x5c5c5c5c5c5c5c5cU);
 }
 
-// How many characters there are, and the largest byte; of the bytes only the first of a character counts.
+// The number of characters, and the largest byte. Only the first byte of each character matters.
 struct Measure {
   std::size_t characters = 0;
   unsigned char largest = 0;
@@ -38,7 +38,7 @@ Measure measure(std::string_view utf8) {
   for (; end - at >= 16; at += 16) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
     largest = _mm_max_epu8(largest, bytes);
-    // As signed numbers the continuation bytes are the ones below -64.
+    // As signed numbers, the continuation bytes are below -64.
     const int starts = _mm_movemask_epi8(_mm_cmpgt_epi8(bytes, _mm_set1_epi8(-65)));
     found.characters += static_cast<std::size_t>(__builtin_popcount(static_cast<unsigned>(starts)));
   }
@@ -106,7 +106,7 @@ bool is_plain_ascii(std::string_view text) {
 
 PyObject* str_from_ascii(std::string_view ascii) {
   const auto size = static_cast<Py_ssize_t>(ascii.size());
-  // The strs of no and of one character are Python's own.
+  // Python caches the empty str and those of one character.
   if (size <= 1) return PyUnicode_FromStringAndSize(ascii.data(), size);
   PyObject* str = PyUnicode_New(size, 0x7f);
   if (str != nullptr) std::memcpy(PyUnicode_1BYTE_DATA(str), ascii.data(), ascii.size());
@@ -117,8 +117,8 @@ PyObject* str_from_valid(std::string_view utf8) {
   const Measure found = measure(utf8);
   if (found.largest < 0x80) return str_from_ascii(utf8);
   const auto size = static_cast<Py_ssize_t>(found.characters);
-  const bool one_byte = found.largest < 0xc4;  // U+0100 begins with it
-  // A single one-byte character is Python's own too.
+  const bool one_byte = found.largest < 0xc4;  // the first byte of U+0100
+  // Python also caches the one-byte strs of a single character.
   if (one_byte && size == 1)
     return PyUnicode_DecodeUTF8(utf8.data(), static_cast<Py_ssize_t>(utf8.size()), nullptr);
   PyObject* str = PyUnicode_New(size, one_byte ? 0xff : found.largest < 0xf0 ? 0xffff : 0x10ffff);
@@ -134,7 +134,7 @@ PyObject* str_from_valid(std::string_view utf8) {
 }
 
 void KeyCache::intern([[maybe_unused]] Entry& entry) {
-  // Where an interned str never dies, the keys of states must not become such.
+  // In Pythons where interned strs are never freed, the keys of states must not be interned.
 #if PY_VERSION_HEX < 0x030C0000 || (PY_VERSION_HEX >= 0x030D0000 && !defined(Py_GIL_DISABLED))
   PyUnicode_InternInPlace(&entry.str);
 #endif

@@ -1,4 +1,4 @@
-// Python strs from UTF-8, and the keys that were seen before.
+// Creates Python strs from UTF-8, and caches the keys of objects.
 #pragma once
 
 #include <array>
@@ -10,18 +10,18 @@
 
 namespace pyhost::detail {
 
-/// A str from UTF-8 that is known to be valid; null with Python's error set if memory ran out.
+/// Returns a str from valid UTF-8. Returns null with Python's error set if memory runs out.
 PyObject* str_from_valid(std::string_view utf8);
 
-/// The same from ASCII.
+/// Like str_from_valid(), from ASCII.
 PyObject* str_from_ascii(std::string_view ascii);
 
 bool is_valid_utf8(std::string_view text);
 
-/// Whether all of it is ASCII without a backslash: what JSON text holds as it is.
+/// Returns whether the text is ASCII without backslashes, so that it is the same in a JSON string.
 bool is_plain_ascii(std::string_view text);
 
-/// Eight, or four, bytes of text as a number, wherever they stand.
+/// Return eight or four bytes as a number. They need not be aligned.
 inline std::uint64_t load8(const char* at) {
   std::uint64_t word;
   std::memcpy(&word, at, sizeof word);
@@ -33,16 +33,16 @@ inline std::uint32_t load4(const char* at) {
   return word;
 }
 
-/// Strs for the keys of objects. JSON repeats its keys: one that was seen before costs a look-up, and one
-/// that was seen twice is interned, so that a module finds it by identity.
+/// A cache of strs for the keys of objects. JSON repeats its keys. A known key costs one look-up. From its
+/// second use on a key is interned, so that a module finds it by identity.
 class KeyCache {
  public:
   KeyCache() = default;
   KeyCache(const KeyCache&) = delete;
   KeyCache& operator=(const KeyCache&) = delete;
 
-  /// The str for plain ASCII that was seen before, as a new reference with its hash computed; else null, with
-  /// no error set.
+  /// Returns the cached str for a plain ASCII key, as a new reference with its hash computed. Returns null,
+  /// without a Python error, if the key is not cached.
   PyObject* find(std::string_view key) {
     if (key.size() > longest || key.empty()) return nullptr;
     Entry& entry = entries_[slot_of(key)];
@@ -52,11 +52,11 @@ class KeyCache {
     return entry.str;
   }
 
-  /// A new str for plain ASCII, remembered in the place of another; null with Python's error set if
-  /// memory ran out.
+  /// Returns a new str for a plain ASCII key, and caches it, which may replace another key. Returns null with
+  /// Python's error set if memory runs out.
   PyObject* add(std::string_view ascii);
 
-  /// Gives up what was remembered. The caller holds the GIL; without a call all of it leaks.
+  /// Releases the cached strs. Without this call they leak. The caller holds the GIL.
   void clear() noexcept;
 
  private:

@@ -1,4 +1,5 @@
-// Python.h, and of pybind11 the owning reference alone: all of pybind11.h would be compiled into every file.
+// Includes Python.h and only the owning reference of pybind11, because all of pybind11.h would slow down
+// compiling every file.
 #pragma once
 
 #include <pybind11/pytypes.h>
@@ -9,14 +10,14 @@ namespace pyhost::detail {
 
 namespace py = pybind11;
 
-/// Takes over a new reference as the C API returns it; null stays null, with Python's error set.
+/// Steals a new reference, as the C API returns it. Null stays null, with Python's error set.
 inline py::object steal(PyObject* object) { return py::reinterpret_steal<py::object>(object); }
 
-/// Shares a borrowed reference.
+/// Returns an owning reference from a borrowed one.
 inline py::object borrow(PyObject* object) { return py::reinterpret_borrow<py::object>(object); }
 
-/// The text of a str, valid while it lives; empty for what is no str or null. Clears Python's error if it
-/// fails.
+/// Returns the text of a str, valid while the str exists. Empty for null and for an object that is not a str.
+/// Clears Python's error.
 inline std::string_view view(PyObject* object) {
   const char* utf8 = object != nullptr && PyUnicode_Check(object) ? PyUnicode_AsUTF8(object) : nullptr;
   if (utf8 == nullptr) PyErr_Clear();

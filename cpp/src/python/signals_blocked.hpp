@@ -1,4 +1,4 @@
-// The signals of threads that are pyhost's own.
+// Blocks signals for threads of pyhost.
 #pragma once
 
 #include <pthread.h>
@@ -7,16 +7,16 @@
 
 namespace pyhost::detail {
 
-/// What this thread begins as long as it lives gets no signals: they are for the application's threads. But
-/// what a thread itself has done wrong is told to that one, and the application may have a handler that
-/// reports it.
+/// Blocks signals on this thread while it exists, and for ever in threads that are started meanwhile, so
+/// signals are delivered to threads of the application. Signals for a fault of the thread itself, such as
+/// SIGSEGV, stay enabled: the application may have a handler that reports them.
 class SignalsBlocked {
  public:
   SignalsBlocked() {
     sigset_t blocked;
     sigfillset(&blocked);
-    for (const int its_own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT})
-      sigdelset(&blocked, its_own);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT})
+      sigdelset(&blocked, fault);
     pthread_sigmask(SIG_SETMASK, &blocked, &before_);
   }
   ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }

@@ -1,4 +1,4 @@
-// Asks the C library for the bounds of the stack, once on each thread.
+// Queries the bounds of the stack from the C library, once per thread.
 #include "python/stack.hpp"
 
 #include <pthread.h>
@@ -30,8 +30,8 @@ Stack stack_of_this_thread() noexcept {
 std::size_t stack_left() noexcept {
   static thread_local const Stack stack = stack_of_this_thread();
   const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-  const bool is_on_it = here >= stack.lowest && here - stack.lowest < stack.size;
-  return is_on_it ? here - stack.lowest : std::numeric_limits<std::size_t>::max();
+  const bool is_inside = here >= stack.lowest && here - stack.lowest < stack.size;
+  return is_inside ? here - stack.lowest : std::numeric_limits<std::size_t>::max();
 }
 
 }  // namespace pyhost::detail

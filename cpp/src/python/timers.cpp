@@ -1,4 +1,4 @@
-// The thread sleeps until the first of its timers.
+// The thread sleeps until its first timer is due.
 #include "python/timers.hpp"
 
 #include <pthread.h>
@@ -12,12 +12,13 @@ namespace pyhost::detail {
 
 namespace {
 
-// A child of fork() has none of the threads, and perhaps a mutex that one of them held: it gets new timers.
-Timers& timers_of(std::atomic<Timers*>& kept) {
-  if (Timers* timers = kept) return *timers;
+// A child of fork() does not have these threads, and one of them may have held the mutex. So it gets new
+// timers.
+Timers& timers_of(std::atomic<Timers*>& shared) {
+  if (Timers* timers = shared) return *timers;
   Timers* made = new Timers;
   Timers* none = nullptr;
-  if (kept.compare_exchange_strong(none, made)) return *made;
+  if (shared.compare_exchange_strong(none, made)) return *made;
   delete made;
   return *none;
 }
@@ -58,7 +59,7 @@ Timers::Id Timers::set(Clock::time_point when, Callback callback) {
 }
 
 void Timers::remove(Id id) noexcept {
-  Callback removed;  // destroyed after the lock is released: that may need a lock of its own
+  Callback removed;  // destroyed after the lock is released, because that may need another lock
   const std::lock_guard lock(mutex_);
   if (running_ == id) running_ = 0;
   for (auto at = timers_.begin(); at != timers_.end(); ++at) {
@@ -92,7 +93,7 @@ void Timers::watch() {
     if (goes_on) {
       timers_.emplace(*again, std::move(timer));
     } else {
-      lock.unlock();  // destroying what the callback holds may need a lock
+      lock.unlock();  // destroying the callback may need another lock
       timer.callback = nullptr;
       lock.lock();
     }

@@ -1,4 +1,4 @@
-// Tracebacks: from Python's chain of steps to frames with source and columns.
+// Reads tracebacks into frames with source lines and columns.
 #include "python/traceback.hpp"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace pyhost::detail {
 namespace {
 
 constexpr std::size_t frames_at_each_end = 50;
-constexpr std::size_t longest_cycle = 12;  // of a recursion: so many functions that call each other
+constexpr std::size_t longest_cycle = 12;  // the most functions in a recursion that call each other
 
 struct Step {
   py::object code;
@@ -24,7 +24,7 @@ struct Step {
   }
 };
 
-// One step as it is listed, and the recursion that ends with it.
+// One step of the listing, and the recursion that ends with it.
 struct Listed {
   std::size_t step;
   int repeated_frames = 0;
@@ -38,14 +38,14 @@ std::vector<Step> steps_of(PyObject* traceback) {
   if (traceback == nullptr || !PyTraceBack_Check(traceback)) return steps;
   for (auto* at = reinterpret_cast<PyTracebackObject*>(traceback); at != nullptr; at = at->tb_next) {
     py::object code = steal(reinterpret_cast<PyObject*>(PyFrame_GetCode(at->tb_frame)));
-    // From Python 3.12 on it is worked out when it is asked for.
+    // Since Python 3.12 the line number is computed on demand.
     const int line = at->tb_lineno > 0 ? at->tb_lineno : PyCode_Addr2Line(as_code(code), at->tb_lasti);
     steps.push_back({std::move(code), at->tb_lasti, line});
   }
   return steps;
 }
 
-// How often the `cycle` steps from `begin` on come again, one after the other.
+// Returns how often the `cycle` steps from `begin` on are repeated directly after them.
 std::size_t times_again(const std::vector<Step>& steps, std::size_t begin, std::size_t cycle) {
   std::size_t same = 0;
   while (begin + cycle + same < steps.size() && steps[begin + same] == steps[begin + cycle + same]) ++same;
@@ -111,8 +111,8 @@ void cut_after(std::string& utf8, std::size_t characters) {
 std::string text_of(PyObject* str, std::size_t limit) {
   if (str == nullptr || !PyUnicode_Check(str)) return {};
   const auto length = static_cast<std::size_t>(PyUnicode_GET_LENGTH(str));
-  // Cut before encoding: a message of gigabytes must not be copied. Somewhat later than asked, if there are
-  // secrets, which would not be known if they were cut through.
+  // Cut before encoding, because a message of gigabytes must not be copied. With secrets, cut later than the
+  // limit, because a secret that is cut in two would not be recognized.
   const std::size_t more = longest_secret();
   const bool is_cut = length > limit + more;
   const py::object head =

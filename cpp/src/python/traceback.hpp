@@ -1,4 +1,4 @@
-// A traceback as frames, and text as Python has it: read from Python's own structures, never by its code.
+// Reads tracebacks and strs from Python's own structures. No Python code runs.
 #pragma once
 
 #include <cstddef>
@@ -11,11 +11,12 @@
 
 namespace pyhost::detail {
 
-/// A str as valid UTF-8, without secrets, in which lone surrogates are \udXXX, cut at so many characters, and
-/// then it says so. Empty for what is no str.
+/// Returns a str as valid UTF-8, with secrets masked and lone surrogates as \udXXX. A str of more than
+/// `limit` characters is cut, and says so at its end. Empty if the object is not a str.
 std::string text_of(PyObject* str, std::size_t limit);
 
-/// The first and the last `each` of `size` things are taken; gives how many between them are left out.
+/// Calls `take` with the indices of the first `each` and the last `each` of `size` items. Returns how many
+/// items between them were left out.
 template <class Take>
 std::size_t take_both_ends(std::size_t size, std::size_t each, Take take) {
   const std::size_t left_out = size > 2 * each ? size - 2 * each : 0;
@@ -26,7 +27,7 @@ std::size_t take_both_ends(std::size_t size, std::size_t each, Take take) {
   return left_out;
 }
 
-/// Puts the frames of a traceback, recursion folded, into the exception; `sources` may be null.
+/// Adds the frames of a traceback to the exception, with repeated recursion folded. `sources` may be null.
 void read_traceback(PyObject* traceback, SourceFiles* sources, PythonException& into);
 
 }  // namespace pyhost::detail
