@@ -260,8 +260,8 @@ def test_a_worker_process_that_fails_at_its_end_is_named(
     done = pyhost(command, *module, "--isolation", "process", *states, input="{}\n")
     assert done.returncode == 0
     assert done.stderr == (
-        f"pyhost: a worker process ended with {how} after its last run: what its modules had to do at the"
-        " end may be lost\n"
+        f"pyhost: a worker process ended with {how} after its last run: its modules may not have"
+        " cleaned up\n"
     )
 
 

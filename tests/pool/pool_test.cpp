@@ -193,10 +193,10 @@ TEST_CASE("discarded Json from a service is the same error on every level") {
     };
     const std::string found = "contains binary or discarded data, which JSON does not have";
     REQUIRE_ERROR(whole, ModuleRaised, submit("services.reads()"));
-    CHECK_SAYS(whole, "what service 'reads' answered " + found);
+    CHECK_SAYS(whole, "the answer of service 'reads' " + found);
     CHECK(whole.exception().type == "pyhost.ServiceError");
     REQUIRE_ERROR(part, ModuleRaised, submit("services.holds()"));
-    CHECK_SAYS(part, "what service 'holds' answered at /a/1 " + found);
+    CHECK_SAYS(part, "the answer of service 'holds' at /a/1 " + found);
   });
 }
 

@@ -542,7 +542,7 @@ TEST_CASE("a task that does not end does not block the host's shutdown, and othe
     std::thread([&] { slow->run(); }).join();
   }
   REQUIRE(errors.size() == 1);
-  CHECK(errors[0].starts_with("what modules left behind "));
+  CHECK(errors[0].starts_with("a task left in an event loop "));
   quick.reset();
   slow.reset();
   Host next(over_fixtures());

@@ -284,7 +284,7 @@ TEST_CASE("an async stream refuses to go on while its event loop runs something 
   CHECK(stream.next() == 1);
   host.services().provide("another", [&](const Json&) -> Json {
     REQUIRE_ERROR(error, ModuleRaised, stream.next());
-    CHECK_SAYS(error, "an async stream goes on in the event loop of the thread that took its first item");
+    CHECK_SAYS(error, "an async stream runs in the event loop of the thread that took its first item");
     return nullptr;
   });
   CHECK(host.run("awaits_a_service", {{"depth", 1}}) == Json{1, nullptr});

@@ -51,7 +51,7 @@ TEST_CASE("wrong arguments of a service raise a TypeError that says what it take
   Host host(over_fixtures());
   host.services().provide("echo", echo);
   for (const auto& [call, part] : std::vector<std::pair<std::string, std::string>>{
-           {"services.echo(1)", "services.echo takes one dict or keyword arguments, and got int"},
+           {"services.echo(1)", "services.echo takes one dict or keyword arguments, but got int"},
            {"services.echo({}, {})", "got 2 positional arguments"},
            {"services.echo({}, a=1)", "got dict and keyword arguments"},
            {"services.echo(a={1})", "the argument of services.echo at /a is of type set"}}) {
@@ -89,7 +89,7 @@ TEST_CASE("an exception of a service becomes a ServiceError in the module") {
   CHECK(seen("fails")[3] == nullptr);
   CHECK(seen("fails_oddly")[1] == "int");
   CHECK(seen("answers_nan")[2] ==
-        "what service 'answers_nan' answered at /a is NaN or infinite, which JSON does not have");
+        "the answer of service 'answers_nan' at /a is NaN or infinite, which JSON does not have");
   CHECK(seen("runs")[1] == "pyhost::Error");
   CHECK(seen("runs")[3] == "ModuleRaised");
 }
@@ -198,7 +198,7 @@ TEST_CASE("a service name that is not one identifier is refused") {
     CHECK_SAYS(error, "cannot be a service");
   }
   REQUIRE_ERROR(error, InvalidName, (host.services().provide("nothing", nullptr), 0));
-  CHECK_SAYS(error, "there is no function behind it");
+  CHECK_SAYS(error, "its function is empty");
 }
 
 TEST_CASE("a service is called on the module's thread without the GIL") {
@@ -328,7 +328,7 @@ TEST_CASE("services and modules call each other up to a hundred levels deep") {
   CHECK(evaluated(host, "services.deeper(level=1, last=100)") == 100);
   REQUIRE_ERROR(error, ModuleRaised, evaluated(host, "services.deeper(level=1, last=101)"));
   CHECK(error.exception().type == "RecursionError");
-  CHECK_SAYS(error, "more than 100 calls of services within each other");
+  CHECK_SAYS(error, "more than 100 nested calls of services");
   CHECK(most == 100);
 }
 

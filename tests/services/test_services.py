@@ -80,7 +80,7 @@ def test_a_type_checker_takes_services_that_hide_names_of_python(tmp_path: Path)
 def test_the_program_provides_nothing_and_says_so(pyhost: Run) -> None:
     done = pyhost("stubs")
     assert done.returncode == 0
-    assert "This host provides nothing" in done.stdout
+    assert "This host provides no services" in done.stdout
     compile(done.stdout, "services.pyi", "exec")
 
 

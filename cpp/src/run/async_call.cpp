@@ -139,8 +139,8 @@ class Items:
                 self.apart = apart
             if self.loop.is_running():
                 raise RuntimeError(
-                    "an async stream goes on in the event loop of the thread that took its first item, and that "
-                    "one is in an async run now"
+                    "an async stream runs in the event loop of the thread that took its first item, and that loop "
+                    "is running something else now"
                 )
             given = self.loop.create_future()
             self.asked.set_result((wanted, given))

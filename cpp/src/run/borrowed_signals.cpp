@@ -142,9 +142,9 @@ void watch_signal_handlers() {
   static PyMethodDef function{
       "signal", set_signal, METH_VARARGS,
       "signal($module, signalnum, handler, /)\n--\n\n"
-      "Sets the action for the signal until the run ends, and returns the one before.\n\n"
+      "Sets the action for the signal until the run ends, and returns the previous one.\n\n"
       "The action is signal.SIG_DFL, signal.SIG_IGN or a function that is called with "
-      "the signal's\nnumber and the frame. None gives the signal back to the application."};
+      "the signal's\nnumber and the frame. None restores the application's action."};
   const py::object signal = require(PyImport_ImportModule("_signal"), "importing _signal");
   set_native_attribute("set_signal_handler",
                        require(PyObject_GetAttrString(signal.ptr(), "signal"), "finding _signal.signal"));

@@ -12,7 +12,7 @@ namespace {
 
 // "its deadline of 2 s"
 std::string reason_of(const CancelledRun& run) {
-  if (run.why != ErrorKind::TimedOut) return "the request to stop";
+  if (run.why != ErrorKind::TimedOut) return "its cancellation";
   return (run.limits_import ? "the import's deadline of " : "its deadline of ") + in_seconds(*run.limit);
 }
 
@@ -22,7 +22,7 @@ std::string hint_of(const CancelledRun& run) {
 
 // "module 'x'"
 std::string subject_of(const CancelledRun& run) {
-  return run.module.empty() ? "what modules left behind" : "module '" + run.module + "'";
+  return run.module.empty() ? "a task left in an event loop" : "module '" + run.module + "'";
 }
 
 Frame with_source(Frame frame) {
@@ -33,17 +33,17 @@ Frame with_source(Frame frame) {
 std::string_view text_of(RunPosition position) {
   switch (position) {
     case RunPosition::Unknown:
-      return "in C code that does not let go of Python, somewhere after this line";
+      return "in C code that does not release the GIL";
     case RunPosition::InC:
-      return "in C code, called here, which does not return";
+      return "in C code called here, which does not return";
     case RunPosition::InImport:
-      return "in Python's import machinery, which is not interrupted, and may wait for another thread";
+      return "in Python's import machinery, which is never interrupted and may be waiting for another thread";
     case RunPosition::Uninterruptible:
-      return "in code that is not interrupted, such as a __del__";
+      return "in code that is never interrupted, such as a __del__";
     case RunPosition::InPython:
       break;
   }
-  return "here, and catches pyhost.Stopped";
+  return "here, and it catches pyhost.Stopped";
 }
 
 std::string message_of(const CancelledRun& run, CancelledEnd end) {
@@ -52,13 +52,13 @@ std::string message_of(const CancelledRun& run, CancelledEnd end) {
     case CancelledEnd::Stopped:
       return run.why == ErrorKind::TimedOut ? "was stopped at " + reason_of(run) : "was cancelled";
     case CancelledEnd::StoppedLate:
-      return "was stopped only " + late + ": until then it was in C code";
+      return "was stopped only " + late + ": it was in C code until then";
     case CancelledEnd::ByItself:
-      return "ended " + late + ", by itself: it had seen pyhost.cancelled";
+      return "ended by itself " + late + ": it had checked pyhost.cancelled";
     case CancelledEnd::CaughtStopped:
       return "ended " + late + ": it caught pyhost.Stopped";
     case CancelledEnd::AfterImport:
-      return "ended " + late + ": it was in Python's import machinery, which is not interrupted";
+      return "ended " + late + ": it was in Python's import machinery, which is never interrupted";
     case CancelledEnd::NotInterrupted:
       break;
   }
@@ -68,12 +68,13 @@ std::string message_of(const CancelledRun& run, CancelledEnd end) {
 }  // namespace
 
 Error no_timer_error(const std::string& module, const Error& refused) {
-  return Error({.kind = ErrorKind::StartupFailed,
-                .phase = Phase::Run,
-                .module = module,
-                .message = "module '" + module +
-                           "' was not run, since nothing can watch its timeout: " + refused.message(),
-                .hint = "allow the process more threads, or run it without a timeout"});
+  return Error(
+      {.kind = ErrorKind::StartupFailed,
+       .phase = Phase::Run,
+       .module = module,
+       .message = "module '" + module +
+                  "' was not run, because no timer could be started for its timeout: " + refused.message(),
+       .hint = "allow the process more threads, or run it without a timeout"});
 }
 
 Error not_started_error(const CancelledRun& run) {
@@ -82,7 +83,7 @@ Error not_started_error(const CancelledRun& run) {
        .phase = Phase::Run,
        .module = run.module,
        .message = "module '" + run.module +
-                  (run.why == ErrorKind::TimedOut ? "' was stopped, because " + reason_of(run) + " had passed"
+                  (run.why == ErrorKind::TimedOut ? "' was stopped: " + reason_of(run) + " had passed"
                                                   : "' was cancelled")});
 }
 
@@ -93,8 +94,8 @@ Error stuck_error(const CancelledRun& run, RunPosition position, const Frame& pl
                 .message = subject_of(run) + " still runs " + in_seconds(run.late) + " after " +
                            reason_of(run) + ": it is " + std::string(text_of(position)),
                 .hint = position == RunPosition::InPython
-                            ? "`except BaseException` has to let pyhost.Stopped pass"
-                            : "what cannot be interrupted can only be ended with its process",
+                            ? "`except BaseException` must raise pyhost.Stopped again"
+                            : "only the end of its process ends such code: run it in a worker process",
                 .place = position == RunPosition::Unknown ? Frame() : with_source(place)});
 }
 

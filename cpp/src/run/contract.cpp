@@ -102,7 +102,7 @@ std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostState> host, std::st
     throw_if_broken(Phase::Import, name, "broken_module", "OOO", module.ptr(), raised.ptr(),
                     traceback_of(raised).ptr());
     throw_raised(ErrorKind::ImportFailed, Phase::Import, name,
-                 "module '" + name + "' could not be asked for its create: ", describe(raised.ptr()));
+                 "module '" + name + "' has a create that cannot be read: ", describe(raised.ptr()));
   }
   if (PyCallable_Check(create.ptr()) == 0)
     throw_if_broken(Phase::Import, name, "check_callable", "sOO", "create", create.ptr(), module.ptr());

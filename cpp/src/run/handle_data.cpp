@@ -19,8 +19,7 @@ void HostState::throw_wrong_interpreter(std::string_view module) {
        .phase = Phase::Run,
        .module = std::string(module),
        .message = "module '" + std::string(module) +
-                  "' cannot be used from here: its host is in another interpreter than this worker of "
-                  "a pool",
+                  "' cannot be used from here: its host is in another interpreter than this pool worker",
        .hint = "submit it to a pool of its own, or use Isolation::Process",
        .closed = Closed::OtherInterpreter});
 }
@@ -43,11 +42,12 @@ void HostState::notify_error(const Error& error) const noexcept {
 }
 
 void throw_moved_from() {
-  throw Error({.kind = ErrorKind::HostClosed,
-               .phase = Phase::Close,
-               .message = "this handle has been moved from, or was used up by `std::move(instance).run()`",
-               .hint = "use the one that it was moved to",
-               .closed = Closed::Handle});
+  throw Error(
+      {.kind = ErrorKind::HostClosed,
+       .phase = Phase::Close,
+       .message = "this handle is empty: it was moved from, or consumed by `std::move(instance).run()`",
+       .hint = "use the handle that it was moved to",
+       .closed = Closed::Handle});
 }
 
 void ModuleData::throw_unloaded() const {

@@ -77,7 +77,7 @@ RunOptions within_shutdown_timeout(const HostState& host, const std::string& wha
                    .on_stuck = host.on_stuck};
   if (!limit.on_stuck) {
     limit.on_stuck = [what](const Error& error) {
-      std::fprintf(stderr, "pyhost: %s does not return, and is waited for: %s\n", what.c_str(), error.what());
+      std::fprintf(stderr, "pyhost: still waiting for %s: %s\n", what.c_str(), error.what());
     };
   }
   return limit;
@@ -148,11 +148,12 @@ void cancel_leftover_tasks(const HostState& host) noexcept {
   if (!has_loops()) return;
   const CurrentRun run(std::string_view{});
   reporting_errors(host, [&] {
-    const RunOptions limit = within_shutdown_timeout(host, "a task that a module left in its event loop");
+    const RunOptions limit = within_shutdown_timeout(host, "a task left in an event loop");
     apply_limits(limit, run);
     const bool closed = close_loops(run);
     throw_if_cancelled(run, Phase::Close);
-    if (!closed) throw_raised(ErrorKind::ModuleRaised, Phase::Close, {}, "a task that a module left raised ");
+    if (!closed)
+      throw_raised(ErrorKind::ModuleRaised, Phase::Close, {}, "a task left in an event loop raised ");
   });
 }
 

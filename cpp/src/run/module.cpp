@@ -115,13 +115,13 @@ typename As::Result Instance::state_as(const As& how) const {
   try {
     return detail::convert(instance.module->host->conversions, instance.state.ptr(), how);
   } catch (const Error& error) {
-    throw Error({.kind = ErrorKind::InvalidState,
-                 .phase = Phase::Result,
-                 .module = instance.module->name,
-                 .message = "module '" + instance.module->name +
-                            "' left a state that is not JSON: " + error.message(),
-                 .pointer = error.pointer(),
-                 .hint = error.hint()});
+    throw Error(
+        {.kind = ErrorKind::InvalidState,
+         .phase = Phase::Result,
+         .module = instance.module->name,
+         .message = "module '" + instance.module->name + "' has a state that is not JSON: " + error.message(),
+         .pointer = error.pointer(),
+         .hint = error.hint()});
   }
 }
 

@@ -81,7 +81,7 @@ void add_cancelled_functions() {
   for (PyMethodDef& each : functions) add_native_function(each);
   const py::object type =
       require(PyErr_NewExceptionWithDoc("pyhost.Stopped",
-                                        "The host wants this run to stop: clean up, and let it pass.",
+                                        "Raised in a run to cancel it. Clean up, and raise it again.",
                                         PyExc_BaseException, nullptr),
               "making pyhost.Stopped");
   set_native_attribute("Stopped", type);

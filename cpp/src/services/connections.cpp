@@ -25,7 +25,7 @@ namespace {
 
 py::object str(const std::string& text) {
   return require(PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"),
-                 "offering connections");
+                 "passing the connections to Python");
 }
 
 const CurrentRun& outermost_of(const CurrentRun& run) {
@@ -232,9 +232,9 @@ void check_store(const std::filesystem::path& store) {
   if (!is_folder && std::filesystem::is_directory(folder, failed)) return;
   throw Error({.kind = ErrorKind::StartupFailed,
                .phase = Phase::Start,
-               .message = "there can be no store " + store.string() + ", because " +
+               .message = "the store cannot be " + store.string() + ": " +
                           (is_folder ? "that is a folder" : "there is no folder " + folder.string()),
-               .hint = is_folder ? "name a file in it" : "make the folder, or name another file"});
+               .hint = is_folder ? "name a file in it" : "create the folder, or name another file"});
 }
 
 void register_connections(const Options& options, Observers& observers,
@@ -255,10 +255,10 @@ void register_connections(const Options& options, Observers& observers,
   add_native_function(reading, conversions);
   static PyMethodDef writing{"write_object", write_object, METH_O, nullptr};
   add_native_function(writing, conversions);
-  const py::object urls = require(PyDict_New(), "offering connections");
+  const py::object urls = require(PyDict_New(), "passing the connections to Python");
   for (const auto& [name, url] : options.connections) {
     if (PyDict_SetItem(urls.ptr(), str(name).ptr(), str(url).ptr()) != 0)
-      require(nullptr, "offering connections");
+      require(nullptr, "passing the connections to Python");
   }
   set_native_attribute("connections", urls);
   const std::string file = options.store.empty() ? "" : std::filesystem::absolute(options.store).string();

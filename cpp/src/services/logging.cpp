@@ -75,7 +75,7 @@ Json fields_of(PyObject* extra, Conversions& conversions) {
   std::size_t left = longest_text;
   for (Py_ssize_t i = 0; i < count; ++i) {
     if (left == 0) {
-      fields["…"] = std::to_string(count - i) + " more are left out";
+      fields["…"] = std::to_string(count - i) + " more omitted";
       break;
     }
     PyObject* const item = PyList_GET_ITEM(items.ptr(), i);
@@ -137,7 +137,8 @@ py::object Logging::enter_python(std::shared_ptr<Conversions> conversions) {
   static PyMethodDef take{"take_log_record", take_record, METH_VARARGS, nullptr};
   add_native_function(take, std::make_shared<Taker>(Taker{queue_, std::move(conversions)}));
   py::object python = require(PyImport_ImportModule("pyhost._logging"), "importing pyhost's own files");
-  require(PyObject_CallMethod(python.ptr(), "begin", "i", static_cast<int>(level_)), "taking logs");
+  require(PyObject_CallMethod(python.ptr(), "begin", "i", static_cast<int>(level_)),
+          "starting to collect logs");
   return python;
 }
 

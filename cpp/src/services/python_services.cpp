@@ -98,13 +98,13 @@ std::string with_subject(const Error& error, std::string_view subject, const std
 void check_depth(const std::string& name) {
   const int depth = Services::Call::depth();
   if (depth >= max_depth) {
-    refuse(PyExc_RecursionError, "services." + name + ": more than " + std::to_string(max_depth) +
-                                     " calls of services within each other");
+    refuse(PyExc_RecursionError,
+           "services." + name + ": more than " + std::to_string(max_depth) + " nested calls of services");
   }
   if (depth > 0 && stack_left() < min_stack) {
     refuse(PyExc_RecursionError,
-           "services." + name + ": too little of the thread's stack is left for a call within " +
-               std::to_string(depth) + " others; give the thread a larger one, by threading.stack_size(…)");
+           "services." + name + ": too little of the thread's stack is left for a call nested in " +
+               std::to_string(depth) + " others; give the thread a larger stack by threading.stack_size(…)");
   }
 }
 
@@ -116,7 +116,7 @@ PyObject* chosen_arguments(const std::string& name, PyObject* positional, PyObje
   if (count == 1 && PyDict_Check(first) && PyDict_GET_SIZE(named) == 0) return first;
   std::string got = count == 1 ? type_of(first) : std::to_string(count) + " positional arguments";
   if (PyDict_GET_SIZE(named) > 0) got += " and keyword arguments";
-  refuse(PyExc_TypeError, "services." + name + " takes one dict or keyword arguments, and got " + got);
+  refuse(PyExc_TypeError, "services." + name + " takes one dict or keyword arguments, but got " + got);
 }
 
 // What one interpreter needs to reach the services.
@@ -143,7 +143,7 @@ class PythonCall {
     } catch (const Error& error) {
       throw Error({.kind = ErrorKind::InvalidResult,
                    .phase = Phase::Result,
-                   .message = with_subject(error, "the state", "what service '" + name + "' answered"),
+                   .message = with_subject(error, "the state", "the answer of service '" + name + "'"),
                    .pointer = error.pointer()});
     }
   }
@@ -224,7 +224,7 @@ template <class Action>
 PyObject* with_python_errors(std::string_view service, Action action) {
   try {
     if (is_forked_child)
-      refuse_closed(std::string(service), "its host is that of the process which forked this one");
+      refuse_closed(std::string(service), "its host belongs to the process that forked this one");
     return action();
   } catch (const PythonErrorSet&) {
     return nullptr;

@@ -65,12 +65,12 @@ void Services::provide(std::string_view name, Service function, std::string doc)
   std::string_view problem = problem_of_name(name);
   if (problem.empty() && name.find('.') != std::string_view::npos) problem = "it has a dot";
   if (problem.empty() && name.starts_with('_')) problem = "it begins with an underscore";
-  if (problem.empty() && !function) problem = "there is no function behind it";
+  if (problem.empty() && !function) problem = "its function is empty";
   if (!problem.empty()) {
     throw Error({.kind = ErrorKind::InvalidName,
                  .phase = Phase::Start,
                  .message = quoted_name(name) + " cannot be a service: " + std::string(problem),
-                 .hint = "a module calls it by services.NAME, so it is one identifier"});
+                 .hint = "modules call it as services.NAME, so the name must be one identifier"});
   }
   auto entry = std::make_shared<Entry>(Entry{std::move(function), std::move(doc)});
   {

@@ -130,7 +130,7 @@ TEST_CASE("a crash costs one run, and the next one succeeds") {
            {"exit in a thread", "status 4"},
            {"kill", "signal 9 (SIGKILL)"},
            {"close and stay", "it closed its channel"},
-           {"garbage", "what it wrote to its channel is garbage"}}) {
+           {"garbage", "it wrote garbage to its channel"}}) {
     CAPTURE(how);
     REQUIRE_ERROR(error, WorkerCrashed, pool.submit("ruins_its_process", ruins(how)).get());
     CHECK(error.module() == "ruins_its_process");
@@ -460,8 +460,9 @@ TEST_CASE("a state for which a worker has no memory is refused, and the next one
   Pool pool(host, options);
   const Json small{{"give", "len(state['give'])"}};
   // The first one cannot even be read, the second one cannot be made into a str besides.
-  for (const auto& [size, why] : {std::pair(std::size_t{100} << 20, "has not so much memory left"),
-                                  std::pair(std::size_t{60} << 20, "MemoryError")}) {
+  for (const auto& [size, why] :
+       {std::pair(std::size_t{100} << 20, "more than its worker process has memory left"),
+        std::pair(std::size_t{60} << 20, "MemoryError")}) {
     const Json large{{"give", "1"}, {"a", std::string(size, 'x')}};
     const auto error = test::error_of([&] { return pool.submit("evaluates", large).get(); });
     REQUIRE(error);

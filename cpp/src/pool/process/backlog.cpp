@@ -70,8 +70,8 @@ std::optional<Error> Backlog::refusal_of(const Job& job) const {
                 .module = job.module,
                 .message = "the state of module '" + job.module + "' has " +
                            std::to_string(job.state.size()) +
-                           " bytes, and a worker process takes 4 GiB at most",
-                .hint = "give the module the name of a file"});
+                           " bytes, but a worker process takes 4 GiB at most",
+                .hint = "write the data to a file, and pass its name in the state"});
 }
 
 void Backlog::put_first(std::deque<std::unique_ptr<Job>> jobs) {

@@ -13,9 +13,9 @@ namespace pyhost::detail {
 
 namespace {
 
-[[noreturn]] void refuse_outcome() { throw BrokenFrame("an outcome that it sent is garbage"); }
+[[noreturn]] void refuse_outcome() { throw BrokenFrame("it sent an invalid outcome"); }
 
-[[noreturn]] void refuse_memory() { throw BrokenFrame("the memory that it shares with its pool is garbage"); }
+[[noreturn]] void refuse_memory() { throw BrokenFrame("the memory that it shares with its pool is corrupt"); }
 
 RunItem item_of(const Job& job) {
   RunItem item{.state_size = job.state.size(),

@@ -14,14 +14,14 @@ Batch& BatchesInFlight::find(std::uint64_t number) {
   for (Batch& batch : batches_) {
     if (batch.number == number) return batch;
   }
-  throw BrokenFrame("a frame is about runs that were not asked for");
+  throw BrokenFrame("it sent a frame about runs that it was not given");
 }
 
 void BatchesInFlight::keep_large(WireFrame frame) {
   Batch& batch = find(frame.number >> 32);
   const auto index = static_cast<std::uint32_t>(frame.number);
   if (index < batch.delivered || index >= batch.jobs.size())
-    throw BrokenFrame("a frame is about a run that was not asked for");
+    throw BrokenFrame("it sent a frame about a run that it was not given");
   batch.large.insert_or_assign(index, std::move(frame.content));
 }
 

@@ -23,8 +23,8 @@ Error lost_run(const Job& job, const Loss& loss, const std::string& trace) {
                      in_seconds(*limit);
       if (is_of_import) data.hint = import_timeout_hint;
     } else {
-      data.message = module + "was killed: it went on for " + in_seconds(job.options.grace) +
-                     " after the request to stop";
+      data.message =
+          module + "was killed: it still ran " + in_seconds(job.options.grace) + " after its cancellation";
     }
     data.place = Error({.exception = std::move(exception)}).place();
     return Error(std::move(data));
@@ -37,12 +37,12 @@ Error lost_run(const Job& job, const Loss& loss, const std::string& trace) {
     data.signal = loss.exit_status.signal;
     if (loss.exit_status.of_oom_killer)
       data.hint =
-          "allow its control group more memory, have fewer workers, or set a memory limit, at which Python "
+          "allow its control group more memory, use fewer workers, or set a memory limit, at which Python "
           "raises MemoryError";
   } else {
     data.message =
         module + "ended its worker process" + std::string(when) + " with " + to_string(loss.exit_status);
-    if (loss.exit_status.known) data.hint = "a module leaves by an exception, not by os._exit()";
+    if (loss.exit_status.known) data.hint = "end a module by returning or raising, not by os._exit()";
   }
   data.exception = std::move(exception);
   return Error(std::move(data));
@@ -53,7 +53,7 @@ Error no_worker(const ExitStatus& exit_status, const std::string& broken) {
                 .phase = Phase::Start,
                 .message = "a worker process did not start: " +
                            (broken.empty() ? "it ended with " + to_string(exit_status) : broken),
-                .hint = "what it wrote to stderr may say why"});
+                .hint = "its output on stderr may say why"});
 }
 
 }  // namespace pyhost::detail

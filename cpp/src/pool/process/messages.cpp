@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 EventKind kind_of(const Json& number) {
   const int kind = number.get<int>();
   if (kind < 0 || kind > static_cast<int>(EventKind::Unloaded))
-    throw Json::other_error::create(501, "there is no such kind of event", &number);
+    throw Json::other_error::create(501, "unknown kind of event", &number);
   return static_cast<EventKind>(kind);
 }
 

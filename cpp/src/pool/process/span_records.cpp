@@ -35,12 +35,12 @@ void ProcessSpans::sent(const std::string& module, std::size_t runs, Clock::time
 }
 
 void ProcessSpans::made(const Job& job, std::uint64_t process, std::string_view records) const {
-  if (records.size() % sizeof(SpanRecord) != 0) throw BrokenFrame("its spans are garbage");
+  if (records.size() % sizeof(SpanRecord) != 0) throw BrokenFrame("it sent invalid spans");
   for (; !records.empty(); records.remove_prefix(sizeof(SpanRecord))) {
     SpanRecord record;
     std::memcpy(&record, records.data(), sizeof record);
     if (record.kind > static_cast<std::uint32_t>(SpanKind::Convert) || record.end < record.begin)
-      throw BrokenFrame("its spans are garbage");
+      throw BrokenFrame("it sent invalid spans");
     const auto kind = static_cast<SpanKind>(record.kind);
     if (kind == SpanKind::Queue) {
       notify_span(on_span_, job.waited(std::max(job.put_at, time_of<Clock>(record.end))));

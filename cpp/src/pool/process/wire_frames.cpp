@@ -17,11 +17,11 @@ constexpr std::size_t read_at_once = std::size_t{1} << 20;  // of a long one
 constexpr std::uint32_t last_kind = static_cast<std::uint32_t>(FrameKind::HostError);
 
 void check(const FrameHead& head) {
-  if (head.mark != mark) throw BrokenFrame("what it wrote to its channel is garbage");
+  if (head.mark != mark) throw BrokenFrame("it wrote garbage to its channel");
   const auto kind = static_cast<std::uint32_t>(head.kind);
-  if (kind == 0 || kind > last_kind) throw BrokenFrame("a frame is of no kind that there is");
+  if (kind == 0 || kind > last_kind) throw BrokenFrame("it sent a frame of an unknown kind");
   if (head.size > longest_content)
-    throw BrokenFrame("a frame is too long: it is to have " + std::to_string(head.size) + " bytes");
+    throw BrokenFrame("it sent a frame that is too long: " + std::to_string(head.size) + " bytes");
 }
 
 }  // namespace
@@ -46,7 +46,7 @@ Json json_of(const WireFrame& frame) {
   try {
     return Json::from_cbor(frame.content);
   } catch (const Json::exception&) {
-    throw BrokenFrame("the content of a frame is garbage");
+    throw BrokenFrame("it sent a frame with invalid content");
   }
 }
 
@@ -101,7 +101,7 @@ std::optional<WireFrame> FrameReader::next() {
   }
   const char* content = buffer_.data() + begin_ + sizeof head;
   if (std::string_view(content + head.size, frame_end.size()) != frame_end)
-    throw BrokenFrame("a frame does not end where it should");
+    throw BrokenFrame("it sent a frame without an end mark");
   begin_ += whole;
   return WireFrame{head.kind, head.number, std::string(content, head.size)};
 }
@@ -129,7 +129,7 @@ std::optional<WireFrame> FrameReader::next_large() {
   if (large_read_ < large_head_.size || tail_read_ < tail_.size()) return std::nullopt;
   large_ = false;
   if (std::string_view(tail_.data(), tail_.size()) != frame_end)
-    throw BrokenFrame("a frame does not end where it should");
+    throw BrokenFrame("it sent a frame without an end mark");
   return std::move(large_frame_);
 }
 

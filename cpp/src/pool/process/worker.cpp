@@ -97,7 +97,7 @@ class WorkerSide {
           require(PyImport_ImportModule("pyhost._worker"), "importing pyhost's own files");
       require(PyObject_CallMethod(python.ptr(), "begin", "ii", arguments_.descriptor(Inherited::Trace),
                                   stack_dump_signal()),
-              "preparing for crashes");
+              "installing the crash handler");
     }
     observe_forks();
     survive_signals_to_a_job();  // after Python's start, which notes the handlers that it finds
@@ -207,13 +207,13 @@ class WorkerSide {
   void refuse_large(std::uint32_t index, const std::string& module, std::uint64_t size, BatchSlot& slot,
                     OutcomeWriter& outcomes) {
     if (!slot.claim(index, now_in_nanoseconds())) return;
-    const Outcome outcome =
-        outcome_of(Error({.kind = ErrorKind::InvalidState,
-                          .phase = Phase::Create,
-                          .module = module,
-                          .message = "the state of module '" + module + "' has " + std::to_string(size) +
-                                     " bytes, and its worker process has not so much memory left",
-                          .hint = "give the worker more memory, or the module the name of a file"}));
+    const Outcome outcome = outcome_of(Error(
+        {.kind = ErrorKind::InvalidState,
+         .phase = Phase::Create,
+         .module = module,
+         .message = "the state of module '" + module + "' has " + std::to_string(size) +
+                    " bytes, more than its worker process has memory left",
+         .hint = "give the worker more memory, or write the data to a file and pass its name in the state"}));
     outcomes.write(index, outcome, 0, spans_);
     slot.finished.store(index + 1, std::memory_order_release);
   }
@@ -326,7 +326,7 @@ std::optional<int> worker_main(int argc, char** argv) {
   if (argc != 3 || std::string_view(argv[1]) != detail::worker_word) return std::nullopt;
   const auto arguments = detail::parse_start_arguments(argv[2]);
   if (!arguments) {
-    std::fprintf(stderr, "%s: this worker is of pyhost %s, and its pool is of another one\n", argv[0],
+    std::fprintf(stderr, "%s: this worker is from pyhost %s, but its pool is from another version\n", argv[0],
                  detail::worker_version().c_str());
     return EXIT_FAILURE;
   }

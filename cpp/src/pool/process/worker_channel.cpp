@@ -61,7 +61,7 @@ WireFrame WorkerChannel::next_order() {
 }
 
 Json WorkerChannel::ask(const Json& question) {
-  if (is_forked()) return {{"closed", "its host is that of the process which forked this one"}};
+  if (is_forked()) return {{"closed", "its host belongs to the process that forked this one"}};
   std::uint64_t number = 0;
   {
     const std::lock_guard lock(mutex_);

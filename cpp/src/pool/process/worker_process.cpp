@@ -283,8 +283,8 @@ fs::path find_worker(const fs::path& given) {
   for (const fs::path& each : looked) places += (places.empty() ? "'" : ", '") + each.string() + "'";
   throw Error({.kind = ErrorKind::StartupFailed,
                .phase = Phase::Start,
-               .message = "there is no worker program for Isolation::Process: looked for " + places,
-               .hint = "install pyhost's programs, or name one by PoolOptions::worker"});
+               .message = "no worker program was found for Isolation::Process: looked for " + places,
+               .hint = "install pyhost's programs, or set PoolOptions::worker"});
 }
 
 }  // namespace pyhost::detail

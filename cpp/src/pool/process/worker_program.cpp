@@ -15,6 +15,6 @@ extern "C" const char* __asan_default_options() {
 int main(int argc, char** argv) {
   if (const auto code = pyhost::python_main(argc, argv)) return *code;
   if (const auto code = pyhost::worker_main(argc, argv)) return *code;
-  std::fprintf(stderr, "pyhost-worker is started by a pool of pyhost's, and by nobody else\n");
+  std::fprintf(stderr, "pyhost-worker cannot be run by hand: a pool of pyhost starts it\n");
   return 2;
 }

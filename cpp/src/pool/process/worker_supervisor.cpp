@@ -35,10 +35,10 @@ std::atomic<std::uint64_t> last_process = 0;  // of all pools
 // No run fails because of it: all have their outcomes.
 void report_failed_end(const ExitStatus& ending) {
   if (!ending.known || (ending.signal == 0 && ending.status == 0)) return;
-  std::fprintf(stderr,
-               "pyhost: a worker process ended with %s after its last run: what its modules had to do at the "
-               "end may be lost\n",
-               to_string(ending).c_str());
+  std::fprintf(
+      stderr,
+      "pyhost: a worker process ended with %s after its last run: its modules may not have cleaned up\n",
+      to_string(ending).c_str());
 }
 
 }  // namespace
@@ -46,7 +46,8 @@ void report_failed_end(const ExitStatus& ending) {
 WorkerSupervisor::WorkerSupervisor(std::shared_ptr<PoolContext> context, Backlog& backlog)
     : context_(std::move(context)),
       spans_(context_->host.options.callbacks.on_span),
-      wakeup_(require_from_system(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "no worker can be woken")),
+      wakeup_(require_from_system(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                                  "no eventfd to wake a worker's thread could be made")),
       backlog_(backlog),
       answers_(context_->host.services, [this] { wake(); }) {}
 
@@ -95,7 +96,7 @@ void WorkerSupervisor::poll() {
   const bool is_hopeless = failed_starts_ >= max_failed_starts;
   if (!is_hopeless) backlog_.return_to_queue();  // the worker may take long to end
   end_process();
-  if (is_hopeless) throw NoProcess{no_worker({}, "it can open no files")};
+  if (is_hopeless) throw NoProcess{no_worker({}, "it cannot open any files")};
 }
 
 // When check_worker() has something to do even if nothing comes from the worker.
@@ -126,11 +127,11 @@ bool WorkerSupervisor::check_worker() {
   if (in_flight_.empty()) return true;
   const auto now = Clock::now();
   if (!ready_ && now >= started_ + start_timeout) {
-    handle_death("it was not ready after a minute");
+    handle_death("it was not ready within a minute");
     return false;
   }
   if (const auto deadline = stall_deadline(); deadline && now >= *deadline) {
-    handle_death("it began no run in " + in_seconds(stall_timeout));
+    handle_death("it did not begin a run within " + in_seconds(stall_timeout));
     return false;
   }
   if (kill_at_ && now >= *kill_at_) return !kill_running(ErrorKind::Cancelled);
@@ -222,7 +223,8 @@ bool WorkerSupervisor::kill_running(ErrorKind why) {
 }
 
 void WorkerSupervisor::handle_frame(WireFrame frame) {
-  if (frame.missing > 0) throw BrokenFrame("there is no memory here for what it sent");
+  if (frame.missing > 0)
+    throw BrokenFrame("it sent a frame that is too large for the memory of this process");
   switch (frame.kind) {
     case FrameKind::Ready:
       ready_ = has_worked_ = true;
@@ -238,13 +240,13 @@ void WorkerSupervisor::handle_frame(WireFrame frame) {
       return answers_.begin(process_number_, frame);
     default:
       if (!forward_to_host(context_->host, process_number_, frame))
-        throw BrokenFrame("a frame is of a kind that no worker sends");
+        throw BrokenFrame("it sent a frame of a kind that no worker sends");
   }
 }
 
 void WorkerSupervisor::finish_batch(const WireFrame& frame) {
   if (in_flight_.empty() || in_flight_.front().number != frame.number)
-    throw BrokenFrame("a frame is about runs that were not asked for");
+    throw BrokenFrame("it sent a frame about runs that it was not given");
   Batch& batch = in_flight_.front();
   const std::size_t finished = batch.slot(page()).finished.load(std::memory_order_acquire);
   batch.deliver(page(), finished);
@@ -252,7 +254,7 @@ void WorkerSupervisor::finish_batch(const WireFrame& frame) {
     retiring_ = true;
     revoke();
   }
-  if (batch.delivered < batch.jobs.size()) throw BrokenFrame("it says that runs are over which are not");
+  if (batch.delivered < batch.jobs.size()) throw BrokenFrame("it reported runs as finished that are not");
   failed_starts_ = retiring_ && finished == 0 ? failed_starts_ + 1 : 0;
   kill_at_.reset();
   if (finished > 0 && !revoked_) backlog_.adapt_batch_limit(batch, finished);
@@ -324,7 +326,7 @@ void WorkerSupervisor::handle_death(std::string broken, std::optional<ErrorKind>
   } catch (const std::exception& failed) {
     if (broken.empty() && !killed) broken = failed.what();
   }
-  if (broken.empty() && !killed && link_->is_within_frame()) broken = "a frame was cut short";
+  if (broken.empty() && !killed && link_->is_within_frame()) broken = "it sent an incomplete frame";
   if (in_flight_.empty()) return drop_process();
   revoke();
   const bool lost_one = deliver_and_fail_rest(exit_status, broken, killed);
