@@ -1,5 +1,5 @@
-// The event loops, one for each thread that awaits something. What asyncio asks of its users is written in
-// Python, as asyncio's own Runner is.
+// The event loops: one for each thread that awaits something. They are driven in Python, because asyncio's
+// API is made for that.
 #include "run/async_call.hpp"
 
 #include <utility>
@@ -27,28 +27,28 @@ def _loop():
         _here.loop = _new_loop()
     return _here.loop
 
-# From within what a loop of this thread runs, that one is not to see the other.
-class _Apart:
+# Hides the loop that this thread is running already, so that another loop can run within it.
+class _OuterLoopHidden:
     swap = getattr(asyncio.tasks, "_swap_current_task", lambda loop, task: None)
 
     def __enter__(self):
-        self.around = asyncio._get_running_loop()
-        if self.around is not None:
+        self.outer = asyncio._get_running_loop()
+        if self.outer is not None:
             self.task = asyncio.current_task()
-            _Apart.swap(self.around, None)
+            _OuterLoopHidden.swap(self.outer, None)
             asyncio._set_running_loop(None)
         return self
 
     def __exit__(self, *raised):
-        if self.around is not None:
-            asyncio._set_running_loop(self.around)
-            _Apart.swap(self.around, self.task)
+        if self.outer is not None:
+            asyncio._set_running_loop(self.outer)
+            _OuterLoopHidden.swap(self.outer, self.task)
 
     def loop(self):
-        return _loop() if self.around is None else _new_loop()
+        return _loop() if self.outer is None else _new_loop()
 
-    def done_with(self, loop):
-        if self.around is not None:
+    def close_if_new(self, loop):
+        if self.outer is not None:
             _close(loop)
 
 async def _awaited(awaitable):
@@ -56,9 +56,9 @@ async def _awaited(awaitable):
 
 def run(awaitable, waiting):
     coroutine = awaitable if asyncio.iscoroutine(awaitable) else _awaited(awaitable)
-    with _Apart() as apart:
+    with _OuterLoopHidden() as hidden:
         try:
-            loop = apart.loop()
+            loop = hidden.loop()
             task = loop.create_task(coroutine)
         except BaseException:
             coroutine.close()
@@ -66,18 +66,18 @@ def run(awaitable, waiting):
         try:
             return _finish(loop, task, task, waiting)
         finally:
-            apart.done_with(loop)
+            hidden.close_if_new(loop)
 
-# Runs until the future is done, which the task sees to.
-def _finish(loop, future, task, waiting, leave=lambda: None):
+# Runs the loop until the future is done. The task completes the future.
+def _finish(loop, future, task, waiting, on_error=lambda: None):
     try:
         waiting(functools.partial(loop.call_soon_threadsafe, task.cancel))
         return loop.run_until_complete(future)
     except BaseException:
-        leave()
+        on_error()
         _cancel(loop, [task])
         if future.done() and not future.cancelled():
-            future.exception()  # or asyncio would tell that nobody has asked for it
+            future.exception()  # otherwise asyncio logs that it was never retrieved
         raise
 
 def _cancel(loop, tasks):
@@ -100,9 +100,9 @@ async def _collect(items):
 def collect(items, waiting):
     return run(_collect(items), waiting)
 
-# What an async generator yields, taken by one task from the first item to the last: what it has set around
-# a yield (variables of its context, time limits, groups of tasks) is still there after it. The loop is that of
-# the thread that takes the first one, where what the module has opened for it is at home.
+# Lets one task take all items of an async generator. So everything that the generator sets around a yield
+# (context variables, timeouts, task groups) stays in force. The loop is that of the thread that takes the
+# first item, because objects that the module opened there belong to that loop.
 class Items:
     def __init__(self, items):
         self.items = items
@@ -112,52 +112,52 @@ class Items:
     async def _take(self):
         wanted = True
         while wanted:
-            wanted, given = await self.asked
-            self.asked = self.loop.create_future()
+            wanted, result = await self.request
+            self.request = self.loop.create_future()
             try:
                 if wanted:
-                    given.set_result((await self.items.__anext__(),))
+                    result.set_result((await self.items.__anext__(),))
                     wanted = not self.ending
                 if not wanted:
                     await self.items.aclose()
-                    if not given.done():
-                        given.set_result(None)
+                    if not result.done():
+                        result.set_result(None)
             except StopAsyncIteration:
-                return given.set_result(None)
+                return result.set_result(None)
             except BaseException as error:
-                return None if given.done() else given.set_exception(error)
+                return None if result.done() else result.set_exception(error)
 
-    def _leave(self):
+    def _end_after_item(self):
         self.ending = True
 
-    def _ask(self, wanted, waiting):
-        with _Apart() as apart:
+    def _request(self, wanted, waiting):
+        with _OuterLoopHidden() as hidden:
             if self.task is None:
-                self.loop = apart.loop()
-                self.asked = self.loop.create_future()
+                self.loop = hidden.loop()
+                self.request = self.loop.create_future()
                 self.task = self.loop.create_task(self._take())
-                self.apart = apart
+                self.hidden = hidden
             if self.loop.is_running():
                 raise RuntimeError(
-                    "an async stream runs in the event loop of the thread that took its first item, and that loop "
-                    "is running something else now"
+                    "an async stream runs in the event loop of the thread that took its first item, and that "
+                    "loop is running something else now"
                 )
-            given = self.loop.create_future()
-            self.asked.set_result((wanted, given))
+            result = self.loop.create_future()
+            self.request.set_result((wanted, result))
             try:
-                return _finish(self.loop, given, self.task, waiting, self._leave)
+                return _finish(self.loop, result, self.task, waiting, self._end_after_item)
             finally:
                 if self.task.done():
-                    self.apart.done_with(self.loop)
+                    self.hidden.close_if_new(self.loop)
 
 def next_of(items, waiting):
-    return items._ask(True, waiting)
+    return items._request(True, waiting)
 
 def close(items, waiting):
     if items.task is None or not items.task.done():
-        items._ask(False, waiting)
+        items._request(False, waiting)
 
-# A loop that is not done in time is stopped.
+# A loop that does not finish in time is stopped.
 def close_loops(none, waiting):
     failed = None
     for loop in list(_loops):
@@ -175,7 +175,8 @@ def close_loops(none, waiting):
 
 constexpr const char* async_module_name = "_pyhost.awaiting";
 
-// A module of its own, made by the first that needs it: asyncio is a large import.
+// Returns the Python module with the code above. It is made when it is first needed, because asyncio is a
+// large import.
 py::object async_module() {
   PyObject* modules = PyImport_GetModuleDict();
   if (PyObject* made = PyDict_GetItemString(modules, async_module_name)) return borrow(made);
@@ -189,13 +190,13 @@ py::object async_module() {
   return module;
 }
 
-// Notes the function that cancels the task that this thread waits for. A cancellation calls it.
+// Stores the function that cancels the task that this thread waits for. A cancellation calls it.
 PyObject* note_waiting(PyObject* /*self*/, PyObject* cancel) {
   CurrentRun::this_thread().cancel_task = cancel == Py_None ? py::object() : borrow(cancel);
   return borrow(Py_None).release().ptr();
 }
 
-// Calls a function of the Python module with the object, and with note_waiting.
+// Calls this function of the Python module with the object and note_waiting.
 py::object run_function(const CurrentRun& run, const char* name, PyObject* object) {
   static PyMethodDef waiting{"waiting", note_waiting, METH_O, nullptr};
   const py::object from = async_module();

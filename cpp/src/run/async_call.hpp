@@ -1,4 +1,4 @@
-// What is async, and what yields: awaited, collected, or taken item by item.
+// Awaits coroutines, and takes the items of generators.
 #pragma once
 
 #include "python/python.hpp"
@@ -6,7 +6,7 @@
 
 namespace pyhost::detail {
 
-/// How `run` gives what it gives.
+/// The form in which `run` returns its result.
 enum class ResultForm { Result, Awaitable, Items, AsyncItems };
 
 inline ResultForm result_form_of(PyObject* returned) {
@@ -14,33 +14,33 @@ inline ResultForm result_form_of(PyObject* returned) {
   if (type == &PyCoro_Type) return ResultForm::Awaitable;
   if (type == &PyGen_Type) return ResultForm::Items;
   if (type == &PyAsyncGen_Type) return ResultForm::AsyncItems;
-  const PyAsyncMethods* const async = type->tp_as_async;  // none has null, and so have what JSON has
+  const PyAsyncMethods* const async = type->tp_as_async;  // null for None and for all types of JSON values
   return async != nullptr && async->am_await != nullptr ? ResultForm::Awaitable : ResultForm::Result;
 }
 
-// Each of these is called inside of a module's code and may run it. Each gives null with Python's error set
-// if that raises. Each thread has one event loop, which stays from one call to the next.
+// These functions may run the module's code. They return null with Python's error set if it raises. Each
+// thread has one event loop, which is kept between calls.
 
-/// What comes of a coroutine, or of what else can be awaited.
+/// Returns the result of a coroutine or another awaitable object.
 py::object await(const CurrentRun& run, PyObject* awaitable);
 
-/// A list of all items.
+/// Returns a list of all items.
 py::object collect(const CurrentRun& run, PyObject* items, ResultForm form);
 
-/// An async generator whose items are taken by one task; for next_item() and close_items().
+/// Wraps an async generator, so that one task takes all of its items. For next_item() and close_items().
 py::object in_one_task(PyObject* items);
 
-/// The next item; null without an error at the end.
+/// Returns the next item; null without an error at the end.
 py::object next_item(const CurrentRun& run, PyObject* items, ResultForm form);
 
-/// Ends a generator early. False with Python's error set if it raises.
+/// Closes a generator early. Returns false with Python's error set if that raises.
 bool close_items(const CurrentRun& run, PyObject* items, ResultForm form);
 
 /// Whether any thread may have an event loop.
 bool has_loops();
 
-/// Closes the event loops of all threads, once their tasks have been cancelled. False with Python's error set
-/// if a loop was not done in time, or what it ran in the end raised.
+/// Cancels the tasks of the event loops of all threads, and closes the loops. Returns false with Python's
+/// error set if a loop was not done in time, or if a task or a generator raised.
 bool close_loops(const CurrentRun& run);
 
 }  // namespace pyhost::detail

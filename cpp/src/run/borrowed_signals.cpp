@@ -1,5 +1,5 @@
-// A function in the place of `_signal.signal`, which signal.signal() calls, remembers what was there before.
-// To ask for all handlers at each run would take longer than a small run.
+// A replacement for `_signal.signal`, which signal.signal() calls, remembers the previous handlers. Querying
+// all handlers before each run would take longer than a small run.
 #include "run/borrowed_signals.hpp"
 
 #include <sys/time.h>
@@ -23,7 +23,7 @@ struct BorrowedSignal {
   int signal;
   struct sigaction before;
   struct sigaction after;
-  py::object handler_before;  // as Python knows it: None for a function of C
+  py::object handler_before;  // as Python sees it: None for a C function
   itimerval timer_before;
 };
 
@@ -33,13 +33,13 @@ std::vector<BorrowedSignal>& borrowed_signals() {
   return *kept;
 }
 
-// Whether Python's own entry for a signal is a handler that was given back: Python would return it as the one
-// before. Guarded by the GIL.
+// Whether Python's own entry for a signal is a run's handler that is no longer installed. signal.signal()
+// would return it as the previous handler. Guarded by the GIL.
 std::array<bool, 65> has_stale_handler{};
 
 std::atomic<int> streams_that_keep_signals = 0;
 
-// The timer that sends the signal.
+// Returns the timer that sends the signal.
 std::optional<__itimer_which_t> timer_of(int signal) {
   if (signal == SIGALRM) return ITIMER_REAL;
   if (signal == SIGVTALRM) return ITIMER_VIRTUAL;
@@ -59,7 +59,7 @@ std::vector<BorrowedSignal>::iterator find_borrowed(int signal) {
   return std::ranges::find(borrowed_signals(), signal, &BorrowedSignal::signal);
 }
 
-// Whether Python knew what the application had.
+// Whether Python's own entry was the application's action.
 bool knows_handler(const BorrowedSignal& borrowed) {
   PyObject* const handler = borrowed.handler_before.ptr();
   if (PyLong_Check(handler)) {
@@ -71,9 +71,10 @@ bool knows_handler(const BorrowedSignal& borrowed) {
 
 void give_back(const BorrowedSignal& borrowed) noexcept {
   const struct sigaction now = action_of(borrowed.signal);
-  if (now.sa_handler != borrowed.after.sa_handler) return;  // the application has set another one meanwhile
-  // Python's own entry is left alone if it was wrong before: with SIG_DFL in force for a moment, a signal
-  // would end the process.
+  if (now.sa_handler != borrowed.after.sa_handler)
+    return;  // the application has set another handler meanwhile
+  // If Python's own entry was wrong before, it is left alone: to set it would install SIG_DFL for a moment,
+  // and a signal would end the process.
   if (knows_handler(borrowed)) {
     const py::object set = original_setter();
     if (!set ||
@@ -83,14 +84,14 @@ void give_back(const BorrowedSignal& borrowed) noexcept {
     has_stale_handler[static_cast<std::size_t>(borrowed.signal)] = true;
   }
   if (const auto timer = timer_of(borrowed.signal)) {
-    const itimerval none{};  // by default, its signal ends the process
+    const itimerval none{};  // the default action of its signal ends the process
     setitimer(*timer, borrowed.before.sa_handler == SIG_DFL ? &none : &borrowed.timer_before, nullptr);
   }
   sigaction(borrowed.signal, &borrowed.before, nullptr);
 }
 
-// signal.signal(number, None): what a module does that gives back what signal.signal() has returned for a
-// function of C.
+// Handles signal.signal(number, None). A module calls that to restore a handler for which signal.signal()
+// returned None, because it is a C function.
 PyObject* give_back_early(int signal) {
   const auto found = find_borrowed(signal);
   if (found == borrowed_signals().end()) return nullptr;
@@ -101,7 +102,7 @@ PyObject* give_back_early(int signal) {
   return module ? PyObject_CallMethod(module.ptr(), "getsignal", "i", signal) : nullptr;
 }
 
-// In the place of `_signal.signal`.
+// The replacement for `_signal.signal`.
 PyObject* set_signal(PyObject* /*self*/, PyObject* arguments) {
   const py::object original = original_setter();
   const bool two = PyTuple_GET_SIZE(arguments) == 2 && PyLong_Check(PyTuple_GET_ITEM(arguments, 0));

@@ -1,4 +1,4 @@
-// Signals belong to the application: what a run sets by signal.signal is given back at its end.
+// Restores the application's signal handlers when a run ends that has set others by signal.signal().
 #pragma once
 
 #include <atomic>
@@ -8,20 +8,23 @@
 
 namespace pyhost::detail {
 
-/// Watches signal.signal() in the main interpreter. Does nothing the second time. The caller holds the GIL.
+/// Intercepts signal.signal() in the main interpreter. Does nothing the second time. The caller holds the
+/// GIL.
 void watch_signal_handlers();
 
-/// Sets a handler that is pyhost's own, and not a run's. Returns null with Python's error set if that fails.
+/// Sets a handler of pyhost's own, which is not restored at the end of a run. Returns null with Python's
+/// error set if that fails.
 py::object set_own_handler(int signal, PyObject* handler);
 
-/// The thread whose runs have set handlers that have not been given back: Python's main thread, or none.
+/// The thread whose runs have set handlers that are not restored yet: Python's main thread, or 0.
 inline std::atomic<unsigned long> signals_borrowed_by = 0;
 
-/// Makes the application's handlers, and the timers that belong to them, as they were, if this thread's runs
-/// have changed them and no stream keeps them. The caller holds the GIL.
+/// Restores the application's handlers, and the timers that belong to them, if this thread's runs have
+/// changed them and no stream keeps them. The caller holds the GIL.
 void give_signals_back() noexcept;
 
-/// Gives back, when it goes, what a run has set, if that run is in no other one. Costs two tests.
+/// Its destructor restores the handlers that a run has set, unless the run is nested in another one. Costs
+/// two tests.
 class BorrowedSignals {
  public:
   explicit BorrowedSignals(const CurrentRun& run) : outermost_(run.outer() == nullptr) {}
@@ -44,7 +47,7 @@ class StreamSignals {
   StreamSignals(const StreamSignals&) = delete;
   StreamSignals& operator=(const StreamSignals&) = delete;
 
-  /// Must be called at the end of each step, before its BorrowedSignals goes.
+  /// Must be called at the end of each step, before its BorrowedSignals is destroyed.
   void after_step(bool goes_on) noexcept;
 
  private:

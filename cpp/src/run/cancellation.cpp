@@ -1,5 +1,5 @@
-// A cancellation is requested on any thread. The thread of the timers then raises pyhost.Stopped in the run,
-// or wakes the main thread by a signal, which raises it itself.
+// Any thread can request a cancellation. The timer thread then raises pyhost.Stopped in the run, or wakes the
+// main thread by a signal, whose handler raises it there.
 #include "run/cancellation.hpp"
 
 #include <chrono>
@@ -21,10 +21,11 @@ using namespace std::chrono_literals;
 using Clock = Cancellation::Clock;
 
 constexpr auto raise_interval = 50ms;
-constexpr auto gil_patience = 250ms;  // with C code that does not release the GIL
+constexpr auto gil_patience = 250ms;  // for C code that does not release the GIL
 constexpr std::size_t longest_name = 1000;
 
-// Whether a task that was cancelled raises that; trio's nurseries make groups of it.
+// Whether this is the exception of a cancelled task, or a group of only such exceptions, as trio's nurseries
+// raise.
 bool is_cancelled_error(const py::object& raised, int most_levels = 10) {
   const std::string type = type_of(raised.ptr());
   if (type == "asyncio.exceptions.CancelledError" || type == "trio.Cancelled") return true;
@@ -41,7 +42,8 @@ bool is_cancelled_error(const py::object& raised, int most_levels = 10) {
 }  // namespace
 
 void prepare_cancellation() {
-  if (native_attribute("Stopped")) return;  // by an earlier host, whose `wake` may be the signal's handler
+  if (native_attribute("Stopped"))
+    return;  // added by an earlier host, whose `wake` may be the signal's handler
   add_wakeup_function();
   add_cancelled_functions();
 }
@@ -54,7 +56,8 @@ std::shared_ptr<Cancellation> Cancellation::of(const CurrentRun& run) {
   return run.cancellation();
 }
 
-// A run that was begun from within an event loop must leave that one alone.
+// A run that was started from within an event loop must not cancel that loop's tasks. There is no such loop
+// around the outermost run in a Python that pyhost started.
 Cancellation::Cancellation(const CurrentRun& run)
     : thread_(run.thread()),
       interpreter_(PyInterpreterState_Get()),
@@ -90,7 +93,7 @@ void Cancellation::start_limit() {
   }
 }
 
-// For a run that must end before it has begun.
+// Throws if the run must not begin.
 void Cancellation::throw_if_requested() {
   if (limit_ && Clock::now() >= begun_ + *limit_) request(ErrorKind::TimedOut);
   if (!requested_) return;
@@ -112,7 +115,7 @@ void Cancellation::end_import() {
   if (import_timeout_) replace_limit(timeout_, false);
 }
 
-// Once the end was requested, the limit that did so stays for the error.
+// Once the cancellation was requested, the limit stays as it is, because the error names it.
 void Cancellation::replace_limit(std::optional<std::chrono::milliseconds> limit, bool is_of_import) {
   const std::lock_guard lock(requesting_);
   if (requested_ || over_) return;
@@ -152,7 +155,7 @@ void Cancellation::request(ErrorKind why) noexcept {
   try {
     if (why == ErrorKind::Cancelled) set_timers(Clock::now());
   } catch (const Error&) {
-    // No thread can be started: a module that listens still sees the request.
+    // No timer thread can be started. A module that checks pyhost.cancelled still sees the request.
   }
 }
 
@@ -161,7 +164,7 @@ void Cancellation::postpone(std::chrono::nanoseconds by) noexcept {
   begun_ += by;
 }
 
-// The deadline, if it was moved since the timer was set; the timer waits for it then.
+// Returns the deadline if it was moved after the timer was set. The timer then waits for it.
 std::optional<Clock::time_point> Cancellation::postponed_deadline() noexcept {
   const std::lock_guard lock(requesting_);
   if (requested_ || !limit_) return std::nullopt;
@@ -226,17 +229,18 @@ std::optional<Clock::time_point> Cancellation::on_timer_without_gil() noexcept {
   return Clock::now() + gil_patience;
 }
 
-// For C code that holds the GIL and checks for signals, as a regular expression does.
+// Interrupts C code that holds the GIL and checks for signals, such as a regular expression.
 void Cancellation::wake_without_gil() {
   const std::lock_guard lock(requesting_);
   if (over_ || !has_wakeup_signal(thread_)) return;
   send_wakeup_signal(thread_);
 }
 
-// Cancels the task that this run awaits, or those of the event loop that the module runs itself, now and then
-// until they end. Such a loop may swallow what is raised inside of it, and it waits in C code where nothing
-// arrives: it is woken for that. Tasks may run on for as long as a module that listens, and clean up for as
-// long as one that was interrupted. Returns whether they were cancelled now.
+// Cancels the task that this run awaits, or the tasks of an event loop that the module runs itself, and
+// repeats that until they end. Such a loop may swallow an exception that is raised in it. It also waits in C
+// code, where no exception arrives, so it is woken. Tasks may run on for as long as a module that checks
+// pyhost.cancelled, and clean up for as long as a module that was interrupted. Returns whether tasks were
+// cancelled now.
 bool Cancellation::cancel_tasks_when_due() {
   const bool own_task = runs_own_task();
   const bool may_run_loop = !own_task && thread_.inside && knows_outer_loop_;
@@ -267,7 +271,7 @@ void Cancellation::raise() {
 }
 
 // Finds the innermost line of the module's own code, or of any code if there is none. The import machinery
-// holds locks that it would not release if it were interrupted: nobody could import that module any more.
+// must not be interrupted: it would never release its locks, and no thread could import that module any more.
 void Cancellation::update_place() {
   in_import_ = false;
   Frame innermost;

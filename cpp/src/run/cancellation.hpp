@@ -1,5 +1,5 @@
-// Cancels a run: at its deadline, by a stop token, or by its number. The module is asked first, if it
-// listens; then pyhost.Stopped is raised in it.
+// Cancels a run: at its deadline, by a stop token, or by its id. A module that checks pyhost.cancelled gets
+// some time to end by itself. Then pyhost.Stopped is raised in it.
 #pragma once
 
 #include <atomic>
@@ -21,51 +21,53 @@
 
 namespace pyhost::detail {
 
-/// Puts all that cancellation needs into `_pyhost`. Does nothing the second time. The caller holds the GIL.
+/// Adds the functions and the exception of a cancellation to `_pyhost`. Does nothing the second time. The
+/// caller holds the GIL.
 void prepare_cancellation();
 
-/// The cancellation of one run. Made when the run gets a limit, or when somebody asks for it.
+/// The cancellation of one run. Created when the run gets a limit, is cancelled, or checks pyhost.cancelled.
 class Cancellation : public std::enable_shared_from_this<Cancellation> {
  public:
   using Clock = Timers::Clock;
 
-  /// Returns the run's cancellation, which is made if there is none. The caller holds the GIL.
+  /// Returns the run's cancellation, and creates it if there is none. The caller holds the GIL.
   static std::shared_ptr<Cancellation> of(const CurrentRun& run);
 
-  /// Takes the timeout, the stop token and the rest from the options; the timeout counts from `begun`. Throws
-  /// TimedOut or Cancelled if the run must not go on.
+  /// Applies the timeout, the stop token and the other options. The timeout counts from `begun`. Throws
+  /// TimedOut or Cancelled if the run must not go on, and StartupFailed if no timer can be started.
   void prepare(const RunOptions& options, Clock::time_point begun);
 
-  /// The run imports its module: until end_import(), the import's own limit holds, if the options have one.
-  /// Then the timeout counts anew. The caller holds the GIL.
+  /// Called before and after the run imports its module. In between, the import's own limit applies, if the
+  /// options have one. After it, the timeout starts anew. The caller holds the GIL.
   void begin_import();
   void end_import();
 
-  /// Requests that the run ends from now on. Needs no GIL, and waits for nothing.
+  /// Requests the end of the run, and does not wait for it. Needs no GIL.
   void request(ErrorKind why) noexcept;
 
-  /// Moves the deadline, if there is one that is not over. Called on the thread of the run.
+  /// Moves the deadline, if there is one that has not passed. Called on the thread of the run.
   void postpone(std::chrono::nanoseconds by) noexcept;
 
   bool requested() const noexcept { return requested_; }
   ErrorKind why() const noexcept { return why_; }
 
-  /// Notes that the module asks pyhost.cancelled: it gets some time to end by itself. The caller holds the
-  /// GIL.
+  /// Called when the module checks pyhost.cancelled. From then on it gets some time to end by itself. The
+  /// caller holds the GIL.
   void listen() noexcept { listens_ = true; }
 
-  /// Ends the cancellation: the run is over, or its remaining steps must not be cancelled. The caller holds
-  /// the GIL.
+  /// Ends the cancellation, because the run is over or its remaining steps must not be cancelled. The caller
+  /// holds the GIL.
   void end() noexcept;
   bool over() const noexcept { return over_; }
 
   /// The time from which the timeout counts.
   Clock::time_point begun() const noexcept { return begun_; }
 
-  /// The error of a run that was cancelled and has ended. `raised` is what its last call raised, or null.
+  /// Returns the error of a run that was cancelled and has ended. `raised` is the exception of its last call,
+  /// or null.
   Error error_for(Phase phase, const py::object& raised) const;
 
-  /// The options for the steps that must follow the run all the same.
+  /// Returns the limits for steps that must still follow the run, such as close().
   RunOptions options_for_cleanup() const {
     return {.timeout = grace_, .grace = grace_, .stop = {}, .on_stuck = on_stuck_};
   }
@@ -103,7 +105,7 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   std::string module_;
   Clock::time_point begun_;  // set with requesting_
   std::optional<std::chrono::milliseconds> timeout_, import_timeout_;
-  std::optional<std::chrono::milliseconds> limit_;  // one of these, from begun_ on; set with requesting_
+  std::optional<std::chrono::milliseconds> limit_;  // one of these, counted from begun_; set likewise
   bool limits_import_ = false;                      // likewise
   std::chrono::milliseconds grace_ = RunOptions().grace;
   std::function<void(const Error&)> on_stuck_;
@@ -121,39 +123,39 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   bool listens_ = false;
   bool knows_outer_loop_ = false;   // whether the two that follow are known
   PyObject* outer_loop_ = nullptr;  // the event loop that the run was called from; borrowed
-  PyObject* outer_task_ = nullptr;  // what cancels the task that it was called from; borrowed
+  PyObject* outer_task_ = nullptr;  // cancels the task that the run was called from; borrowed
   std::optional<Clock::time_point> task_cancelled_at_;  // the last time
-  bool arrived_late_ = false;                           // whether a raised exception was long in arriving
+  bool arrived_late_ = false;                           // whether a raised exception took long to arrive
   bool in_import_ = false;                              // at the last update_place()
   Frame place_;                                         // of the module's code, at the last update_place()
-  std::optional<Clock::time_point> arrived_at_;  // when a raised exception was first seen to have arrived
+  std::optional<Clock::time_point> arrived_at_;  // when a raised exception was first known to have arrived
 
   std::mutex reporting_;  // held while on_stuck is called
   std::atomic<bool> stuck_reported_ = false;
   std::optional<Timers::Id> gil_timer_, no_gil_timer_;  // guarded by requesting_
 };
 
-/// Moves the deadlines of the runs that this thread is in, for a wait that is not the run's own work. The
-/// caller holds the GIL.
+/// Moves the deadlines of all runs that this thread is in, after a wait that must not count as their time.
+/// The caller holds the GIL.
 void postpone_deadlines(std::chrono::nanoseconds by) noexcept;
 
-/// Where that is counted, too, in nanoseconds, in a process whose runs are limited by another one; otherwise
+/// The sum of these times, in nanoseconds, in a worker process, whose pool enforces the deadlines; otherwise
 /// null.
 inline std::atomic<std::int64_t>* postponed_total = nullptr;
 
-/// Whether a run with these options may have to stop.
+/// Whether these options can cancel a run.
 inline bool has_limits(const RunOptions& options) {
   return options.timeout || options.import_timeout || options.stop.stop_possible();
 }
 
-/// Applies the options' limits to a run that began at `begun`; costs a few tests if there are none. Throws
-/// TimedOut or Cancelled if the run must not go on.
+/// Applies the options' limits to a run that began at `begun`. Costs a few tests if there are none. Throws as
+/// Cancellation::prepare() does.
 inline void apply_limits(const RunOptions& options, const CurrentRun& run,
                          Cancellation::Clock::time_point begun) {
   if (has_limits(options)) Cancellation::of(run)->prepare(options, begun);
 }
 
-/// The same for a run that begins now.
+/// Applies the options' limits to a run that begins now.
 [[gnu::always_inline]] inline void apply_limits(const RunOptions& options, const CurrentRun& run) {
   if (has_limits(options)) Cancellation::of(run)->prepare(options, Cancellation::Clock::now());
 }
@@ -161,7 +163,7 @@ inline void apply_limits(const RunOptions& options, const CurrentRun& run,
 /// The slow path of throw_if_cancelled().
 void throw_if_cancelled_here(const CurrentRun& run, Phase phase);
 
-/// Throws TimedOut or Cancelled if this run or one around it was cancelled; Python's error is cleared then.
+/// Throws TimedOut or Cancelled, and clears Python's error, if this run or an enclosing one was cancelled.
 inline void throw_if_cancelled(const CurrentRun& run, Phase phase) {
   if (run.cancellation() || run.outer() != nullptr) [[unlikely]]
     throw_if_cancelled_here(run, phase);

@@ -1,4 +1,4 @@
-// Which run was cancelled, by what, and how it took that.
+// The messages say which run was cancelled, why, and how it ended.
 #include "run/cancellation_errors.hpp"
 
 #include <utility>

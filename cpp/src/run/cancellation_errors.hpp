@@ -1,4 +1,4 @@
-// The errors of cancelled runs, in words.
+// The error messages of cancelled runs.
 #pragma once
 
 #include <chrono>
@@ -10,43 +10,43 @@
 
 namespace pyhost::detail {
 
-/// The facts that the messages have in common.
+/// The facts that all messages need.
 struct CancelledRun {
   ErrorKind why;                                   ///< TimedOut or Cancelled.
   const std::string& module;                       ///< Empty for the tasks that modules left behind.
-  std::optional<std::chrono::milliseconds> limit;  ///< Of TimedOut.
-  bool limits_import;                              ///< Or the whole run.
-  std::chrono::steady_clock::duration late = {};   ///< The time since it was requested.
+  std::optional<std::chrono::milliseconds> limit;  ///< For TimedOut.
+  bool limits_import;                              ///< Whether the limit is that of the import.
+  std::chrono::steady_clock::duration late = {};   ///< The time since the request.
 };
 
-/// Of an import that exceeds its limit.
+/// The hint for an import that exceeds its limit.
 inline constexpr std::string_view import_timeout_hint =
     "do less when the module is imported, or allow more time: --import-timeout, or import_timeout of "
     "PoolOptions or RunOptions";
 
-/// Where the thread of a run is that goes on after its cancellation.
+/// Where the thread of a cancelled run is that does not end.
 enum class RunPosition { Unknown, InC, InImport, Uninterruptible, InPython };
 
-/// How a run ended that was cancelled.
+/// How a cancelled run ended.
 enum class CancelledEnd {
   Stopped,         ///< By the exception that was raised in it.
-  StoppedLate,     ///< The same, after C code that did not return.
-  ByItself,        ///< The module had asked, and returned.
+  StoppedLate,     ///< As Stopped, but late: C code did not return.
+  ByItself,        ///< The module checked pyhost.cancelled, and returned.
   CaughtStopped,   ///< It caught pyhost.Stopped.
   AfterImport,     ///< Python's import machinery could not be interrupted.
   NotInterrupted,  ///< C code could not be interrupted.
 };
 
-/// StartupFailed: no thread could be started for the timeout.
+/// Returns StartupFailed: no thread could be started for the timeout.
 Error no_timer_error(const std::string& module, const Error& refused);
 
-/// A run whose cancellation was requested before its next step began.
+/// Returns the error of a run whose cancellation was requested before its next step began.
 Error not_started_error(const CancelledRun& run);
 
-/// A run that goes on after its grace time, for on_stuck.
+/// Returns the error, for on_stuck, of a run that still runs after its grace time.
 Error stuck_error(const CancelledRun& run, RunPosition position, const Frame& place);
 
-/// A run that has ended after it was cancelled. `place` is where it was last seen.
+/// Returns the error of a run that has ended after it was cancelled. `place` is where it was last seen.
 Error ended_error(const CancelledRun& run, Phase phase, CancelledEnd end, const Frame& place,
                   PythonException exception);
 

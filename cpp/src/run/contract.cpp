@@ -1,5 +1,5 @@
-// Finds out why a call into a module failed. The rules of the contract and their words are in Python, in
-// pyhost._contract_rules, where pyhost.testing and `pyhost check` use them too.
+// Finds out why a call into a module failed. The rules of the contract and their messages are in Python, in
+// pyhost._contract_rules, where pyhost.testing and `pyhost check` use them, too.
 #include "run/contract.hpp"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t longest_problem = std::size_t{64} * 1024;
 
-// A file at least, if it is a module that breaks the contract.
+// Returns the place in the file; the first line if the line is not known.
 Frame place_in(std::string_view file, int line) {
   Frame frame;
   frame.file = file;
@@ -25,8 +25,8 @@ Frame place_in(std::string_view file, int line) {
   return frame;
 }
 
-// Throws BadContract if a rule of pyhost._contract_rules says that it was broken. The arguments are those of
-// PyObject_CallMethod.
+// Throws BadContract if this rule of pyhost._contract_rules is broken. The format and the arguments are those
+// of PyObject_CallMethod.
 template <class... Arguments>
 void throw_if_broken(Phase phase, const std::string& module, const char* rule, const char* format,
                      Arguments... arguments) {
@@ -53,15 +53,15 @@ bool is_a(PyObject* exception, PyObject* type) {
   return exception != nullptr && PyErr_GivenExceptionMatches(exception, type) != 0;
 }
 
-// What Python itself raises at a look-up or a call has no traceback: then this is None.
+// Returns the traceback, or None: an exception that Python itself raises at a lookup or a call has none.
 py::object traceback_of(const py::object& raised) {
   const py::object traceback = raised ? steal(PyException_GetTraceback(raised.ptr())) : py::object();
   return traceback ? traceback : borrow(Py_None);
 }
 
-// The module's own handler of errors, if it exports one. What it raises is returned as a note, because it
-// can neither replace nor swallow the error; it leaves the exception's traceback as it was. It is a part of
-// the run, and can be stopped as such.
+// Calls the module's on_error, if it has one. It can neither replace nor swallow the error: an exception from
+// it is returned as a note, and the traceback is restored afterwards. The call is a part of the run, and can
+// be cancelled with it.
 std::string call_on_error(const ModuleData& module, PyObject* raised) {
   if (raised == nullptr) return {};
   const py::object on_error = steal(PyObject_GetAttrString(module.module.ptr(), "on_error"));
@@ -83,7 +83,7 @@ std::string call_on_error(const ModuleData& module, PyObject* raised) {
   return note;
 }
 
-// Throws what create or run raised, after the module's on_error has seen it.
+// Throws an exception from create or run, after calling the module's on_error.
 [[noreturn]] void throw_module_raised(Phase phase, const ModuleData& module, const py::object& raised) {
   std::string note = call_on_error(module, raised.ptr());
   PythonException exception = describe(raised.ptr());

@@ -1,4 +1,4 @@
-// What it means to break the contract, and how what a module raised becomes an Error.
+// Turns breaches of the contract, and exceptions from modules, into Errors.
 #pragma once
 
 #include <memory>
@@ -9,18 +9,20 @@
 
 namespace pyhost::detail {
 
-/// `modules.<name>` as imported, with its `create` found. Throws BadContract. The caller holds the GIL.
+/// Returns the data of the imported `modules.<name>`, with its `create`. Throws BadContract, ImportFailed.
+/// The caller holds the GIL.
 std::shared_ptr<ModuleData> read_module(std::shared_ptr<HostState> host, std::string name, py::object module);
 
-/// Throws what Python has set as ModuleRaised, after the module's on_error has seen it. The caller holds the
-/// GIL.
+/// Throws Python's current exception as ModuleRaised, after calling the module's on_error. The caller holds
+/// the GIL.
 [[noreturn]] void throw_module_raised(Phase phase, const ModuleData& module);
 
-/// Throws what Python has set after a call of create(state), or why that could not be called. The caller
-/// holds the GIL.
+/// Throws the error of a failed call of create(state): BadContract if it could not be called, otherwise
+/// ModuleRaised. The caller holds the GIL.
 [[noreturn]] void throw_from_create(const ModuleData& module);
 
-/// The same of run(). Only now is it asked whether there is a run at all.
+/// Throws the error of a failed call of run(): BadContract if there is no such method, otherwise
+/// ModuleRaised. The method is checked only now, after a failure. The caller holds the GIL.
 [[noreturn]] void throw_from_run(const ModuleData& module, PyObject* object);
 
 }  // namespace pyhost::detail

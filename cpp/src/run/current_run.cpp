@@ -1,4 +1,4 @@
-// A list of runs for each thread, and a list of the threads.
+// Each thread has a list of its runs, and there is a list of all threads.
 #include "run/current_run.hpp"
 
 #include <algorithm>
@@ -46,8 +46,8 @@ CurrentRun::Thread* CurrentRun::make_thread() {
   return &made;
 }
 
-// The first run of a thread, or the first one in an interpreter. Other interpreters take their worker for
-// their main thread.
+// Called for the first run of a thread, or for its first one in another interpreter. A subinterpreter takes
+// its worker's thread for its main thread, so only the main interpreter needs the registration.
 void CurrentRun::enter_thread(Thread& thread, PyThreadState* here) {
   thread.state = here;
   if (!is_main_thread() && PyThreadState_GetInterpreter(here) == PyInterpreterState_Main())

@@ -1,4 +1,4 @@
-// The run that a thread is in: which module it is of, and the number that tells it from all others.
+// The run that a thread is in: its module, and its id.
 #pragma once
 
 #include <pthread.h>
@@ -22,35 +22,35 @@ namespace pyhost::detail {
 
 class Cancellation;
 
-/// That this thread is in a module's code, on behalf of C++, for as long as it lives: in an import, a create
-/// or a run. They nest as calls do: C++ -> Python -> C++ -> Python. Made and destroyed with the GIL, so that
-/// a thread that holds the GIL may look at those of all threads. Costs a few stores, if the current thread
-/// state is passed.
+/// Marks this thread as running a module's code for C++, in an import, a create or a run, for as long as the
+/// object lives. Objects nest as calls do: C++ -> Python -> C++ -> Python. They are created and destroyed
+/// with the GIL held, so a thread that holds the GIL may read those of all threads. Costs a few stores if the
+/// current thread state is passed.
 class CurrentRun {
  public:
-  /// A whole holds several calls together, as Host::run does with load, create and run: those that are
-  /// made directly within it are parts of the same run. The module's name has to outlive it.
+  /// A Whole combines several calls in one run, as Host::run does with load, create and run. Calls that are
+  /// made directly within it are parts of that run. The module's name must outlive the object.
   enum class Extent { Call, Whole };
   explicit CurrentRun(std::string_view module, Extent extent = Extent::Call,
                       PyThreadState* here = PyThreadState_Get());
   [[gnu::always_inline]] CurrentRun(std::string_view module, PyThreadState* here)
       : CurrentRun(module, Extent::Call, here) {}
-  /// One that goes on, as a stream does with each item.
+  /// Enters a run again, as a stream does for each item.
   CurrentRun(std::string_view module, RunId id);
   ~CurrentRun();
   CurrentRun(const CurrentRun&) = delete;
   CurrentRun& operator=(const CurrentRun&) = delete;
 
-  /// The innermost of this thread; null if it is in none.
+  /// Returns the innermost run of this thread; null if it is in none.
   static const CurrentRun* here() noexcept;
 
-  /// The outermost with this number, on any thread of this interpreter; null if there is none. The caller
-  /// holds the GIL.
+  /// Returns the outermost object of the run with this id, on any thread of this interpreter; null if there
+  /// is none. The caller holds the GIL.
   static const CurrentRun* find(RunId id) noexcept;
-  /// The outermost of each thread of this interpreter. The caller holds the GIL.
+  /// Returns the outermost run of each thread of this interpreter. The caller holds the GIL.
   static std::vector<const CurrentRun*> outermost();
 
-  /// Whether no module waits for what this thread does: it is in no run, or in one that is in no other.
+  /// Whether this thread is in no run, or in one that is not nested: no module waits for it.
   static bool is_outermost_here() noexcept {
     const CurrentRun* const run = here();
     return run == nullptr || run->outer_ == nullptr;
@@ -60,20 +60,22 @@ class CurrentRun {
   std::string_view module() const noexcept { return module_; }
   const CurrentRun* outer() const noexcept { return outer_; }
 
-  /// Whether it is a part of the one around it: then the run goes on after it.
+  /// Whether it is a part of the enclosing run, which then continues after it.
   bool is_part() const noexcept { return outer_ != nullptr && outer_->id_ == id_; }
 
-  /// Null unless the run has a limit, or somebody has cancelled it. The caller holds the GIL.
+  /// Null unless the run has a limit, was cancelled, or has checked pyhost.cancelled. The caller holds the
+  /// GIL.
   const std::shared_ptr<Cancellation>& cancellation() const noexcept { return cancellation_; }
   void set_cancellation(std::shared_ptr<Cancellation> cancellation) const noexcept {
     cancellation_ = std::move(cancellation);
   }
 
-  /// What the run is for, also in its parts; null unless a schedule asked for it. Must outlive the run.
+  /// The entry of the schedule that started the run, also in parts of the run; null if no schedule did. Must
+  /// outlive the run.
   const Scheduled* scheduled() const noexcept;
   void set_scheduled(const Scheduled* scheduled) const noexcept { scheduled_ = scheduled; }
 
-  /// A thread, as all of its runs see it; guarded by the GIL.
+  /// The state of a thread, which its runs share. Guarded by the GIL.
   struct Thread;
   Thread& thread() const noexcept { return thread_; }
   static Thread& this_thread() {
@@ -83,14 +85,14 @@ class CurrentRun {
   }
 
  private:
-  // Threads take numbers by the block, so that they do not wait for each other at each run.
+  // Threads reserve ids in blocks, so that they do not contend at each run.
   static constexpr RunId block = 1024;
   static RunId next_block_of_ids();
   static Thread* make_thread();
   static void enter_thread(Thread& thread, PyThreadState* here);
   void end_cancellation() const;
 
-  // Without the test at each use that a destructor costs.
+  // A pointer, because an object with a destructor would cost a test at each use.
   static inline constinit thread_local Thread* this_threads = nullptr;
 
   Thread& thread_;
@@ -104,22 +106,22 @@ class CurrentRun {
 
 struct CurrentRun::Thread {
   const CurrentRun* innermost = nullptr;
-  RunId last = 0;                  ///< The last number that it has given.
-  PyThreadState* state = nullptr;  ///< As of the outermost run.
+  RunId last = 0;                  ///< The last id that it assigned.
+  PyThreadState* state = nullptr;  ///< As of the start of the outermost run.
   pthread_t handle = pthread_self();
   pid_t kernel_id = gettid();
   unsigned long identity = PyThread_get_thread_ident();
-  PyInterpreterState* interpreter = nullptr;  ///< Whose GIL guards it,
-  class Timers* timers = nullptr;             ///< and which may wait for that; null for Timers::with_gil().
-  bool inside = false;   ///< Whether it is in a module's code, or C++ code has been called from there.
-  bool raised = false;   ///< Whether pyhost.Stopped has been raised there,
-  bool arrived = false;  ///< and whether it has arrived.
-  std::atomic<bool> woken = false;  ///< Whether the signal's handler raises pyhost.Stopped there. May be set
-                                    ///< without the GIL.
-  py::object cancel_task;           ///< Cancels the task that it waits for; null if it waits for none.
+  PyInterpreterState* interpreter = nullptr;  ///< The one whose GIL guards this data.
+  class Timers* timers = nullptr;  ///< Timers that may wait for this GIL; null for Timers::with_gil().
+  bool inside = false;             ///< Whether it is in a module's code, or in C++ code called from there.
+  bool raised = false;             ///< Whether pyhost.Stopped was raised in it.
+  bool arrived = false;            ///< Whether that exception has arrived.
+  /// Whether the signal's handler must raise pyhost.Stopped. May be set without the GIL.
+  std::atomic<bool> woken = false;
+  py::object cancel_task;  ///< Cancels the task that the thread waits for; null if there is none.
   enum class Wakes { NotAsked, No, Yes } wakes = Wakes::NotAsked;  ///< Whether a signal wakes it.
 
-  /// Whether pyhost.Stopped has been raised there and has not arrived.
+  /// Whether pyhost.Stopped was raised in it and has not arrived.
   bool is_pending() const noexcept { return raised && (woken || state->async_exc != nullptr); }
 
   Thread();
@@ -151,8 +153,8 @@ inline CurrentRun::CurrentRun(std::string_view module, RunId id) : CurrentRun(mo
     end_cancellation();
 }
 
-/// The module that this thread runs; on a thread of a module's own, the one whose function is the outermost.
-/// The caller holds the GIL.
+/// Returns the module that this thread runs. On a thread that a module started, this is the module whose
+/// function is outermost on the stack. The caller holds the GIL.
 std::string running_module();
 
 }  // namespace pyhost::detail

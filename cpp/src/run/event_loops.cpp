@@ -1,5 +1,6 @@
-// A loop of asyncio is found in the state of its thread, or from Python 3.13 on by the frames of its thread,
-// as one of trio is. What is asked of them is written in Python, because it is theirs to call.
+// An asyncio loop is found in the state of its thread. From Python 3.13 on, it is found by the frames of its
+// thread, as a trio loop is. The calls to loops are written in Python, because they use the loops' Python
+// API.
 #include "run/event_loops.hpp"
 
 #include <string_view>
@@ -41,7 +42,8 @@ class Trio:
     def wake(self):
         self.runner.entry_queue.run_sync_soon(bool)
 
-# From Python 3.13 on, the thread of a uvloop is not known: it has no frames. Each looks when it is called.
+# From Python 3.13 on, the thread of a uvloop is not known, because the loop has no frames. Each callback
+# checks its thread.
 class Uvloops:
     def __init__(self, loops, thread):
         self.loops = [Asyncio(loop) for loop in loops]
@@ -87,7 +89,8 @@ def find(frame, loop, excluded, thread):
     return Uvloops(loops, thread) if loops else None
 )";
 
-// As `_asyncio` has it in the state of a thread, up to Python 3.11; Python 3.12 has the loop itself there.
+// The object that `_asyncio` stores in the state of a thread up to Python 3.11. Python 3.12 stores the loop
+// itself.
 struct RunningLoopHolder {
   PyObject ob_base;
   PyObject* loop;
@@ -97,7 +100,7 @@ bool is_imported(const char* module) {
   return PyDict_GetItemString(PyImport_GetModuleDict(), module) != nullptr;
 }
 
-// Returns the function of the Python code above; null with Python's error set.
+// Returns `find` of the Python code above; null with Python's error set on failure.
 py::object find_function() {
   if (py::object kept = native_attribute("find_event_loop")) return kept;
   const py::object names =
@@ -130,7 +133,7 @@ PyObject* running_asyncio_loop(const CurrentRun::Thread& thread) {
   PyObject* const module = PyDict_GetItemString(PyImport_GetModuleDict(), "_asyncio");
   const py::object loop = steal(PyObject_CallMethod(module, "_get_running_loop", nullptr));
   PyErr_Clear();
-  return loop && !loop.is_none() ? loop.ptr() : nullptr;  // alive for as long as it runs
+  return loop && !loop.is_none() ? loop.ptr() : nullptr;  // borrowed; alive for as long as it runs
 #endif
 }
 

@@ -1,4 +1,4 @@
-// Makes events of what the observers see.
+// Turns notifications of the observers into events.
 #include "run/events.hpp"
 
 #include <array>

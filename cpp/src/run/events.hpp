@@ -10,10 +10,10 @@
 
 namespace pyhost::detail {
 
-/// Calls the function, without the GIL, for each event that the observers see.
+/// Calls the function, without the GIL, for each event of which the observers are notified.
 void forward_events(Observers& observers, std::function<void(const Event&)> function);
 
-/// The event of something that began then and has just ended.
+/// Returns the event of a step that began at `begun` and has just ended.
 Event event_of(EventKind kind, std::string_view module, RunId run,
                std::chrono::steady_clock::time_point begun, const Error* error);
 

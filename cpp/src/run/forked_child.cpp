@@ -17,13 +17,13 @@ void end_forked_child(const Error* error) noexcept {
     const GilAcquire gil;
     flush_output();
   } catch (const Error&) {
-    // There is nothing to flush where Python cannot be entered.
+    // Python cannot be entered, so there is nothing to flush.
   }
   if (error != nullptr && error->exception().type == "SystemExit") {
-    const std::string& given = error->exception().message;
-    const bool is_number = given.find_first_not_of("0123456789") == std::string::npos;
-    if (is_number) status = std::atoi(given.c_str());
-    if (!is_number) std::fprintf(stderr, "%s\n", given.c_str());
+    const std::string& message = error->exception().message;
+    const bool is_number = message.find_first_not_of("0123456789") == std::string::npos;
+    if (is_number) status = std::atoi(message.c_str());
+    if (!is_number) std::fprintf(stderr, "%s\n", message.c_str());
   } else if (error != nullptr) {
     std::fprintf(stderr, "error: %s", error->rendered().c_str());
   }

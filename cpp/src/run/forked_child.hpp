@@ -1,4 +1,4 @@
-// The end of a process that a module forks and does not end itself.
+// Ends a child process that a module forked and did not end itself.
 #pragma once
 
 #include "pyhost/error.hpp"
@@ -6,12 +6,12 @@
 
 namespace pyhost::detail {
 
-/// Ends this process as python3 would: with 1 and the error on stderr, with the status of a SystemExit, or
-/// otherwise with 0. What Python's streams hold back is written; atexit handlers are not called.
+/// Ends this process as python3 would: with status 1 and the error on stderr, with the status of a
+/// SystemExit, or otherwise with status 0. Flushes Python's streams. Calls no atexit handlers.
 [[noreturn]] void end_forked_child(const Error* error) noexcept;
 
-/// The end of a call into a module. A child that a module has forked there must not return to the
-/// application, which would then go on twice.
+/// Checks at the end of a call into a module whether this is a child that the module forked. Such a child
+/// must not return to the application, which would then run twice.
 class CallEnd {
  public:
   CallEnd() = default;

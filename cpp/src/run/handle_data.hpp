@@ -1,4 +1,4 @@
-// What is behind the handles Module and Instance.
+// The data behind the handles Module and Instance.
 #pragma once
 
 #include <atomic>
@@ -23,11 +23,11 @@ namespace pyhost::detail {
 
 struct InstanceData;
 
-/// The state of a host that its handles share. Outlives the host in them, and says whether it is open.
+/// The state of a host that its handles share. It outlives the host, and says whether the host is open.
 struct HostState {
-  PyInterpreterState* interpreter = nullptr;  ///< That the host is in.
+  PyInterpreterState* interpreter = nullptr;  ///< The one that the host is in.
   std::atomic<bool> open = true;
-  std::atomic<bool> closing = false;  ///< Nothing more is loaded.
+  std::atomic<bool> closing = false;  ///< No more modules are loaded.
   Conversions conversions = {};
   std::function<void(const Error&)> on_error = {};
   Observers observers = {};
@@ -35,28 +35,28 @@ struct HostState {
   std::chrono::milliseconds shutdown_timeout = {};
   std::function<void(const Error&)> on_stuck = {};
 
-  /// Called with true when a run that no other run waits for begins to import its module, and with false at
-  /// the end of an import that succeeded. With the GIL.
+  /// Called with true when an outermost run begins to import its module, and with false at the end of an
+  /// import that succeeded. The GIL is held.
   std::function<void(bool begins)> on_import = {};
 
-  /// The instances that have something to close, by their number, which grows. Guarded by the GIL.
+  /// The instances that must be closed, by their number, which increases. Guarded by the GIL.
   std::map<std::uint64_t, std::weak_ptr<InstanceData>> closables = {};
   std::uint64_t last_closable = 0;
 
-  /// Throws HostClosed once the host is closed, and as check_interpreter() does.
+  /// Throws HostClosed once the host is closed, or if check_interpreter() does.
   void check_open(std::string_view module) const {
     if (!open) throw_closed(module);
     check_interpreter(module);
   }
 
-  /// Throws HostClosed on a thread of another interpreter, whose GIL guards nothing of this host's. The
-  /// caller holds that.
+  /// Throws HostClosed on a thread of another interpreter, whose GIL does not guard this host's data. The
+  /// caller holds that GIL.
   void check_interpreter(std::string_view module) const {
     if (!is_this_interpreter()) throw_wrong_interpreter(module);
   }
   bool is_this_interpreter() const { return CurrentRun::this_thread().interpreter == interpreter; }
 
-  /// Calls on_error with an error that came out of a module, without the GIL.
+  /// Calls on_error, without the GIL, if the error came from a module.
   void notify_error(const Error& error) const noexcept;
 
   /// Throws HostClosed once the host is being closed.
@@ -83,7 +83,7 @@ class AtScopeEnd {
   Action& action_;
 };
 
-/// Returns the data of a handle. Throws HostClosed for one that has been moved from.
+/// Returns the data of a handle. Throws HostClosed if the handle was moved from.
 template <class Data>
 Data& require_handle(const std::shared_ptr<Data>& handle) {
   if (handle == nullptr) [[unlikely]]
@@ -91,8 +91,8 @@ Data& require_handle(const std::shared_ptr<Data>& handle) {
   return *handle;
 }
 
-/// Does the action. Its error goes to the host's on_error first, and then to the caller, as the C++ exception
-/// that caused it if there is one.
+/// Calls the action. Its error goes to the host's on_error first. Then the caller gets it, or the C++
+/// exception that caused it if there is one.
 template <class Action>
 auto report_errors(const HostState& host, Action action) {
   const CallEnd end;
@@ -106,8 +106,9 @@ auto report_errors(const HostState& host, Action action) {
   }
 }
 
-/// Does one step of a module, with the GIL and as a run, unless `check` throws; then `finish`, with the GIL.
-/// An error of the step goes to the observers first, then to on_error, and then to the caller.
+/// Runs one step of a module as a run, with the GIL held, unless `check` throws. Then calls `finish`, with
+/// the GIL still held. An error of the step goes to the observers first, then to on_error, and then to the
+/// caller.
 template <class Check, class Step, class Finish>
 auto as_run(HostState& host, std::string_view module, Check check, Step step, Finish finish) {
   return report_errors(host, [&] {
@@ -131,7 +132,7 @@ struct ModuleData {
   py::object create_name;
   py::object run_name;
   std::atomic<bool> unloaded = false;
-  std::weak_ptr<ModuleData> before = {};  ///< Of the same module, with another create.
+  std::weak_ptr<ModuleData> before = {};  ///< The previous data of the same module, with another create.
 
   /// The type of the last object that create returned, and how such objects are closed. Guarded by the GIL.
   py::object known_type = {};
@@ -141,7 +142,8 @@ struct ModuleData {
              py::object factory);
   ~ModuleData() { release(host->interpreter, module, create, full_name, create_name, run_name, known_type); }
 
-  /// Whether an import would still give this module, and the module this create. The caller holds the GIL.
+  /// is_current() returns whether an import would still return this module, with this create. The caller
+  /// holds the GIL.
   bool is_current() const;
   bool is_in_sys_modules() const;
 
@@ -164,7 +166,7 @@ struct InstanceData {
   py::object state;
   Closing closing = Closing::Nothing;
   std::uint64_t number = 0;  ///< In HostState::closables.
-  py::object raised = {};    ///< What its last run raised, for its __exit__.
+  py::object raised = {};    ///< The exception of its last run, for its __exit__.
 
   InstanceData(std::shared_ptr<ModuleData> of, py::object created, py::object given)
       : module(std::move(of)), object(std::move(created)), state(std::move(given)) {}
@@ -176,7 +178,7 @@ struct InstanceData {
   InstanceData(const InstanceData&) = delete;
   InstanceData& operator=(const InstanceData&) = delete;
 
-  /// Throws HostClosed if it cannot be run any more.
+  /// Throws HostClosed if the instance can no longer be run.
   void check_open() const {
     module->check_loaded();
     if (!object) throw_closed();

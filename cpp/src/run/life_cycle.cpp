@@ -1,4 +1,4 @@
-// Calls what a module and its instances have for the stages of their life, and reports what that raises.
+// Calls the functions of a module and its instances for the stages of their life, and reports their errors.
 #include "run/life_cycle.hpp"
 
 #include <algorithm>
@@ -17,28 +17,28 @@ namespace pyhost::detail {
 
 namespace {
 
-// Whether the module itself has the function; what a __getattr__ of its might make up does not count.
+// Whether the module itself has the function. A __getattr__ of the module does not count.
 bool has_function(const ModuleData& module, const char* name) {
   PyObject* object = module.module.ptr();
   if (PyModule_Check(object)) return PyDict_GetItemString(PyModule_GetDict(object), name) != nullptr;
   return PyObject_HasAttrString(object, name) != 0;
 }
 
-// Returns the result of a call into the module, which is awaited if it is async; null with Python's error
-// set. Flushes the output.
+// Awaits the result of a call into the module if it is async, and flushes the output. Returns null with
+// Python's error set on failure.
 py::object all_of(const CurrentRun& run, py::object returned) {
   if (returned && result_form_of(returned.ptr()) == ResultForm::Awaitable)
     returned = await(run, returned.ptr());
   return with_output_flushed(returned.release().ptr());
 }
 
-// By the attribute, because the module's dict may hold a lazy import of Python 3.15 in its place.
+// Uses the attribute, because from Python 3.15 on the module's dict may hold a lazy import instead.
 py::object call_function(const CurrentRun& run, const ModuleData& module, const char* name) {
   return all_of(
       run, call_module_code(run, [&] { return PyObject_CallMethod(module.module.ptr(), name, nullptr); }));
 }
 
-// As Python looks for __enter__ and __exit__: on the type, so that no code of the module's runs for it.
+// Looks on the type, as Python does for __enter__ and __exit__, so that no code of the module runs.
 bool has(PyTypeObject* type, const char* name) {
   const py::object key = steal(PyUnicode_InternFromString(name));
   return key && _PyType_Lookup(type, key.ptr()) != nullptr;
@@ -60,7 +60,7 @@ py::object call_close(InstanceData& instance, PyObject* object, Closing closing)
                                    raised.ptr(), traceback ? traceback.ptr() : Py_None));
 }
 
-// Limits the time for closing, if the run around it has used up its own time.
+// Limits the time for closing to the grace time of an enclosing run whose own time is over.
 void apply_remaining_time(const CurrentRun& run) {
   for (const CurrentRun* outer = run.outer(); outer != nullptr; outer = outer->outer()) {
     if (!outer->cancellation() || !outer->cancellation()->over()) continue;
@@ -70,7 +70,7 @@ void apply_remaining_time(const CurrentRun& run) {
 }
 
 RunOptions within_shutdown_timeout(const HostState& host, const std::string& what) {
-  constexpr std::chrono::milliseconds least(1);  // what has no time at all would not even be begun
+  constexpr std::chrono::milliseconds least(1);  // a call without any time would not be started
   RunOptions limit{.timeout = std::max(host.shutdown_timeout, least),
                    .grace = std::chrono::milliseconds(500),
                    .stop = {},
@@ -83,7 +83,7 @@ RunOptions within_shutdown_timeout(const HostState& host, const std::string& wha
   return limit;
 }
 
-// Does the action. Its error is reported to the host, because no caller could catch it.
+// Calls the action. No caller could catch its error, so it is reported to the host.
 template <class Action>
 void reporting_errors(const HostState& host, Action action) noexcept {
   try {
@@ -126,7 +126,8 @@ void unload_module(ModuleData& module) noexcept {
   for (const auto& [number, instance] : host.closables) {
     if (auto alive = instance.lock()) open.push_back(std::move(alive));
   }
-  // Not before all are held: the last owner of one would close it, and change the map.
+  // Others are removed only after all are held: dropping the last owner of an instance closes it, which
+  // changes the map.
   std::erase_if(open, [&](const auto& each) { return !each->module->module.is(module.module); });
   const std::string closing = "close() of an instance of module '" + module.name + "'";
   for (auto at = open.rbegin(); at != open.rend(); ++at) {

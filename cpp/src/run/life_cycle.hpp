@@ -8,25 +8,24 @@
 
 namespace pyhost::detail {
 
-/// Calls the module's on_load(), if it has one. Throws ImportFailed with what it raises. The caller holds the
-/// GIL.
+/// Calls the module's on_load(), if it has one. Throws ImportFailed if that raises. The caller holds the GIL.
 void call_on_load(const CurrentRun& run, const ModuleData& module);
 
-/// Closes what instances of the module are still open, the last created first, and calls its on_unload().
-/// Errors from these go to on_error and the observers; each call has the shutdown timeout. Handles throw
-/// HostClosed from then on. The caller holds the GIL.
+/// Closes the open instances of the module, the last created first, and calls its on_unload(). Errors go to
+/// on_error and the observers. Each call has the shutdown timeout. From then on, handles of the module throw
+/// HostClosed. The caller holds the GIL.
 void unload_module(ModuleData& module) noexcept;
 
-/// Ends the tasks that modules left in their event loops, and the loops, within the shutdown timeout. Reports
-/// errors as unload_module() does. The caller holds the GIL.
+/// Cancels the tasks that modules left in their event loops, and closes the loops, within the shutdown
+/// timeout. Reports errors as unload_module() does. The caller holds the GIL.
 void cancel_leftover_tasks(const HostState& host) noexcept;
 
-/// The slow path of open_instance(): for an object of another type than the last one, or with a lifetime of
-/// its own.
+/// The slow path of open_instance(): for an object of another type than the last one, or one that must be
+/// closed.
 void enter_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance);
 
-/// Finds out how the object is closed later, and calls __enter__ if that is by __exit__. Throws ModuleRaised.
-/// The caller holds the GIL.
+/// Determines how the object will be closed, and calls __enter__ if it has both __enter__ and __exit__.
+/// Throws ModuleRaised. The caller holds the GIL.
 inline void open_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance) {
   const ModuleData& module = *instance->module;
   auto* const type = reinterpret_cast<PyObject*>(Py_TYPE(instance->object.ptr()));
@@ -35,18 +34,18 @@ inline void open_instance(const CurrentRun& run, const std::shared_ptr<InstanceD
   enter_instance(run, instance);
 }
 
-/// The slow path of close_instance(): for an instance that has something to close.
+/// The slow path of close_instance(): for an instance that must be closed.
 void close_and_report(InstanceData& instance, const CurrentRun* of);
 
-/// Closes the object: calls its close() or __exit__, if it has one, as a part of the run `of` if there is
-/// one. Does nothing the second time. Throws ModuleRaised, TimedOut. The caller holds the GIL.
+/// Closes the object: calls its close() or __exit__, if it has one. The call is a part of the run `of`, if
+/// there is one. Does nothing the second time. Throws ModuleRaised, TimedOut. The caller holds the GIL.
 inline void close_instance(InstanceData& instance, const CurrentRun* of) {
   if (instance.closing != Closing::Nothing) [[unlikely]]
     return close_and_report(instance, of);
   instance.object = instance.state = py::object();
 }
 
-/// The same without a caller that could catch an error: errors go to on_error and the observers. Acquires the
+/// Closes as close_instance() does, but throws nothing: errors go to on_error and the observers. Acquires the
 /// GIL.
 void close_quietly(InstanceData& instance, const CurrentRun* of) noexcept;
 

@@ -49,8 +49,8 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
       [] {});
 }
 
-// A run is the last part of a whole, so its end is the whole's. An object that closes with it is closed
-// before that, as at the end of a with-statement.
+// A run is the last part of a whole, so the end of the whole is notified here. An object that is closed with
+// the run is closed before that, as at the end of a with statement.
 template <class As, class Finish>
 typename As::Result run_instance(InstanceData& instance, const As& how, const RunOptions& options,
                                  bool closes, Finish finish) {
@@ -80,7 +80,7 @@ typename As::Result run_instance(InstanceData& instance, const As& how, const Ru
 }  // namespace detail
 
 const std::string& Module::name() const noexcept {
-  static const std::string none;  // of one that has been moved from
+  static const std::string none;  // of a handle that was moved from
   return data_ ? data_->name : none;
 }
 
@@ -91,7 +91,7 @@ typename As::Result Instance::run_as(const As& how, const RunOptions& options) c
   return detail::run_instance(detail::require_handle(data_), how, options, false, [] {});
 }
 
-// If no other handle shares the object, it is dropped while the GIL is held anyway.
+// If no other handle shares the object, it is released while the GIL is held anyway.
 template <class As>
 typename As::Result Instance::run_last(const As& how, const RunOptions& options) {
   const std::shared_ptr<detail::InstanceData> mine = std::move(data_);

@@ -1,4 +1,4 @@
-// Results of a run that are not simply returned, and errors that name the module.
+// Results of async runs and generators, and errors that name the module.
 #include "run/module_call.hpp"
 
 namespace pyhost::detail {

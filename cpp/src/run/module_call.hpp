@@ -1,4 +1,4 @@
-// A call of create or run, from the dict that goes in to what comes of the object that is returned.
+// Calls create and run, and converts their results.
 #pragma once
 
 #include <string>
@@ -20,10 +20,10 @@
 
 namespace pyhost::detail {
 
-/// Throws the error again with the module's name in it.
+/// Rethrows the error with the module's name added.
 [[noreturn]] void rethrow_for_module(const std::string& module, const Error& error);
 
-/// Converts for a module: its errors name the module.
+/// Calls the conversion. Its errors name the module.
 template <class Conversion>
 [[gnu::always_inline]] inline auto convert_for_module(const std::string& module, Conversion convert) {
   try {
@@ -50,7 +50,7 @@ inline std::monostate convert(Conversions& conversions, PyObject* result, const 
   return {};
 }
 
-/// Converts what a run returned. The caller holds the GIL.
+/// Converts the object that a run returned. The caller holds the GIL.
 template <class As>
 typename As::Result convert_result(HostState& host, const std::string& module, RunId run, PyObject* result,
                                    const As& how) {
@@ -60,10 +60,10 @@ typename As::Result convert_result(HostState& host, const std::string& module, R
   });
 }
 
-/// What `create` returns for this dict, awaited by nobody. Throws BadContract, ModuleRaised, TimedOut. The
-/// caller holds the GIL.
+/// Calls `create` with this dict, and returns its result, which is not awaited. Throws BadContract,
+/// ModuleRaised, TimedOut. The caller holds the GIL.
 inline py::object call_create(const CurrentRun& run, const ModuleData& module, const py::object& state) {
-  // With room before the argument, where a bound method puts its object without an array of its own.
+  // The free slot before the argument lets a bound method insert its object without a new array.
   PyObject* const arguments[] = {nullptr, state.ptr()};
   py::object object = with_output_flushed(call_module_code(run,
                                                            [&] {
@@ -78,10 +78,10 @@ inline py::object call_create(const CurrentRun& run, const ModuleData& module, c
   return object;
 }
 
-/// What Python has set, which stays set; null if nothing is.
+/// Returns Python's current exception, which stays set; null if there is none.
 py::object current_exception();
 
-/// What a call into the module's code returned, with what it printed written out. Throws TimedOut, Cancelled.
+/// Flushes the output of a call into the module's code, and returns its result. Throws TimedOut, Cancelled.
 inline py::object finish_call(const CurrentRun& run, InstanceData& instance, py::object returned) {
   py::object result = with_output_flushed(returned.release().ptr());
   if (instance.closing >= Closing::Exit) [[unlikely]]
@@ -90,13 +90,13 @@ inline py::object finish_call(const CurrentRun& run, InstanceData& instance, py:
   return result;
 }
 
-/// What `run` returns, which may be async or yield. Throws BadContract, ModuleRaised, TimedOut. The caller
-/// holds the GIL.
+/// Calls `run`, and returns its result, which may be a coroutine or a generator. Throws BadContract,
+/// ModuleRaised, TimedOut. The caller holds the GIL.
 [[gnu::always_inline]] inline py::object call_run(const CurrentRun& run, InstanceData& instance) {
-  const py::object object = instance.object;  // another thread may close the instance meanwhile,
+  const py::object object = instance.object;  // kept, because another thread may close the instance
   if (!object) [[unlikely]]
-    instance.check_open();  // or an observer has just done so
-  // Looked up at each call, as Python itself would: a `run` that is put on an instance later is found.
+    instance.check_open();  // an observer may have closed it just now
+  // Looked up at each call, as Python itself does, so that a `run` that is set on an instance later is found.
   py::object returned =
       finish_call(run, instance, call_module_code(run, [&] {
                     return PyObject_CallMethodNoArgs(object.ptr(), instance.module->run_name.ptr());
@@ -105,14 +105,15 @@ inline py::object finish_call(const CurrentRun& run, InstanceData& instance, py:
   return returned;
 }
 
-/// What an async `run` returned, awaited.
+/// Returns the result of the coroutine of an async `run`.
 py::object awaited(const CurrentRun& run, InstanceData& instance, PyObject* coroutine);
 
-/// The result of a `run` that gives it in another way than by returning it.
+/// Returns the result of a `run` that is async or yields.
 py::object collected_result(const CurrentRun& run, InstanceData& instance, PyObject* returned,
                             ResultForm form);
 
-/// The result of a whole run: what is async is awaited, what yields is collected in a list.
+/// Returns the result of a whole run: a coroutine is awaited, and the items of a generator are collected in a
+/// list.
 [[gnu::always_inline]] inline py::object result_of_run(const CurrentRun& run, InstanceData& instance) {
   py::object returned = call_run(run, instance);
   const ResultForm form = result_form_of(returned.ptr());

@@ -1,4 +1,4 @@
-// The rare end of a call into a module's code: something was raised in it from outside.
+// The slow path at the end of a call into a module's code: an exception was raised in it from another thread.
 #include "run/module_code.hpp"
 
 #include "python/gil.hpp"

@@ -1,4 +1,4 @@
-// Marks the calls into a module's code: only there may a cancelled run be interrupted.
+// Marks the calls into a module's code. Only there can a cancelled run be interrupted.
 #pragma once
 
 #include <utility>
@@ -8,8 +8,8 @@
 
 namespace pyhost::detail {
 
-/// Marks this thread as in a module's code for as long as it lives. An exception that was raised in the
-/// thread to cancel its run, and that has not arrived by then, is dropped. The caller holds the GIL.
+/// Marks this thread as running a module's code for as long as it lives. If an exception that was raised in
+/// the thread to cancel its run has not arrived by then, it is dropped. The caller holds the GIL.
 class InModuleCode {
  public:
   explicit InModuleCode(CurrentRun::Thread& thread) : thread_(thread), before_(thread.inside) {
@@ -29,7 +29,7 @@ class InModuleCode {
   bool before_;
 };
 
-/// Returns the result of a call into a module's code; null with Python's error set.
+/// Returns the result of a call into a module's code; null with Python's error set on failure.
 template <class Call>
 py::object call_module_code(CurrentRun::Thread& thread, Call call) {
   const InModuleCode in_module_code(thread);

@@ -1,4 +1,4 @@
-// Calls the observers. Only an Error where a run is about to end goes on to the caller.
+// Calls the observers. Of their exceptions, the caller gets only an Error at the end of a run.
 #include "run/observers.hpp"
 
 namespace pyhost::detail {

@@ -1,4 +1,4 @@
-// What happens to the modules of a host and to their runs, for the other parts of the library.
+// Notifies other parts of the library of what happens to modules and their runs.
 #pragma once
 
 #include <chrono>
@@ -13,15 +13,15 @@
 
 namespace pyhost::detail {
 
-/// Valid during the call of the observer.
+/// The content of a notification. Valid during the call of the observer.
 struct Happening {
-  /// Nothing where a run is about to end: notified once for a run, by its outermost call, when all has gone
-  /// well so far and nothing else is left to do.
+  /// Empty if a run is about to end. This is notified once per run, by its outermost call, if there was no
+  /// error and nothing else is left to do.
   std::optional<EventKind> kind;
   std::string_view module;
-  RunId run;                                    ///< 0 if it is in none.
-  std::chrono::steady_clock::time_point begun;  ///< When the step began that is over now.
-  const Error* error = nullptr;                 ///< Of Failed; it names the step as its phase.
+  RunId run;                                    ///< 0 outside of a run.
+  std::chrono::steady_clock::time_point begun;  ///< The start of the step that has ended.
+  const Error* error = nullptr;                 ///< For Failed. Its phase names the step.
 };
 
 /// The observers of a host, in the order in which they were added. They are called on the thread of the run,
@@ -30,12 +30,13 @@ class Observers {
  public:
   using Observer = std::function<void(const Happening&)>;
 
-  /// Only while the host is being opened: later on they are read without a lock.
+  /// Must be called only while the host is being opened: later, the observers are read without a lock.
   void add(Observer observer) { observers_.push_back(std::move(observer)); }
 
   bool empty() const noexcept { return observers_.empty(); }
 
-  /// Returns the time, for a notification at the end of what begins now. Costs nothing without observers.
+  /// Returns the time, for a notification at the end of the step that begins now. Costs nothing without
+  /// observers.
   std::chrono::steady_clock::time_point begin() const noexcept {
     if (empty()) [[likely]]
       return {};
@@ -49,15 +50,15 @@ class Observers {
       notify_each({kind, module, run, begun, error});
   }
 
-  /// Notifies that the run is about to end well. An Error that an observer throws goes on to the caller, as
-  /// the run's own. All other exceptions from observers are ignored.
+  /// Notifies that the run is about to end without an error. If an observer throws an Error, the caller gets
+  /// it as an error of the run. Other exceptions from observers are ignored.
   void notify_ending(std::string_view module, RunId run) const {
     if (!empty()) [[unlikely]]
       notify_each({std::nullopt, module, run, {}});
   }
 
-  /// Notifies that a step of a run is over, and before it that the run is about to end, if this was its last
-  /// step.
+  /// Notifies that a step of a run has ended. If it was the last step, first notifies that the run is about
+  /// to end.
   void notify_end(EventKind kind, std::string_view module, const CurrentRun& run,
                   std::chrono::steady_clock::time_point begun, bool is_last) const {
     if (empty()) [[likely]]
@@ -71,7 +72,7 @@ class Observers {
   std::vector<Observer> observers_;
 };
 
-/// Does the action. If it throws an Error, the observers are notified of Failed. The caller holds the GIL.
+/// Calls the action. If it throws an Error, notifies the observers of Failed. The caller holds the GIL.
 template <class Action>
 auto notify_failure_of(const Observers& observers, std::string_view module, Action action) {
   const auto begun = observers.begin();

@@ -1,4 +1,4 @@
-// pyhost.cancelled is set if any run that the thread is in was cancelled, the outer ones included.
+// pyhost.cancelled is set if any run that the thread is in was cancelled, including enclosing runs.
 #include "run/python_cancelled.hpp"
 
 #include <algorithm>
@@ -32,7 +32,7 @@ CancelledSignal& cancelled_signal() {
   return *kept;
 }
 
-// A module that asks gets some time to end by itself.
+// A module that checks pyhost.cancelled gets some time to end by itself.
 Cancellations listen_here() {
   Cancellations cancellations;
   for (const CurrentRun* run = CurrentRun::here(); run != nullptr; run = run->outer()) {
@@ -51,9 +51,9 @@ PyObject* is_set(PyObject* /*self*/, PyObject* /*none*/) {
   return PyBool_FromLong(is_requested(listen_here()));
 }
 
-// Waits for so many seconds at most, in slices, so that Ctrl-C is noticed.
+// Waits at most this many seconds, in slices, so that Ctrl-C is noticed.
 PyObject* wait(PyObject* /*self*/, PyObject* seconds) {
-  constexpr double longest = 1e9;  // the clock does not overflow
+  constexpr double longest = 1e9;  // a larger number would overflow the clock
   constexpr std::chrono::milliseconds slice(50);
   const double limit = seconds == Py_None ? longest : PyFloat_AsDouble(seconds);
   if (PyErr_Occurred() != nullptr) return nullptr;

@@ -1,14 +1,14 @@
-// What Python code sees of a cancellation: pyhost.Stopped, and the functions behind pyhost.cancelled.
+// The Python side of a cancellation: pyhost.Stopped, and the functions behind pyhost.cancelled.
 #pragma once
 
 #include "python/python.hpp"
 
 namespace pyhost::detail {
 
-/// Puts Stopped, `is_set` and `wait` into `_pyhost`. The caller holds the GIL.
+/// Adds Stopped, `is_set` and `wait` to `_pyhost`. The caller holds the GIL.
 void add_cancelled_functions();
 
-/// pyhost.Stopped; KeyboardInterrupt if a module has removed it. The caller holds the GIL.
+/// Returns pyhost.Stopped, or KeyboardInterrupt if a module has removed it. The caller holds the GIL.
 py::object stopped_type();
 
 /// Wakes the threads that wait in pyhost.cancelled.wait(), after a cancellation was requested. Needs no GIL.

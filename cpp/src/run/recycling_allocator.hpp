@@ -1,4 +1,4 @@
-// The allocator of what lives for one call.
+// An allocator for objects that live for one call.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,8 @@
 
 namespace pyhost::detail {
 
-/// The memory of an instance is kept for the next one of the same thread: a temporary one is gone by then,
-/// and to allocate takes as long as a tenth of all that pyhost adds to a call.
+/// Keeps the memory of an instance for the next one of the same thread. A temporary instance is gone by then,
+/// and an allocation would take a tenth of the time that pyhost adds to a call.
 class RecycledBlock {
  public:
   ~RecycledBlock() {
@@ -28,7 +28,8 @@ class RecycledBlock {
   bool thread_ends_ = false;
 };
 
-/// This thread's; without the test at each use that a destructor costs.
+/// Returns this thread's block. It uses a pointer, because an object with a destructor costs a test at each
+/// use.
 inline RecycledBlock& recycled_block() {
   static constinit thread_local RecycledBlock* mine = nullptr;
   if (mine == nullptr) [[unlikely]] {
@@ -38,7 +39,7 @@ inline RecycledBlock& recycled_block() {
   return *mine;
 }
 
-/// For std::allocate_shared of one type throughout.
+/// For std::allocate_shared of a single type in the whole program: all blocks must have the same size.
 template <class T>
 struct RecyclingAllocator {
   using value_type = T;

@@ -16,7 +16,7 @@ namespace pyhost::detail {
 
 using OnSpan = std::function<void(const Span&)>;
 
-/// What the spans of a thread have in common: the worker that made them, and the run it makes.
+/// The data that all spans of a thread share: its worker, and the submission that it runs.
 struct SpanPlace {
   std::uint64_t worker = 0;
   std::uint64_t submission = 0;
@@ -24,8 +24,8 @@ struct SpanPlace {
 };
 inline constinit thread_local SpanPlace span_place = {};
 
-/// Reports a span of this thread. Exceptions from on_span are ignored, and so are spans of what it runs
-/// itself. Releases the GIL if this thread holds it.
+/// Reports a span of this thread. Exceptions from on_span are ignored, and so are spans of runs that on_span
+/// starts. Releases the GIL if this thread holds it.
 void notify_span(const OnSpan& on_span, Span span) noexcept;
 
 /// Reports the time from its construction to its destruction as a span, if there is an on_span.
@@ -33,7 +33,7 @@ class SpanTimer {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// Function and name have to outlive it.
+  /// `on_span` and `module` must outlive it.
   SpanTimer(const OnSpan& on_span, SpanKind kind, std::string_view module, RunId run) {
     if (on_span) [[unlikely]]
       begun_.emplace(Begun{on_span, kind, module, run, std::uncaught_exceptions(), Clock::now()});

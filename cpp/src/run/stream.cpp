@@ -1,4 +1,4 @@
-// Stream: each item is a part of one run, which is entered for it and left again.
+// A stream is one run, which is entered again for each item.
 #include "pyhost/stream.hpp"
 
 #include <utility>
@@ -40,13 +40,13 @@ struct detail::AnyStream::Data {
   const detail::HostState& host() const { return *instance->module->host; }
   const std::string& module() const { return instance->module->name; }
 
-  // Keeps for the next step what this one has changed.
+  // Saves the signal handlers and the start of the timeout for the next step.
   class StepEnd {
    public:
     StepEnd(Data& data, const CurrentRun& here) : data_(data), here_(here) {}
     ~StepEnd() {
       data_.signals.after_step(static_cast<bool>(data_.items));
-      // Waits that do not count move the deadline.
+      // Waits that do not count have moved the start.
       const CurrentRun& whole = here_.is_part() ? *here_.outer() : here_;
       if (whole.cancellation()) data_.timed_from = whole.cancellation()->begun();
     }
@@ -58,12 +58,12 @@ struct detail::AnyStream::Data {
     const CurrentRun& here_;
   };
 
-  // Does a step of the run. A step that fails is the last one.
+  // Executes a step of the run. A step that fails is the last one.
   template <class Action>
   auto step(Action action) {
     return report_errors(host(), [&] {
       const GilAcquire gil;
-      // With the host closed or in another interpreter, no observer may be notified.
+      // If the host is closed or in another interpreter, no observer must be notified.
       if (!host().open || !host().is_this_interpreter()) instance->check_open();
       const CurrentRun here = run == 0 ? CurrentRun(module()) : CurrentRun(module(), run);
       run = here.id();

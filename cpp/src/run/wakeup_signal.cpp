@@ -1,4 +1,4 @@
-// Only a signal ends a wait in C code, and only the main thread gets Python's signals.
+// Only a signal interrupts a wait in C code, and Python handles signals only in its main thread.
 #include "run/wakeup_signal.hpp"
 
 #include <pthread.h>
@@ -23,10 +23,10 @@ using Thread = CurrentRun::Thread;
 
 constexpr int wakeup_signal = SIGURG;  // ignored by default, and hardly ever used
 
-// The handler that Python installed for the signal. Any other handler belongs to somebody else.
+// The handler that Python installed for the signal. Any other handler belongs to the application.
 std::atomic<void (*)(int)> python_handler = nullptr;
 
-// Called by Python in its main thread after the signal: raises pyhost.Stopped there at once.
+// Called by Python in its main thread after the signal. Raises pyhost.Stopped there at once.
 PyObject* wake(PyObject* /*self*/, PyObject* /*signal and frame*/) {
   Thread& thread = CurrentRun::this_thread();
   const bool woken = thread.woken.exchange(false);
@@ -35,8 +35,8 @@ PyObject* wake(PyObject* /*self*/, PyObject* /*signal and frame*/) {
   return nullptr;
 }
 
-// Whether the thread has blocked the signal, by itself or because it was started so. Only the kernel knows
-// that of another thread; without /proc, it is taken to be free.
+// Whether the thread blocks the signal. Only the kernel knows the mask of another thread. Without /proc, the
+// signal counts as not blocked.
 bool blocks_wakeup_signal(const Thread& thread) {
   std::ifstream status("/proc/self/task/" + std::to_string(thread.kernel_id) + "/status");
   constexpr std::string_view name = "SigBlk:";
@@ -62,7 +62,7 @@ void enable_wakeup_signal(Thread& thread) {
   if (sigaction(wakeup_signal, nullptr, &now) != 0 || now.sa_handler != SIG_DFL) return;
   const py::object handler = native_attribute("wake");
   const py::object installed = handler ? set_own_handler(wakeup_signal, handler.ptr()) : py::object();
-  PyErr_Clear();  // Python refuses on any thread but the main one
+  PyErr_Clear();  // Python refuses this on any thread but the main one
   if (!installed || sigaction(wakeup_signal, nullptr, &now) != 0) return;
   python_handler = now.sa_handler;
   thread.wakes = Thread::Wakes::Yes;

@@ -1,18 +1,18 @@
-// The signal that wakes Python's main thread where it waits in C code, so that a cancelled run ends there.
+// The signal that wakes Python's main thread from a wait in C code, so that a cancelled run ends there.
 #pragma once
 
 #include "run/current_run.hpp"
 
 namespace pyhost::detail {
 
-/// Puts the function that handles the signal into `_pyhost`. The caller holds the GIL.
+/// Adds the function that handles the signal to `_pyhost`. The caller holds the GIL.
 void add_wakeup_function();
 
-/// Takes the signal if this is Python's main thread and the application does not use the signal. Does
-/// nothing the second time. The caller holds the GIL.
+/// Installs the signal's handler if this is Python's main thread and the application does not use the signal.
+/// Does nothing the second time. The caller holds the GIL.
 void enable_wakeup_signal(CurrentRun::Thread& thread = CurrentRun::this_thread());
 
-/// Returns whether Python still handles the signal, and the signal wakes this thread. Needs no GIL.
+/// Returns whether the signal wakes this thread and Python still handles it. Needs no GIL.
 bool has_wakeup_signal(const CurrentRun::Thread& thread);
 
 /// Returns whether the signal raises pyhost.Stopped in this thread. The caller holds the GIL.
