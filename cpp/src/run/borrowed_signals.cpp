@@ -69,7 +69,7 @@ bool knows_handler(const BorrowedSignal& borrowed) {
   return handler != Py_None;
 }
 
-void give_back(const BorrowedSignal& borrowed) noexcept {
+void restore(const BorrowedSignal& borrowed) noexcept {
   const struct sigaction now = action_of(borrowed.signal);
   if (now.sa_handler != borrowed.after.sa_handler)
     return;  // the application has set another handler meanwhile
@@ -92,12 +92,12 @@ void give_back(const BorrowedSignal& borrowed) noexcept {
 
 // Handles signal.signal(number, None). A module calls that to restore a handler for which signal.signal()
 // returned None, because it is a C function.
-PyObject* give_back_early(int signal) {
+PyObject* restore_early(int signal) {
   const auto found = find_borrowed(signal);
   if (found == borrowed_signals().end()) return nullptr;
   const BorrowedSignal borrowed = std::move(*found);
   borrowed_signals().erase(found);
-  give_back(borrowed);
+  restore(borrowed);
   const py::object module = steal(PyImport_ImportModule("_signal"));
   return module ? PyObject_CallMethod(module.ptr(), "getsignal", "i", signal) : nullptr;
 }
@@ -116,7 +116,7 @@ PyObject* set_signal(PyObject* /*self*/, PyObject* arguments) {
   const int signal = static_cast<int>(PyLong_AsLong(PyTuple_GET_ITEM(arguments, 0)));
   PyErr_Clear();
   if (PyTuple_GET_ITEM(arguments, 1) == Py_None) {
-    if (PyObject* given_back = give_back_early(signal)) return given_back;
+    if (PyObject* restored = restore_early(signal)) return restored;
     PyErr_Clear();
   }
   const struct sigaction before = action_of(signal);
@@ -170,7 +170,7 @@ void give_signals_back() noexcept {
   while (!all.empty()) {
     const BorrowedSignal last = std::move(all.back());
     all.pop_back();
-    give_back(last);
+    restore(last);
   }
   signals_borrowed_by = 0;
 }

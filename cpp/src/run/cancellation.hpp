@@ -103,7 +103,7 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   CurrentRun::Thread& thread_;       // alive until the run is over
   PyInterpreterState* interpreter_;  // alive until the run is over
   std::string module_;
-  Clock::time_point begun_;  // set with requesting_
+  Clock::time_point begun_;  // set with requesting_ held
   std::optional<std::chrono::milliseconds> timeout_, import_timeout_;
   std::optional<std::chrono::milliseconds> limit_;  // one of these, counted from begun_; set likewise
   bool limits_import_ = false;                      // likewise
@@ -112,11 +112,11 @@ class Cancellation : public std::enable_shared_from_this<Cancellation> {
   std::stop_token token_;
   std::optional<std::stop_callback<std::function<void()>>> callback_;
 
-  std::atomic<bool> requested_ = false;  // set after the two that follow
+  std::atomic<bool> requested_ = false;  // set after the next two
   ErrorKind why_ = ErrorKind::TimedOut;
   Clock::time_point requested_at_;
   std::mutex requesting_;
-  std::atomic<bool> over_ = false;          // set with the GIL and requesting_
+  std::atomic<bool> over_ = false;          // set with the GIL and requesting_ held
   std::atomic<bool> gil_was_free_ = false;  // whether the timer got the GIL since the request
 
   // These are guarded by the GIL.

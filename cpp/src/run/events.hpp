@@ -10,7 +10,7 @@
 
 namespace pyhost::detail {
 
-/// Calls the function, without the GIL, for each event of which the observers are notified.
+/// Calls the function, without the GIL, for each event that the observers are notified of.
 void forward_events(Observers& observers, std::function<void(const Event&)> function);
 
 /// Returns the event of a step that began at `begun` and has just ended.

@@ -1,4 +1,4 @@
-// The Python modules pyhost._connections and pyhost._store open and close both. They are not imported before
+// The Python modules pyhost._connections and pyhost._store open and close them. They are not imported before
 // a module uses them.
 #include "services/connections.hpp"
 
@@ -34,8 +34,7 @@ const CurrentRun& outermost_of(const CurrentRun& run) {
   return *at;
 }
 
-// What a schedule asked for: its entry, the due time in microseconds since 1970, and the attempt; otherwise
-// None.
+// Returns a scheduled run's entry, its due time in microseconds since 1970, and the attempt; otherwise None.
 PyObject* scheduled_of(const CurrentRun& run) {
   const Scheduled* const scheduled = run.scheduled();
   if (scheduled == nullptr) return borrow(Py_None).release().ptr();
@@ -46,8 +45,8 @@ PyObject* scheduled_of(const CurrentRun& run) {
       static_cast<long long>(due.count()), scheduled->attempt);
 }
 
-// The number of the run that this thread is in, its module, the number of the outermost one, and what it is
-// for.
+// Returns the id of the run that this thread is in, its module, the id of the outermost run, and the result
+// of scheduled_of(); None outside of a run.
 PyObject* current_run(PyObject* /*self*/, PyObject* /*arguments*/) {
   const CurrentRun* run = CurrentRun::here();
   if (run == nullptr) return borrow(Py_None).release().ptr();
@@ -58,7 +57,7 @@ PyObject* current_run(PyObject* /*self*/, PyObject* /*arguments*/) {
                        static_cast<unsigned long long>(outermost_of(*run).id()), scheduled_of(*run));
 }
 
-// All of a str, as bytes, as secrets are stored.
+// Returns the whole str in UTF-8, encoded in the same way as stored secrets.
 std::optional<std::string> whole(PyObject* str) {
   const py::object bytes = steal(PyUnicode_AsEncodedString(str, "utf-8", "backslashreplace"));
   if (!bytes) return std::nullopt;
@@ -72,8 +71,8 @@ PyObject* hide_text(PyObject* /*self*/, PyObject* text) {
   return borrow(Py_None).release().ptr();
 }
 
-// A variable of the process's environment, or None. os.environ is a copy from the start of Python, so it
-// lacks what the application sets later.
+// Returns a variable of the process's environment, or None. os.environ is a copy from the start of Python, so
+// it lacks what the application sets later.
 PyObject* environment_variable(PyObject* /*self*/, PyObject* name) {
   const char* const utf8 = PyUnicode_AsUTF8(name);
   if (utf8 == nullptr) return nullptr;
@@ -93,7 +92,7 @@ PyObject* postpone_deadline(PyObject* /*self*/, PyObject* seconds) {
   return borrow(Py_None).release().ptr();
 }
 
-// The text without those of the list, and without all that are hidden.
+// Returns the text without the secrets of the list and without all hidden secrets.
 PyObject* text_without(PyObject* /*self*/, PyObject* arguments) {
   PyObject *text = nullptr, *list = nullptr;
   if (PyArg_ParseTuple(arguments, "UO!", &text, &PyList_Type, &list) == 0) return nullptr;
@@ -109,7 +108,7 @@ PyObject* text_without(PyObject* /*self*/, PyObject* arguments) {
   return PyUnicode_DecodeUTF8(left.data(), static_cast<Py_ssize_t>(left.size()), "replace");
 }
 
-// Returns the result of the conversion. Its Error becomes a ValueError.
+// Returns the result of the conversion. An Error of it becomes a ValueError.
 template <class Convert>
 PyObject* converted(PyObject* self, Convert convert) {
   try {
@@ -133,7 +132,7 @@ PyObject* write_object(PyObject* self, PyObject* values) {
   return converted(self, [&](Conversions& conversions) { return str(conversions.to_text(values)); });
 }
 
-// Null if nobody has imported it.
+// Returns the module, or null if it has not been imported.
 py::object if_imported(const char* name) {
   return borrow(PyDict_GetItemString(PyImport_GetModuleDict(), name));
 }
@@ -149,7 +148,7 @@ py::object if_imported(const char* name) {
                .hint = error.hint()});
 }
 
-// The content of the store at the end of the run, as text; None if the run has not used the store.
+// Returns the content of the store at the end of the run, as text; None if the run has not used the store.
 py::object left_in_store(const py::object& store, const Happening& happening, Conversions& conversions) {
   const py::object left =
       steal(PyObject_CallMethod(store.ptr(), "left_by", "K", static_cast<unsigned long long>(happening.run)));
@@ -162,7 +161,7 @@ py::object left_in_store(const py::object& store, const Happening& happening, Co
   }
 }
 
-// Whether no other run of this thread goes on.
+// Whether this thread is in no other run than this one.
 bool is_outermost(RunId run) {
   const CurrentRun* const here = CurrentRun::here();
   return here == nullptr || outermost_of(*here).id() == run;
@@ -241,16 +240,16 @@ void register_connections(const Options& options, Observers& observers,
                           const std::shared_ptr<Conversions>& conversions) {
   static PyMethodDef function{"current_run", current_run, METH_NOARGS, nullptr};
   add_native_function(function);
-  static PyMethodDef asking{"is_store_held", is_store_held, METH_O, nullptr};
-  add_native_function(asking);
+  static PyMethodDef held{"is_store_held", is_store_held, METH_O, nullptr};
+  add_native_function(held);
   static PyMethodDef postponing{"postpone_deadline", postpone_deadline, METH_O, nullptr};
   add_native_function(postponing);
   static PyMethodDef hiding{"hide", hide_text, METH_O, nullptr};
   add_native_function(hiding);
   static PyMethodDef variable{"environment_variable", environment_variable, METH_O, nullptr};
   add_native_function(variable);
-  static PyMethodDef leaving_out{"without", text_without, METH_VARARGS, nullptr};
-  add_native_function(leaving_out);
+  static PyMethodDef masking{"without", text_without, METH_VARARGS, nullptr};
+  add_native_function(masking);
   static PyMethodDef reading{"read_object", read_object, METH_O, nullptr};
   add_native_function(reading, conversions);
   static PyMethodDef writing{"write_object", write_object, METH_O, nullptr};
@@ -280,7 +279,7 @@ void close_connections() noexcept {
     try {
       set_native_attribute(name, borrow(Py_None));
     } catch (const Error&) {
-      // Without memory for it, modules still see the old value.
+      // There is no memory for it, so modules still see the old value.
     }
   }
 }

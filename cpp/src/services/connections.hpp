@@ -1,4 +1,4 @@
-// The connections and the store of a host, which Python code finds in the package pyhost.
+// The connections and the store of a host, which Python code uses through the package pyhost.
 #pragma once
 
 #include <filesystem>
@@ -13,17 +13,17 @@
 
 namespace pyhost::detail {
 
-/// Passes the connections and the store to the Python side. What a run leaves in the store is written if the
-/// run ends well, and dropped otherwise. The conversions must outlive the observers. The caller holds the
-/// GIL.
+/// Passes the connections and the store to the Python side. A run's changes of the store are written if it
+/// ends without an error, and dropped otherwise. The conversions must outlive the observers. The caller holds
+/// the GIL.
 void register_connections(const Options& options, Observers& observers,
                           const std::shared_ptr<Conversions>& conversions);
 
-/// Returns the modules whose data in the store this thread holds, as an array. The caller holds the GIL.
+/// Returns an array of the modules whose data in the store this thread holds. The caller holds the GIL.
 Json held_stores();
 
-/// For as long as it lives, this thread works for a run in another process that holds the data of these
-/// modules in the store. To wait for that run would be in vain.
+/// While it lives, this thread works for a run in another process, and that run holds the data of these
+/// modules in the store. Waiting for that run would be a deadlock.
 class StoresHeldElsewhere {
  public:
   explicit StoresHeldElsewhere(Json modules) : modules_(std::move(modules)) { here = this; }
@@ -31,7 +31,7 @@ class StoresHeldElsewhere {
   StoresHeldElsewhere(const StoresHeldElsewhere&) = delete;
   StoresHeldElsewhere& operator=(const StoresHeldElsewhere&) = delete;
 
-  /// Whether the module is one of those of this thread.
+  /// Whether this thread works for a run that holds the data of the module.
   static bool has(const std::string& module);
 
  private:
@@ -39,7 +39,7 @@ class StoresHeldElsewhere {
   Json modules_;
 };
 
-/// Throws StartupFailed if there can be no store at that path. An empty path means no store.
+/// Throws StartupFailed if the store cannot be at that path. An empty path means that there is no store.
 void check_store(const std::filesystem::path& store);
 
 /// Closes the connections and the store, and refuses to open them again. The caller holds the GIL.

@@ -1,4 +1,4 @@
-// LogRecord as data, and back.
+// Converts log records to JSON and back.
 #include "pyhost/log.hpp"
 
 #include <array>

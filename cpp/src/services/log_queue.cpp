@@ -20,16 +20,16 @@ struct LogQueue::State {
   std::size_t room;
   std::mutex mutex = {};
   std::condition_variable put = {};
-  std::condition_variable given = {};
+  std::condition_variable delivered = {};
   std::deque<LogRecord> records = {};
   std::uint64_t count_put = 0;
-  std::uint64_t count_given = 0;
+  std::uint64_t count_delivered = 0;
   std::uint64_t dropped = 0;
-  std::uint64_t reported = 0;  ///< By records. More than `dropped` until add_dropped() has been called.
-  std::uint64_t asked = 0;     ///< How many were dropped at the last call of dropped().
+  std::uint64_t reported = 0;  ///< By records. Exceeds `dropped` until add_dropped() has been called.
+  std::uint64_t asked = 0;     ///< The value of `dropped` at the last call of dropped().
   bool closed = false;
   std::thread thread = {};
-  std::thread::id giver = {};  ///< Also where the thread is left to itself.
+  std::thread::id thread_id = {};  ///< Stays set if the thread is detached.
 };
 
 LogQueue::LogQueue(Sink sink, std::size_t room, std::chrono::milliseconds patience)
@@ -52,20 +52,20 @@ void LogQueue::put(LogRecord record) {
   state.put.notify_one();
 }
 
-// Starts the thread with the first record. Returns false if the system allows none.
+// Starts the thread with the first record. Returns false if the system allows no more threads.
 bool LogQueue::has_thread() {
   if (state_->thread.joinable()) return true;
   try {
     const SignalsBlocked blocked;
-    state_->thread = start_thread([shared = state_] { give_out(shared); });
-    state_->giver = state_->thread.get_id();
+    state_->thread = start_thread([shared = state_] { deliver_records(shared); });
+    state_->thread_id = state_->thread.get_id();
     return true;
   } catch (const Error&) {
     return false;
   }
 }
 
-void LogQueue::give_out(const std::shared_ptr<State>& shared) {
+void LogQueue::deliver_records(const std::shared_ptr<State>& shared) {
   State& state = *shared;
   std::unique_lock lock(state.mutex);
   while (true) {
@@ -80,8 +80,8 @@ void LogQueue::give_out(const std::shared_ptr<State>& shared) {
       // Exceptions from on_log are ignored: the module that logged has gone on since.
     }
     lock.lock();
-    ++state.count_given;
-    state.given.notify_all();
+    ++state.count_delivered;
+    state.delivered.notify_all();
   }
 }
 
@@ -89,8 +89,8 @@ bool LogQueue::flush(std::chrono::milliseconds patience) {
   if (is_forked()) return true;
   std::unique_lock lock(state_->mutex);
   const std::uint64_t all = state_->count_put;
-  if (state_->giver == std::this_thread::get_id()) return false;
-  return state_->given.wait_for(lock, patience, [&] { return state_->count_given >= all; });
+  if (state_->thread_id == std::this_thread::get_id()) return false;
+  return state_->delivered.wait_for(lock, patience, [&] { return state_->count_delivered >= all; });
 }
 
 void LogQueue::add_dropped(std::uint64_t count) {
@@ -105,7 +105,8 @@ std::uint64_t LogQueue::dropped() {
 
 std::uint64_t LogQueue::close() noexcept {
   if (is_forked()) {
-    static_cast<void>(new std::shared_ptr<State>(state_));  // the thread's share is of no use here, and stays
+    // Leaked: destroying a joinable std::thread would end the child.
+    static_cast<void>(new std::shared_ptr<State>(state_));
     return 0;
   }
   {
@@ -113,7 +114,7 @@ std::uint64_t LogQueue::close() noexcept {
     state_->closed = true;
   }
   state_->put.notify_one();
-  const bool all_given = flush(patience_);
+  const bool all_delivered = flush(patience_);
   std::thread thread;
   std::deque<LogRecord> left;
   std::uint64_t unknown = 0;
@@ -127,9 +128,9 @@ std::uint64_t LogQueue::close() noexcept {
     unknown = state_->dropped - std::min(known, state_->dropped);
     state_->asked = state_->dropped;
     thread.swap(state_->thread);
-    if (all_given) state_->giver = {};
+    if (all_delivered) state_->thread_id = {};
   }
-  if (thread.joinable()) all_given ? thread.join() : thread.detach();
+  if (thread.joinable()) all_delivered ? thread.join() : thread.detach();
   return unknown;
 }
 

@@ -1,4 +1,4 @@
-// A queue of log records for a sink that may be slow: a thread that logs never waits for it.
+// A queue of log records for a sink that may be slow. A thread that logs never waits for the sink.
 #pragma once
 
 #include <unistd.h>
@@ -27,29 +27,30 @@ class LogQueue {
   /// Drops the record if there is no room for it.
   void put(LogRecord record);
 
-  /// Waits until the sink has had all records that were put before, but no longer than `patience`. Returns
-  /// whether it has. Does not wait when called by the sink itself.
+  /// Waits until the sink has processed all records that were put before, but no longer than `patience`.
+  /// Returns whether it has. Does not wait when called by the sink itself.
   bool flush(std::chrono::milliseconds patience);
 
-  /// Takes no more, and waits for the sink within the patience. The records of a sink that does not return by
-  /// then are dropped. Returns how many were dropped that neither a record nor dropped() has reported.
+  /// Accepts no more records, and waits for the sink, at most for the patience. If the sink does not return
+  /// by then, the remaining records are dropped. Returns the number of dropped records that neither a record
+  /// nor dropped() has reported.
   std::uint64_t close() noexcept;
 
-  /// Counts records that were dropped before they came here.
+  /// Adds records that were dropped before they reached this queue.
   void add_dropped(std::uint64_t count);
 
-  /// Returns how many were dropped in all.
+  /// Returns the number of all dropped records.
   std::uint64_t dropped();
 
  private:
   struct State;
   bool has_thread();
-  static void give_out(const std::shared_ptr<State>& state);
+  static void deliver_records(const std::shared_ptr<State>& state);
   bool is_forked() const noexcept { return process_ != getpid(); }
 
   std::shared_ptr<State> state_;
   std::chrono::milliseconds patience_;
-  pid_t process_ = getpid();  // a fork has no threads
+  pid_t process_ = getpid();  // a forked child does not have the thread
 };
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// A record of Python's becomes plain data under the GIL; pyhost/_logging.py sees to it that it comes here.
+// Turns Python's log records, which pyhost/_logging.py passes here, into plain data.
 #include "services/logging.hpp"
 
 #include <algorithm>
@@ -22,9 +22,9 @@ namespace pyhost::detail {
 namespace {
 
 constexpr std::size_t longest_text = std::size_t{64} * 1024;  // of a message, and of all fields together
-constexpr std::size_t longest_field = std::size_t{8} * 1024;  // of what is no message
+constexpr std::size_t longest_field = std::size_t{8} * 1024;  // of any other text
 
-struct Taker {
+struct RecordTarget {
   std::shared_ptr<LogQueue> queue;
   std::shared_ptr<Conversions> conversions;
 };
@@ -40,26 +40,26 @@ Json field_of(PyObject* value, Conversions& conversions) {
   }
 }
 
-// Hides the secrets in it, and says about how many bytes it has.
-std::size_t settle(Json& json) {
+// Masks the secrets in it, and returns its approximate size in bytes.
+std::size_t mask_and_measure(Json& json) {
   std::size_t size = 8;
   if (auto* const text = json.get_ptr<std::string*>()) {
     *text = mask_secrets(std::move(*text));
     size += text->size();
   } else if (auto* const object = json.get_ptr<Json::object_t*>()) {
-    Json::object_t settled;
+    Json::object_t masked;
     for (auto& [key, value] : *object) {
-      size += key.size() + settle(value);
-      settled.emplace(mask_secrets(key), std::move(value));
+      size += key.size() + mask_and_measure(value);
+      masked.emplace(mask_secrets(key), std::move(value));
     }
-    object->swap(settled);
+    object->swap(masked);
   } else if (json.is_array()) {
-    for (Json& item : json) size += settle(item);
+    for (Json& item : json) size += mask_and_measure(item);
   }
   return size;
 }
 
-// What is too long, as the beginning of its text.
+// Returns the beginning of a text that is too long.
 std::string beginning_of(const Json& json, std::size_t limit) {
   const auto* const str = json.get_ptr<const std::string*>();
   const std::string text = str != nullptr ? *str : json_text_with_replacements(json);
@@ -81,14 +81,14 @@ Json fields_of(PyObject* extra, Conversions& conversions) {
     PyObject* const item = PyList_GET_ITEM(items.ptr(), i);
     const std::string name = text_of(PyTuple_GET_ITEM(item, 0), longest_field);
     Json value = field_of(PyTuple_GET_ITEM(item, 1), conversions);
-    const std::size_t size = name.size() + settle(value);
+    const std::size_t size = name.size() + mask_and_measure(value);
     fields[name] = size > left ? Json(beginning_of(value, left)) : std::move(value);
     left -= std::min(size, left);
   }
   return fields;
 }
 
-// A module may put any number there.
+// A module may set any number as the time.
 std::chrono::system_clock::time_point time_of(double seconds) {
   constexpr double end_of_time = 9e9;
   if (!(seconds >= 0 && seconds < end_of_time)) return std::chrono::system_clock::now();
@@ -96,7 +96,7 @@ std::chrono::system_clock::time_point time_of(double seconds) {
       std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1e6)));
 }
 
-// number, logger, message, seconds, file, line, function, extra, exception or None
+// The arguments: number, logger, message, seconds, file, line, function, extra, exception or None.
 PyObject* take_record(PyObject* self, PyObject* arguments) {
   LogRecord record;
   PyObject *logger = nullptr, *message = nullptr, *file = nullptr, *function = nullptr, *extra = nullptr,
@@ -107,7 +107,7 @@ PyObject* take_record(PyObject* self, PyObject* arguments) {
     return nullptr;
   }
   try {
-    const auto taker = owner_of<Taker>(self);
+    const auto target = owner_of<RecordTarget>(self);
     record.level = level_of(record.number);
     record.logger = text_of(logger, longest_field);
     record.message = text_of(message, longest_text);
@@ -116,9 +116,9 @@ PyObject* take_record(PyObject* self, PyObject* arguments) {
     record.function = text_of(function, longest_field);
     record.module = running_module();
     if (const CurrentRun* run = CurrentRun::here()) record.run = run->id();
-    record.fields = fields_of(extra, *taker->conversions);
+    record.fields = fields_of(extra, *target->conversions);
     if (PyExceptionInstance_Check(exception)) record.error = logged_error(describe(exception), record.module);
-    taker->queue->put(std::move(record));
+    target->queue->put(std::move(record));
   } catch (const std::exception& failed) {
     PyErr_SetString(PyExc_RuntimeError, failed.what());
     return nullptr;
@@ -135,14 +135,15 @@ Logging::Logging(const Options& options)
 
 py::object Logging::enter_python(std::shared_ptr<Conversions> conversions) {
   static PyMethodDef take{"take_log_record", take_record, METH_VARARGS, nullptr};
-  add_native_function(take, std::make_shared<Taker>(Taker{queue_, std::move(conversions)}));
+  add_native_function(take, std::make_shared<RecordTarget>(RecordTarget{queue_, std::move(conversions)}));
   py::object python = require(PyImport_ImportModule("pyhost._logging"), "importing pyhost's own files");
   require(PyObject_CallMethod(python.ptr(), "begin", "i", static_cast<int>(level_)),
           "starting to collect logs");
   return python;
 }
 
-// A module may have thrown it out of sys.modules, and a new one would know of nothing.
+// Uses the Python module that was entered: a module may have removed it from sys.modules, and a new one would
+// not have its state.
 void Logging::leave_python(const py::object& entered) noexcept {
   if (!steal(PyObject_CallMethod(entered.ptr(), "end", nullptr))) PyErr_Clear();
 }

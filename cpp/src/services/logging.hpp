@@ -1,4 +1,4 @@
-// Passes what modules log by Python's `logging` to the application.
+// Passes records that modules log by Python's `logging` to the application.
 #pragma once
 
 #include <chrono>
@@ -14,17 +14,17 @@ namespace pyhost::detail {
 
 class LogQueue;
 
-/// The record that gave this by its to_json(). Throws Json::exception if none did.
+/// Returns the record from the result of its to_json(). Throws Json::exception if the JSON is not a record.
 LogRecord log_record_from_json(const Json& json);
 
-/// The last level at or below the number.
+/// Returns the highest level at or below the number.
 LogLevel level_of(int number) noexcept;
 
-/// An exception that was logged, as an error of the run that logged it.
+/// Returns a logged exception as an error of the run that logged it.
 Error logged_error(PythonException exception, const std::string& module);
 
-/// Takes the records of all loggers, whatever modules do to handlers, from the moment that one imports
-/// `logging`: it is not imported here.
+/// Takes the records of all loggers, whatever modules do to handlers. It starts when a module imports
+/// `logging`, which is not imported here.
 class Logging {
  public:
   explicit Logging(const Options& options);
@@ -33,21 +33,22 @@ class Logging {
   Logging(const Logging&) = delete;
   Logging& operator=(const Logging&) = delete;
 
-  /// A record that a module in another process logged.
+  /// Adds a record that a module in another process logged.
   void put(LogRecord record);
-  /// So many more were dropped there.
+  /// Adds to the number of dropped records those of another process.
   void add_dropped(std::uint64_t count);
 
-  /// Begins with the records of this interpreter, whose conversions are given; what it returns is for
-  /// leave_python(). Throws StartupFailed if pyhost's own Python files are nowhere. The caller holds the GIL.
+  /// Starts to take the records of this interpreter, which has these conversions. Returns the argument for
+  /// leave_python(). Throws StartupFailed if pyhost's own Python files are not found. The caller holds the
+  /// GIL.
   py::object enter_python(std::shared_ptr<Conversions> conversions);
 
-  /// Leaves this interpreter's `logging` as it was. The caller holds the GIL.
+  /// Restores this interpreter's `logging`. The caller holds the GIL.
   static void leave_python(const py::object& entered) noexcept;
 
-  /// Passes the remaining records to the application, within the shutdown timeout, and takes no more. Reports
-  /// on stderr how many were dropped, if nothing else has reported it. Releases the GIL if the caller holds
-  /// it.
+  /// Accepts no more records, and passes the remaining ones to the application within the shutdown timeout.
+  /// Reports the number of dropped records on stderr, if it was not reported before. Releases the GIL if the
+  /// caller holds it.
   void close() noexcept;
 
   bool flush(std::chrono::milliseconds patience);

@@ -1,4 +1,4 @@
-// A call from Python: a dict in, the GIL released, a value or an exception out.
+// A call from Python takes a dict, releases the GIL, and returns a value or raises an exception.
 #include "services/python_services.hpp"
 
 #include <cstddef>
@@ -21,17 +21,17 @@ namespace pyhost::detail {
 
 namespace {
 
-// Calls of services within calls of services, on one thread. Each level takes some 4 KB of C's stack in
-// addition to what the service and the module need: threads have 8 MB as a rule. Where there is less, a call
-// within another needs room for a level, and for what Python does in it, such as to compile a module.
+// The limit of nested calls of services on one thread. Each level takes about 4 KB of the C stack, in
+// addition to what the service and the module need. Most threads have 8 MB. On a smaller stack, a nested call
+// needs space for one level and for what Python does in it, such as compiling a module.
 constexpr int max_depth = 100;
-#ifdef PYHOST_SANITIZED  // with which each frame is several times as large
+#ifdef PYHOST_SANITIZED  // where each frame is several times as large
 constexpr std::size_t min_stack = 256 * 1024;
 #else
 constexpr std::size_t min_stack = 64 * 1024;
 #endif
 
-// Thrown once Python's error is set for the module.
+// Thrown after Python's error was set for the module.
 struct PythonErrorSet {};
 
 [[noreturn]] void refuse(PyObject* type, const std::string& message) {
@@ -89,7 +89,7 @@ PyObject* raise_current_exception(std::string_view service) {
   throw PythonErrorSet();
 }
 
-// The message of a conversion, which is about a state or a result, for another subject.
+// Returns the message of a conversion error, which is about a state or a result, with another subject.
 std::string with_subject(const Error& error, std::string_view subject, const std::string& new_subject) {
   const std::string& message = error.message();
   return message.starts_with(subject) ? new_subject + message.substr(subject.size()) : message;
@@ -108,7 +108,7 @@ void check_depth(const std::string& name) {
   }
 }
 
-// The arguments of a call: one dict, or keyword arguments, or nothing.
+// Returns the arguments of a call: one dict, or keyword arguments, or nothing.
 PyObject* chosen_arguments(const std::string& name, PyObject* positional, PyObject* named) {
   const Py_ssize_t count = PyTuple_GET_SIZE(positional);
   if (count == 0) return named;
@@ -119,7 +119,7 @@ PyObject* chosen_arguments(const std::string& name, PyObject* positional, PyObje
   refuse(PyExc_TypeError, "services." + name + " takes one dict or keyword arguments, but got " + got);
 }
 
-// What one interpreter needs to reach the services.
+// The services, and the conversions of the interpreter that calls them.
 struct InterpreterAccess {
   std::shared_ptr<Services> services;
   std::shared_ptr<Conversions> conversions;
@@ -215,11 +215,11 @@ class PythonCall {
     return answer;
   }
 
-  std::shared_ptr<InterpreterAccess> access_;  // the host may close during the call
+  std::shared_ptr<InterpreterAccess> access_;  // shared, because the host may close during the call
 };
 
-// Does the action, with each way to fail as Python's error. In a child that a module has forked, services
-// would wait for locks and threads that are its parent's.
+// Calls the action, and turns each failure into a Python error. In a child that a module has forked, services
+// would wait for locks and threads of the parent.
 template <class Action>
 PyObject* with_python_errors(std::string_view service, Action action) {
   try {

@@ -1,4 +1,4 @@
-// The way of Python code to the services.
+// Lets Python code call the services.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@
 namespace pyhost::detail {
 
 /// Lets the Python code of this interpreter call the services, through pyhost/services.py. The conversions
-/// are those of the interpreter. The caller holds the GIL.
+/// must be those of the interpreter. The caller holds the GIL.
 void add_services_to_python(std::shared_ptr<Services> services, std::shared_ptr<Conversions> conversions);
 
 }  // namespace pyhost::detail

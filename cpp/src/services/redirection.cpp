@@ -1,4 +1,4 @@
-// A raw stream of Python that passes whole lines to a function.
+// A raw Python stream that passes whole lines to a function.
 #include "services/redirection.hpp"
 
 #include <fcntl.h>
@@ -41,7 +41,7 @@ SharedSink sink_of(PyObject* capsule) {
   return *static_cast<SharedSink*>(PyCapsule_GetPointer(capsule, nullptr));
 }
 
-// The same for a caller that holds the GIL. Returns false with Python's error set if on_output throws.
+// Releases the GIL, and calls the sink's function. Returns false with Python's error set if it throws.
 bool deliver(OutputSink& sink, StreamName stream, const OutputSink::PartialLine& text) {
   std::string failure;
   {
@@ -87,15 +87,14 @@ constexpr int descriptor_of(StreamName stream) {
   return stream == StreamName::Stdout ? STDOUT_FILENO : STDERR_FILENO;
 }
 
-// write() and flush() of a raw stream that ends in a sink; `self` is a capsule that shares it.
+// write() and flush() of a raw stream that writes to a sink. `self` is a capsule that shares the sink.
 template <StreamName stream>
 PyObject* write_to_sink(PyObject* self, PyObject* bytes) {
   Py_buffer view;
   if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) != 0) return nullptr;
   const SharedSink sink = sink_of(self);
   const auto size = static_cast<std::size_t>(view.len);
-  if (is_forked_child) {  // where a thread that is not there may hold the locks, and on_output is the
-                          // parent's
+  if (is_forked_child) {  // a thread of the parent may hold the locks, and on_output belongs to the parent
     const bool is_written = write(descriptor_of(stream), view.buf, size) >= 0;
     PyBuffer_Release(&view);
     return is_written ? PyLong_FromSize_t(size) : PyErr_SetFromErrno(PyExc_OSError);
@@ -109,15 +108,15 @@ PyObject* write_to_sink(PyObject* self, PyObject* bytes) {
 
 template <StreamName stream>
 PyObject* flush_sink(PyObject* self, PyObject* /*arguments*/) {
-  if (is_forked_child) return borrow(Py_None).release().ptr();  // the parent writes what it holds back
+  if (is_forked_child) return borrow(Py_None).release().ptr();  // the parent writes its buffered text itself
   const SharedSink sink = sink_of(self);
   const OutputSink::PartialLine rest = take_all(*sink, stream);
   if (!rest.text.empty() && !deliver(*sink, stream, rest)) return nullptr;
   return borrow(Py_None).release().ptr();
 }
 
-// The process's own: child processes and C code that are given the stream write where they do without a
-// redirection.
+// The process's own descriptor: child processes and C code that get the stream write to the same place as
+// without a redirection.
 template <StreamName stream>
 PyObject* own_descriptor(PyObject* /*self*/, PyObject* /*arguments*/) {
   if (fcntl(descriptor_of(stream), F_GETFD) < 0) return PyErr_SetFromErrno(PyExc_OSError);
@@ -159,7 +158,7 @@ std::shared_ptr<OutputSink> make_sink(std::function<void(const Output&)> functio
 void deliver(OutputSink& sink, const Output& output) {
   const std::lock_guard lock(sink.calling);
   if (sink.function) return sink.function(output);
-  // Also once the host is closed, for a thread of a module that still writes.
+  // A thread of a module may still write after the host was closed.
   std::string_view text = output.text;
   while (write_whole(descriptor_of(output.stream), text) == EINTR) continue;
 }

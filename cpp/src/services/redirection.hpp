@@ -1,4 +1,4 @@
-// Passes what Python code writes to sys.stdout and sys.stderr to the application's on_output.
+// Passes the text that Python code writes to sys.stdout and sys.stderr to the application's on_output.
 #pragma once
 
 #include <functional>
@@ -9,8 +9,8 @@
 
 namespace pyhost::detail {
 
-/// Where redirected text goes, a line at a time: to the function, or to the process's own streams without
-/// one.
+/// The target of redirected text, one line at a time: the function, or the process's own streams if there is
+/// none.
 struct OutputSink;
 std::shared_ptr<OutputSink> make_sink(std::function<void(const Output&)> function);
 
@@ -18,7 +18,7 @@ std::shared_ptr<OutputSink> make_sink(std::function<void(const Output&)> functio
 /// the GIL.
 void deliver(OutputSink& sink, const Output& output);
 
-/// Once it returns, the function is not called any more.
+/// After it returns, the function is not called any more.
 void close_sink(OutputSink& sink);
 
 /// Redirects the streams of this interpreter to the sink for as long as it lives. The caller holds the GIL.

@@ -9,7 +9,7 @@ namespace pyhost::detail {
 std::string service_stubs(const std::vector<std::pair<std::string, std::string>>& services) {
   std::string text = "# The services that `from pyhost import services` provides.\n";
   if (services.empty()) return text + "# This host provides no services.\n";
-  // Names that no service can have: a service called dict hides Python's own.
+  // Services cannot have these names, so a service called dict does not hide them.
   text += "from builtins import dict as _dict, str as _str\n";
   text += "from typing import Any as _Any, overload as _overload\n";
   for (const auto& [name, doc] : services) {

@@ -7,7 +7,8 @@
 
 namespace pyhost::detail {
 
-/// A .pyi of the Python module pyhost.services. Each service is given by its name and its documentation.
+/// Returns a .pyi of the Python module pyhost.services. Each service is a pair of its name and its
+/// documentation.
 std::string service_stubs(const std::vector<std::pair<std::string, std::string>>& services);
 
 }  // namespace pyhost::detail

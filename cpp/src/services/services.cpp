@@ -16,8 +16,8 @@ namespace pyhost::detail {
 
 namespace {
 
-// CBOR has no discarded values. Binary ones take their place, which the module's process refuses with the
-// same words.
+// CBOR cannot hold discarded values, so they are replaced by binary ones. The module's process refuses those
+// with the same message.
 void replace_discarded(Json& value) {
   if (value.is_discarded()) value = Json::binary({});
   if (!value.is_structured()) return;

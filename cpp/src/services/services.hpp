@@ -1,4 +1,4 @@
-// The services of a host: what its modules may call, and how the answers come to them.
+// The services of a host, which its modules call.
 #pragma once
 
 #include <condition_variable>
@@ -28,46 +28,45 @@ class Services {
   Services(const Services&) = delete;
   Services& operator=(const Services&) = delete;
 
-  /// Adds a service, or replaces the one of the name, and waits for its calls as withdraw() does. Throws
-  /// InvalidName.
+  /// Adds a service. Replaces an existing one with the same name, and waits for its calls as withdraw() does.
+  /// Throws InvalidName.
   void provide(std::string_view name, Service function, std::string doc);
 
-  /// Returns false if there is no service of this name. Waits until no thread is in a call of the service;
-  /// does not wait on a thread that is itself in a call of any service.
+  /// Removes a service, and waits until no thread is in a call of it. Does not wait if this thread is itself
+  /// in a call of any service. Returns false if there is no service with this name.
   bool withdraw(std::string_view name);
 
-  /// Withdraws all services, and refuses further calls.
+  /// Removes all services, and refuses further calls.
   void close() noexcept;
 
   bool is_open() const noexcept;
   std::vector<std::string> names() const;
 
-  /// The documentation of a service; nothing if there is no service of this name.
+  /// Returns the documentation of a service; nothing if there is no service with this name.
   std::optional<std::string> doc(const std::string& name) const;
 
-  /// "the host provides no service 'x'", with similar names.
+  /// Returns "the host provides no service 'x'", with similar names.
   std::string missing_message(const std::string& name) const;
 
-  /// A .pyi of the Python module pyhost.services with the services that are provided now.
+  /// Returns a .pyi of the Python module pyhost.services with the current services.
   std::string stubs() const;
 
-  /// Answers questions of modules in place of these services: {"call": name, "arguments": …, "stores":
-  /// held_stores()} by {"answer": …}, {"raised": {"type", "message", "kind"}}, {"missing": message} or
-  /// {"closed": message};
-  /// {"doc": name} by
-  /// {"doc": text}; {"names": true} by {"names": […]}. Called without the GIL, on any thread.
+  /// Answers a question of a module in place of these services. Called without the GIL, on any thread.
+  /// Questions: {"call": name, "arguments": …, "stores": held_stores()}, {"doc": name}, {"names": true}.
+  /// Answers: {"answer": …} or {"raised": {"type", "message", "kind"}} for a call, {"doc": text},
+  /// {"names": […]}; {"missing": message} or {"closed": message} if the service cannot be called.
   using RemoteAnswer = std::function<Json(const Json& question)>;
 
-  /// Uses the function from now on. Must not be called while a module runs.
+  /// Makes the function answer from now on. Must not be called while a module runs.
   void answer_remotely(RemoteAnswer answer) { remote_answer_ = std::move(answer); }
 
-  /// Null if these services answer themselves.
+  /// Returns null if these services answer themselves.
   const RemoteAnswer& remote_answer() const noexcept { return remote_answer_; }
 
-  /// Such an answer, for a module in another process.
+  /// Answers such a question from a module in another process.
   Json answer(const Json& question);
 
-  /// One call of a service, which is not withdrawn while it lives. False if there is no service of this name.
+  /// One call of a service, which keeps withdraw() waiting. False if there is no service with this name.
   class Call {
    public:
     Call(Services& services, const std::string& name);
@@ -78,7 +77,7 @@ class Services {
     explicit operator bool() const noexcept { return entry_ != nullptr; }
     Json operator()(const Json& arguments) const;
 
-    /// How many calls this thread is in, one within the other.
+    /// Returns the number of nested calls that this thread is in.
     static int depth() noexcept;
 
    private:

@@ -60,7 +60,7 @@ Batch Backlog::next_batch(std::size_t max_runs, bool others_in_flight) {
   return batch;
 }
 
-// The error of a job that must not begin.
+// Returns the error of a job that must not begin; nothing if it may begin.
 std::optional<Error> Backlog::refusal_of(const Job& job) const {
   if (is_cancelled(job)) return not_begun(job, ErrorKind::Cancelled);
   if (job.options.timeout && *job.options.timeout <= 0ms) return not_begun(job, ErrorKind::TimedOut);

@@ -19,7 +19,7 @@
 
 namespace pyhost::detail {
 
-/// The first `delivered` of its jobs have had their outcome, and are null.
+/// The first `delivered` jobs have had their outcomes, and are null.
 struct Batch {
   using OnStop = std::stop_callback<std::function<void()>>;
 
@@ -31,24 +31,23 @@ struct Batch {
   std::size_t delivered = 0;
   std::size_t read = 0;  ///< Bytes of its area that have been read.
   std::chrono::steady_clock::time_point sent = {};
-  std::map<std::size_t, std::string> large =
-      {};  ///< The frames of outcomes too large for the area, by index.
+  /// The frames of outcomes that are too large for the area, by index.
+  std::map<std::size_t, std::string> large = {};
   std::vector<std::unique_ptr<OnStop>> stops = {};
 
-  /// Called with the SpanRecords of each run before its outcome; empty if there is no on_span.
+  /// Called with the SpanRecords of each run before its outcome is delivered; empty if there is no on_span.
   std::function<void(const Job&, std::string_view)> on_spans = {};
 
   BatchSlot& slot(SharedPage& page) const noexcept { return page.slots[number % 2]; }
 
-  /// How many bytes of the frame are the job's.
+  /// Returns the number of bytes that the job takes in the frame.
   static std::size_t size_of(const Job& job) noexcept;
 
   /// Sends the batch. Its states must live until the link has sent them.
   void send(ProcessLink& link) const;
 
-  /// Passes the outcomes of the first `finished` runs to their jobs. Throws BrokenFrame, or Json's
-  /// exceptions, if the shared memory or a frame
-  /// holds anything that no worker writes.
+  /// Passes the outcomes of the first `finished` runs to their jobs. Throws BrokenFrame or an exception of
+  /// Json if the shared memory or a frame has content that no worker writes.
   void deliver(SharedPage& page, std::size_t finished);
 
  private:

@@ -1,4 +1,4 @@
-// Reads from the shared memory how far the worker is.
+// Reads the progress of the worker from the shared memory.
 #include "pool/process/batches_in_flight.hpp"
 
 #include <algorithm>
@@ -43,7 +43,7 @@ BatchesInFlight::Clock::time_point BatchesInFlight::running_since(const Batch& b
 std::optional<BatchesInFlight::Clock::time_point> BatchesInFlight::deadline(const Batch& batch,
                                                                             const Job& job,
                                                                             SharedPage& page) {
-  // In this order, a run that begins meanwhile is not taken for one that began long ago.
+  // Read in this order, so that a run that begins meanwhile is not mistaken for one that began long ago.
   const std::chrono::nanoseconds postponed(batch.slot(page).postponed.load(std::memory_order_acquire));
   Clock::time_point since = running_since(batch, page);
   const bool counts_import = !job.options.import_timeout;
@@ -61,7 +61,7 @@ std::optional<BatchesInFlight::Clock::time_point> BatchesInFlight::next_timeout(
   const auto add = [&](std::optional<Clock::time_point> time) {
     if (time) next = next ? std::min(*next, *time) : *time;
   };
-  // For a run or an import that may begin right after this look at the shared memory.
+  // For a run or an import that may begin right after the shared memory was read.
   const auto add_next = [&](const std::optional<std::chrono::milliseconds>& limit) {
     if (limit) add(Clock::now() + std::max(*limit, 1ms));
   };

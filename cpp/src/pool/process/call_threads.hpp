@@ -14,7 +14,7 @@
 
 namespace pyhost::detail {
 
-/// Has as many threads as calls were in flight at once; the first one starts with the first call.
+/// Has as many threads as there were calls in flight at once. Each starts when it is needed.
 class CallThreads {
  public:
   CallThreads() = default;

@@ -1,4 +1,4 @@
-// Passes on to the host what happens in its worker processes: output, logs, events, errors.
+// Forwards output, logs, events and errors of worker processes to the host.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace pyhost::detail {
 
-/// Calls the host's callback for a frame from the worker process of this number. Returns false if the frame
-/// is of another kind. Throws BrokenFrame, or Json's exceptions, for a frame that no worker sends.
+/// Calls the host's callback for a frame from the worker process with this number. Returns false if the frame
+/// is of another kind. Throws BrokenFrame, or an exception of Json, for a frame that no worker sends.
 bool forward_to_host(const HostInternals& host, std::uint64_t process, const WireFrame& frame);
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// Words how a worker process ended, and blames the run that it was at.
+// Describes how a worker process ended, as the error of the run that it was executing.
 #include "pool/process/lost_run.hpp"
 
 #include <utility>

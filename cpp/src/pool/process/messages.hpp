@@ -12,7 +12,7 @@ namespace pyhost::detail {
 
 struct HostInternals;
 
-/// A time between processes: nanoseconds since the epoch of its clock.
+/// Converts a time for another process: nanoseconds since the epoch of its clock.
 template <class Clock>
 std::int64_t nanoseconds_of(std::chrono::time_point<Clock> time) noexcept {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
@@ -28,23 +28,24 @@ std::chrono::time_point<Clock> time_of(std::int64_t nanoseconds) noexcept {
 struct WorkerLimits {
   std::size_t memory_limit = 0;
   std::size_t max_resident = 0;
-  std::size_t library_threads =
-      0;  ///< That OpenMP and OpenBLAS may start, unless the user has said otherwise.
+  /// The number of threads that OpenMP and OpenBLAS may start, unless the user has set another one.
+  std::size_t library_threads = 0;
 };
 
-/// The options of a worker's host and its limits. Of callbacks it says whether there are any.
+/// Returns the options of a worker's host, and its limits. For callbacks, it contains only whether they are
+/// set.
 Json start_message(const HostInternals& host, const WorkerLimits& limits);
 Options options_from(const Json& start);
 WorkerLimits limits_from(const Json& start);
 
-/// The event's error is sent with it.
+/// Converts the event and its error to JSON.
 Json message_of(const Event& event);
 
-/// Calls on_event with an event from the worker with this number.
+/// Calls on_event with an event from the worker process with this number.
 void forward_event(const Json& message, std::uint64_t worker,
                    const std::function<void(const Event&)>& on_event);
 
-/// Makes a run's number in one worker unique among all worker processes.
+/// Makes a run's id in one worker process unique among all worker processes.
 std::uint64_t run_of_worker(std::uint64_t worker, std::uint64_t run) noexcept;
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// What the kernel's out-of-memory killer has done to worker processes, which are in the control group of
+// Counts the processes that the kernel's out-of-memory killer has killed. Workers are in the control group of
 // their pool.
 #pragma once
 
@@ -8,10 +8,10 @@
 
 namespace pyhost::detail {
 
-/// Returns how many processes of this process's control group it has killed so far; 0 if that is not known.
+/// Returns how many processes of this process's control group were killed so far; 0 if that is not known.
 std::uint64_t oom_kills();
 
-/// The same for groups that are given as for control_groups().
+/// Returns the number for groups that are described as for control_groups().
 std::uint64_t oom_kills(const std::filesystem::path& root, std::string_view groups);
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// Small outcomes cost no message.
+// Small outcomes go into the shared memory, so they need no message.
 #include "pool/process/outcome_writer.hpp"
 
 #include <algorithm>

@@ -27,7 +27,7 @@ class OutcomeWriter {
   OutcomeWriter(SharedPage& page, WorkerChannel& channel, std::uint64_t batch)
       : area_(page.areas[batch % 2]), channel_(channel), batch_(batch) {}
 
-  /// Writes the outcome of a run that took so many nanoseconds, with its spans.
+  /// Writes the outcome of a run, its duration, and its spans.
   void write(std::uint32_t index, const Outcome& outcome, std::int64_t nanoseconds,
              const std::vector<Span>& spans);
 

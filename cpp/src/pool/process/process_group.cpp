@@ -19,11 +19,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto patience = 500ms;  // with what is left in the group
-constexpr auto interval = 5ms;    // between two looks
+constexpr auto patience = 500ms;  // for the processes that are left in the group
+constexpr auto interval = 5ms;    // between two checks
 
-// Whether this process is in the group and runs. From /proc/PID/stat, "PID (NAME) STATE PARENT GROUP …", in
-// which the name may hold anything.
+// Whether this process is in the group and is running. Reads /proc/PID/stat, "PID (NAME) STATE PARENT GROUP
+// …", in which the name may contain anything.
 bool is_running_member(const char* pid, pid_t group) {
   const std::string path = std::string("/proc/") + pid + "/stat";
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);

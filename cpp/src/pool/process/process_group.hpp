@@ -1,4 +1,4 @@
-// The processes that a worker process has started and left in its process group.
+// Ends the processes that a worker process has started and left in its process group.
 #pragma once
 
 #include <sys/types.h>

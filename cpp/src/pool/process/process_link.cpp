@@ -1,4 +1,4 @@
-// The parent's end of a channel: it never blocks but in poll().
+// The pool's end of a channel. It blocks only in ppoll().
 #include "pool/process/process_link.hpp"
 
 #include <poll.h>
@@ -16,7 +16,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// In milliseconds: how often the end of a process is checked where the system has no descriptor for it.
+// The interval, in milliseconds, of checks for the end of a process if the system has no descriptor for it.
 constexpr int tick = 50;
 
 timespec left_until(std::optional<Clock::time_point> until, bool ticks) {
@@ -32,7 +32,7 @@ timespec left_until(std::optional<Clock::time_point> until, bool ticks) {
 
 ProcessLink::ProcessLink(const std::filesystem::path& program, std::string start) : process_(program) {
   put(std::move(start));
-  send();  // the worker starts while nothing waits for it
+  send();  // so that the worker starts before a run waits for it
 }
 
 void ProcessLink::put(std::string text) { outgoing_.push_back({std::move(text), {}}); }

@@ -20,19 +20,19 @@ class ProcessLink {
   /// Starts a worker process, and sends it this text first.
   ProcessLink(const std::filesystem::path& program, std::string start);
 
-  /// Queues a text, which is sent when the worker takes it. A view must live until is_sent().
+  /// Queues a text, which is sent as soon as the worker takes it. A view must live until is_sent().
   void put(std::string text);
   void put(std::string_view text, bool is_view);
   bool is_sent() const noexcept { return outgoing_.empty(); }
 
-  /// Called once, when all has been sent, and dropped then.
+  /// Called once everything was sent, and then reset.
   std::function<void()> on_sent = {};
 
   using OnFrame = std::function<void(WireFrame)>;
 
-  /// Waits until there is something to do, or until this time. Sends, and calls `on_frame` with each frame
-  /// that came. Returns false once nothing more can come, because the process has ended or closed its end.
-  /// Throws BrokenFrame.
+  /// Waits until a frame comes, data can be sent, `wake` is readable, or this time is reached. Sends queued
+  /// data, and calls `on_frame` with each frame that came. Returns false once nothing more can come, because
+  /// the process has ended or closed its end. Throws BrokenFrame.
   bool wait(int wake, std::optional<std::chrono::steady_clock::time_point> until, const OnFrame& on_frame);
 
   /// Calls `on_frame` with the frames that have come, without waiting. Returns `Nothing` if these were all,

@@ -29,14 +29,14 @@ class ProcessWorker : public Worker {
     try {
       if (starts_at_once_) supervisor_.start_process();  // before the first run comes
     } catch (const NoProcess&) {
-      // The first run finds out, too.
+      // The first run tries again, and reports the error.
     }
     while (true) {
       try {
         if (!send_batches()) break;
         if (!supervisor_.is_idle()) supervisor_.poll();
       } catch (const NoProcess& failed) {
-        go_on_without_process(failed.why);
+        handle_missing_process(failed.why);
       } catch (const Error& error) {
         supervisor_.fail_all(error);
       }
@@ -48,7 +48,7 @@ class ProcessWorker : public Worker {
   void cancel() noexcept override { supervisor_.wake(); }
 
  private:
-  // Takes jobs and sends them, as long as the worker can take more. Returns false once there are no more.
+  // Takes jobs and sends them while the worker can take more. Returns false once there are no more jobs.
   bool send_batches() {
     while (may_send()) {
       if (backlog_.empty()) {
@@ -79,7 +79,7 @@ class ProcessWorker : public Worker {
   bool send_batch() {
     Batch batch = backlog_.next_batch(supervisor_.runs_left(), !supervisor_.is_idle());
     if (batch.jobs.empty()) return false;
-    if (supervisor_.is_idle()) supervisor_.check_idle_worker();  // one that has ended must not cost a run
+    if (supervisor_.is_idle()) supervisor_.check_idle_worker();  // no run must be sent to a dead process
     if (!supervisor_.has_process()) {
       try {
         supervisor_.start_process();
@@ -93,9 +93,9 @@ class ProcessWorker : public Worker {
     return true;
   }
 
-  // A worker that never had a process gives up: there is no room for it. One that had a process tries again,
-  // later if the others have one.
-  void go_on_without_process(const Error& why) {
+  // A worker that never had a process gives up: the system has no room for it. A worker that had a process
+  // fails its jobs if no other worker has a process. Otherwise it tries again later.
+  void handle_missing_process(const Error& why) {
     constexpr std::chrono::milliseconds pause(100);
     if (supervisor_.has_worked() && context_->processes == 0) return supervisor_.fail_all(why);
     backlog_.return_to_queue();
@@ -120,13 +120,13 @@ std::vector<std::unique_ptr<Worker>> make_process_workers(const HostInternals& h
       host, find_worker(options.worker), json_frame_text(FrameKind::Start, 0, start_message(host, limits)),
       options.max_runs_per_worker});
   std::vector<std::unique_ptr<Worker>> workers;
-  // One process waits for the first run. Each other one starts when there is a run for it.
+  // One process starts before the first run. Each other one starts when there is a run for it.
   try {
     for (std::size_t i = 0; i < count; ++i)
       workers.push_back(std::make_unique<ProcessWorker>(context, i == 0));
   } catch (const Error&) {
     if (workers.size() < 2) throw;
-    workers.resize(workers.size() / 2);  // the descriptors of the others are for processes
+    workers.resize(workers.size() / 2);  // leaves descriptors for the worker processes
   }
   return workers;
 }

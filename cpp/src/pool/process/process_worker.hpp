@@ -10,8 +10,8 @@
 
 namespace pyhost::detail {
 
-/// So many workers, which use the host until their work() returns. Throws StartupFailed if there is no worker
-/// program.
+/// Returns `count` workers, which use the host until their work() returns. Throws StartupFailed if there is
+/// no worker program.
 std::vector<std::unique_ptr<Worker>> make_process_workers(const HostInternals& host,
                                                           const PoolOptions& options, std::size_t count);
 

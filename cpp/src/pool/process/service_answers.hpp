@@ -22,10 +22,10 @@ class ServiceAnswers {
   ServiceAnswers(Services& services, std::function<void()> on_answer)
       : services_(services), on_answer_(std::move(on_answer)) {}
 
-  /// Begins to answer a question from the worker process of this number. Throws BrokenFrame.
+  /// Begins to answer a question from the worker process with this number. Throws BrokenFrame.
   void begin(std::uint64_t process, const WireFrame& question);
 
-  /// Sends the answers that are there. Answers to processes that have ended since are dropped.
+  /// Sends the answers that are ready. Answers to processes that have ended are dropped.
   void send(std::uint64_t process, ProcessLink& link);
 
  private:

@@ -34,7 +34,7 @@ void ProcessSpans::sent(const std::string& module, std::size_t runs, Clock::time
               {.kind = SpanKind::Send, .module = module, .begin = begun, .end = Clock::now(), .runs = runs});
 }
 
-void ProcessSpans::made(const Job& job, std::uint64_t process, std::string_view records) const {
+void ProcessSpans::completed(const Job& job, std::uint64_t process, std::string_view records) const {
   if (records.size() % sizeof(SpanRecord) != 0) throw BrokenFrame("it sent invalid spans");
   for (; !records.empty(); records.remove_prefix(sizeof(SpanRecord))) {
     SpanRecord record;

@@ -1,4 +1,4 @@
-// Spans of a worker process on their way to its pool.
+// The form in which a worker process sends spans to its pool.
 #pragma once
 
 #include <chrono>
@@ -25,7 +25,7 @@ struct SpanRecord {
 
 std::vector<SpanRecord> records_of(const std::vector<Span>& spans);
 
-/// Their bytes.
+/// Returns a view of the records' bytes.
 std::string_view bytes_of(const std::vector<SpanRecord>& records) noexcept;
 
 /// Reports the spans of one worker process, on the thread that supervises it.
@@ -42,11 +42,11 @@ class ProcessSpans {
   void started(Clock::time_point begun, std::uint64_t ready) const;
   void sent(const std::string& module, std::size_t runs, Clock::time_point begun) const;
 
-  /// Reports the spans of a run that was made by the worker process of this number. Throws BrokenFrame for
-  /// what are no SpanRecords.
-  void made(const Job& job, std::uint64_t process, std::string_view records) const;
+  /// Reports the spans of a run that the worker process with this number has completed. Throws BrokenFrame if
+  /// the bytes are not SpanRecords.
+  void completed(const Job& job, std::uint64_t process, std::string_view records) const;
 
-  /// Reports a run that was lost with its worker: only its begin is known.
+  /// Reports a run that was lost with its worker: only its start is known.
   void lost(const Job& job, Clock::time_point begun) const;
 
  private:

@@ -1,4 +1,4 @@
-// Frames: made, and read without trusting what comes.
+// Writes frames, and reads them without trusting the sender.
 #include "pool/process/wire_frames.hpp"
 
 #include <sys/socket.h>
@@ -13,7 +13,7 @@ namespace pyhost::detail {
 namespace {
 
 constexpr std::uint32_t mark = 0x66687970;                  // "pyhf"
-constexpr std::size_t read_at_once = std::size_t{1} << 20;  // of a long one
+constexpr std::size_t read_at_once = std::size_t{1} << 20;  // of a large frame
 constexpr std::uint32_t last_kind = static_cast<std::uint32_t>(FrameKind::HostError);
 
 void check(const FrameHead& head) {
@@ -116,7 +116,7 @@ void FrameReader::begin_large(const FrameHead& head) {
   try {
     large_frame_.content.reserve(head.size);
   } catch (const std::bad_alloc&) {
-    large_frame_.missing = head.size - of_content;  // is read all the same: more frames come after it
+    large_frame_.missing = head.size - of_content;  // its bytes are still read, because more frames follow
   }
   large_frame_.content.append(buffer_, begin_ + sizeof head, of_content);
   large_read_ = of_content;

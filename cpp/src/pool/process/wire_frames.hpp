@@ -13,42 +13,44 @@
 
 namespace pyhost::detail {
 
-/// The kind of a frame, with the meaning of its number and content. JSON is in CBOR, which also holds what
-/// JSON text does not.
+/// The kind of a frame, with the meaning of its number and content. JSON is encoded as CBOR, which can also
+/// hold values that JSON text cannot.
 enum class FrameKind : std::uint32_t {
   // from the pool
-  Start = 1,  ///< How the worker opens its host, as JSON.
-  Runs,       ///< Number: that of the batch. Content: RunItems, one after the other.
+  Start = 1,  ///< Content: start_message(), as JSON.
+  Runs,       ///< Number: place_in_batch() with the number of runs. Content: RunItems, one after the other.
   Answer,     ///< Number: that of the question. Content: JSON.
-  End,        ///< No more runs will come.
+  End,        ///< The pool will send no more runs.
   // from the worker
-  Ready,       ///< The host is open. Number: the time at which it was, by the steady clock, in nanoseconds.
+  Ready,       ///< The host is open. Number: since when, by the steady clock, in nanoseconds.
   NotStarted,  ///< Content: the Error, as JSON.
-  Outcome,     ///< Number: where in which batch. Content: the text, the SpanRecords, the OutcomeHead. For an
-               ///< outcome that is too large for the memory that is shared.
-  Done,        ///< Number: that of the batch, of which no more runs will begin. Content:
-               ///< `retiring_content` if this worker must be replaced, otherwise empty.
-  Question,    ///< Number: that of the question. Content: what a module asks of the host's services, as JSON.
-  Output,      ///< Number: 1 or 2, as descriptors are numbered. Content: the module's name, '\n', the text.
-  Log,         ///< Content: a record, as JSON.
-  LogsDropped,  ///< Number: how many more records were dropped.
+  /// An outcome that is too large for the shared memory. Number: place_in_batch(). Content: the text, the
+  /// SpanRecords, the OutcomeHead.
+  Outcome,
+  /// No more runs of the batch will begin. Number: that of the batch. Content: `retiring_content` if this
+  /// worker must be replaced, otherwise empty.
+  Done,
+  Question,     ///< Number: that of the question. Content: a question to the host's services, as JSON.
+  Output,       ///< Number: 1 for stdout, 2 for stderr. Content: the module's name, '\n', the text.
+  Log,          ///< Content: a record, as JSON.
+  LogsDropped,  ///< Number: the number of records that were dropped since the last such frame.
   Event,        ///< Content: an event, as JSON.
   HostError,    ///< Content: an Error for on_error, as JSON.
 };
 
-/// The content of Done from a worker that begins no more runs.
+/// The content of Done from a worker that will begin no more runs.
 inline constexpr std::string_view retiring_content = "retiring";
 
-/// Not the line of Python code that pyhost::Frame is.
+/// A message. Not related to pyhost::Frame, which is a line of Python code.
 struct WireFrame {
   FrameKind kind = FrameKind::End;
   std::uint64_t number = 0;
   std::string content = {};
-  std::uint64_t missing =
-      0;  ///< Bytes of the content that there was no memory for; only its beginning is there.
+  /// The number of bytes that did not fit in memory. If it is not 0, `content` is incomplete.
+  std::uint64_t missing = 0;
 };
 
-/// What stands before the content of a frame.
+/// The header of a frame, before its content.
 struct FrameHead {
   std::uint32_t mark;
   FrameKind kind;
@@ -56,43 +58,43 @@ struct FrameHead {
   std::uint64_t size;  ///< Of the content alone.
 };
 
-/// What stands after it.
+/// The mark after the content.
 inline constexpr std::string_view frame_end = "\nend";
 
-/// Bytes that a frame may have between the two; a longer one is refused.
+/// The maximum size of the content. Longer frames are refused.
 inline constexpr std::uint64_t longest_content = std::uint64_t{4} << 30;
 
 FrameHead head_of(FrameKind kind, std::uint64_t number, std::size_t size) noexcept;
 
-/// All of a frame, for those that are small.
+/// Returns a whole frame; for small ones.
 std::string frame_text(FrameKind kind, std::uint64_t number, std::string_view content);
 std::string json_frame_text(FrameKind kind, std::uint64_t number, const Json& content);
 
-/// Throws BrokenFrame for what is no JSON in CBOR.
+/// Returns the content as JSON. Throws BrokenFrame if it is not CBOR.
 Json json_of(const WireFrame& frame);
 
-/// The number of an Outcome.
+/// Combines the number of a batch with the index of a run.
 constexpr std::uint64_t place_in_batch(std::uint64_t batch, std::size_t index) noexcept {
   return batch << 32 | index;
 }
 
-/// What was read is no frame; says in which way.
+/// Thrown if the bytes that were read are not a frame. The message describes what the sender did.
 struct BrokenFrame : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Makes frames of what comes through a socket, in whatever pieces.
+/// Assembles frames from the bytes of a socket, however they are split.
 class FrameReader {
  public:
   enum class Got { Bytes, Nothing, End };
 
-  /// Reads once; `Nothing` is what a socket says that does not wait.
+  /// Reads once. Returns `Nothing` if a non-blocking socket has no data, and `End` once it is closed.
   Got read(int socket);
 
-  /// The next whole frame; nothing if more has to be read first. Throws BrokenFrame.
+  /// Returns the next whole frame; nothing if more must be read first. Throws BrokenFrame.
   std::optional<WireFrame> next();
 
-  /// Whether a frame has begun that is not whole yet.
+  /// Whether a frame has begun and is not complete.
   bool is_within_frame() const noexcept { return large_ || begin_ < end_; }
 
  private:
@@ -102,8 +104,8 @@ class FrameReader {
 
   static constexpr std::size_t room = std::size_t{64} * 1024;
   std::string buffer_ = std::string(room, '\0');
-  std::size_t begin_ = 0, end_ = 0;  // of what has been read and not yet given
-  bool large_ = false;               // a frame that goes past the buffer is being read
+  std::size_t begin_ = 0, end_ = 0;  // of the bytes that were read and not returned yet
+  bool large_ = false;               // whether a frame larger than the buffer is being read
   FrameHead large_head_ = {};
   std::uint64_t large_read_ = 0;  // of its content
   WireFrame large_frame_;
@@ -111,8 +113,8 @@ class FrameReader {
   std::array<char, frame_end.size()> tail_ = {};
 };
 
-/// One run of a batch, as it stands in the content of Runs: this, the module's name, the schedule's entry,
-/// the state.
+/// One run of a batch in the content of Runs: this struct, the module's name, the schedule's entry, the
+/// state.
 struct RunItem {
   std::uint64_t state_size;
   std::uint32_t module_size;
@@ -121,7 +123,7 @@ struct RunItem {
   std::int32_t attempt;
   bool for_json;
   bool is_scheduled;
-  std::uint16_t unused;  ///< 0: no byte that is sent is undefined.
+  std::uint16_t unused;  ///< Always 0, so that no uninitialised byte is sent.
 };
 
 }  // namespace pyhost::detail

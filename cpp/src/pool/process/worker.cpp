@@ -1,4 +1,4 @@
-// A worker process from within: runs the batches that its pool sends.
+// The worker process: runs the batches that its pool sends.
 #include "pyhost/main.hpp"
 
 #include <fcntl.h>
@@ -49,7 +49,7 @@ std::int64_t now_in_nanoseconds() { return nanoseconds_of(std::chrono::steady_cl
 
 }  // namespace
 
-/// The worker itself, from its start to its end. Host has it as a friend.
+/// The worker, from its start to its end. A friend of Host.
 class WorkerSide {
  public:
   explicit WorkerSide(const StartArguments& arguments)
@@ -92,7 +92,7 @@ class WorkerSide {
     internals.services.answer_remotely([this](const Json& question) { return channel_.ask(question); });
     {
       const GilAcquire gil;
-      enable_wakeup_signal();  // the pool cancels runs, which have no options here
+      enable_wakeup_signal();  // not enabled by runs here: the pool enforces their limits
       const py::object python =
           require(PyImport_ImportModule("pyhost._worker"), "importing pyhost's own files");
       require(PyObject_CallMethod(python.ptr(), "begin", "ii", arguments_.descriptor(Inherited::Trace),
@@ -100,17 +100,17 @@ class WorkerSide {
               "installing the crash handler");
     }
     observe_forks();
-    survive_signals_to_a_job();  // after Python's start, which notes the handlers that it finds
+    survive_signals_to_a_job();  // after Python's start, which records the existing handlers
     if (limits_.memory_limit > 0) limit_memory(limits_.memory_limit);
   }
 
-  // Otherwise OpenMP and OpenBLAS take all cores in every worker. What the user has set stays.
+  // Otherwise OpenMP and OpenBLAS use all cores in every worker. Values that the user has set are kept.
   static void limit_library_threads(std::size_t count) {
     for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"})
       setenv(name, std::to_string(count).c_str(), 0);
   }
 
-  // Sends to the pool what its host has a callback for.
+  // Sends the pool everything that its host has a callback for.
   void forward_callbacks(Options& options, const Json& wanted) {
     if (wanted.at("on_output").get<bool>()) {
       options.callbacks.on_output = [this](const Output& output) {
@@ -169,7 +169,7 @@ class WorkerSide {
       if (!slot.claim(i, now)) break;
       if (span_place.buffer != nullptr) begin_spans(now);
       const Outcome outcome = run(module, state, item.for_json, options_of(item, entry));
-      if (is_forked()) _exit(EXIT_SUCCESS);  // only the process that forked this one has an outcome
+      if (is_forked()) _exit(EXIT_SUCCESS);  // a forked child must not report an outcome
       const std::int64_t ended = now_in_nanoseconds();
       outcomes.write(i, outcome, ended - now, spans_);
       slot.finished.store(i + 1, std::memory_order_release);
@@ -203,7 +203,7 @@ class WorkerSide {
     spans_.assign(1, {.kind = SpanKind::Queue, .begin = begun, .end = begun});
   }
 
-  // A large state is sent alone, or last, so all of its frame but the state itself is there.
+  // A large state is sent alone or last, so the frame is complete except for the state itself.
   void refuse_large(std::uint32_t index, const std::string& module, std::uint64_t size, BatchSlot& slot,
                     OutcomeWriter& outcomes) {
     if (!slot.claim(index, now_in_nanoseconds())) return;
@@ -224,7 +224,7 @@ class WorkerSide {
     return taken;
   }
 
-  // The pool sees to the limits of a run.
+  // The options have no limits, because the pool enforces these.
   static RunOptions options_of(const RunItem& item, std::string_view entry) {
     RunOptions options;
     if (item.is_scheduled) {
@@ -249,8 +249,8 @@ class WorkerSide {
     }
   }
 
-  // A module may have left the worker in a state in which no other module can be imported. Then the worker
-  // runs no other module, and retires.
+  // Whether another module can be imported. A module may have left the worker in a state in which none can.
+  // Then the worker retires.
   bool can_import() {
     const int free = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (free >= 0) close(free);
@@ -267,8 +267,8 @@ class WorkerSide {
     return refused;
   }
 
-  // Starts the threads that cancel runs. Modules cannot block the first one, which also sees the end of the
-  // pool.
+  // Starts the threads that cancel runs. The first one never needs the GIL, so modules cannot block it. It
+  // also detects the end of the pool.
   void start_cancelling() {
     start_thread([this, wakeup = arguments_.descriptor(Inherited::Wakeup)] {
       sigset_t all;
@@ -283,8 +283,8 @@ class WorkerSide {
         if (got == 1) cancels_.release();
       }
     }).detach();
-    // The second thread waits for the GIL, which the first one must not do. Both start before a memory limit
-    // that might leave no room for a thread.
+    // The second thread waits for the GIL. Both start before a memory limit that might leave no memory for a
+    // thread.
     start_thread([this] {
       while (true) {
         cancels_.acquire();

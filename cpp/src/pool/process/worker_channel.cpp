@@ -1,4 +1,4 @@
-// One of the threads that wait reads for all of them.
+// One of the waiting threads reads for all of them.
 #include "pool/process/worker_channel.hpp"
 
 #include <sys/socket.h>

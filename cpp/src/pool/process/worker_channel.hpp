@@ -17,18 +17,18 @@
 
 namespace pyhost::detail {
 
-/// Any thread may send and ask; the caller must not hold the GIL. The process ends if the pool has closed its
+/// Any thread may send and ask; the caller must not hold the GIL. Ends the process if the pool has closed its
 /// end.
 class WorkerChannel {
  public:
   explicit WorkerChannel(int socket) : socket_(socket) {}
 
-  /// Sends a frame, with the tail at the end of its content. Does nothing in a child that a module has
+  /// Sends a frame, whose content is `content` followed by `tail`. Does nothing in a child that a module has
   /// forked.
   void send(FrameKind kind, std::uint64_t number, std::string_view content, std::string_view tail = {});
   void send_json(FrameKind kind, std::uint64_t number, const Json& content);
 
-  /// Waits for the next frame for the main thread.
+  /// Waits for the next frame that is not an Answer. Called by the main thread.
   WireFrame next_order();
 
   /// Asks the pool a question, and waits for the answer.

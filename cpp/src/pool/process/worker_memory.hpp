@@ -5,10 +5,10 @@
 
 namespace pyhost::detail {
 
-/// Limits the address space to what is mapped now and so many bytes more.
+/// Limits the address space to its current size plus this number of bytes.
 void limit_memory(std::size_t bytes);
 
-/// How many bytes of this process are in physical memory.
+/// Returns the number of bytes of this process that are in physical memory.
 std::size_t resident_memory();
 
 }  // namespace pyhost::detail

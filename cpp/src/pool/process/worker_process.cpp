@@ -1,4 +1,4 @@
-// Starts worker processes by posix_spawn, and kills all that is left of them.
+// Starts worker processes by posix_spawn, and kills them with all processes that they leave.
 #include "pool/process/worker_process.hpp"
 
 #include <fcntl.h>
@@ -58,7 +58,7 @@ struct Attributes {
   Attributes& operator=(const Attributes&) = delete;
 };
 
-// A process group of its own, and default signals, whatever the application has done to its own.
+// Gives the worker a process group of its own and default signal actions, whatever the application has set.
 void set_attributes(posix_spawnattr_t& attributes) {
   sigset_t none, all;
   sigemptyset(&none);
@@ -81,7 +81,7 @@ int first_descriptor() {
 }  // namespace
 
 std::string worker_version() {
-  constexpr int protocol = 6;  // grows with each change of the messages between the two
+  constexpr int protocol = 6;  // increases with each change of the messages between worker and pool
   return PYHOST_VERSION "-" + std::to_string(protocol) + "-" + std::to_string(sizeof(SharedPage));
 }
 
@@ -100,7 +100,7 @@ std::string to_string(const ExitStatus& ending) {
 
 WorkerProcess::WorkerProcess(const fs::path& program) {
   const int first = first_descriptor();
-  // Descriptors that have one of the numbers which the worker gets are duplicated to higher numbers first.
+  // Descriptors whose numbers the worker's descriptors will get are first duplicated to higher numbers.
   const int free = first + inherited_count;
   std::array<int, 2> channel{}, wakeup{};
   require(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel.data()), "making a channel");
@@ -161,7 +161,7 @@ void WorkerProcess::request_stack_dump() noexcept {
   };
   if (ending_ || ::kill(id_, stack_dump_signal()) != 0) return;
   off_t before = 0;
-  for (int looks = 0; looks < 500; ++looks) {  // two are enough, unless the machine is busy
+  for (int looks = 0; looks < 500; ++looks) {  // two checks are enough, unless the machine is busy
     std::this_thread::sleep_for(1ms);
     const off_t now = size();
     if (now > 0 && now == before) return;
@@ -169,8 +169,7 @@ void WorkerProcess::request_stack_dump() noexcept {
   }
 }
 
-// Reaps the process. What it left in its group is killed first: before it is reaped, the group id cannot be
-// reused.
+// Reaps the process. Its group is ended before that: after it, the group id could be reused.
 bool WorkerProcess::reap(bool block) noexcept {
   if (ending_) return true;
   siginfo_t seen{};
@@ -256,7 +255,7 @@ PythonException traced_exception(std::string_view trace) {
       exception.type = fatal.substr(0, fatal.size() - 2);
       exception.message = shown_line(line.substr(fatal.size()));
       in_the_thread_that_crashed = true;
-    } else if (line.ends_with("(most recent call first):")) {  // of the threads, the main one is the last
+    } else if (line.ends_with("(most recent call first):")) {  // faulthandler writes the main thread last
       if (in_the_thread_that_crashed && !exception.frames.empty()) break;
       exception.frames.clear();
     } else if (auto frame = frame_of(line)) {

@@ -4,7 +4,7 @@
 #include "pyhost/main.hpp"
 
 #ifdef PYHOST_SANITIZED
-// A module's crash and its want of memory are what they are without the sanitizer.
+// Crashes and failed allocations of a module must have the same effect as without the sanitizer.
 extern "C" const char* __asan_default_options();
 extern "C" const char* __asan_default_options() {
   return "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0:"

@@ -1,4 +1,4 @@
-// A worker has nothing of the application but what its pool gave it.
+// A worker inherits nothing from the application except what its pool passes to it.
 #include "pool/process/worker_start.hpp"
 
 #include <fcntl.h>
@@ -48,7 +48,7 @@ SharedPage* map_shared_page(int descriptor) {
   return static_cast<SharedPage*>(at);
 }
 
-// The kernel sends the signal when the pool's thread ends, which is at the latest when its process ends.
+// The kernel sends the signal when the pool's thread ends, at the latest with the pool's process.
 void end_when_pool_ends(const StartArguments& arguments) {
   struct sigaction action{};
   action.sa_handler = [](int) { kill(0, SIGKILL); };
@@ -64,13 +64,13 @@ void end_with_pool() {
 
 namespace {
 
-// What a signal to all processes of a job says, the pool decides for its workers.
+// Signals that are often sent to all processes of a job. The pool decides what they mean for its workers.
 constexpr std::array signals_to_a_job{SIGINT, SIGTERM};
 
 void do_nothing(int) {}
 
-// Otherwise nobody could end a process that a module has forked. Signals wait until it has the default
-// action.
+// A child that a module forks gets the default actions back, because otherwise these signals could not end
+// it. Until then its signals are blocked.
 thread_local sigset_t mask_before_fork;
 
 void block_before_fork() {
@@ -93,7 +93,7 @@ void begin_child() {
 
 }  // namespace
 
-// Not by SIG_IGN or a mask: the programs that modules start would inherit these.
+// Installs a handler, because programs that modules start would inherit SIG_IGN or a mask.
 void survive_signals_to_a_job() {
   struct sigaction action{};
   action.sa_handler = do_nothing;

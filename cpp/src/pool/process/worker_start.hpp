@@ -1,4 +1,4 @@
-// The start of a worker process: its arguments, its descriptors, and how its life is tied to its pool's.
+// The start of a worker process: its arguments, its descriptors, and that it ends with its pool.
 #pragma once
 
 #include <sys/types.h>
@@ -19,27 +19,30 @@ struct StartArguments {
   int descriptor(Inherited which) const { return first_descriptor + static_cast<int>(which); }
 };
 
-/// Returns nothing if the pool is of another version of pyhost.
+/// Returns nothing if the pool has another version of pyhost.
 std::optional<StartArguments> parse_start_arguments(std::string_view text);
 
-/// Closes the descriptors of the application, and keeps those of the pool from processes that modules start.
+/// Closes the descriptors of the application. Processes that modules start will not inherit those of the
+/// pool.
 void prepare_descriptors(const StartArguments& arguments);
 
 /// Maps the memory that is shared with the pool, and closes its descriptor.
 SharedPage* map_shared_page(int descriptor);
 
-/// Kills this process, and all in its group, once the pool's thread has ended.
+/// Arranges that this process and its group are killed when the pool's thread ends.
 void end_when_pool_ends(const StartArguments& arguments);
 
-/// Kills this process, and all in its group.
+/// Kills this process and its group.
 [[noreturn]] void end_with_pool();
 
-/// From now on is_forked() is true in children that modules fork: they must not use the channel to the pool.
+/// Makes is_forked() return true in children that modules fork: they must not use the channel to the pool.
 void observe_forks();
 
-/// SIGINT and SIGTERM do not end this process. A service manager, for example, sends them to all processes of
-/// a job at once; the pool then decides when its workers end.
-void survive_signals_to_a_job();
+/// Whether a module has forked this process, after observe_forks().
 bool is_forked() noexcept;
+
+/// Makes SIGINT and SIGTERM not end this process. A service manager, for example, sends them to all processes
+/// of a job at once. The pool decides when its workers end.
+void survive_signals_to_a_job();
 
 }  // namespace pyhost::detail

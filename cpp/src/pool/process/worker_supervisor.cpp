@@ -22,17 +22,17 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto first_progress_check = 1ms;  // after a batch is sent; then at intervals that double, up to
-constexpr auto max_progress_interval = 16ms;
-constexpr auto slow_run_time = 5ms;   // of a run that others wait behind
-constexpr auto start_timeout = 60s;   // of a worker
+constexpr auto first_progress_check = 1ms;    // after a batch was sent
+constexpr auto max_progress_interval = 16ms;  // the interval doubles up to this
+constexpr auto slow_run_time = 5ms;           // of a run; then those behind it are taken back
+constexpr auto start_timeout = 60s;           // of a worker
 constexpr auto end_timeout = 1500ms;  // of a worker, in addition to the shutdown timeout of its modules
-constexpr auto stall_timeout = 10s;   // in which a worker must begin one of the runs that it has
+constexpr auto stall_timeout = 10s;   // within which a worker must begin a run that it was sent
 constexpr int max_failed_starts = 3;  // in a row, of workers that end before they begin a run
 
-std::atomic<std::uint64_t> last_process = 0;  // of all pools
+std::atomic<std::uint64_t> last_process = 0;  // shared by all pools
 
-// No run fails because of it: all have their outcomes.
+// Reports a worker that failed after its last run. No run fails, because all have their outcomes.
 void report_failed_end(const ExitStatus& ending) {
   if (!ending.known || (ending.signal == 0 && ending.status == 0)) return;
   std::fprintf(
@@ -73,7 +73,7 @@ void WorkerSupervisor::send(Batch batch) {
   }
   if (spans_) {
     batch.on_spans = [this](const Job& job, std::string_view records) {
-      spans_.made(job, process_number_, records);
+      spans_.completed(job, process_number_, records);
     };
     link_->on_sent = [this, module = batch.jobs.front()->module, runs = batch.jobs.size(),
                       begun = batch.sent] { spans_.sent(module, runs, begun); };
@@ -99,7 +99,7 @@ void WorkerSupervisor::poll() {
   if (is_hopeless) throw NoProcess{no_worker({}, "it cannot open any files")};
 }
 
-// When check_worker() has something to do even if nothing comes from the worker.
+// Returns when check_worker() must be called even if the worker sends nothing.
 std::optional<WorkerSupervisor::Clock::time_point> WorkerSupervisor::next_check() {
   std::optional<Clock::time_point> next;
   const auto add = [&](std::optional<Clock::time_point> time) {
@@ -112,12 +112,12 @@ std::optional<WorkerSupervisor::Clock::time_point> WorkerSupervisor::next_check(
   const Batch& front = in_flight_.front();
   const bool others_wait =
       front.jobs.size() - front.delivered > 1 || in_flight_.size() > 1 || !backlog_.empty();
-  // While a batch is on its way, stall_deadline() has no answer yet: it has to be asked again.
+  // While a batch is being sent, stall_deadline() returns nothing, so it must be called again.
   if (others_wait || !link_->is_sent()) add(next_progress_check_);
   return next;
 }
 
-// Does what is due by now. Returns false if the worker is gone.
+// Handles everything that is due now. Returns false if the worker is gone.
 bool WorkerSupervisor::check_worker() {
   eventfd_t woken = 0;
   if (eventfd_read(wakeup_.get(), &woken) == 0) {
@@ -144,7 +144,7 @@ bool WorkerSupervisor::check_worker() {
   return true;
 }
 
-// When the worker counts as stalled if it begins no run until then; nothing while it is at a run.
+// Returns when the worker counts as stalled if it has begun no run by then; nothing while it executes a run.
 std::optional<WorkerSupervisor::Clock::time_point> WorkerSupervisor::stall_deadline() {
   if (!ready_ || !link_->is_sent() || in_flight_.running(page())) {
     idle_since_.reset();
@@ -162,13 +162,13 @@ void WorkerSupervisor::restart_progress_checks(Clock::time_point now) {
   next_progress_check_ = now + progress_interval_;
 }
 
-// Delivers the outcomes that are there, and lets no run wait behind a slow one.
+// Delivers the outcomes that are ready, and takes back the runs that wait behind a slow one.
 void WorkerSupervisor::check_progress(Clock::time_point now) {
   progress_interval_ = std::min<Clock::duration>(2 * progress_interval_, max_progress_interval);
   next_progress_check_ = now + progress_interval_;
   const std::size_t finished = in_flight_.front().slot(page()).finished.load(std::memory_order_acquire);
   const std::uint64_t number = in_flight_.front().number;
-  // Frames that were sent before these outcomes are handled before them.
+  // Frames that were sent before these outcomes must be handled first.
   if (link_->receive(frame_handler()) != FrameReader::Got::Nothing) return;
   if (in_flight_.empty() || in_flight_.front().number != number) return;
   in_flight_.front().deliver(page(), finished);
@@ -181,7 +181,7 @@ void WorkerSupervisor::check_progress(Clock::time_point now) {
   }
 }
 
-// Takes back the runs that the worker has not begun. It gets no more until those in flight are done.
+// Takes back the runs that the worker has not begun. It is sent no more until those in flight are done.
 void WorkerSupervisor::revoke() {
   revoked_ = true;
   auto jobs = in_flight_.revoke(page());
@@ -193,7 +193,7 @@ void WorkerSupervisor::revoke() {
 bool WorkerSupervisor::drop_cancelled_runs() {
   if (!in_flight_.any_of([this](const Job& job) { return backlog_.is_cancelled(job); })) return true;
   const bool is_only_one = in_flight_.size() == 1 && in_flight_.front().jobs.size() == 1;
-  if (is_only_one && !link_->is_sent() && !in_flight_.running(page())) {  // a large state, half-way
+  if (is_only_one && !link_->is_sent() && !in_flight_.running(page())) {  // a large state, partly sent
     handle_death({}, ErrorKind::Cancelled);
     return false;
   }
@@ -210,7 +210,7 @@ bool WorkerSupervisor::drop_cancelled_runs() {
   return true;
 }
 
-// Kills the worker because of the run that it is at. Returns false if that run was over by then.
+// Kills the worker because of its current run. Returns false if that run has already ended.
 bool WorkerSupervisor::kill_running(ErrorKind why) {
   revoke();
   if (!in_flight_.running(page())) {
@@ -313,8 +313,8 @@ void WorkerSupervisor::end_process() {
   drop_process();
 }
 
-// The worker is dead, or must be killed. At most one run had begun and has no outcome: it fails. Outcomes
-// that are there are delivered, and runs that had not begun are sent to the next worker.
+// The worker is dead, or must be killed. Outcomes that are ready are delivered. At most one run had begun and
+// has no outcome: it fails. Runs that had not begun are sent to the next worker.
 void WorkerSupervisor::handle_death(std::string broken, std::optional<ErrorKind> killed) {
   if (!killed && broken.empty() && !link_->process().ends_within(200ms)) broken = "it closed its channel";
   ExitStatus exit_status = link_->process().kill();
@@ -341,7 +341,7 @@ void WorkerSupervisor::handle_death(std::string broken, std::optional<ErrorKind>
   throw NoProcess{why ? *why : no_worker(exit_status, broken)};
 }
 
-// Delivers the outcomes that are there, and fails the other runs. Sets `broken` if an outcome is broken.
+// Delivers the outcomes that are ready, and fails the other runs. Sets `broken` if an outcome is broken.
 // Returns whether a run failed.
 bool WorkerSupervisor::deliver_and_fail_rest(const ExitStatus& exit_status, std::string& broken,
                                              std::optional<ErrorKind> killed) {

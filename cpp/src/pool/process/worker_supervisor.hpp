@@ -1,5 +1,5 @@
-// Supervises the worker process of one thread of a pool: starts it, takes its results, and deals with a
-// worker that is slow, stuck or dead.
+// Supervises the worker process of one thread of a pool: starts it, takes its results, and handles a worker
+// that is slow, stuck or dead.
 #pragma once
 
 #include <atomic>
@@ -26,16 +26,16 @@
 
 namespace pyhost::detail {
 
-/// What the workers of a pool have in common.
+/// The data that the workers of a pool share.
 struct PoolContext {
   HostInternals host;
   std::filesystem::path program;
   std::string start_message;
-  std::uint64_t max_runs;          ///< Of one process; 0 if there is no limit.
-  std::atomic<int> processes = 0;  ///< That are alive.
+  std::uint64_t max_runs;          ///< The limit for one process; 0 if there is none.
+  std::atomic<int> processes = 0;  ///< The number of live processes.
   std::atomic<std::uint64_t> known_oom_kills = oom_kills();
 
-  /// Whether the kernel's out-of-memory killer has killed a process since the last call that said so.
+  /// Returns whether the kernel's out-of-memory killer has killed a process that no call has reported yet.
   bool take_oom_kill() {
     std::uint64_t known = known_oom_kills;
     while (known < oom_kills()) {
@@ -45,49 +45,51 @@ struct PoolContext {
   }
 };
 
-/// Thrown if no process could be started. Not a std::exception: those say that a worker broke its channel.
+/// Thrown if no process could be started. It is not a std::exception, because those mean that a worker broke
+/// the protocol.
 struct NoProcess {
   Error why;
 };
 
-/// One worker process at a time, replaced when it ends, and the batches that it has been sent. Used by one
+/// One worker process at a time, which is replaced when it ends, and the batches in flight. Used by one
 /// thread, except wake().
 class WorkerSupervisor {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// Runs that the worker has not begun go back to the backlog, which must outlive this object.
+  /// Runs that the worker has not begun return to the backlog, which must outlive this object.
   WorkerSupervisor(std::shared_ptr<PoolContext> context, Backlog& backlog);
 
-  /// Ends a wait of poll(). Any thread may call it.
+  /// Interrupts the wait in poll(). Any thread may call it.
   void wake() noexcept;
 
   bool has_process() const noexcept { return link_.has_value(); }
   bool is_idle() const noexcept { return in_flight_.empty(); }
 
-  /// Returns whether the worker can be sent another batch while it is at one.
+  /// Returns whether the worker can be sent another batch while it executes one.
   bool can_take_second_batch() const;
 
-  /// How many runs the process, or the next one, can be sent before it is replaced.
+  /// Returns the number of runs that the process, or the next one, can be sent before it is replaced.
   std::size_t runs_left() const;
 
-  /// Whether a process of it was ever ready.
+  /// Whether any process of this supervisor was ever ready.
   bool has_worked() const noexcept { return has_worked_; }
 
   /// Throws NoProcess.
   void start_process();
 
-  /// Sends a batch to the process, which must be there.
+  /// Sends a batch to the process, which must have been started.
   void send(Batch batch);
 
-  /// Waits until something happens to the runs in flight, and handles it. Throws NoProcess if no run is in
-  /// flight any more, and those that were are in the backlog.
+  /// Waits until something happens to the runs in flight, and handles it. Throws NoProcess if processes
+  /// repeatedly fail to start. Then no run is in flight, and those that were are in the backlog.
   void poll();
 
-  /// Handles what a worker without runs sends and asks, and drops one that has ended.
+  /// Handles the frames of a worker without runs, and drops a worker that has ended.
   void check_idle_worker();
 
-  /// Lets the worker unload its modules and end by itself, and handles what it sends until then.
+  /// Lets the worker unload its modules and exit, and handles its frames until then. Kills it if it takes too
+  /// long.
   void end_process();
 
   /// Fails the runs in flight, and those in the backlog.
@@ -136,7 +138,7 @@ class WorkerSupervisor {
   int failed_starts_ = 0;
   std::optional<Error> not_started_;  // the worker's own error
   std::optional<Clock::time_point> kill_at_;
-  std::optional<Clock::time_point> idle_since_;  // since when the worker has runs and is at none
+  std::optional<Clock::time_point> idle_since_;  // since when the worker has runs and executes none
   std::uint64_t claimed_when_idle_ = 0;
   Clock::duration progress_interval_ = {};
   Clock::time_point next_progress_check_;
