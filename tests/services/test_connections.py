@@ -489,7 +489,7 @@ def test_an_impossible_store_is_reported_before_a_module_runs(
 ) -> None:
     done = pyhost("run", "mod1", "--store", store)
     assert done.returncode == 70
-    assert f"the store cannot be {store}: {problem}" in done.stderr
+    assert f"the store cannot be at {store}: {problem}" in done.stderr
 
 
 def test_a_database_with_a_foreign_table_is_reported(pyhost: Run, tmp_path: Path) -> None:

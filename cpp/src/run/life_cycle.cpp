@@ -26,7 +26,7 @@ bool has_function(const ModuleData& module, const char* name) {
 
 // Awaits the result of a call into the module if it is async, and flushes the output. Returns null with
 // Python's error set on failure.
-py::object all_of(const CurrentRun& run, py::object returned) {
+py::object await_and_flush(const CurrentRun& run, py::object returned) {
   if (returned && result_form_of(returned.ptr()) == ResultForm::Awaitable)
     returned = await(run, returned.ptr());
   return with_output_flushed(returned.release().ptr());
@@ -34,7 +34,7 @@ py::object all_of(const CurrentRun& run, py::object returned) {
 
 // Uses the attribute, because from Python 3.15 on the module's dict may hold a lazy import instead.
 py::object call_function(const CurrentRun& run, const ModuleData& module, const char* name) {
-  return all_of(
+  return await_and_flush(
       run, call_module_code(run, [&] { return PyObject_CallMethod(module.module.ptr(), name, nullptr); }));
 }
 
@@ -61,7 +61,7 @@ py::object call_close(InstanceData& instance, PyObject* object, Closing closing)
 }
 
 // Limits the time for closing to the grace time of an enclosing run whose own time is over.
-void apply_remaining_time(const CurrentRun& run) {
+void limit_to_grace_time(const CurrentRun& run) {
   for (const CurrentRun* outer = run.outer(); outer != nullptr; outer = outer->outer()) {
     if (!outer->cancellation() || !outer->cancellation()->over()) continue;
     const RunOptions rest = outer->cancellation()->options_for_cleanup();
@@ -169,9 +169,9 @@ void enter_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& 
   if (closing == Closing::Nothing) return;
   if (closing != Closing::Close) {
     const char* const enter = closing == Closing::Exit ? "__enter__" : "__aenter__";
-    const py::object entered = all_of(run, call_module_code(run, [&] {
-                                        return PyObject_CallMethod(instance->object.ptr(), enter, nullptr);
-                                      }));
+    const py::object entered = await_and_flush(
+        run,
+        call_module_code(run, [&] { return PyObject_CallMethod(instance->object.ptr(), enter, nullptr); }));
     throw_if_cancelled(run, Phase::Create);
     if (!entered) throw_module_raised(Phase::Create, module);
   }
@@ -189,10 +189,10 @@ void close_and_report(InstanceData& instance, const CurrentRun* of) {
   host.closables.erase(instance.number);
   std::optional<CurrentRun> run;
   of != nullptr ? run.emplace(module.name, of->id()) : run.emplace(module.name);
-  apply_remaining_time(*run);
+  limit_to_grace_time(*run);
   const auto begun = host.observers.begin();
   notify_failure_of(host.observers, module.name, [&] {
-    const py::object done = all_of(*run, call_module_code(*run, [&] {
+    const py::object done = await_and_flush(*run, call_module_code(*run, [&] {
       return call_close(instance, object.ptr(), closing).release().ptr();
     }));
     throw_if_cancelled(*run, Phase::Close);

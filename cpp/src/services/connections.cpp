@@ -231,7 +231,7 @@ void check_store(const std::filesystem::path& store) {
   if (!is_folder && std::filesystem::is_directory(folder, failed)) return;
   throw Error({.kind = ErrorKind::StartupFailed,
                .phase = Phase::Start,
-               .message = "the store cannot be " + store.string() + ": " +
+               .message = "the store cannot be at " + store.string() + ": " +
                           (is_folder ? "that is a folder" : "there is no folder " + folder.string()),
                .hint = is_folder ? "name a file in it" : "create the folder, or name another file"});
 }

@@ -461,7 +461,7 @@ TEST_CASE("a state for which a worker has no memory is refused, and the next one
   const Json small{{"give", "len(state['give'])"}};
   // The first one cannot even be read, the second one cannot be made into a str besides.
   for (const auto& [size, why] :
-       {std::pair(std::size_t{100} << 20, "more than its worker process has memory left"),
+       {std::pair(std::size_t{100} << 20, "its worker process has too little memory left"),
         std::pair(std::size_t{60} << 20, "MemoryError")}) {
     const Json large{{"give", "1"}, {"a", std::string(size, 'x')}};
     const auto error = test::error_of([&] { return pool.submit("evaluates", large).get(); });

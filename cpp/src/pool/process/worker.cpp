@@ -212,7 +212,7 @@ class WorkerSide {
          .phase = Phase::Create,
          .module = module,
          .message = "the state of module '" + module + "' has " + std::to_string(size) +
-                    " bytes, more than its worker process has memory left",
+                    " bytes, but its worker process has too little memory left",
          .hint = "give the worker more memory, or write the data to a file and pass its name in the state"}));
     outcomes.write(index, outcome, 0, spans_);
     slot.finished.store(index + 1, std::memory_order_release);
