@@ -152,7 +152,7 @@ def test_a_result_file_is_replaced_only_if_the_run_succeeds(pyhost: Run, tmp_pat
         (["run", "mod1", "-s", '{"a":NaN}'], 2, "found 'N' instead of a value"),
         (["run", "mod1", "-s", "@no/such/file"], 2, "cannot read the state from 'no/such/file': No such file"),
         (["run", "mod1", "-s", "@/"], 2, "cannot read the state from '/': Is a directory"),
-        (["run", "mod1", "-p", "x"], 2, "-p takes key=value"),
+        (["run", "mod1", "-p", "x"], 2, "-p must be key=value"),
         (["run", "mod1", "-o", "no/such/folder/x"], 2, "cannot write to 'no/such/folder/x'"),
         (["run", "mod1", "-o", "/"], 2, "is a folder"),
         (["run", "mod1", "--no-such-flag"], 2, "--no-such-flag"),

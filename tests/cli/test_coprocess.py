@@ -95,9 +95,9 @@ def test_a_module_that_cannot_be_loaded_is_one_failed_line(pyhost: Run) -> None:
     "first, said",
     [
         ("", "stdin ended before the order"),
-        ("[]", "the first line must be an order, a JSON object, and is []"),
+        ("[]", "the first line must be an order, a JSON object, not []"),
         ('{"module": ', "the first line must be an order, a JSON object: "),
-        ("{}", "the order names no module"),
+        ("{}", "the order has no 'module'"),
     ],
 )
 def test_what_is_no_order_is_refused(pyhost: Run, first: str, said: str) -> None:
@@ -110,24 +110,24 @@ def test_what_is_no_order_is_refused(pyhost: Run, first: str, said: str) -> None
 @pytest.mark.parametrize(
     "key, value, said",
     [
-        ("module", 1, "must be a string, and is 1"),
-        ("module_paths", "a", 'must be a list of strings, and is "a"'),
-        ("parameters", [1], "must be a list of strings, and is [1]"),
-        ("parameters", ["rate"], "takes key=value, and got 'rate'"),
-        ("workers", 0, "must be a whole number from 1 to 1024, and is 0"),
-        ("workers", 5000, "must be a whole number from 1 to 1024, and is 5000"),
-        ("workers", 2.7, "must be a whole number from 1 to 1024, and is 2.7"),
-        ("retries", -1, "must be a whole number from 0 to 1000, and is -1"),
-        ("retries", True, "must be a whole number from 0 to 1000, and is true"),
-        ("max_runs_per_worker", "9", 'must be a whole number from 0 to 1000000000, and is "9"'),
-        ("timeout", "x", "takes a time like 30s, 500ms, 2m or 1h, and got 'x'"),
-        ("timeout", -1, "takes a time like 30s, 500ms, 2m or 1h, and got '-1'"),
-        ("import_timeout", [], "takes a time like 30s, 500ms, 2m or 1h, and got '[]'"),
-        ("memory_limit", 0.5, "takes a size like 512M or 2G, and got '0.5'"),
-        ("max_resident", "", "takes a size like 512M or 2G, and got '\"\"'"),
-        ("isolation", "none", 'must be process, interpreter or shared, and is "none"'),
-        ("isolation", None, "must be process, interpreter or shared, and is null"),
-        ("retry", 1, "in an order; there may be import_timeout, isolation, max_resident, "),
+        ("module", 1, "must be a string, not 1"),
+        ("module_paths", "a", 'must be a list of strings, not "a"'),
+        ("parameters", [1], "must be a list of strings, not [1]"),
+        ("parameters", ["rate"], "must be key=value, not 'rate'"),
+        ("workers", 0, "must be a whole number from 1 to 1024, not 0"),
+        ("workers", 5000, "must be a whole number from 1 to 1024, not 5000"),
+        ("workers", 2.7, "must be a whole number from 1 to 1024, not 2.7"),
+        ("retries", -1, "must be a whole number from 0 to 1000, not -1"),
+        ("retries", True, "must be a whole number from 0 to 1000, not true"),
+        ("max_runs_per_worker", "9", 'must be a whole number from 0 to 1000000000, not "9"'),
+        ("timeout", "x", "must be a time like 30s, 500ms, 2m or 1h, not 'x'"),
+        ("timeout", -1, "must be a time like 30s, 500ms, 2m or 1h, not '-1'"),
+        ("import_timeout", [], "must be a time like 30s, 500ms, 2m or 1h, not '[]'"),
+        ("memory_limit", 0.5, "must be a size like 512M or 2G, not '0.5'"),
+        ("max_resident", "", "must be a size like 512M or 2G, not '\"\"'"),
+        ("isolation", "none", 'must be process, interpreter or shared, not "none"'),
+        ("isolation", None, "must be process, interpreter or shared, not null"),
+        ("retry", 1, "in the order; the known keys are import_timeout, isolation, max_resident, "),
     ],
 )
 def test_an_order_with_a_value_that_cannot_be_used_is_refused(
@@ -165,7 +165,7 @@ def test_what_the_order_says_is_no_option_beside_it(pyhost: Run, option: str) ->
         words.append("1")
     done = pyhost("map", *words, "--coprocess", input=stdin_of({"module": "returns_state"}, {}))
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"{option}: it cannot be given beside --coprocess" in done.stderr
+    assert f"{option}: it cannot be used with --coprocess" in done.stderr
 
 
 def test_variables_for_other_calls_of_map_are_ignored(pyhost: Run) -> None:

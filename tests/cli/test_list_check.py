@@ -160,7 +160,7 @@ def test_an_empty_module_path_has_a_hint(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     done = pyhost("list", "-m", ".")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == f"no modules in {tmp_path}/modules\nhint: `pyhost new NAME` writes one\n"
+    assert done.stderr == f"no modules in {tmp_path}/modules\nhint: `pyhost new NAME` creates one\n"
 
 
 def in_terminal(command: list[str], columns: int, folder: Path, **variables: str) -> str:

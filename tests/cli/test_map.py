@@ -141,12 +141,12 @@ def test_parameters_are_added_to_each_state(pyhost: Run, tmp_path: Path) -> None
     assert done.returncode == 1
     # What is added is a part of the state, also for who goes on later.
     again = pyhost(*words("returns_state", "shared", *more, "--resume"), input=given)
-    assert "error: 1 of 1 state failed, 2 were done before" in last_line(again)
+    assert "error: 1 of 1 state failed, 2 already done" in last_line(again)
     other = pyhost(*words("returns_state", "shared", *more, "-p", "c=1", "--resume"), input=given)
     assert "error: 1 of 3 states failed in" in last_line(other)
     refused = pyhost(*words("returns_state", "shared", "-p", "c"), input=given)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert "-p takes key=value, and got 'c'" in refused.stderr
+    assert "-p must be key=value, not 'c'" in refused.stderr
 
 
 def test_the_number_of_dropped_log_records_is_reported_at_the_end(program: str, level: str) -> None:
@@ -238,14 +238,14 @@ def test_a_line_that_is_not_json_is_an_error_with_its_number(pyhost: Run, level:
 @pytest.mark.parametrize(
     ("text", "problem", "results"),
     [
-        ('[{"a":1},\n{"a":2},\n{"a"', "stdin:3: the array of states does not end", 2),
-        ('[{"a":1},{"a":2}', "stdin:1: the array of states does not end", 1),
-        ('[{"a":1}]\n{"a":2}', "stdin:2: something follows the array of states", 0),
-        ('[{"a":1}]\0', "stdin:1: something follows the array of states", 0),
-        ('[]\n{"a":1}\n', "stdin:2: something follows the array of states", 0),
+        ('[{"a":1},\n{"a":2},\n{"a"', "stdin:3: the array of states is not closed", 2),
+        ('[{"a":1},{"a":2}', "stdin:1: the array of states is not closed", 1),
+        ('[{"a":1}]\n{"a":2}', "stdin:2: there is more text after the array of states", 0),
+        ('[{"a":1}]\0', "stdin:1: there is more text after the array of states", 0),
+        ('[]\n{"a":1}\n', "stdin:2: there is more text after the array of states", 0),
         (
             "[1]\n[2]",
-            "stdin:2: something follows the array of states: what begins with [ is one",
+            "stdin:2: there is more text after the array of states; input that begins with [ must be exactly one",
             0,
         ),
     ],
@@ -414,16 +414,16 @@ def test_a_later_load_failure_is_reported_before_the_summary(pyhost: Run, tmp_pa
     assert done.returncode == 3
     assert "could not be imported" in done.stderr
     hint, last = done.stderr.splitlines()[-2:]
-    assert hint == "hint: the same command with --resume goes on from out"
+    assert hint == "hint: to continue out, use the same command with --resume"
     assert last.startswith("error: 5 of 5 states failed in ")  # it gives up at the fifth import
 
 
 def test_an_unterminated_array_is_reported_before_the_summary(pyhost: Run) -> None:
     done = pyhost(*words("returns_state", "shared", "-o", "out"), input='[{"a":1},{"a"')
     assert done.returncode == 2
-    assert "stdin:1: the array of states does not end" in done.stderr
+    assert "stdin:1: the array of states is not closed" in done.stderr
     hint, last = done.stderr.splitlines()[-2:]
-    assert hint == "hint: the same command with --resume goes on from out"
+    assert hint == "hint: to continue out, use the same command with --resume"
     assert last.startswith("pyhost: 1 state done in ")
 
 
@@ -453,15 +453,15 @@ def test_a_run_that_timed_out_is_retried(pyhost: Run, tmp_path: Path, level: str
         (["-j", "5000"], "5000"),
         (["--states", "no/such/file"], "cannot read the states from 'no/such/file': No such file"),
         (["--states", "."], "cannot read the states from '.': Is a directory"),
-        (["--resume"], "--resume goes on from the file that -o names"),
+        (["--resume"], "--resume needs -o FILE, the file to continue"),
         (["--isolation", "sandbox"], "sandbox"),
-        (["--timeout", "soon"], "--timeout takes a time like"),
-        (["--memory-limit", "much"], "--memory-limit takes a size like 512M or 2G, and got 'much'"),
-        (["--shard", "5/4"], "--shard 5/4 is not a part of 4"),
-        (["--shard", "0/4"], "--shard takes i/n"),
-        (["--shard", "half"], "--shard takes i/n"),
+        (["--timeout", "soon"], "--timeout must be a time like"),
+        (["--memory-limit", "much"], "--memory-limit must be a size like 512M or 2G, not 'much'"),
+        (["--shard", "5/4"], "--shard 5/4: the number of parts is 4"),
+        (["--shard", "0/4"], "--shard must be i/n"),
+        (["--shard", "half"], "--shard must be i/n"),
         (["--shard", "auto"], "neither a task of a Slurm array"),
-        (["-o", "."], "-o takes a file"),
+        (["-o", "."], "-o must be a file"),
     ],
 )
 def test_invalid_options_are_refused(pyhost: Run, more: list[str], said: str) -> None:
@@ -474,7 +474,7 @@ def test_invalid_options_are_refused(pyhost: Run, more: list[str], said: str) ->
 def test_a_memory_limit_is_for_processes(pyhost: Run) -> None:
     done = pyhost(*words("returns_state", "shared", "--memory-limit", "512M"), input="{}")
     assert done.returncode == 2
-    assert "--memory-limit is for --isolation process" in done.stderr
+    assert "--memory-limit needs --isolation process" in done.stderr
 
 
 @pytest.mark.parametrize("to", ["-o", "stdout"])
@@ -537,7 +537,7 @@ def test_map_resume_skips_finished_states(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "ran").unlink()
     done = resumed(pyhost, given("0", "1", "2 / 0", "33", "4"), "--keep-going", "-j", "1")
     assert (tmp_path / "ran").read_text().splitlines() == ["2 / 0", "33", "4"]
-    assert "error: 1 of 3 states failed, 2 were done before" in last_line(done)
+    assert "error: 1 of 3 states failed, 2 already done" in last_line(done)
     lines = lines_of(out.read_text())
     assert [line["index"] for line in lines[4:]] == [2, 3, 4]
     assert lines[5]["result"] == 33
@@ -551,7 +551,7 @@ def test_map_resume_drops_an_incomplete_line(pyhost: Run, tmp_path: Path) -> Non
     for cut in (1, 20, len(whole.splitlines()[-1])):
         out.write_text(whole[:-cut])
         done = resumed(pyhost, given)
-        assert "1 state done, 2 were done before" in last_line(done)
+        assert "1 state done, 2 already done" in last_line(done)
         assert [line["result"] for line in lines_of(out.read_text())] == [0, 1, 2]
 
 
@@ -568,7 +568,7 @@ def test_map_resume_refuses_a_file_that_map_did_not_write(
     (tmp_path / "out").write_text(text)
     done = resumed(pyhost, gives("1"))
     assert done.returncode == 2
-    assert "out:1: this is not a line of `pyhost map`" in done.stderr
+    assert "out:1: `pyhost map` did not write this line" in done.stderr
     assert (tmp_path / "out").read_text() == text
 
 
@@ -579,9 +579,9 @@ def test_map_resume_asks_to_delete_a_damaged_line(pyhost: Run, tmp_path: Path) -
     out.write_text(lines[0] + lines[1][:25] + "\n" + lines[2])
     done = resumed(pyhost, gives("0", "1", "2"))
     assert done.returncode == 2
-    assert "out:2: this line is damaged: delete it, and its state is run again" in done.stderr
+    assert "out:2: this line is damaged; delete it, so that its state is run again" in done.stderr
     out.write_text(lines[0] + lines[2])
-    assert "1 state done, 2 were done before" in last_line(resumed(pyhost, gives("0", "1", "2")))
+    assert "1 state done, 2 already done" in last_line(resumed(pyhost, gives("0", "1", "2")))
 
 
 def test_a_huge_index_takes_no_memory(pyhost: Run, tmp_path: Path) -> None:
@@ -618,7 +618,7 @@ def test_the_states_file_is_not_overwritten(pyhost: Run, tmp_path: Path, option:
     for more in ([], ["--resume"]) if option == "-o" else ([],):
         done = pyhost(*words("evaluates", "shared", "--states", "states", option, "same", *more))
         assert done.returncode == 2
-        assert f"{option} names the file of the states, 'same'" in done.stderr
+        assert f"{option} and --states name the same file, 'same'" in done.stderr
         assert (tmp_path / "states").read_text() == gives("1")
 
 
@@ -715,7 +715,7 @@ def test_ctrl_c_finishes_runs_in_flight_and_says_how_to_resume(
     process, said = interrupted(program, tmp_path, started, how=GO_ON, by=by)
     assert process.wait(PATIENCE) == -by
     assert "the runs that have begun are finished" in said
-    assert "hint: the same command with --resume goes on from out\n" in said
+    assert "hint: to continue out, use the same command with --resume\n" in said
     done = lines_of((tmp_path / "out").read_text())
     assert [line["result"] for line in done if line["index"] in (0, 1)] == [7, 7]
     assert len(done) < 5000
@@ -729,7 +729,7 @@ def test_a_second_ctrl_c_cancels_runs_in_flight(
 ) -> None:
     process, said = interrupted(program, tmp_path, started, how="while True: pass", times=2)
     assert process.wait(PATIENCE) == -signal.SIGINT
-    assert "hint: the same command with --resume goes on from out\n" in said
+    assert "hint: to continue out, use the same command with --resume\n" in said
     done = lines_of((tmp_path / "out").read_text())
     assert not [line for line in done if line["index"] in (0, 1)]
 
@@ -739,7 +739,7 @@ def test_a_second_ctrl_c_ends_runs_that_cannot_be_cancelled(
 ) -> None:
     process, said = interrupted(program, tmp_path, started, how="time.sleep(1000)", times=2)
     assert process.wait(PATIENCE) == -signal.SIGINT
-    assert said.splitlines()[-1] == "hint: the same command with --resume goes on from out"
+    assert said.splitlines()[-1] == "hint: to continue out, use the same command with --resume"
 
 
 @pytest.mark.parametrize("stderr", [subprocess.PIPE, subprocess.STDOUT], ids=["stdout", "both"])
@@ -756,7 +756,7 @@ def test_a_second_ctrl_c_ends_map_while_its_output_is_blocked(program: str, stde
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         if process.stderr:
-            assert "the next signal aborts them" in process.stderr.readline()
+            assert "press Ctrl-C again to cancel them" in process.stderr.readline()
         while is_pending(signal.SIGINT, process.pid):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
@@ -981,5 +981,5 @@ def test_a_worker_process_is_replaced_after_a_run_that_leaves_much_memory(
     workers = [json.loads(line)["result"] for line in done.stdout.splitlines()]
     assert len(workers) == 4 and len(set(workers)) > 1, done.stderr
     shared = pyhost(*words, "--isolation", "shared", input="{}\n")
-    assert shared.returncode == 2 and "are for --isolation process" in shared.stderr
+    assert shared.returncode == 2 and "need --isolation process" in shared.stderr
     assert pyhost(*words[:-1], "much", input="{}\n").returncode == 2

@@ -94,7 +94,7 @@ def test_new_never_overwrites_and_leaves_no_partial_files(
     before = sorted(tmp_path.rglob("*"))
     done = pyhost("new", name)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "is there already, and nothing is overwritten" in done.stderr
+    assert "already exists, and is not overwritten" in done.stderr
     assert file.read_text() == "mine"
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -94,7 +94,7 @@ def test_resume_drops_what_a_crash_left_at_the_end(
     out.write_bytes(whole + tail)
     resumed = pyhost(*MAP, "--resume", input=gives("0", "1", "2", "3"))
     assert resumed.returncode == 0, resumed.stderr
-    assert resumed.stderr.startswith("pyhost: 1 state done, 3 were done before")
+    assert resumed.stderr.startswith("pyhost: 1 state done, 3 already done")
     assert out.read_bytes().startswith(whole)
     assert [line["result"] for line in lines_of(out)] == [0, 1, 2, 3]
 
@@ -135,13 +135,13 @@ def test_resume_reads_results_that_another_program_has_written_anew(
     pyhost(*MAP, "--ordered", "--keep-going", input=gives("0", "1", "1 / 0"))
     out.write_bytes(rewritten(out.read_text(), how).encode())
     resumed = pyhost(*MAP, "--resume", input=gives("0", "1", "2"))
-    assert resumed.stderr.startswith("pyhost: 1 state done, 2 were done before")
+    assert resumed.stderr.startswith("pyhost: 1 state done, 2 already done")
 
 
 def test_resume_counts_results_of_states_that_are_gone(pyhost: Run, tmp_path: Path) -> None:
     pyhost(*MAP, input=gives("0", "1", "2", "3"))
     resumed = pyhost(*MAP, "--resume", input=gives("0", "1"))
-    said = "warning: 2 results in out are of states that are not there any more"
+    said = "warning: 2 results in out are of states that no longer exist"
     assert resumed.stderr.splitlines()[0] == said
     assert pyhost(*MAP, "--resume", "-q", input=gives("0", "1")).stderr == ""
     assert "warning" not in pyhost(*MAP, "--resume", input=gives("0", "1", "2", "3")).stderr
@@ -178,10 +178,10 @@ def test_resume_says_that_results_came_from_another_version(pyhost: Run, tmp_pat
     assert resumed.stderr.startswith(said + "; --redo-changed runs their states again\n")
     assert [line["result"] for line in lines_of(tmp_path / "out")] == [1, 1, 2]
     again = pyhost(*words, "--redo-changed", "--ordered", input="{}\n{}\n{}\n")
-    assert again.stderr.startswith("pyhost: 2 states done, 1 were done before")
+    assert again.stderr.startswith("pyhost: 2 states done, 1 already done")
     assert [line["result"] for line in lines_of(tmp_path / "out")] == [1, 1, 2, 2, 2]
     once_more = pyhost(*words, "--redo-changed", input="{}\n{}\n{}\n")
-    assert once_more.stderr.startswith("pyhost: 0 states done, 3 were done before")
+    assert once_more.stderr.startswith("pyhost: 0 states done, 3 already done")
 
 
 def test_modules_that_are_edited_during_a_call_are_reported(pyhost: Run, tmp_path: Path) -> None:
@@ -189,9 +189,9 @@ def test_modules_that_are_edited_during_a_call_are_reported(pyhost: Run, tmp_pat
     edits = "        open('modules/parts/number.py', 'a').write('# more')\n        return NUMBER"
     own = tmp_path / "modules" / "own.py"
     own.write_text(own.read_text().replace("        return NUMBER", edits))
-    assert "warning: the modules were edited meanwhile" in pyhost(*words, input="{}\n").stderr
+    assert "warning: the modules were changed meanwhile" in pyhost(*words, input="{}\n").stderr
 
 
 def test_redo_changed_is_for_resume(pyhost: Run) -> None:
     done = pyhost(*MAP, "--redo-changed", input=gives("0"))
-    assert (done.returncode, done.stderr.count("--redo-changed is for --resume")) == (2, 1)
+    assert (done.returncode, done.stderr.count("--redo-changed needs --resume")) == (2, 1)

@@ -155,7 +155,7 @@ def test_a_broken_entry_is_reported_and_the_others_are_listed(pyhost: Run, proje
 def test_without_a_schedule_there_is_a_hint(pyhost: Run, tmp_path: Path) -> None:
     done = pyhost("schedule")
     assert done.returncode == 2
-    assert "there is no pyhost.toml here or above" in done.stderr
+    assert "there is no pyhost.toml in this folder or above it" in done.stderr
     assert "[[schedule.entry]]" in done.stderr
     (tmp_path / "pyhost.toml").write_text("")
     assert "has no [schedule]" in pyhost("schedule", "trigger", "x").stderr

@@ -296,7 +296,7 @@ def test_a_changed_file_is_read_at_once_and_a_broken_one_leaves_the_entries(fold
     process = folder.start("run")
     folder.wait_until((folder.path / "schedule.db").exists)
     folder.write(entry("second"))
-    folder.wait_for("the schedule has changed and was read again")
+    folder.wait_for("the schedule has changed and was reloaded")
     folder.wait_for("second succeeded")
     (folder.path / "pyhost.toml").write_text("[schedule\n")
     folder.wait_for("pyhost.toml:1: ")
@@ -489,7 +489,7 @@ def test_a_run_waits_for_its_database_and_loses_nothing(
         folder.go()  # it succeeds while the database is away
         folder.wait_for("slow succeeded")
         time.sleep(1.5)
-    folder.wait_for("the database is back")
+    folder.wait_for("the database can be reached again")
     count = len(folder.begun())
     folder.wait_until(lambda: len(folder.begun()) > count + 3)
     process.send_signal(signal.SIGTERM)

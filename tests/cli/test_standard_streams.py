@@ -89,7 +89,9 @@ def test_an_output_can_be_stdout_and_prints_go_to_stderr(
 def test_only_a_regular_file_can_be_resumed(pyhost: Run, tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     done = pyhost(*MAP, "--states", "-", "-o", name, "--resume", input=STATE)
-    assert (done.returncode, done.stderr.count("--resume goes on from")) == (2, 1), done.stderr
+    assert (done.returncode, done.stderr.count("--resume needs a regular file")) == (2, 1), (
+        done.stderr
+    )
 
 
 @pytest.mark.parametrize("command", ["run", "map"])

@@ -109,7 +109,7 @@ def test_an_object_over_several_lines_is_named(
     (tmp_path / "states").write_text("\n" + text + "\n" + text)
     done = pyhost(*MAP, "states", "--keep-going")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: states:2: this is an object over several lines")
+    assert done.stderr.startswith("error: states:2: this object spans several lines")
     assert done.stdout == ""
     (tmp_path / "states").write_text(f"[{text},\n{text}]")
     assert pyhost(*MAP, "states").returncode == 0

@@ -205,7 +205,7 @@ def test_a_trace_can_be_written_to_a_pipe(program: str, tmp_path: Path) -> None:
             2,
             "cannot write to 'nowhere/trace.json': No such file or directory",
         ),
-        (".", 2, "--trace takes a file, and '.' is a folder"),
+        (".", 2, "--trace must be a file, but '.' is a folder"),
         ("/dev/full", 74, "the trace could not be written to '/dev/full': No space left on device"),
     ],
 )
@@ -229,7 +229,7 @@ def test_a_trace_can_be_bounded(pyhost: Run, tmp_path: Path, level: str) -> None
     assert names(spans) >= MODULE_STEPS
     assert len(spans) < 60
     alone = pyhost(*words, "--trace-runs", "3", input="")
-    assert (alone.returncode, alone.stderr.count("--trace-runs is for --trace")) == (2, 1)
+    assert (alone.returncode, alone.stderr.count("--trace-runs needs --trace")) == (2, 1)
 
 
 def test_a_link_to_a_file_that_is_not_there_yet_cannot_be_both(pyhost: Run, tmp_path: Path) -> None:

@@ -164,9 +164,7 @@ def test_a_timeout_that_is_long_enough_changes_nothing(pyhost: Run, time: str) -
 def test_an_invalid_timeout_is_refused(pyhost: Run, time: str) -> None:
     done = pyhost("run", "-m", str(FIXTURES), "wins", f"--timeout={time}")
     assert done.returncode == 2
-    assert (
-        f"error: --timeout takes a time like 30s, 500ms, 2m or 1h, and got '{time}'" in done.stderr
-    )
+    assert f"error: --timeout must be a time like 30s, 500ms, 2m or 1h, not '{time}'" in done.stderr
 
 
 ITEMS = 'items=[1,"two",{"b":1,"a":2}]'

@@ -166,22 +166,22 @@ def test_the_project_file_sets_the_logging(pyhost: Run, tmp_path: Path) -> None:
         ("module_path = []\n", "pyhost.toml:1: there is no key 'module_path'; did you mean 'module_paths'?"),
         ("\n[log]\nlevl = 'info'\n", "pyhost.toml:3: there is no key 'log.levl'; did you mean 'log.level'?"),
         ("[modules.a]\nstat = {}\n", "pyhost.toml:2: there is no key 'modules.a.stat'; did you mean 'modules.a.state'?"),
-        ("xyzzy = 1\n", "pyhost.toml:1: there is no key 'xyzzy'\nhint: there may be module_paths, venv, store, log.level"),
+        ("xyzzy = 1\n", "pyhost.toml:1: there is no key 'xyzzy'\nhint: the known keys are module_paths, venv, store, log.level"),
         ("[modules.pkg.sub]\ntimeout = '1s'\n", "'modules.pkg.sub'; a module in a package is written [modules.\"pkg.sub\"]"),
         ("venv = 3\n", "pyhost.toml:1: 'venv' must be a string"),
         ("module_paths = [\n1]\n", "pyhost.toml:2: 'module_paths' must be an array of strings"),
         ("module_paths = '.'\n", "pyhost.toml:1: 'module_paths' must be an array of strings"),
         ("[connections]\nmain = 1\n", "pyhost.toml:2: 'connections.main' must be a string"),
         ("modules.a = 1\n", "pyhost.toml:1: 'modules.a' must be a table"),
-        ("[log]\nlevel = 'loud'\n", "'loud' is none of debug, info, warning, error, critical, off"),
-        ("[modules.a]\nstate = { when = 2026-01-01 }\n", "a date or time can be a string"),
+        ("[log]\nlevel = 'loud'\n", "'log.level' must be one of debug, info, warning, error, critical, off, not 'loud'"),
+        ("[modules.a]\nstate = { when = 2026-01-01 }\n", "write a date or time as a string"),
         ("venv = \n", "pyhost.toml:1: "),
         ("zzz = 1\naaa = 1\n", "pyhost.toml:1: there is no key 'zzz'"),
-        ("venv = ''\n", "pyhost.toml:1: 'venv' must be a path, and is empty"),
-        ("store = ''\n", "pyhost.toml:1: 'store' must be a path, and is empty"),
-        ("module_paths = ['']\n", "pyhost.toml:1: 'module_paths' must be a path, and is empty"),
-        ("modules.other.timeout = ''\n", "pyhost.toml:1: modules.other.timeout takes a time like"),
-        ("modules.other.timeout = -1\n", "pyhost.toml:1: modules.other.timeout takes a time like"),
+        ("venv = ''\n", "pyhost.toml:1: 'venv' must be a path, but is empty"),
+        ("store = ''\n", "pyhost.toml:1: 'store' must be a path, but is empty"),
+        ("module_paths = ['']\n", "pyhost.toml:1: 'module_paths' must be a path, but is empty"),
+        ("modules.other.timeout = ''\n", "pyhost.toml:1: 'modules.other.timeout' must be a time like"),
+        ("modules.other.timeout = -1\n", "pyhost.toml:1: 'modules.other.timeout' must be a time like"),
     ],
 )  # fmt: skip
 def test_an_error_in_the_project_file_has_its_line(
@@ -198,7 +198,7 @@ def test_an_invalid_timeout_in_the_project_file_is_reported(pyhost: Run, tmp_pat
     done = pyhost("run", "mod1")
     assert done.returncode == 2
     assert (
-        f"{tmp_path}/pyhost.toml:1: modules.mod1.timeout takes a time like 30s, 500ms, 2m or 1h, and got 'soon'"
+        f"{tmp_path}/pyhost.toml:1: 'modules.mod1.timeout' must be a time like 30s, 500ms, 2m or 1h, not 'soon'"
         in done.stderr
     )
 
@@ -207,7 +207,7 @@ def test_a_dangling_link_as_project_file_is_reported(pyhost: Run, tmp_path: Path
     (tmp_path / "pyhost.toml").symlink_to("nowhere")
     done = pyhost("run", "mod1")
     assert done.returncode == 2
-    assert "pyhost.toml: it is a link to a file that is not there" in done.stderr
+    assert "pyhost.toml: this is a link to a file that does not exist" in done.stderr
 
 
 def test_the_doctor_reports_an_error_in_the_project_file_among_its_findings(

@@ -1,4 +1,4 @@
-// What each command was given on the command line or by PYHOST_ variables, as plain data.
+// The arguments of each command, from the command line and PYHOST_ variables, as plain data.
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@ namespace pyhost::cli {
 inline constexpr std::array log_levels{"debug", "info", "warning", "error", "critical", "off"};
 inline constexpr std::array log_formats{"text", "json"};
 
-/// The whole numbers that an option takes.
+/// The range of an option that is a whole number.
 struct NumberRange {
   int least, most;
 };
@@ -111,7 +111,7 @@ struct StubsArguments {};
 /// The arguments that all commands of `pyhost schedule` share.
 struct ScheduleArguments {
   std::string from;     ///< A TOML file or connection:NAME; empty: the project file.
-  std::string history;  ///< A file or connection:NAME; empty: what the file says.
+  std::string history;  ///< A file or connection:NAME; empty: as in the file.
   HostArguments host;
   bool json = false;
   bool verbose = false;
@@ -120,7 +120,7 @@ struct ScheduleArguments {
 
 struct ScheduleListArguments {
   ScheduleArguments schedule;
-  std::size_t next = 1;  ///< How many due times of each entry.
+  std::size_t next = 1;  ///< How many due times of each entry to show.
 };
 
 struct ScheduleCheckArguments {
@@ -140,7 +140,7 @@ struct ScheduleTriggerArguments {
   LogArguments log;
 };
 
-/// Of `pause` and `resume`.
+/// The arguments of `pause` and `resume`.
 struct SchedulePauseArguments {
   ScheduleArguments schedule;
   std::string name;
@@ -149,7 +149,7 @@ struct SchedulePauseArguments {
 
 struct ScheduleRunArguments {
   ScheduleArguments schedule;
-  std::size_t workers = 0;  ///< 0: what the file says, otherwise one for each core.
+  std::size_t workers = 0;  ///< 0: as in the file, otherwise one for each core.
   LogArguments log;
 };
 

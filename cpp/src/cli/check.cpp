@@ -1,4 +1,4 @@
-// pyhost check [NAME...]: whether modules keep the contract, as lines of file:line:column.
+// pyhost check [NAME...]: checks modules against the contract, and prints a line for each problem.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -99,7 +99,7 @@ int check_modules(const CheckArguments& arguments, const std::string& format, Re
 
 int check(const CheckArguments& arguments) {
   const std::string format = arguments.format.empty() && arguments.json ? "json" : arguments.format;
-  // With --import, stdout is for diagnostics only: what modules print while they are imported goes to stderr.
+  // With --import, stdout is for diagnostics only, and the output of imported modules goes to stderr.
   ResultStream output({}, {.takes_stdout = arguments.import});
   if (arguments.codes) {
     output.write(all_codes());

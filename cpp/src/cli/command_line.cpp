@@ -19,7 +19,7 @@ namespace pyhost::cli {
 
 namespace {
 
-// A command's description ends with its examples. In the list of commands only its first line is shown.
+// A command's description contains its examples. The list of commands shows only the first line.
 class HelpFormat : public CLI::Formatter {
  public:
   std::string make_subcommand(const CLI::App* command) const override {
@@ -30,7 +30,7 @@ class HelpFormat : public CLI::Formatter {
     return out.str();
   }
 
-  // The options that a command takes for the one around it are its own for the user.
+  // Lists the options that a nested command inherits, as in `pyhost schedule run --from`.
   std::string make_footer(const CLI::App* command) const override {
     std::string text;
     if (const CLI::App* const outer = command->get_parent(); outer != nullptr && command->get_fallthrough()) {
@@ -46,7 +46,7 @@ class HelpFormat : public CLI::Formatter {
   }
 };
 
-// CLI11 2.5 wraps texts into new lines. Ours are wrapped already, and examples must stay as they are.
+// Turns off the line wrapping of CLI11 2.5. Our texts are already wrapped, and wrapping would break examples.
 template <class Format>
 std::shared_ptr<Format> with_lines_kept(std::shared_ptr<Format> format) {
   if constexpr (requires { format->enable_description_formatting(false); }) {
@@ -71,43 +71,43 @@ void add_run(CLI::App& program, CommandLine& result) {
   add_host_arguments(command, arguments.host);
   add_log_arguments(command, arguments.log);
   command
-      .add_option(
-          "-o,--output", arguments.output,
-          "Write the result to this file; - is stdout, and what the module prints goes to stderr then")
+      .add_option("-o,--output", arguments.output,
+                  "Write the result to this file; - is stdout, and sends the module's own output to stderr")
       ->envname("PYHOST_OUTPUT");
   command
       .add_option("--timeout", arguments.timeout,
-                  "Stop the run after this time, as in 30s, 500ms, 2m, 1h; exit code 124")
+                  "Cancel the run after this time, as in 30s, 500ms, 2m, 1h; exit code 124")
       ->envname("PYHOST_TIMEOUT");
   command
       .add_option(
           "--isolation", arguments.isolation,
-          "host: in this process. process: in a worker process, which is killed at the timeout and may "
-          "crash alone")
+          "host: run in this process. process: run in a worker process, so that a crash or a timeout ends "
+          "only the worker")
       ->envname("PYHOST_ISOLATION")
       ->check(is_one_of({"host", "process"}));
   command
       .add_option("--memory-limit", arguments.memory_limit,
-                  "With --isolation process: so much memory the run may take, as in 512M, 2G")
+                  "With --isolation process: how much memory the run may use, as in 512M, 2G")
       ->envname("PYHOST_MEMORY_LIMIT");
   add_trace(command, arguments.trace);
-  add_json(command, arguments.json, "Print one JSON document; what the module prints goes to stderr");
+  add_json(command, arguments.json, "Print one JSON document, and the module's own output to stderr");
   command
       .add_flag("-v,--verbose", arguments.verbose,
-                "Say what Python and which environment it runs on, and tell an error in full")
+                "Print which Python and virtual environment are used, and errors in full")
       ->envname("PYHOST_VERBOSE");
   command.add_flag("-q,--quiet", arguments.quiet, "Print no warnings")->envname("PYHOST_QUIET");
   command.footer(
       std::string(module_paths_note) +
-      "Exit codes: 0 ok; 1 the module raised; 2 usage, bad name or bad state; 3 it could not be loaded;\n"
-      "4 its result is not JSON; 70 Python could not start; 74 the result or trace could not be written;\n"
-      "124 timed out; 130 ended by Ctrl-C, and 128+n by signal n.\n\n"
-      "What run() yields is printed item by item, a line each; with --json or --isolation process as one "
-      "array at\nthe end.");
+      "If run() yields items, each one is printed at once, on a line of its own. With --json or --isolation\n"
+      "process they are printed as one array at the end.\n\n"
+      "Exit codes: 0 ok; 1 the module raised an exception; 2 usage error, invalid name or state;\n"
+      "3 the module could not be loaded; 4 its result is not JSON; 70 Python could not start;\n"
+      "74 the result or the trace could not be written; 124 timed out; 130 ended by Ctrl-C;\n"
+      "128+n ended by signal n.");
 }
 
-// The order says what these options would say, or a coprocess has no use for them. Variables of the
-// environment are for all calls of `pyhost map`, so they are ignored here.
+// Refuses the options that a coprocess reads from its order or does not need. Their environment variables are
+// meant for all calls of `pyhost map`, so a coprocess ignores them.
 void add_coprocess(CLI::App& command, bool& coprocess) {
   std::vector<CLI::Option*> refused;
   for (const char* const name : {"NAME", "--states", "--engine", "--engine-resources", "--engine-retries",
@@ -115,7 +115,7 @@ void add_coprocess(CLI::App& command, bool& coprocess) {
                                  "--shard", "--trace", "--trace-runs", "--verbose", "--quiet"}) {
     refused.push_back(command.get_option(name));
     refused.back()->check([&coprocess](const std::string&) {
-      return coprocess ? std::string("it cannot be given beside --coprocess") : std::string();
+      return coprocess ? std::string("it cannot be used with --coprocess") : std::string();
     });
   }
   const auto set = [&coprocess, refused] {
@@ -124,14 +124,14 @@ void add_coprocess(CLI::App& command, bool& coprocess) {
   };
   command
       .add_flag_callback("--coprocess", set,
-                         "Read an order and then states from stdin, as the worker of an engine")
+                         "Run as a worker of an engine: read an order and then states from stdin")
       ->trigger_on_parse();
 }
 
 void add_map(CLI::App& program, CommandLine& result) {
   auto [command, arguments] = add_command<MapArguments>(
       program, result, "map",
-      "Runs a module once for each of many states, several at once.\n\n"
+      "Runs a module once for each of many states, several at a time.\n\n"
       "Examples:\n"
       "  pyhost map price --states trades.jsonl -o prices.jsonl\n"
       "  pyhost map price --states trades.jsonl -o prices.jsonl --resume\n"
@@ -139,30 +139,31 @@ void add_map(CLI::App& program, CommandLine& result) {
   add_module_name(command, arguments.name);
   command
       .add_option("--states", arguments.states,
-                  "A file of JSON lines, or of one JSON array, also in gzip or zstd; - for stdin")
+                  "A file of JSON lines or with one JSON array, also compressed by gzip or zstd; - is stdin")
       ->required()
       ->envname("PYHOST_STATES");
   add_parameters(command, arguments.parameters, "each state");
-  command.add_option("-j,--jobs", arguments.workers, "How many run at once; else one for each core")
+  command.add_option("-j,--jobs", arguments.workers, "How many runs at once (default: one for each core)")
       ->check(CLI::Range(jobs_range.least, jobs_range.most))
       ->envname("PYHOST_JOBS");
   command
       .add_option("--isolation", arguments.isolation,
-                  "What keeps runs apart: process, interpreter (Python 3.13), shared (threads)")
+                  "The level of isolation: process, interpreter (Python 3.13 or later), shared (threads)")
       ->check(is_one_of({"process", "interpreter", "shared"}))
       ->capture_default_str()
       ->envname("PYHOST_ISOLATION");
-  command.add_option("--timeout", arguments.timeout, "Stop a run after this time, as in 30s, 500ms, 2m, 1h")
+  command
+      .add_option("--timeout", arguments.timeout, "Cancel a run after this time, as in 30s, 500ms, 2m, 1h")
       ->envname("PYHOST_TIMEOUT");
   command
       .add_option(
           "--import-timeout", arguments.import_timeout,
-          "Stop an import of the module, which --timeout does not count, after this time; else 60s, or "
-          "--timeout if that is longer")
+          "Cancel an import of the module after this time; --timeout does not include imports (default: 60s, "
+          "or --timeout if that is longer)")
       ->envname("PYHOST_IMPORT_TIMEOUT");
   command
       .add_option("--memory-limit", arguments.memory_limit,
-                  "Memory that each worker process may have, as in 512M, 2G")
+                  "How much memory each worker process may use, as in 512M, 2G")
       ->envname("PYHOST_MEMORY_LIMIT");
   command
       .add_option("--max-runs-per-worker", arguments.max_runs_per_worker,
@@ -171,7 +172,7 @@ void add_map(CLI::App& program, CommandLine& result) {
       ->envname("PYHOST_MAX_RUNS_PER_WORKER");
   command
       .add_option("--max-memory-per-worker", arguments.max_memory_per_worker,
-                  "Replace a worker process after a run that leaves it with more memory, as in 512M, 2G")
+                  "Replace a worker process that uses more memory than this after a run, as in 512M, 2G")
       ->envname("PYHOST_MAX_MEMORY_PER_WORKER");
   command
       .add_option(
@@ -181,61 +182,62 @@ void add_map(CLI::App& program, CommandLine& result) {
       ->envname("PYHOST_ENGINE");
   command
       .add_option("--engine-resources", arguments.engine_resources,
-                  "What each task needs of the engine's resources, as in GPU=1")
+                  "The resources of the engine that each task needs, as in GPU=1")
       ->envname("PYHOST_ENGINE_RESOURCES");
   command
       .add_option("--engine-retries", arguments.engine_retries,
-                  "How often a task is tried again if its worker is lost (3)")
+                  "How often a task is repeated if its worker is lost (default: 3)")
       ->check(CLI::Range(0, 1000))
       ->envname("PYHOST_ENGINE_RETRIES");
   command
       .add_option("--retries", arguments.retries,
-                  "Make a run again, so many times, that timed out or whose worker crashed (0)")
+                  "How often a run is repeated that timed out or whose worker crashed (default: 0)")
       ->check(CLI::Range(retries_range.least, retries_range.most))
       ->envname("PYHOST_RETRIES");
   command
       .add_option("-o,--output", arguments.output,
-                  "Write the results to this file, in the place of what it has; - is stdout")
+                  "Write the results to this file, and replace its content; - is stdout")
       ->envname("PYHOST_OUTPUT");
   command.add_flag("--ordered", arguments.ordered,
-                   "Write results in the order of the states, not as they come");
-  command.add_flag("--keep-going", arguments.keep_going, "Go on after a state that failed");
+                   "Write results in the order of the states, not in the order in which runs end");
+  command.add_flag("--keep-going", arguments.keep_going, "Continue after a state has failed");
   command.add_flag("--resume", arguments.resume,
-                   "Go on from what -o has: states that have a result there are not run again");
+                   "Continue the file of -o: states that have a result there are not run again");
   command.add_flag("--redo-changed", arguments.redo_changed,
-                   "With --resume: run states again whose result is of another version of the modules");
+                   "With --resume: run states again if another version of the modules made their result");
   command
       .add_option(
           "--shard", arguments.shard,
-          "Run a part: i/n, as in 1/4 for the first of four; auto asks Slurm or Kubernetes. Each part "
-          "needs an -o of its own")
+          "Run only a part of the states: i/n, as in 1/4 for the first of four; auto takes it from Slurm or "
+          "Kubernetes. Each part needs its own -o")
       ->envname("PYHOST_SHARD");
   add_trace(command, arguments.trace);
-  command.add_option("--trace-runs", arguments.trace_runs, "Trace only this many runs, from the first on")
+  command.add_option("--trace-runs", arguments.trace_runs, "Trace only this many runs, the first ones")
       ->check(CLI::PositiveNumber)
       ->envname("PYHOST_TRACE_RUNS");
   add_host_arguments(command, arguments.host);
   add_log_arguments(command, arguments.log);
   command
-      .add_flag("-v,--verbose", arguments.verbose, "Say what Python it runs on, and tell an error in full")
+      .add_flag("-v,--verbose", arguments.verbose,
+                "Print which Python and virtual environment are used, and errors in full")
       ->envname("PYHOST_VERBOSE");
   command.add_flag("-q,--quiet", arguments.quiet, "Show no progress, and print no warnings")
       ->envname("PYHOST_QUIET");
   add_coprocess(command, arguments.coprocess);
   command.footer(
       std::string(module_paths_note) +
-      "Each state has a line of JSON: index, status (ok, failed, invalid, timed_out, crashed), hash, "
-      "code,\n"
-      "seconds, result or error. What modules print goes to stderr, or with -o FILE to stdout.\n\n"
-      "Exit codes: 0 ok; 1 a state failed; 2 usage, or the states cannot be read; 3 the module could not be\n"
-      "loaded; 70 Python could not start; 74 the results or the trace could not be written; 130 ended by "
-      "Ctrl-C.");
+      "The outcome of each state is a line of JSON: index, status (ok, failed, invalid, timed_out,\n"
+      "crashed), hash, code, seconds, and result or error. The module's own output goes to stderr, or to\n"
+      "stdout with -o FILE.\n\n"
+      "Exit codes: 0 ok; 1 a state failed; 2 usage error, or the states cannot be read; 3 the module could\n"
+      "not be loaded; 70 Python could not start; 74 the results or the trace could not be written;\n"
+      "130 ended by Ctrl-C; 128+n ended by signal n.");
 }
 
 void add_list(CLI::App& program, CommandLine& result) {
   auto [command, arguments] =
       add_command<ListArguments>(program, result, "list",
-                                 "Lists the modules that are there, without importing them.\n\n"
+                                 "Lists the modules in the module paths, without importing them.\n\n"
                                  "Examples:\n"
                                  "  pyhost list\n"
                                  "  pyhost list -m scripts -m more_scripts\n"
@@ -244,9 +246,9 @@ void add_list(CLI::App& program, CommandLine& result) {
   add_json(command, arguments.json, "Print one JSON document");
   command.footer(
       std::string(module_paths_note) +
-      "Each line has a module's name, the first line of its docstring, and its file; a broken one says\n"
-      "what is wrong and in which line, and `pyhost check NAME` says more. Files are read, nothing runs.\n\n"
-      "Exit codes: 0 ok, also if a module is broken; 2 usage; 70 Python could not start;\n"
+      "Each line has a module's name, the first line of its docstring, and its file. For a broken module it\n"
+      "has the error and its line number instead of the docstring; `pyhost check NAME` shows all errors.\n\n"
+      "Exit codes: 0 ok, even if a module is broken; 2 usage error; 70 Python could not start;\n"
       "74 the list could not be written.");
 }
 
@@ -257,29 +259,29 @@ void add_check(CLI::App& program, CommandLine& result) {
                                                           "  pyhost check\n"
                                                           "  pyhost check mod1 portfolio --import\n"
                                                           "  pyhost check --format sarif > pyhost.sarif\n");
-  command.add_option("NAME", arguments.names, "The modules to check; all that are there if none is named");
+  command.add_option("NAME", arguments.names, "The modules to check (default: all)");
   add_host_arguments(command, arguments.host);
   command
       .add_flag("--import", arguments.import,
-                "Also import what has no error yet, and look at its create; this runs the modules' code")
+                "Also import the modules without errors and check their create; this runs their code")
       ->envname("PYHOST_IMPORT");
-  command.add_option("--format", arguments.format, "How diagnostics are written to stdout; text by default")
+  command.add_option("--format", arguments.format, "The format of the diagnostics on stdout (default: text)")
       ->check(is_one_of({"text", "json", "sarif"}))
       ->envname("PYHOST_FORMAT");
   add_json(command, arguments.json, "The same as --format json");
-  command.add_flag("--codes", arguments.codes, "Print what each code means, and exit");
+  command.add_flag("--codes", arguments.codes, "Print the meaning of each code, and exit");
   command.footer(
       std::string(module_paths_note) +
-      "Each line is file:line:column: message [code]; `pyhost check --codes` explains the codes. Only\n"
-      "what is certain to fail is an error. A module whose name begins with _ and a package that only\n"
-      "holds modules need no create, unless they are named.\n\n"
-      "Exit codes: 0 no error; 2 usage or bad name; 3 an error was found, or there is no such module;\n"
+      "Each line is file:line:column: message [code]; `pyhost check --codes` explains the codes. Only a\n"
+      "mistake that is certain to fail is an error. Modules whose names begin with _ and packages that only\n"
+      "contain modules need no create, unless they are named as NAME.\n\n"
+      "Exit codes: 0 no errors; 2 usage error or invalid name; 3 there are errors, or no such module;\n"
       "70 Python could not start; 74 the diagnostics could not be written.");
 }
 
 void add_new(CLI::App& program, CommandLine& result) {
   auto [command, arguments] = add_command<NewArguments>(program, result, "new",
-                                                        "Writes a module to start from, and its test.\n\n"
+                                                        "Creates a module to start from, and its test.\n\n"
                                                         "Examples:\n"
                                                         "  pyhost new shout\n"
                                                         "  pyhost new reports.daily\n"
@@ -287,16 +289,17 @@ void add_new(CLI::App& program, CommandLine& result) {
   add_module_name(command, arguments.name, "; dots make packages");
   add_module_paths(command, arguments.module_paths);
   command.footer(
-      "It writes DIR/modules/NAME.py and DIR/tests/test_NAME.py, where DIR is the first module path that is\n"
-      "given, else ./python_modules if that is there, else the current folder. Nothing is overwritten.\n\n"
-      "Exit codes: 0 ok; 2 usage, a bad name, or a file that is there already; 74 a file could not be "
-      "written.");
+      "It creates DIR/modules/NAME.py and DIR/tests/test_NAME.py. DIR is the first module path that is\n"
+      "given, otherwise ./python_modules if it exists, otherwise the current folder. Existing files are\n"
+      "never overwritten.\n\n"
+      "Exit codes: 0 ok; 2 usage error, invalid name, or a file that already exists; 74 a file could not\n"
+      "be written.");
 }
 
 void add_doctor(CLI::App& program, CommandLine& result) {
   auto [command, arguments] =
       add_command<DoctorArguments>(program, result, "doctor",
-                                   "Says what Python modules would run on, and what is wrong with it.\n\n"
+                                   "Shows the Python that a host would use, and what is wrong with it.\n\n"
                                    "Examples:\n"
                                    "  pyhost doctor\n"
                                    "  pyhost doctor --venv .venv -m scripts\n"
@@ -304,16 +307,16 @@ void add_doctor(CLI::App& program, CommandLine& result) {
   add_host_arguments(command, arguments.host);
   add_json(command, arguments.json, "Print one JSON document");
   command.footer(
-      "No module is imported. It works, and is most useful, where Python cannot start.\n\n"
-      "Exit codes: 0 a host can be opened; 70 it cannot: there is a fault.");
+      "No module is imported. It also works if Python cannot start, and is most useful then.\n\n"
+      "Exit codes: 0 a host can be opened, even if there are warnings; 70 a host cannot be opened.");
 }
 
 void add_stubs(CLI::App& program, CommandLine& result) {
   add_command<StubsArguments>(
       program, result, "stubs",
-      "Prints pyhost/services.pyi: what modules may call by `from pyhost import services`.\n\n"
-      "The program itself provides no services. An application that links pyhost prints its own by\n"
-      "host.services().stubs().\n");
+      "Prints pyhost/services.pyi, the type stubs of `from pyhost import services`.\n\n"
+      "The program itself provides no services. An application that provides some prints its own stubs by\n"
+      "calling host.services().stubs().\n");
 }
 
 int print_mistake(const CLI::App& program, const CLI::ParseError& mistake, int argc, char** argv) {

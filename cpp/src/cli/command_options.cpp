@@ -11,14 +11,16 @@ void add_module_name(CLI::App& command, std::string& name, const std::string& mo
 }
 
 void add_parameters(CLI::App& command, std::vector<std::string>& parameters, const std::string& state) {
-  command.add_option("-p,--param", parameters, "key=value added to " + state + "; JSON, else a string")
+  command
+      .add_option("-p,--param", parameters,
+                  "Add key=value to " + state + "; the value is JSON, otherwise a string")
       ->allow_extra_args(false);
 }
 
 void add_module_paths(CLI::App& command, std::vector<std::string>& paths) {
   command
       .add_option("-m,--module-path", paths,
-                  "A folder that holds modules/; may be repeated (Env:PYHOST_MODULE_PATH, with : between)")
+                  "A folder that contains modules/; may be repeated (Env:PYHOST_MODULE_PATH, separated by :)")
       ->allow_extra_args(false);
 }
 
@@ -27,19 +29,21 @@ void add_host_arguments(CLI::App& command, HostArguments& arguments) {
   command
       .add_option(
           "--venv", arguments.venv,
-          "A virtual environment to import packages from; else VIRTUAL_ENV, else .venv by the modules")
+          "The virtual environment to import packages from (default: VIRTUAL_ENV, otherwise .venv in or "
+          "beside a module path)")
       ->envname("PYHOST_VENV");
   command
       .add_flag("--use-environment", arguments.use_environment,
-                "Heed PYTHONPATH, PYTHONHOME and Python's other variables")
+                "Use PYTHONPATH, PYTHONHOME and Python's other variables, which are ignored otherwise")
       ->envname("PYHOST_USE_ENVIRONMENT");
   command
       .add_option("--store", arguments.store,
-                  "The SQLite file in which pyhost.store lasts; made if it is not there")
+                  "The SQLite file that keeps the values of pyhost.store; created if it does not exist")
       ->envname("PYHOST_STORE");
   command
-      .add_option("--shutdown-timeout", arguments.shutdown_timeout,
-                  "Seconds that the end waits for threads and atexit handlers of modules (5)")
+      .add_option(
+          "--shutdown-timeout", arguments.shutdown_timeout,
+          "How many seconds to wait at the end for threads and atexit handlers of modules (default: 5)")
       ->check(CLI::Range(0.0, 1e6))
       ->envname("PYHOST_SHUTDOWN_TIMEOUT");
 }
@@ -48,22 +52,24 @@ CLI::Validator is_one_of(std::vector<std::string> words) { return CLI::IsMember(
 
 void add_log_arguments(CLI::App& command, LogArguments& arguments) {
   command
-      .add_option(
-          "--log-level", arguments.level,
-          "Write what modules log from this level on to stderr: debug, info, warning, error, critical, off")
+      .add_option("--log-level", arguments.level,
+                  "Write the modules' log records from this level on to stderr: debug, info, warning, error, "
+                  "critical, off")
       ->check(is_one_of({log_levels.begin(), log_levels.end()}))
       ->envname("PYHOST_LOG_LEVEL");
   command
       .add_option("--log-format", arguments.format,
-                  "How: text, or json with one document a line; without both options, as under python3")
+                  "The format of log records: text, or json with one document per line. Without --log-level "
+                  "and --log-format, logging works as under python3")
       ->check(is_one_of({log_formats.begin(), log_formats.end()}))
       ->envname("PYHOST_LOG_FORMAT");
 }
 
 void add_trace(CLI::App& command, std::string& file) {
   command
-      .add_option("--trace", file,
-                  "Write to this file where the time goes, for ui.perfetto.dev or chrome://tracing")
+      .add_option(
+          "--trace", file,
+          "Write a trace of where time is spent to this file, for ui.perfetto.dev or chrome://tracing")
       ->envname("PYHOST_TRACE");
 }
 

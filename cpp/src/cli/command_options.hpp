@@ -1,5 +1,5 @@
-// The options that several commands have. CLI11 takes long to compile: what includes it is compiled as one
-// file.
+// The options that several commands share. CLI11 takes long to compile, so all files that include it are
+// compiled as one unit.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -14,8 +14,8 @@
 namespace pyhost::cli {
 
 inline constexpr const char* module_paths_note =
-    "Without -m, modules are looked for in ./python_modules, in . if it holds a folder modules,\n"
-    "and among the modules that came with pyhost.\n\n";
+    "Without -m, modules are searched in ./python_modules, in . if it contains a folder modules, and\n"
+    "among the modules that ship with pyhost.\n\n";
 
 /// `more` is added to the option's help.
 void add_module_name(CLI::App& command, std::string& name, const std::string& more = "");
@@ -30,7 +30,7 @@ CLI::Validator is_one_of(std::vector<std::string> words);
 /// Adds `pyhost schedule` with its commands.
 void add_schedule(CLI::App& program, CommandLine& result);
 
-/// Adds a command without options. If it is the one on the command line, its arguments become the result.
+/// Adds a command without options. If the command line names it, its arguments are stored in `result`.
 template <class Arguments>
 std::pair<CLI::App&, Arguments&> add_command(CLI::App& program, CommandLine& result, const char* name,
                                              const char* description) {

@@ -1,4 +1,4 @@
-// Reads the project file. An unknown key is refused, with the nearest known key as a hint.
+// Reads the project file. Refuses unknown keys, with the nearest known key as a hint.
 #include "cli/configuration.hpp"
 
 #include <algorithm>
@@ -26,8 +26,8 @@ using detail::TomlValue;
 
 constexpr std::string_view modules = "modules.";
 
-// Returns the path with its variables replaced, as it will be opened. A path with a variable that is not set
-// is never opened.
+// Replaces the variables in the path, as Python does before it opens the path. An unset variable becomes an
+// empty text here; Python refuses to open such a path.
 std::string with_variables(std::string path) {
   for (std::size_t at = 0; (at = path.find("${", at)) != std::string::npos;) {
     if (at > 0 && path[at - 1] == '$') {  // $${ stands for ${ and is not a variable
@@ -119,12 +119,12 @@ class ConfigurationReader {
     if (std::ranges::find(words, std::string_view(word)) != words.end()) return word;
     std::string all;
     for (const char* each : words) all.append(all.empty() ? "" : ", ").append(each);
-    refuse(entry.node.line, entry.key + " '" + word + "' is none of " + all);
+    refuse(entry.node.line, "'" + entry.key + "' must be one of " + all + ", not '" + word + "'");
   }
 
   std::string path(const Entry& entry) const {
     const std::string written = text(entry);
-    if (written.empty()) refuse(entry, "a path, and is empty");
+    if (written.empty()) refuse(entry, "a path, but is empty");
     return (read_.file.parent_path() / written).lexically_normal().string();
   }
 
@@ -172,20 +172,21 @@ class ConfigurationReader {
     }
   }
 
-  // A number is in seconds, as for --timeout.
+  // Returns the entry as a duration. A number without a unit is in seconds, as for --timeout.
   std::chrono::milliseconds time(const Entry& entry) const {
     const std::string given =
         entry.node.scalar.is_number() ? detail::json_text(entry.node.scalar) : text(entry);
     const std::optional<std::chrono::milliseconds> found = parse_duration(given);
     if (found) return *found;
-    refuse(entry.node.line, entry.key + " takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");
+    refuse(entry.node.line,
+           "'" + entry.key + "' must be a time like 30s, 500ms, 2m or 1h, not '" + given + "'");
   }
 
   Json json(const TomlValue& value) const {
     try {
       return detail::json_of(value);
     } catch (const detail::NotJson& wrong) {
-      refuse(wrong.line, "JSON has no such value; a date or time can be a string");
+      refuse(wrong.line, "JSON has no such value; write a date or time as a string");
     }
   }
 
@@ -198,7 +199,7 @@ Configuration read_nearest() {
     for (const char* name : {"pyhost.toml", "pyproject.toml"}) {
       const fs::path file = folder / name;
       if (fs::is_symlink(file, failed) && !fs::exists(file, failed))
-        throw ConfigurationError(file.string() + ": it is a link to a file that is not there");
+        throw ConfigurationError(file.string() + ": this is a link to a file that does not exist");
       if (!fs::is_regular_file(file, failed)) continue;
       try {
         const TomlValue table = detail::read_toml_file(file);

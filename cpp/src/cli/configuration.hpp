@@ -10,14 +10,15 @@
 
 namespace pyhost::cli {
 
-/// The content of the project file. Paths in the file are relative to its folder, and absolute here.
+/// The content of the project file. Its paths are absolute here; in the file, they are relative to its
+/// folder.
 struct Configuration {
   /// The defaults of a module.
   struct Module {
     std::string state;  ///< JSON text, or empty.
     std::optional<std::chrono::milliseconds> timeout;
   };
-  std::filesystem::path file;  ///< Empty if there is none.
+  std::filesystem::path file;  ///< Empty if there is no project file.
   std::vector<std::string> module_paths;
   std::string venv;
   std::string store;
@@ -25,14 +26,14 @@ struct Configuration {
   std::string log_format;
   std::map<std::string, std::string> connections;
   std::map<std::string, Module> modules;
-  bool has_schedule = false;  ///< The scheduler reads that table itself.
+  bool has_schedule = false;  ///< Whether there is a table [schedule]. The scheduler reads it.
 
   /// Returns the defaults of a module, which are empty if the file does not name it.
   const Module& of(const std::string& module) const;
 };
 
-/// Returns the nearest project file, in the current folder or above. It is read once. A pyproject.toml
-/// without [tool.pyhost] does not count. Throws: ConfigurationError.
+/// Returns the nearest project file, in the current folder or above. Reads it at the first call. Ignores a
+/// pyproject.toml without [tool.pyhost]. Throws: ConfigurationError.
 const Configuration& configuration();
 
 }  // namespace pyhost::cli

@@ -1,4 +1,4 @@
-// The states that follow the order are the lines of a file of states, and the outcomes are those of a file of
+// The order is followed by states, in the format of a file of states. Outcomes have the format of a file of
 // results.
 #include "cli/coprocess.hpp"
 
@@ -39,7 +39,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Then nobody wants the outcomes of the runs, which may never end.
+// Returns whether the other end of the pipe is closed. Then the runs in flight, which may never end, are not
+// worth waiting for.
 bool is_without_reader(int descriptor) {
   pollfd output{.fd = descriptor, .events = 0, .revents = 0};
   return poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
@@ -58,7 +59,8 @@ class Coprocess {
         runs_(pool.runs(module_, options)),
         code_(std::move(code)) {}
 
-  /// Throws: the Error of a module that cannot be loaded; UsageError if the states cannot be read; OutputError.
+  /// Runs the states until stdin ends. Throws: Error if the module cannot be loaded, UsageError if the states
+  /// cannot be read, OutputError.
   void run() {
     std::thread reader = detail::start_thread([this] { read(); });
     try {
@@ -66,7 +68,7 @@ class Coprocess {
     } catch (...) {
       failure_ = std::current_exception();
       states_.stop();
-      pool_.close(0ms);  // ends a reader that waits for room, too
+      pool_.close(0ms);  // also wakes a reader that waits for room
     }
     reader.join();
     if (failure_) std::rethrow_exception(failure_);
@@ -76,11 +78,11 @@ class Coprocess {
  private:
   void read() noexcept {
     try {
-      while (signals_.count() == 0) {  // after one, what was read ahead is dropped
+      while (signals_.count() == 0) {  // after a signal, states that were read ahead are dropped
         std::optional<StateText> state = states_.next();
         if (!state) break;
         state->text = add_members(std::move(state->text), members_);
-        const std::size_t index = state->index - 1;  // the order was the first line
+        const std::size_t index = state->index - 1;  // the order has index 0
         {
           const std::lock_guard lock(mutex_);
           in_flight_.emplace(index, StateId{index, state->line, state_hash(module_, state->text)});
@@ -102,7 +104,7 @@ class Coprocess {
         outcome = runs_.next_within(100ms);
         over = !outcome && runs_.is_over();
         if (!outcome && has_runs() && is_without_reader(output_.descriptor()))
-          throw OutputError("cannot write to stdout: its reader has ended");
+          throw OutputError("cannot write to stdout: its reader has closed it");
       }
       if (outcome) append(lines, *outcome);
       // Repeatedly, because the reader may submit one more state after the signal.
@@ -116,7 +118,7 @@ class Coprocess {
     return !in_flight_.empty();
   }
 
-  // Where the module was loaded before, a failed import costs its state alone.
+  // Throws if the module cannot be loaded. Once it was loaded, a failed import fails only its state.
   void append(std::string& lines, const Outcome& outcome) {
     if (!outcome.ok() && outcome.error->kind() == ErrorKind::Cancelled) return;
     const bool is_load_error = !outcome.ok() && outcome.error->phase() <= Phase::Import;

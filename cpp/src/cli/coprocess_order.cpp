@@ -1,4 +1,4 @@
-// Checks the values of an order as those of the options of `pyhost map` are checked.
+// Parses an order. Its values are checked like the options of `pyhost map`.
 #include "cli/coprocess_order.hpp"
 
 #include <algorithm>
@@ -20,7 +20,7 @@ namespace {
 std::string place_of(const std::string& key) { return "the order's '" + key + "'"; }
 
 [[noreturn]] void refuse_value(const std::string& key, const Json& value, const std::string& wanted) {
-  throw UsageError(place_of(key) + " must be " + wanted + ", and is " + detail::json_text(value));
+  throw UsageError(place_of(key) + " must be " + wanted + ", not " + detail::json_text(value));
 }
 
 std::string text_from(const std::string& key, const Json& value) {
@@ -42,7 +42,7 @@ std::size_t number_from(const std::string& key, const Json& value, NumberRange r
   return value.get<std::size_t>();
 }
 
-// The value as an option has it, in which a number is in seconds or bytes.
+// Returns the value as the text of an option. A number without a unit is in seconds or bytes there, too.
 std::string option_from(const Json& value) {
   const bool is_text = value.is_string() && value != "";
   return is_text ? value.get<std::string>() : detail::json_text(value);
@@ -101,7 +101,7 @@ Order parse_order(const std::string& text, const MapArguments& given) {
   } catch (const Json::exception& wrong) {
     throw UsageError(std::string("the first line must be an order, a JSON object: ") + wrong.what());
   }
-  if (!json.is_object()) throw UsageError("the first line must be an order, a JSON object, and is " + text);
+  if (!json.is_object()) throw UsageError("the first line must be an order, a JSON object, not " + text);
   for (const auto& [key, value] : json.items()) {
     if (const auto found = keys.find(key); found != keys.end()) {
       found->second(key, value);
@@ -109,9 +109,9 @@ Order parse_order(const std::string& text, const MapArguments& given) {
     }
     std::string all;
     for (const auto& known : keys) all.append(all.empty() ? "" : ", ").append(known.first);
-    throw UsageError("there is no key '" + key + "' in an order; there may be " + all);
+    throw UsageError("unknown key '" + key + "' in the order; the known keys are " + all);
   }
-  if (to.name.empty()) throw UsageError("the order names no module");
+  if (to.name.empty()) throw UsageError("the order has no 'module'");
   return order;
 }
 

@@ -7,13 +7,13 @@
 
 namespace pyhost::cli {
 
-/// The values of the order. Where it has none, those of the options.
+/// The arguments with the values of the order. Keys that the order does not have keep their values.
 struct Order {
   MapArguments arguments;
-  bool is_without_timeout = false;  ///< Also if the project file has one.
+  bool is_without_timeout = false;  ///< Whether to ignore a timeout in the project file.
 };
 
-/// Reads the order from its line. Throws: UsageError, which names the key whose value cannot be used.
+/// Parses the line of an order. Throws: UsageError, which names the key with the invalid value.
 Order parse_order(const std::string& text, const MapArguments& given);
 
 }  // namespace pyhost::cli

@@ -1,4 +1,4 @@
-// Runs pyhost/_decompress.py.
+// Runs pyhost/_decompress.py in a child process.
 #include "cli/decompression.hpp"
 
 #include <fcntl.h>
@@ -37,7 +37,7 @@ std::string compression_of(std::string_view first) {
   return first.starts_with("\x28\xb5\x2f\xfd") ? "zstd" : "";
 }
 
-// The process has a group of its own, so that Ctrl-C does not end it before the states that are needed were
+// The process gets its own process group. Otherwise Ctrl-C would end it too early, when states must still be
 // read.
 Decompression::Decompression(const std::filesystem::path& python, int source, const std::string& form,
                              std::string_view first) {
@@ -64,8 +64,7 @@ Decompression::Decompression(const std::filesystem::path& python, int source, co
   close(ends[1]);
   if (failed == 0) return;
   process_ = 0;
-  throw UsageError("cannot decompress: there is no python to do it, '" + python.string() +
-                   "': " + std::strerror(failed));
+  throw UsageError("cannot decompress: cannot start '" + python.string() + "': " + std::strerror(failed));
 }
 
 Decompression::~Decompression() {
@@ -87,7 +86,7 @@ std::string Decompression::end() {
   const ssize_t size = pread(errors_, text.data(), text.size(), 0);
   std::string problem(text.data(), static_cast<std::size_t>(size < 0 ? 0 : size));
   problem.erase(problem.find_last_not_of('\n') + 1);
-  return problem.empty() ? "python ended early" : problem;
+  return problem.empty() ? "the process that decompresses them ended early" : problem;
 }
 
 }  // namespace pyhost::cli

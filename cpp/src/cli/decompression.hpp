@@ -1,4 +1,4 @@
-// Compressed input, which Python's own modules decompress in a child process.
+// Decompresses input with Python's own modules, in a child process.
 #pragma once
 
 #include <sys/types.h>
@@ -9,23 +9,25 @@
 
 namespace pyhost::cli {
 
-/// Returns "gzip" or "zstd" if that is what begins with these four bytes, otherwise an empty text.
+/// Returns "gzip" or "zstd" if a file of that format begins with these four bytes, otherwise an empty text.
 std::string compression_of(std::string_view first);
 
-/// Decompresses while it exists.
+/// The process that decompresses. The destructor kills it.
 class Decompression {
  public:
-  /// `first` was read from the source before. Throws: UsageError if the process cannot be started.
+  /// Starts the process. `first` are the bytes that were already read from the source. Throws: UsageError if
+  /// the process cannot be started.
   Decompression(const std::filesystem::path& python, int source, const std::string& form,
                 std::string_view first);
   ~Decompression();
   Decompression(const Decompression&) = delete;
   Decompression& operator=(const Decompression&) = delete;
 
-  /// Returns where to read the decompressed bytes.
+  /// Returns the descriptor from which to read the decompressed bytes.
   int descriptor() const noexcept { return output_; }
 
-  /// Waits for the process after its last byte was read. Returns what went wrong, or an empty text.
+  /// Waits for the end of the process. Call it after its last byte was read. Returns the error message, or an
+  /// empty text if it succeeded.
   std::string end();
 
  private:

@@ -1,4 +1,4 @@
-// pyhost doctor: which Python modules would run on, and what is wrong with it.
+// pyhost doctor: shows the Python that a host would use, and what is wrong with it.
 #include <algorithm>
 #include <iostream>
 #include <iterator>
@@ -36,7 +36,7 @@ void print_findings(const std::vector<Finding>& findings) {
   }
 }
 
-// Returns the options with those of the project file. A mistake in that file is a finding.
+// Merges the arguments and the project file. Adds a finding for that file, a fault if it has a mistake.
 Options options_with_file(const HostArguments& arguments, std::vector<Finding>& findings) {
   Finding found{.name = "configuration"};
   try {
@@ -48,13 +48,13 @@ Options options_with_file(const HostArguments& arguments, std::vector<Finding>& 
     found.value = "not used";
     found.verdict = Finding::Verdict::Fault;
     found.problem = error.what();
-    found.cure = "fix that line; docs/project-file.md lists the keys";
+    found.cure = "fix that line; docs/project-file.md lists the allowed keys";
     findings.push_back(found);
     return host_options(arguments, {});
   }
 }
 
-// What is wrong with the schedule of the project file. No host needs it, so none of it is a fault.
+// Checks the schedule of the project file. A host can be opened without it, so its problems are warnings.
 std::vector<Finding> examine_schedule(const HostArguments& arguments) {
   Finding found{.name = "schedule"};
   std::vector<Finding> findings;

@@ -1,4 +1,4 @@
-// The failures of the program that no pyhost::Error has a kind for.
+// Failures of the program for which pyhost::Error has no kind.
 #pragma once
 
 #include <stdexcept>
@@ -15,7 +15,7 @@ struct ConfigurationError : UsageError {
   using UsageError::UsageError;
 };
 
-/// The command has its output but could not write it. Exit code 74.
+/// The command could not write its output. Exit code 74.
 struct OutputError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

@@ -1,4 +1,4 @@
-// Prints failures of a command, and returns their exit codes.
+// Prints the failures of commands, and returns their exit codes.
 #include "cli/exit_code.hpp"
 
 #include <iostream>
@@ -22,8 +22,8 @@ int exit_code_of(const std::string& command, const std::function<int()>& work) {
     return exit_code(error.kind());
   } catch (const ConfigurationError& error) {
     std::cerr << "error: " << error.what()
-              << "\nhint: there may be module_paths, venv, store, log.level, log.format, connections.NAME, "
-                 "modules.NAME.state, modules.NAME.timeout and schedule\n";
+              << "\nhint: the known keys are module_paths, venv, store, log.level, log.format, "
+                 "connections.NAME, modules.NAME.state, modules.NAME.timeout and schedule\n";
     return usage;
   } catch (const UsageError& error) {
     std::cerr << "error: " << error.what() << "\nhint: see `pyhost " << command << " -h`\n";

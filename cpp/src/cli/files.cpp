@@ -22,9 +22,9 @@ namespace {
 
 std::array<bool, 3> closed_at_start{};
 
-// A pipe or terminal that is in non-blocking mode loses what modules and child processes print while it is
-// full. The mode is shared with the processes that passed it on, so it stays, and a descriptor of our own
-// takes its place.
+// Output to a pipe or terminal in non-blocking mode is lost while the pipe is full. The mode belongs to the
+// open file, which other processes share, so it must not be changed. Instead, the file is opened again in
+// blocking mode, and replaces the descriptor.
 void make_blocking(int fd) {
   const int flags = fcntl(fd, F_GETFL);
   struct stat about{};
@@ -40,8 +40,9 @@ void make_blocking(int fd) {
 
 }  // namespace
 
-// If a descriptor is closed, the next file to be opened gets its number, and what is printed lands in that
-// file. C's stdout is flushed after each line, like Python's, so that the output of both keeps its order.
+// The next file to be opened would get the number of a closed standard descriptor, and printed text would go
+// to that file. C's stdout is flushed after each line, like Python's, so that the output of both keeps its
+// order.
 void open_standard_streams() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     make_blocking(fd);
@@ -59,7 +60,7 @@ void require_stdin() {
 
 void require_stdout() {
   if (closed_at_start[STDOUT_FILENO])
-    throw OutputError("stdout is closed: what is printed would be lost; to lose it, use >/dev/null");
+    throw OutputError("stdout is closed, so the output would be lost; to discard it, use >/dev/null");
 }
 
 bool names_stdin(const std::string& file) {
@@ -90,13 +91,13 @@ std::filesystem::path absolute_path(const std::string& file) {
   return file.empty() ? std::filesystem::path() : start_folder() / file;
 }
 
-// Checked before the run: a result that took an hour must not be lost because of a typo in a folder's name.
+// Called before the run. A result that took an hour must not be lost because of a typo in a folder's name.
 void check_writable(const std::string& file, const std::string& option) {
   const std::filesystem::path path(file);
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   const bool there = access(file.c_str(), F_OK) == 0;
   if (std::filesystem::is_directory(path))
-    throw UsageError(option + " takes a file, and '" + file + "' is a folder");
+    throw UsageError(option + " must be a file, but '" + file + "' is a folder");
   if (access(there ? file.c_str() : folder.c_str(), W_OK) != 0) {
     throw UsageError("cannot write to '" + file + "': " + std::strerror(errno));
   }

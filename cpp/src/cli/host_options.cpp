@@ -1,4 +1,4 @@
-// Merges arguments and the project file.
+// Merges the arguments and the project file.
 #include "cli/host_options.hpp"
 
 #include <algorithm>
@@ -60,12 +60,12 @@ PoolOptions pool_options_of(const MapArguments& arguments) {
                       .isolation = parse_isolation(arguments.isolation).value()};
   options.memory_limit = memory_limit(arguments.memory_limit);
   if (options.memory_limit != 0 && options.isolation != Isolation::Process)
-    throw UsageError("--memory-limit is for --isolation process");
+    throw UsageError("--memory-limit needs --isolation process");
   options.max_runs_per_worker = arguments.max_runs_per_worker;
   options.max_resident = memory_limit(arguments.max_memory_per_worker, "--max-memory-per-worker");
   if ((options.max_runs_per_worker != 0 || options.max_resident != 0) &&
       options.isolation != Isolation::Process)
-    throw UsageError("--max-runs-per-worker and --max-memory-per-worker are for --isolation process");
+    throw UsageError("--max-runs-per-worker and --max-memory-per-worker need --isolation process");
   return options;
 }
 
@@ -79,13 +79,13 @@ std::optional<Isolation> parse_isolation(std::string_view name) noexcept {
 std::optional<std::chrono::milliseconds> parse_time(const std::string& given, const std::string& option) {
   if (given.empty()) return std::nullopt;
   if (const auto time = parse_duration(given)) return time;
-  throw UsageError(option + " takes a time like 30s, 500ms, 2m or 1h, and got '" + given + "'");
+  throw UsageError(option + " must be a time like 30s, 500ms, 2m or 1h, not '" + given + "'");
 }
 
 std::size_t memory_limit(const std::string& given, const std::string& option) {
   if (given.empty()) return 0;
   if (const auto limit = parse_size(given)) return *limit;
-  throw UsageError(option + " takes a size like 512M or 2G, and got '" + given + "'");
+  throw UsageError(option + " must be a size like 512M or 2G, not '" + given + "'");
 }
 
 }  // namespace pyhost::cli

@@ -19,8 +19,8 @@ namespace pyhost::cli {
 
 namespace {
 
-// Returns a relative URI for a file below the current folder, which then is the root of the sources,
-// otherwise an absolute one.
+// Returns an absolute URI for an absolute path, otherwise a relative one. SARIF viewers resolve a relative
+// URI against the root of the sources.
 std::string uri_of(const std::string& file) {
   constexpr std::string_view hex = "0123456789ABCDEF";
   constexpr std::string_view plain = "-._~/";

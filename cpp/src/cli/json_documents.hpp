@@ -1,5 +1,5 @@
-// The JSON documents that commands print. The keys are stable. Each is compiled here, once, because code that
-// builds Json takes long to compile.
+// The JSON documents that commands print. Their keys are stable. They are built in one file, because code
+// that builds Json takes long to compile.
 #pragma once
 
 #include <cstddef>
@@ -17,25 +17,26 @@ struct Survey;
 
 namespace pyhost::cli {
 
-/// Returns what `pyhost list --json` prints.
+/// Returns the output of `pyhost list --json`.
 std::string survey_document(const Survey& survey);
 
-/// Returns what `pyhost check --format json` prints. `modules` is how many modules were checked.
+/// Returns the output of `pyhost check --format json`. `modules` is the number of checked modules.
 std::string diagnostics_document(std::size_t modules, const std::vector<Diagnostic>& diagnostics);
 
-/// Returns what `pyhost check --format sarif` prints: SARIF 2.1.0, which code hosts show beside the lines.
+/// Returns the output of `pyhost check --format sarif`: SARIF 2.1.0, which code hosting sites can show beside
+/// the source lines.
 std::string sarif_document(const std::vector<Diagnostic>& diagnostics);
 
-/// Returns what `pyhost doctor --json` prints.
+/// Returns the output of `pyhost doctor --json`.
 std::string findings_document(const std::vector<Finding>& findings, bool healthy);
 
-/// Returns what `pyhost schedule history --json` and `pyhost schedule tick --json` print.
+/// Returns the output of `pyhost schedule history --json` and `pyhost schedule tick --json`.
 std::string runs_document(const std::vector<ScheduledRun>& runs);
 
-/// Returns what `pyhost schedule --json` prints. Durations are in seconds.
+/// Returns the output of `pyhost schedule --json`. Durations are in seconds.
 std::string schedule_document(const Schedule& schedule);
 
-/// Returns what `pyhost schedule check --json` prints. `entries` is how many entries were checked.
+/// Returns the output of `pyhost schedule check --json`. `entries` is the number of checked entries.
 std::string schedule_problems_document(std::size_t entries, const std::vector<ScheduleProblem>& problems);
 
 /// Returns "ok", "warning" or "fault".

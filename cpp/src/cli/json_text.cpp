@@ -13,7 +13,7 @@ std::string json_or_string(const std::string& text) {
     const Json readable = detail::parse_json(text);
     return text;
   } catch (const Json::out_of_range&) {
-    return text;  // a number that is too large for Json, but not for JSON text
+    return text;  // a number too large for Json, but valid in JSON text
   } catch (const Json::parse_error&) {
     return detail::json_text(Json(text));
   }

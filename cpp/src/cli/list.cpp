@@ -1,4 +1,4 @@
-// pyhost list: the modules that are there, including broken ones. No code of a module runs.
+// pyhost list: lists the modules in the module paths, including broken ones. Runs no module's code.
 #include <algorithm>
 #include <cstddef>
 #include <iostream>
@@ -97,7 +97,7 @@ void print_strays(const Survey& survey) {
   for (const std::string& folder : survey.folders)
     looked += (looked.empty() ? "" : ", ") + detail::terminal_safe_line(folder);
   std::cerr << "no modules" << (looked.empty() ? "" : " in " + looked)
-            << "\nhint: `pyhost new NAME` writes one\n";
+            << "\nhint: `pyhost new NAME` creates one\n";
 }
 
 int list_modules(const ListArguments& arguments, ResultStream& output) {

@@ -67,7 +67,7 @@ std::string clock_time(std::chrono::system_clock::time_point time) {
 std::string message_of(const LogRecord& record) {
   std::string text = record.logger + ": " + record.message;
   if (!record.fields.empty()) text += " " + detail::json_text_with_replacements(record.fields);
-  if (record.dropped > 0) text += " (" + std::to_string(record.dropped) + " before it were dropped)";
+  if (record.dropped > 0) text += " (" + std::to_string(record.dropped) + " earlier records were dropped)";
   text = detail::terminal_safe_line(text);
   if (!record.error) return text;
   text += "\n" + record.error->rendered();

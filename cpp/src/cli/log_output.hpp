@@ -1,4 +1,4 @@
-// Log records of modules on stderr, as lines for people or one JSON document a line.
+// Writes the log records of modules to stderr, as text for people or as one JSON document per line.
 #pragma once
 
 namespace pyhost {
@@ -11,11 +11,11 @@ namespace pyhost::cli {
 struct LogArguments;
 class StatusLine;
 
-/// Lets the host write the log records of modules to stderr, if the arguments or the project file ask for it.
-/// With a `line`, they are written in its place.
+/// Sets the options so that the host writes the modules' log records to stderr, if the arguments or the
+/// project file ask for it. If `line` is not null, records are printed above that status line.
 void log_to_stderr(Options& options, const LogArguments& arguments, StatusLine* line = nullptr);
 
-/// Waits until all log records are written, then prints how many were dropped, if any were.
+/// Waits until all log records are written. Prints a warning if some were dropped.
 void print_dropped_logs(Host& host);
 
 }  // namespace pyhost::cli

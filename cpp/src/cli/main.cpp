@@ -51,9 +51,9 @@ int run_program(int argc, char** argv) {
 int main(int argc, char** argv) {
   if (const std::optional<int> code = pyhost::python_main(argc, argv)) return *code;
   pyhost::cli::open_standard_streams();
-  std::signal(SIGCHLD, SIG_DFL);  // a caller that ignores it would hide how child processes end
+  std::signal(SIGCHLD, SIG_DFL);  // if the parent ignored it, the status of child processes would be lost
   pyhost::cli::start_folder();
   const int code = pyhost::cli::run_program(argc, argv);
-  pyhost::shut_down(code);  // here, and not in exit(): that destroys objects of extension modules first
+  pyhost::shut_down(code);  // before exit(), which destroys static objects of extension modules
   return code;
 }

@@ -33,28 +33,29 @@ namespace pyhost::cli {
 
 namespace {
 
-// The first signal ends the mapping gently, the second one at once.
+// The first signal stops the mapping after the runs in flight. The second one cancels them.
 SignalOptions signal_options(Progress& progress, ResumeHint& resume_hint) {
   return {.signals = {SIGINT, SIGTERM},
           .max_count = 2,
           .on_signal =
               [&progress](int number) {
                 if (number > 1) return;
-                progress.print_line("pyhost: stopping after the runs in flight; the next signal aborts them");
+                progress.print_line(
+                    "pyhost: stopping after the runs in flight; press Ctrl-C again to cancel them");
               },
           .before_exit = [&resume_hint] { resume_hint.print(); }};
 }
 
-// Throws: UsageError if the results or the trace would overwrite the states, or be read as states.
+// Throws: UsageError if the results or the trace would be written to the file of the states.
 void refuse_to_overwrite_states(const States& states, const MapArguments& arguments) {
   for (const auto& [option, file] :
        {std::pair("-o", arguments.output), std::pair("--trace", arguments.trace)}) {
     if (!file.empty() && states.are_in(file))
-      throw UsageError(std::string(option) + " names the file of the states, '" + file +
-                       "': it would be lost");
+      throw UsageError(std::string(option) + " and --states name the same file, '" + file +
+                       "': the states would be lost");
   }
   if ((arguments.output.empty() || names_stdout(arguments.output)) && states.are_in(STDOUT_FILENO))
-    throw UsageError("stdout is the file of the states: write the results to another one");
+    throw UsageError("stdout is the file of the states: write the results to another file");
 }
 
 // Throws: UsageError.
@@ -67,17 +68,17 @@ void set_engine(PoolOptions& options, const MapArguments& arguments) {
                             ? detail::parse_number(std::string_view(resource).substr(at + 1))
                             : std::nullopt;
     if (!number || at == 0)
-      throw UsageError("--engine-resources takes name=number, as in GPU=1, and got '" + resource + "'");
+      throw UsageError("--engine-resources must be name=number, as in GPU=1, not '" + resource + "'");
     options.engine_resources.emplace(resource.substr(0, at), *number);
   }
   if (options.engine.empty()) {
-    if (!options.engine_resources.empty()) throw UsageError("--engine-resources is for --engine");
+    if (!options.engine_resources.empty()) throw UsageError("--engine-resources needs --engine");
     return;
   }
   if (!arguments.host.store.empty())
-    throw UsageError("--store is for runs on this machine: the workers of an engine would not share it");
+    throw UsageError("--store cannot be used with --engine, because its workers would not share the file");
   if (arguments.workers != 0)
-    throw UsageError("-j is for runs on this machine: an engine has the workers that joined it");
+    throw UsageError("-j cannot be used with --engine, which runs as many states at once as its workers can");
 }
 
 }  // namespace
@@ -85,13 +86,13 @@ void set_engine(PoolOptions& options, const MapArguments& arguments) {
 int map(const MapArguments& arguments) {
   if (arguments.coprocess) return coprocess(arguments);
   const bool to_stdout = arguments.output.empty() || names_stdout(arguments.output);
-  if (arguments.resume && to_stdout) throw UsageError("--resume goes on from the file that -o names");
-  if (arguments.trace_runs != 0 && arguments.trace.empty()) throw UsageError("--trace-runs is for --trace");
-  if (arguments.redo_changed && !arguments.resume) throw UsageError("--redo-changed is for --resume");
+  if (arguments.resume && to_stdout) throw UsageError("--resume needs -o FILE, the file to continue");
+  if (arguments.trace_runs != 0 && arguments.trace.empty()) throw UsageError("--trace-runs needs --trace");
+  if (arguments.redo_changed && !arguments.resume) throw UsageError("--redo-changed needs --resume");
   const MapOptions map_options = map_options_of(arguments);
   PoolOptions pool_options = pool_options_of(arguments);
   set_engine(pool_options, arguments);
-  // Mistakes in these are reported before anything is opened.
+  // Called only for their errors, which must be reported before any file is opened.
   parse_shard(arguments.shard);
   json_members(arguments.parameters);
   States states(arguments.states);
@@ -111,7 +112,7 @@ int map(const MapArguments& arguments) {
       progress.print_line("pyhost: " + std::string(line));
     };
   Options options = host_options(arguments.host);
-  if (!arguments.engine.empty()) options.store.clear();  // the workers of an engine would not share it
+  if (!arguments.engine.empty()) options.store.clear();  // the engine's workers would not share it
   CloseErrors close_errors;
   close_errors.listen_to(options);
   log_to_stderr(options, arguments.log, &progress.line());

@@ -41,8 +41,8 @@ using namespace std::chrono_literals;
 
 bool is_load_error(const Error& error) { return error.phase() <= Phase::Import; }
 
-// Removes the line within the state from the message. A reader would take it for the line in the file of
-// states, which is printed as well.
+// Removes the line number within the state from the message. It could be mistaken for the line number in the
+// file of states, which is printed as well.
 Error without_line(const Error& error) {
   constexpr std::string_view line = "line 1, ";
   std::string message = error.message();
@@ -150,8 +150,8 @@ class Mapping {
     if (lines_.size() >= many) flush();
   }
 
-  // If the module cannot be loaded, every other state would fail with the same error. But where it was loaded
-  // before, the next attempt may succeed.
+  // If the module cannot be loaded, every other state would fail with the same error. Once it was loaded,
+  // the next attempt to load it, in another worker, may succeed.
   bool ends_mapping(const Error& error) {
     constexpr int max_in_a_row = 5;
     if (!is_load_error(error)) return false;
@@ -195,13 +195,13 @@ class Mapping {
     context_.states.stop();
   }
 
-  // Called repeatedly, because the reader may submit one more state after the stop.
+  // Must be called repeatedly, because the reader may submit one more state after stop().
   void cancel_if_stopping() {
     if (stopping_ == Stopping::Gently) context_.pool.cancel_waiting();
     if (stopping_ == Stopping::AtOnce) context_.pool.cancel();
   }
 
-  // States that were read but are not done count as not read.
+  // Returns the fraction of the states that are done. States that were read but are not done do not count.
   std::optional<double> fraction_done() {
     const std::optional<double> read = context_.states.fraction_read();
     const std::lock_guard lock(mutex_);
@@ -210,7 +210,7 @@ class Mapping {
   }
 
   int finish() {
-    // The pool is closed first, so that what workers log until their end is printed before the summary.
+    // The pool is closed first, so that the last log records of its workers are printed before the summary.
     const std::chrono::duration<double> patience(arguments_.host.shutdown_timeout);
     context_.close_errors.begin();
     context_.pool.close(std::chrono::round<std::chrono::milliseconds>(patience));
@@ -225,14 +225,14 @@ class Mapping {
     if (stopping_ != Stopping::No || read_failure_) {
       context_.resume_hint.print();
     } else {
-      context_.output.write("");  // creates the file also if there are no results
+      context_.output.write("");  // creates the file even if there are no results
     }
     print_summary();
     if (context_.signals.count() > 0) end_by_signal(context_.signals.last());
     return code;
   }
 
-  // Prints what ended the mapping, unless it was a state, and returns the exit code.
+  // Prints the error that ended the mapping, unless it was that of a state. Returns the exit code.
   int print_failure() const {
     if (load_error_) {
       print_error(*load_error_, arguments_.verbose);
@@ -247,23 +247,23 @@ class Mapping {
     const std::size_t gone = all_read ? earlier_.count_from(count_) : 0;
     if (gone > 0) {
       std::cerr << "warning: " << counted(gone, "result") << " in " << arguments_.output
-                << " are of states that are not there any more\n";
+                << " are of states that no longer exist\n";
     }
     if (skipped_of_other_code_ > 0) {
       std::cerr << "warning: " << counted(skipped_of_other_code_, "result") << " in " << arguments_.output
                 << " came from another version of the modules; --redo-changed runs their states again\n";
     }
     if (context_.host.code_hash() != code_) {
-      std::cerr << "warning: the modules were edited meanwhile: some results may come from the new version\n";
+      std::cerr
+          << "warning: the modules were changed meanwhile, so some results may come from the new version\n";
     }
   }
 
-  // The last line always has the number of failed states.
   void print_summary() const {
     if (arguments_.quiet && failed_ == 0) return;
     std::string summary = failed_ > 0 ? std::to_string(failed_) + " of " + counted(done_, "state") + " failed"
                                       : counted(done_, "state") + " done";
-    if (skipped_ > 0) summary += ", " + std::to_string(skipped_) + " were done before";
+    if (skipped_ > 0) summary += ", " + std::to_string(skipped_) + " already done";
     std::fprintf(stderr, "%s%s in %s s\n", failed_ > 0 ? "error: " : "pyhost: ", summary.c_str(),
                  detail::fixed_text(context_.progress.seconds(), 1).c_str());
   }
@@ -277,19 +277,19 @@ class Mapping {
   const std::string code_;  // the version of the modules
 
   std::mutex mutex_;
-  std::unordered_map<std::size_t, StateId> in_flight_;  // by the number of their submission
+  std::unordered_map<std::size_t, StateId> in_flight_;  // by submission number
   std::size_t submitted_ = 0;
   std::atomic<std::size_t> skipped_ = 0;
   std::size_t skipped_of_other_code_ = 0;
-  std::size_t count_ = 0;  // of states that were read
+  std::size_t count_ = 0;  // how many states were read
   std::exception_ptr read_failure_;
 
   std::string lines_;  // results that are not written yet
   std::size_t done_ = 0;
   std::size_t failed_ = 0;
   Stopping stopping_ = Stopping::No;
-  std::optional<Error> load_error_;  // that ended the mapping
-  bool was_loaded_ = false;          // the module, by any worker
+  std::optional<Error> load_error_;  // the one that ended the mapping
+  bool was_loaded_ = false;          // whether any worker has loaded the module
   int load_errors_in_a_row_ = 0;
   std::exception_ptr write_failure_;
 };
@@ -300,8 +300,8 @@ void ResumeHint::print() {
   if (printed_.exchange(true)) return;
   progress_.erase();
   progress_.print_line(output_.is_regular_file()
-                           ? "hint: the same command with --resume goes on from " + name_
-                           : "hint: with -o FILE, the same command can go on later with --resume");
+                           ? "hint: to continue " + name_ + ", use the same command with --resume"
+                           : "hint: with -o FILE, the command could be continued later with --resume");
 }
 
 int run_mapping(const MapContext& context, const MapOptions& options) {

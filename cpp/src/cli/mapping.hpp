@@ -20,14 +20,14 @@ class Signals;
 class States;
 struct MapArguments;
 
-/// Tells how to resume a mapping that did not finish.
+/// The hint how to resume a mapping that did not finish.
 class ResumeHint {
  public:
-  /// `name` is what the hint calls the output.
+  /// `name` is the name of the output in the hint.
   ResumeHint(const std::string& name, const ResultStream& output, Progress& progress)
       : name_(name), output_(output), progress_(progress) {}
 
-  /// Prints the hint, unless it was printed before. Thread: any.
+  /// Prints the hint at the first call. Thread: any.
   void print();
 
  private:
@@ -37,7 +37,7 @@ class ResumeHint {
   std::atomic<bool> printed_ = false;
 };
 
-/// What a mapping uses. The caller owns all of it.
+/// The objects that a mapping uses. The caller owns them.
 struct MapContext {
   const MapArguments& arguments;
   States& states;

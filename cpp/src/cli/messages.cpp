@@ -1,4 +1,4 @@
-// Prints errors, warnings and the environment.
+// Prints errors, warnings and the Python environment.
 #include "cli/messages.hpp"
 
 #include <unistd.h>

@@ -1,4 +1,4 @@
-// What commands print to stderr about a host and its modules.
+// The messages that commands print to stderr about a host and its modules.
 #pragma once
 
 #include <atomic>
@@ -14,23 +14,24 @@ struct Options;
 
 namespace pyhost::cli {
 
-/// Prints an error for people, in colour on a terminal.
+/// Prints an error as text, in colour on a terminal.
 void print_error(const Error& error, bool verbose);
 
-/// Prints the warnings about the environment unless `quiet`, and if `verbose` also which Python it is.
+/// Prints the warnings about the environment. If `verbose`, also prints which Python and virtual environment
+/// are used. If `quiet`, prints nothing.
 void print_environment(const Environment& environment, bool verbose, bool quiet);
 
-/// Collects the errors that modules raise while they are closed, which may be after everything else is
-/// printed. Must outlive the host.
+/// Collects the errors that modules raise while they are closed, to print them after all other output. Must
+/// outlive the host.
 class CloseErrors {
  public:
   /// Sets Callbacks::on_error.
   void listen_to(Options& options);
 
-  /// Starts to collect. The errors before belong to runs, whose results have them.
+  /// Starts to collect. Earlier errors are part of the outcomes of runs.
   void begin() noexcept { begun_ = true; }
 
-  /// Prints all but `printed`, which may be null. Returns whether it printed any.
+  /// Prints the errors, except `printed`, which may be null. Returns whether it printed any.
   bool print(const Error* printed, bool verbose);
 
  private:

@@ -1,4 +1,4 @@
-// pyhost new NAME: writes a module to start from and its test. The test passes as it is.
+// pyhost new NAME: creates a module to start from, and a test of it that passes.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -31,7 +31,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view module_template =
-    R"("""Greets whom the state names. Say here in one line what the module does.
+    R"("""Greets the person that the state names. Replace this line with what the module does.
 
 State:
     who  optional, a name, "world" by default
@@ -61,12 +61,12 @@ constexpr std::string_view test_template =
 from pyhost.testing import RunModule
 
 
-def test_it_greets_whom_the_state_names(run_module: RunModule) -> None:
+def test_greets_the_person_that_the_state_names(run_module: RunModule) -> None:
     result = run_module("NAME", {"who": "Ada"})
     assert result == {"greeting": "Hello, Ada!"}
 
 
-def test_it_greets_the_world_by_default(run_module: RunModule) -> None:
+def test_greets_the_world_by_default(run_module: RunModule) -> None:
     assert run_module("NAME") == {"greeting": "Hello, world!"}
 )";
 
@@ -80,20 +80,21 @@ std::string filled_in(std::string_view text, const std::string& name) {
   return filled.append(text);
 }
 
-bool is_there(const fs::path& file) {
+// Returns whether the path exists, including a link whose target does not exist.
+bool is_taken(const fs::path& file) {
   std::error_code failed;
   return fs::exists(fs::symlink_status(file, failed));
 }
 
 void refuse_to_overwrite(const fs::path& file) {
-  if (is_there(file)) {
+  if (is_taken(file)) {
     throw UsageError(detail::terminal_safe_line(display_path(file.string())) +
-                     " is there already, and nothing is overwritten");
+                     " already exists, and is not overwritten");
   }
 }
 
-// Creates a file. Its destructor removes the file again unless keep() was called, so that no incomplete file
-// is left.
+// A file that the constructor creates. The destructor removes it again unless keep() was called, so that no
+// incomplete file is left.
 class NewFile {
  public:
   explicit NewFile(fs::path path) : path_(std::move(path)) {
@@ -130,7 +131,7 @@ class NewFile {
   int descriptor_ = -1;
 };
 
-// Returns the folder that holds `modules`, or will hold it.
+// Returns the folder that contains `modules`, or will contain it.
 fs::path module_path(const NewArguments& arguments) {
   const Options options = host_options({.module_paths = arguments.module_paths});
   std::error_code failed;
@@ -155,7 +156,8 @@ std::vector<std::string> parts_of(const std::string& name) {
 }
 
 // Returns the files to create: __init__.py of new packages, the module (last but one), and its test (last).
-// Refuses a package beside a file of the same name and the reverse, because one would hide the other.
+// Refuses a package beside a module of the same name, and a module beside such a package, because one would
+// hide the other.
 std::vector<fs::path> files_of(const fs::path& path, const std::string& name) {
   std::vector<fs::path> files;
   fs::path folder = path / "modules";
@@ -163,7 +165,7 @@ std::vector<fs::path> files_of(const fs::path& path, const std::string& name) {
   for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
     refuse_to_overwrite(folder / (parts[i] + ".py"));
     folder /= parts[i];
-    if (!is_there(folder)) files.push_back(folder / "__init__.py");
+    if (!is_taken(folder)) files.push_back(folder / "__init__.py");
   }
   refuse_to_overwrite(folder / parts.back());
   files.push_back(folder / (parts.back() + ".py"));
@@ -184,8 +186,8 @@ std::string quoted(std::string text) {
   return "'" + text + "'";
 }
 
-// If pyhost is installed in a virtual environment, pytest finds the fixture there. Otherwise the command
-// names it.
+// Returns the command that runs the new test. If pyhost is installed in a virtual environment, pytest finds
+// its fixture there. Otherwise the command must name it.
 std::string pytest_command() {
   const fs::path python_modules = Host::python_modules();
   std::error_code failed;

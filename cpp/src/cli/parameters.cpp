@@ -11,7 +11,7 @@ std::string json_members(const std::vector<std::string>& parameters, const std::
   for (const std::string& parameter : parameters) {
     const std::size_t equals = parameter.find('=');
     if (equals == std::string::npos || equals == 0) {
-      throw UsageError(option + " takes key=value, and got '" + parameter + "'");
+      throw UsageError(option + " must be key=value, not '" + parameter + "'");
     }
     const auto member = json_member(parameter.substr(0, equals), parameter.substr(equals + 1));
     if (!member) throw UsageError("a parameter is not valid UTF-8");

@@ -1,4 +1,4 @@
-// The bar is one line that is overwritten each time. It is never wider than the terminal.
+// The bar is one line, which is overwritten each time and is never wider than the terminal.
 #include "cli/progress.hpp"
 
 #include <unistd.h>

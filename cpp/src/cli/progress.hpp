@@ -1,4 +1,4 @@
-// The progress of a long command on stderr: a bar on a terminal, otherwise a line from time to time.
+// The progress of a long command on stderr: a bar on a terminal, otherwise a new line every few seconds.
 #pragma once
 
 #include <chrono>
@@ -14,7 +14,7 @@ namespace pyhost::cli {
 struct ProgressState {
   std::size_t done = 0;  ///< Including the failed ones.
   std::size_t failed = 0;
-  std::optional<double> fraction = {};  ///< Of all, from 0 to 1, or nothing if their number is unknown.
+  std::optional<double> fraction = {};  ///< How much of all is done, from 0 to 1; nothing if unknown.
 };
 
 /// Thread: any.
@@ -28,18 +28,18 @@ class Progress {
   /// Shows the progress, unless it was shown a moment ago.
   void show(const ProgressState& now);
 
-  /// Removes the bar, so that something else can be printed.
+  /// Removes the bar, so that other text can be printed.
   void erase() { line_.erase(); }
 
-  /// Prints a line in place of the bar, also if `quiet`.
+  /// Prints a line above the bar, even if `quiet`.
   void print_line(const std::string& line) { line_.print(line + "\n"); }
 
-  /// Lets the host print around the bar.
+  /// Lets the host print the modules' output above the bar.
   void listen_to(Options& options) {
     if (!quiet_) line_.listen_to(options);
   }
 
-  /// Returns the line that the bar is in.
+  /// Returns the status line that shows the bar.
   StatusLine& line() noexcept { return line_; }
 
   /// Returns the seconds since begin().

@@ -35,7 +35,7 @@ ResultStream::ResultStream(std::string file, OutputOptions options)
     check_writable(file_, "-o");
     const bool special = is_pipe_or_device(path_);
     if (options.appends && special)
-      throw UsageError("--resume goes on from a regular file, and '" + file_ + "' is a pipe or a device");
+      throw UsageError("--resume needs a regular file, but '" + file_ + "' is a pipe or a device");
     if (special) {
       open_file();
     } else if (options.locks) {
@@ -66,7 +66,8 @@ void ResultStream::open_file() {
   regular_ = S_ISREG(about.st_mode);
 }
 
-// The file may have been removed before it was locked, by a process that had created it and had no results.
+// Opens the file again if it was removed before it was locked. A process that has created the file but has no
+// results removes it.
 void ResultStream::open_locked_file() {
   do {
     if (descriptor_ >= 0) close(descriptor_);
@@ -76,8 +77,8 @@ void ResultStream::open_locked_file() {
   } while (is_removed());
 }
 
-// Each process locks from the byte that has its own number to the end. So any two locks are in conflict, and
-// the beginning of a lock says who has it. File systems without locks exist.
+// Locks the file from the byte at this process's id to the end. So any two locks conflict, and the start of a
+// lock is the id of the process that holds it. A file system without locks is not an error.
 void ResultStream::lock() {
   struct flock range{};
   range.l_type = F_WRLCK;
@@ -99,7 +100,7 @@ void ResultStream::write(std::string_view text) {
   if (!file_.empty() && descriptor_ < 0) open_file();
   if (regular_ && !begun_ && ftruncate(descriptor_, 0) != 0) fail();
   begun_ = true;
-  if (is_removed()) throw OutputError("'" + file_ + "' was removed: the results that come now would be lost");
+  if (is_removed()) throw OutputError("'" + file_ + "' was removed, so further results would be lost");
   if (!write_all(file_.empty() ? stdout_ : descriptor_, text)) fail();
 }
 

@@ -1,4 +1,4 @@
-// Where the result of a command goes: stdout or a file.
+// Writes the results of a command to stdout or a file.
 #pragma once
 
 #include <sys/types.h>
@@ -11,17 +11,18 @@
 namespace pyhost::cli {
 
 struct OutputOptions {
-  bool takes_stdout = false;  ///< What a module prints goes to stderr, also if C code or a child prints it.
-  bool appends = false;       ///< The old content of the file is kept.
-  bool locks = false;         ///< Only one process at a time writes to the file.
+  bool takes_stdout = false;  ///< Send all other output, also of C code and child processes, to stderr.
+  bool appends = false;       ///< Keep the old content of the file.
+  bool locks = false;         ///< Lock the file, so that only one process at a time writes to it.
 };
 
-/// stdout is for the result only if the result goes there by -o, or if the options say so.
+/// The stream of a command's results. Only results are written to stdout if -o names stdout or if
+/// `takes_stdout` is set. Otherwise modules may print to stdout, too.
 class ResultStream {
  public:
-  /// The file is what -o names, or empty. A pipe or a device is opened here, which waits for the reader of a
-  /// named pipe. Throws: UsageError if the file cannot be written, or another process has it locked;
-  /// OutputError if stdout is closed.
+  /// `file` is the value of -o, or empty for stdout. A pipe or a device is opened here; for a named pipe,
+  /// that waits for its reader. Throws: UsageError if the file cannot be written, or if another process has
+  /// locked it; OutputError if stdout is closed.
   explicit ResultStream(std::string file = {}, OutputOptions options = {});
   ~ResultStream();
   ResultStream(const ResultStream&) = delete;
@@ -30,11 +31,10 @@ class ResultStream {
   /// Returns the descriptor of the original stdout.
   int descriptor() const noexcept { return stdout_; }
 
-  /// Returns the file with its folder; empty if the result goes to stdout.
+  /// Returns the absolute path of the file, or an empty path for stdout.
   const std::filesystem::path& path() const noexcept { return path_; }
 
-  /// Returns whether --resume can read what is written here: it is an open file, not stdout, a pipe or a
-  /// device.
+  /// Returns whether results go to an open regular file, which --resume can read later.
   bool is_regular_file() const noexcept { return regular_; }
 
   /// Writes without a buffer. A file is created or emptied by the first write, and stays open. Throws:
@@ -53,11 +53,11 @@ class ResultStream {
   [[noreturn]] void fail() const;
 
   std::string file_;  // as the user wrote it, for messages
-  // Modules may change the current folder and the umask, and neither is for the result.
+  // Absolute path and original umask, because modules may change the current folder and the umask.
   std::filesystem::path path_;
   mode_t file_mask_;
   bool begun_;
-  bool created_ = false;  // for the lock
+  bool created_ = false;  // whether the file was created only to be locked
   bool regular_ = false;
   int stdout_ = STDOUT_FILENO;
   int descriptor_ = -1;  // of the file

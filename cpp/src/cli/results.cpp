@@ -1,4 +1,4 @@
-// A line begins with what --resume needs, so that it does not have to parse the results.
+// A line begins with the keys that --resume needs, so that it does not have to parse the results.
 #include "cli/results.hpp"
 
 #include <unistd.h>
@@ -43,7 +43,7 @@ bool could_begin_a_line(const std::string& text) {
   return beginning.starts_with(std::string_view(text).substr(0, beginning.size()));
 }
 
-// Without the space and the NUL bytes around it, and the byte order mark before the first line.
+// Removes space and NUL bytes around the line, and the byte order mark before the first line.
 std::string trimmed_line(std::string_view line, std::size_t number) {
   constexpr std::string_view mark = "\xef\xbb\xbf", blank(" \t\r\0", 4);
   if (number == 1 && line.starts_with(mark)) line.remove_prefix(mark.size());
@@ -65,7 +65,7 @@ std::optional<std::uint64_t> hash_from(const std::string& text) {
   return read.ec == std::errc() && read.ptr == end ? std::optional(hash) : std::nullopt;
 }
 
-// Another program may have written the lines anew, with spaces or another order of the keys.
+// Parses a line that another program has rewritten, with spaces or another order of the keys.
 std::optional<LineKeys> keys_of_json(const std::string& line) {
   try {
     const Json parsed = detail::parse_json(line);
@@ -96,8 +96,8 @@ std::optional<LineKeys> keys_of(const std::string& line) {
 [[noreturn]] void refuse(const std::string& line, const std::string& place) {
   throw UsageError(place +
                    (!line.empty() && could_begin_a_line(line)
-                        ? ": this line is damaged: delete it, and its state is run again"
-                        : ": this is not a line of `pyhost map`, so --resume does not touch the file"));
+                        ? ": this line is damaged; delete it, so that its state is run again"
+                        : ": `pyhost map` did not write this line, so --resume does not change the file"));
 }
 
 }  // namespace
@@ -134,7 +134,7 @@ EarlierResults::EarlierResults(const std::filesystem::path& file, const std::str
     const std::string text = trimmed_line(line, number);
     if (text.empty() && (!lines_.empty() || line.find('\0') != std::string::npos)) continue;
     const bool nul_within = text.find('\0') != std::string::npos;
-    if (stream.eof() || nul_within) {  // a line that was not written to its end
+    if (stream.eof() || nul_within) {  // an incomplete line
       if (!could_begin_a_line(text) || (!stream.eof() && stream.peek() != EOF)) refuse(text, place);
       break;
     }
@@ -144,7 +144,7 @@ EarlierResults::EarlierResults(const std::filesystem::path& file, const std::str
   std::ranges::stable_sort(lines_, {}, &Line::index);
   std::error_code failed;
   if (std::filesystem::is_regular_file(file, failed)) std::filesystem::resize_file(file, whole, failed);
-  if (failed) throw UsageError("cannot go on with '" + name + "': " + failed.message());
+  if (failed) throw UsageError("cannot continue '" + name + "': " + failed.message());
 }
 
 void EarlierResults::read_line(const std::string& line, const std::string& place) {

@@ -22,28 +22,28 @@ struct StateId {
 };
 
 /// Appends {"index":0,"status":"ok","hash":"…","code":"…","seconds":0.01,"result":…} and a newline. The
-/// status is "ok", "failed", "invalid", "timed_out" or "crashed". Unless it is "ok", there is an "error"
-/// instead of a "result". If it is "invalid", there is also the "line". `code` is the version of the modules.
+/// status is "ok", "failed", "invalid", "timed_out" or "crashed". If it is not "ok", "error" replaces
+/// "result". If it is "invalid", "line" is added. `code` is the version of the modules.
 void append_result_line(std::string& lines, const StateId& state, std::string_view code,
                         const Outcome& outcome);
 
-/// The states that already have a result, from an earlier call.
+/// The states that already have a result from an earlier call of `pyhost map`.
 class EarlierResults {
  public:
   EarlierResults() = default;
   EarlierResults(EarlierResults&&) = default;
   EarlierResults& operator=(EarlierResults&&) = default;
 
-  /// Reads the file of the earlier call, if it exists, and cuts off what a crash or an editor left after the
-  /// last complete line: half a line, NUL bytes, blank lines. Throws: UsageError if the file contains
-  /// anything else. `name` is what messages call the file.
+  /// Reads the file of the earlier call, if it exists. Cuts off anything that a crash or an editor left after
+  /// the last complete line: an incomplete line, NUL bytes, blank lines. Throws: UsageError if the file
+  /// contains anything else; the message calls the file `name`.
   EarlierResults(const std::filesystem::path& file, const std::string& name);
 
-  /// Returns the version of the modules that made the result with this index and hash, that is, of the same
-  /// module and state, or null if there is no such result.
+  /// Returns the version of the modules that made the state's result, or null if there is no result with its
+  /// index and hash.
   const std::string* code_of(const StateId& state) const;
 
-  /// Returns how many states have a result with this index or a later one.
+  /// Returns how many states with this index or a later one have a result.
   std::size_t count_from(std::size_t index) const;
 
  private:

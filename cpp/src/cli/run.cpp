@@ -39,8 +39,7 @@ namespace pyhost::cli {
 
 namespace {
 
-// Reserves memory for the whole text at the start if its size is known, so that a large state is held only
-// once.
+// Reserves memory for the whole text at the start if its size is known, so that a large state is not copied.
 std::string read_all(std::istream& stream, std::size_t expected = 0) {
   std::string text;
   std::size_t size = 0;
@@ -78,12 +77,12 @@ std::string given_state(const RunArguments& arguments) {
   return state.empty() ? "{}" : state;
 }
 
-// Writes the result or the error of the run, in the form that the arguments ask for.
+// Writes the result or the error of the run, in the format that the arguments select.
 class Report {
  public:
   Report(const RunArguments& arguments, ResultStream& output) : arguments_(arguments), output_(output) {}
 
-  // Items that the run yields are written one by one, with --json as one array.
+  // Writes the items that the run yields one by one, or with --json as one array.
   void results(Stream<std::string>& stream) {
     std::string array;
     while (const std::optional<std::string> item = stream.next()) {
@@ -92,7 +91,7 @@ class Report {
       if (arguments_.json) array += (array.empty() ? "" : ",") + *item;
     }
     if (arguments_.json) return one_result("[" + array + "]");
-    output_.write("");  // creates the file also if there are no items
+    output_.write("");  // creates the file even if there are no items
   }
 
   void one_result(const std::string& result) {
@@ -116,7 +115,7 @@ class Report {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-// A run that cannot be cancelled ends with the process, after `report` was called.
+// Calls `report` and ends the process, because a run cannot be cancelled.
 void exit_stuck(const std::function<void()>& report) noexcept {
   std::fflush(stdout);
   try {
@@ -129,13 +128,13 @@ void exit_stuck(const std::function<void()>& report) noexcept {
   _exit(timed_out);
 }
 
-// trio may raise the KeyboardInterrupt within a group.
+// Also finds a KeyboardInterrupt in an exception group, as trio raises it.
 bool is_interrupt(const PythonException& exception) {
   return exception.type == "KeyboardInterrupt" || std::ranges::any_of(exception.members, is_interrupt);
 }
 
-// Runs the module in a worker process. The first Ctrl-C cancels the run, and kills the worker if it does not
-// react. The second one ends this process, and the worker with it.
+// Runs the module in a worker process. The first Ctrl-C cancels the run, and kills the worker if the run does
+// not end. The second one ends this process and the worker.
 std::string result_in_process(Host& host, const RunArguments& arguments, const std::string& state,
                               const RunOptions& how, std::size_t limit) {
   PoolOptions options{.workers = 1,
@@ -154,7 +153,7 @@ std::string result_in_process(Host& host, const RunArguments& arguments, const s
 int run(const RunArguments& arguments) {
   const bool in_process = arguments.isolation == "process";
   if (!arguments.memory_limit.empty() && !in_process)
-    throw UsageError("--memory-limit is for --isolation process");
+    throw UsageError("--memory-limit needs --isolation process");
   const std::size_t limit = memory_limit(arguments.memory_limit);
   const std::string state =
       add_members(state_text(given_state(arguments)), json_members(arguments.parameters));
@@ -171,7 +170,7 @@ int run(const RunArguments& arguments) {
   try {
     Options options = host_options(arguments.host);
     options.python.interruptible = !in_process;
-    options.callbacks.on_stuck = [&](const Error& error) {  // the result was written before
+    options.callbacks.on_stuck = [&](const Error& error) {  // called while the host closes, after the result
       exit_stuck([&] { print_error(error, arguments.verbose); });
     };
     close_errors.listen_to(options);

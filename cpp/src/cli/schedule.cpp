@@ -1,4 +1,4 @@
-// pyhost schedule, and its commands history, trigger, pause and resume.
+// pyhost schedule, and its nested commands history, trigger, pause and resume.
 #include <unistd.h>
 
 #include <chrono>
@@ -31,7 +31,7 @@ namespace {
 // Opens a host and a scheduler, and calls `work` with both.
 template <class Work>
 auto with_scheduler(const ScheduleArguments& arguments, const LogArguments& log, Work work) {
-  SchedulerOptions options = scheduler_options(arguments);  // its mistakes come before Python's
+  SchedulerOptions options = scheduler_options(arguments);  // first, to report its mistakes before Python's
   Options host_opened = host_options(arguments.host);
   log_to_stderr(host_opened, log);
   Host host(std::move(host_opened));

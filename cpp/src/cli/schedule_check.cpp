@@ -1,4 +1,4 @@
-// pyhost schedule check: whether all entries can run.
+// pyhost schedule check: checks whether all entries can run.
 #include "cli/schedule_check.hpp"
 
 #include <algorithm>
@@ -25,7 +25,7 @@ namespace pyhost::cli {
 
 namespace {
 
-// What keeps the modules of the entries from running, by module.
+// Returns the problems of the entries' modules, by module.
 std::map<std::string, ScheduleProblem> problems_of_modules(Host& host, const Schedule& schedule) {
   std::map<std::string, ScheduleProblem> problems;
   std::vector<std::string> there, wanted;
@@ -37,17 +37,17 @@ std::map<std::string, ScheduleProblem> problems_of_modules(Host& host, const Sch
     } else {
       const std::string close = detail::did_you_mean(name, there);
       problems[name] = {.message = "there is no module '" + name + "'",
-                        .hint = close.empty() ? "`pyhost list` shows the modules that are there" : close};
+                        .hint = close.empty() ? "`pyhost list` shows all modules" : close};
     }
   }
-  if (wanted.empty()) return problems;  // a survey of no name is one of all
+  if (wanted.empty()) return problems;  // survey({}) would look at all modules
   for (const ModuleInfo& module : host.survey(wanted).modules) {
     const Diagnostic* const error = module.error();
     if (error == nullptr || !module.hidden_by.empty()) continue;
     problems[module.name] = {.message = "module '" + module.name +
                                         "' cannot run: " + display_path(error->file) + ":" +
                                         std::to_string(error->line) + ": " + error->message,
-                             .hint = "`pyhost check " + module.name + "` shows all that is wrong with it"};
+                             .hint = "`pyhost check " + module.name + "` shows all its errors"};
   }
   return problems;
 }

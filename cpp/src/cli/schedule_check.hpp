@@ -1,4 +1,4 @@
-// What is wrong with a schedule.
+// Checks a schedule.
 #pragma once
 
 #include <cstddef>
@@ -11,11 +11,11 @@ namespace pyhost::cli {
 struct ScheduleArguments;
 
 struct ScheduleCheck {
-  std::size_t entries = 0;  ///< How many can be used, apart from their modules.
+  std::size_t entries = 0;  ///< The number of valid entries; their modules may still have problems.
   std::vector<ScheduleProblem> problems = {};
 };
 
-/// Checks the entries, and reads their modules, of which none runs. Opens a host.
+/// Checks the entries and the sources of their modules. Opens a host, but runs no module.
 ScheduleCheck check_schedule(const ScheduleArguments& arguments);
 
 }  // namespace pyhost::cli

@@ -1,4 +1,4 @@
-// pyhost schedule run and pyhost schedule tick: run what is due.
+// pyhost schedule run and pyhost schedule tick: run the entries that are due.
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
@@ -41,7 +41,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
-// Prints what happens to the schedule, a line for each event.
+// Prints a line for each event of the schedule.
 class EventPrinter {
  public:
   EventPrinter(StatusLine& line, const ScheduleArguments& arguments) : line_(line), arguments_(arguments) {}
@@ -51,7 +51,7 @@ class EventPrinter {
     options.on_error = [this](const Error& error) { print(error); };
   }
 
-  // The runs in progress, and how long they take.
+  // Returns the runs in flight, and how long they have been running.
   std::vector<std::pair<std::string, Seconds>> running() const {
     const std::lock_guard lock(mutex_);
     std::vector<std::pair<std::string, Seconds>> all;
@@ -101,11 +101,11 @@ class EventPrinter {
       case ScheduleEventKind::Lost:
         return entry + " was lost, " + due + ": " + message;
       case ScheduleEventKind::Reloaded:
-        return "the schedule has changed and was read again";
+        return "the schedule has changed and was reloaded";
       case ScheduleEventKind::Disconnected:
         return "waiting for the database";
       case ScheduleEventKind::Connected:
-        return "the database is back";
+        return "the database can be reached again";
     }
     return message;
   }
@@ -116,7 +116,7 @@ class EventPrinter {
   std::map<std::pair<std::string, ScheduledRun::Time>, Clock::time_point> running_;
 };
 
-// Shows on a terminal what runs and what is due next.
+// Shows the runs in flight and the next due times, on a terminal.
 class Display {
  public:
   Display(StatusLine& line, const EventPrinter& events, Scheduler& scheduler, std::stop_token drains)
@@ -170,7 +170,7 @@ class Display {
   StatusLine& line_;
   const EventPrinter& events_;
   Scheduler& scheduler_;
-  std::stop_token drains_;  // then nothing is due next
+  std::stop_token drains_;  // requested when no more runs will begin
   std::jthread thread_;
 };
 
@@ -216,7 +216,7 @@ int schedule_run(const ScheduleRunArguments& arguments) {
            cancel.request_stop();
            return;
          }
-         line.print("pyhost: stopping after the runs in progress; press Ctrl-C again to stop them\n");
+         line.print("pyhost: stopping after the runs in flight; press Ctrl-C again to cancel them\n");
          stop.request_stop();
        }});
   {

@@ -13,9 +13,9 @@ SchedulerOptions scheduler_options(const ScheduleArguments& arguments) {
   const Configuration& project = configuration();
   if (!project.has_schedule) {
     throw UsageError(
-        (project.file.empty() ? std::string("there is no pyhost.toml here or above")
+        (project.file.empty() ? std::string("there is no pyhost.toml in this folder or above it")
                               : project.file.string() + " has no [schedule]") +
-        ", so there is no schedule: write [[schedule.entry]] into pyhost.toml, or name a file by --from");
+        ", so there is no schedule: add [[schedule.entry]] to pyhost.toml, or name another file with --from");
   }
   options.from = project.file.string();
   return options;

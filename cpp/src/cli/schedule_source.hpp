@@ -1,4 +1,4 @@
-// Where the commands of `pyhost schedule` find the schedule.
+// Finds the schedule for the commands of `pyhost schedule`.
 #pragma once
 
 #include "pyhost/scheduler.hpp"
@@ -7,8 +7,8 @@ namespace pyhost::cli {
 
 struct ScheduleArguments;
 
-/// Returns the options of a scheduler: what the arguments name, otherwise [schedule] of the project file.
-/// Throws: UsageError if there is neither.
+/// Returns the options of a scheduler, with the source that the arguments name, otherwise the project file.
+/// Throws: UsageError if there is no schedule in either.
 SchedulerOptions scheduler_options(const ScheduleArguments& arguments);
 
 }  // namespace pyhost::cli

@@ -1,4 +1,4 @@
-// Writes entries, runs and problems of a schedule.
+// Formats entries, runs and problems of a schedule as text.
 #include "cli/schedule_text.hpp"
 
 #include <algorithm>

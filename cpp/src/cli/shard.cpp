@@ -1,5 +1,5 @@
-// Parses shards. Slurm sets all variables that are needed. Kubernetes sets the index, but not how many there
-// are.
+// Parses shards. Slurm sets all variables that are needed. Kubernetes sets only the index, not the number of
+// parts.
 #include "cli/shard.hpp"
 
 #include <charconv>
@@ -30,7 +30,7 @@ std::size_t variable(const char* name, const char* missing) {
 }
 
 Shard checked(std::size_t at, std::size_t of, const std::string& from) {
-  if (of == 0 || at >= of) throw UsageError(from + " is not a part of " + std::to_string(of));
+  if (of == 0 || at >= of) throw UsageError(from + ": the number of parts is " + std::to_string(of));
   return {at, of};
 }
 
@@ -41,19 +41,19 @@ Shard of_slurm() {
   const std::size_t count = variable("SLURM_ARRAY_TASK_COUNT", missing);
   const std::size_t step = has_variable("SLURM_ARRAY_TASK_STEP") ? variable("SLURM_ARRAY_TASK_STEP", "") : 1;
   if (step == 0 || id < first || (id - first) % step != 0 || (id - first) / step >= count) {
-    throw UsageError("--shard auto takes a Slurm array without gaps, as in --array=0-9, and this is task " +
-                     std::to_string(id) + " of " + std::to_string(count) + " from " + std::to_string(first) +
-                     " on");
+    throw UsageError("--shard auto needs a Slurm array without gaps, as in --array=0-9, but this is task " +
+                     std::to_string(id) + " of an array of " + std::to_string(count) +
+                     " tasks that begins at " + std::to_string(first));
   }
   return {(id - first) / step, count};
 }
 
 Shard of_kubernetes() {
   const std::size_t index = variable("JOB_COMPLETION_INDEX", "");
-  const std::size_t count = variable(
-      "JOB_COMPLETIONS",
-      "JOB_COMPLETION_INDEX is set, but Kubernetes does not say of how many: set JOB_COMPLETIONS in the "
-      "container's env to what the job's spec.completions is");
+  const std::size_t count =
+      variable("JOB_COMPLETIONS",
+               "JOB_COMPLETION_INDEX is set, but Kubernetes does not provide the number of parts: set "
+               "JOB_COMPLETIONS in the container's env to the job's spec.completions");
   return checked(index, count, "JOB_COMPLETION_INDEX=" + std::to_string(index));
 }
 
@@ -73,7 +73,7 @@ Shard parse_shard(const std::string& text) {
   const auto of =
       slash == std::string::npos ? std::nullopt : number(std::string_view(text).substr(slash + 1));
   if (!which || !of || *which == 0) {
-    throw UsageError("--shard takes i/n, as in 1/4 for the first of four, or auto, and got '" + text + "'");
+    throw UsageError("--shard must be i/n, as in 1/4 for the first of four, or auto, not '" + text + "'");
   }
   return checked(*which - 1, *of, "--shard " + text);
 }

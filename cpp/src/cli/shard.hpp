@@ -1,4 +1,4 @@
-// Which part of the states this machine runs, if several machines share the work.
+// The part of the states that this machine runs, if several machines share the work.
 #pragma once
 
 #include <cstddef>

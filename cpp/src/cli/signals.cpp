@@ -1,5 +1,5 @@
-// The handler counts and wakes a thread, which may do everything that a handler must not do. If that thread
-// blocks as well, for example on a stopped terminal, an alarm ends the process.
+// The handler only counts signals and wakes a thread, because most functions must not be called in a handler.
+// If that thread blocks, for example on a stopped terminal, an alarm ends the process.
 #include "cli/signals.hpp"
 
 #include <poll.h>
@@ -23,7 +23,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// More time than a cancelled run needs to end.
+// How long the command may take after the last signal. A cancelled run needs less.
 constexpr std::chrono::seconds patience(2);
 constexpr unsigned until_alarm = 4;  // seconds
 
@@ -32,9 +32,8 @@ std::atomic<int> last_seen = 0;
 std::atomic<int> max_count = 0;
 std::atomic<int> wake = -1;  // an eventfd
 
-// Ends the process as the signal does by default. The kernel ignores that default for process 1 of a
-// container, which ends with the exit code that a shell shows for the signal. Must be safe in a signal
-// handler.
+// Ends the process by the signal's default action. The kernel does not apply it to process 1 of a container,
+// so that process exits with the code that a shell shows for the signal. Must be safe in a signal handler.
 [[noreturn]] void end_process(int signal) {
   std::signal(signal, SIG_DFL);
   sigset_t only;
@@ -59,8 +58,8 @@ void handle(int signal) {
   errno = before;
 }
 
-// In a process that a module forks, for example by multiprocessing, nobody would act on a signal that is only
-// counted. It is blocked there until it has its default action.
+// A process that a module forks, for example by multiprocessing, has no thread that acts on counted signals.
+// Signals get their default action back there, and are blocked until that is done.
 thread_local sigset_t mask_before_fork;
 
 void block_before_fork() {
@@ -90,7 +89,7 @@ void end_by_last_signal() {
 Signals::Signals(SignalOptions options) : options_(std::move(options)) {
   count_seen = 0;
   max_count = options_.max_count;
-  wake = detail::require_from_system(eventfd(0, EFD_CLOEXEC), "no signal can be handled");
+  wake = detail::require_from_system(eventfd(0, EFD_CLOEXEC), "signals cannot be handled");
   static const int registered = pthread_atfork(block_before_fork, restore_mask, restore_defaults_in_child);
   static_cast<void>(registered);
   watching_ = detail::start_thread([this] { watch(); });
@@ -138,7 +137,8 @@ void Signals::watch() {
   }
 }
 
-// Atexit functions run in the reverse order of their registration, so this one runs after Python's end.
+// Atexit functions run in the reverse order of their registration. So if this is called before Python starts,
+// the process ends by the signal after Python has ended.
 void prepare_end_by_signal() { std::atexit(end_by_last_signal); }
 
 void end_by_signal(int signal) { end_signal = signal; }

@@ -1,5 +1,5 @@
-// Splits the input into states. It knows only the strings and brackets of JSON, so that each state keeps its
-// text.
+// Splits the input into states. Recognises only the strings and brackets of JSON, and leaves the text of each
+// state unchanged.
 #include "cli/states.hpp"
 
 #include <fcntl.h>
@@ -42,7 +42,7 @@ std::uint64_t state_hash(std::string_view module, std::string_view text) noexcep
 States::States(const std::string& file)
     : file_(names_stdin(file) ? "stdin" : file),
       descriptor_(names_stdin(file) ? take_stdin() : open(file.c_str(), O_RDONLY | O_CLOEXEC)),
-      stopped_(detail::require_from_system(eventfd(0, EFD_CLOEXEC), "no states can be read")) {
+      stopped_(detail::require_from_system(eventfd(0, EFD_CLOEXEC), "the states cannot be read")) {
   struct stat about{};
   if (descriptor_ >= 0 && fstat(descriptor_, &about) == 0 && S_ISDIR(about.st_mode)) errno = EISDIR;
   if (descriptor_ < 0 || S_ISDIR(about.st_mode)) {
@@ -158,13 +158,13 @@ std::optional<StateText> States::next() {
   return StateText{trimmed(std::move(text)), next_index_++, line};
 }
 
-// With a byte order mark, or as ASCII in two bytes each.
+// Recognises UTF-16 by its byte order mark, or by ASCII characters of two bytes each.
 void States::refuse_utf_16() const {
   const std::string_view text = std::string_view(buffer_).substr(at_);
   const bool pairs = text.size() >= 4 && (text[0] == 0) == (text[2] == 0) &&
                      (text[1] == 0) == (text[3] == 0) && (text[0] == 0) != (text[1] == 0);
   if (!pairs && !text.starts_with("\xff\xfe") && !text.starts_with("\xfe\xff")) return;
-  refuse("this is UTF-16, and states must be UTF-8, as `iconv -f UTF-16 -t UTF-8` makes them");
+  refuse("this is UTF-16, but states must be UTF-8; `iconv -f UTF-16 -t UTF-8` converts them");
 }
 
 void States::refuse_object_over_lines(const std::string& first_line) {
@@ -180,11 +180,10 @@ void States::refuse_object_over_lines(const std::string& first_line) {
   const std::size_t after = line_;
   skip_space();
   if (!peek() || peek() == '{') return;
-  line_ = after - 1;  // where it begins
+  line_ = after - 1;  // the line where the object begins
   refuse(
-      "this is an object over several lines, and each state must be on a line of its own, as `jq -c .` "
-      "writes it, or in "
-      "an array, as `jq -s .` makes it");
+      "this object spans several lines; write each state on a line of its own, as `jq -c .` does, or all in "
+      "one array, as `jq -s .` does");
 }
 
 std::string States::read_line() {
@@ -207,8 +206,8 @@ std::string States::read_line() {
   }
 }
 
-// Reads up to the comma or bracket after the element. A missing element is a blank text, which is not a
-// state.
+// Reads up to the comma or bracket after the element. Returns a blank text for a missing element; the host
+// refuses it as a state.
 std::string States::read_element() {
   std::string text;
   std::size_t depth = 0;
@@ -220,7 +219,7 @@ std::string States::read_element() {
     const bool ends = !in_string && depth == 0 && (c == ',' || c == ']');
     if (ends) {
       if (c == ']') end_array();
-      return text + ' ';  // not empty, so that it is not taken for the end
+      return text + ' ';  // an empty text would mean the end of the input
     }
     text += c;
     if (in_string && c == '\\') {
@@ -233,15 +232,15 @@ std::string States::read_element() {
     if ((c == '}' || c == ']') && depth > 0) --depth;
   }
   if (form_ == Form::Ended) return {};
-  refuse("the array of states does not end");
+  refuse("the array of states is not closed");
 }
 
 void States::end_array() {
   skip_space();
   if (peek()) {
     refuse(
-        "something follows the array of states: what begins with [ is one array, and only that; JSON lines "
-        "begin with an object");
+        "there is more text after the array of states; input that begins with [ must be exactly one array, "
+        "and JSON lines must begin with an object");
   }
   form_ = Form::Ended;
 }

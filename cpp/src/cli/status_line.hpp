@@ -1,4 +1,4 @@
-// One line on stderr that is overwritten as things change, on a terminal.
+// A line on a terminal that is overwritten to show the current status.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ struct Options;
 
 namespace pyhost::cli {
 
-/// Thread: any.
+/// The last line on stderr. Text that is printed through this object appears above it. Thread: any.
 class StatusLine {
  public:
   StatusLine();
@@ -20,34 +20,33 @@ class StatusLine {
   StatusLine(const StatusLine&) = delete;
   StatusLine& operator=(const StatusLine&) = delete;
 
-  /// Whether stderr is a terminal that can overwrite what it shows. Otherwise show() does nothing.
+  /// Returns whether stderr is a terminal that can overwrite text. Otherwise show() does nothing.
   bool is_terminal() const noexcept { return terminal_; }
 
-  /// The columns that the line may take.
+  /// Returns how many columns the line may have.
   std::size_t width() const;
 
-  /// Shows this text, which must fit into width(), instead of the one before.
+  /// Replaces the text of the line. It must fit into width().
   void show(const std::string& text);
 
-  /// Removes the line until the next show(), so that something else can be printed.
+  /// Removes the line until the next show(), so that other text can be printed.
   void erase();
 
-  /// Writes a text to stdout or stderr in place of the line, which is shown again below it.
+  /// Writes text to stdout or stderr, above the line.
   void write(int descriptor, std::string_view text);
 
-  /// Writes a text to stderr in the same way.
+  /// Writes text to stderr, above the line.
   void print(std::string_view text);
 
-  /// Sets Callbacks::on_output on a terminal, so that what modules print is written in the same way. What C
-  /// code and child processes print comes as it does.
+  /// Sets Callbacks::on_output on a terminal, so that output of modules is also written above the line.
+  /// Output of C code and child processes is not.
   void listen_to(Options& options);
 
  private:
   bool terminal_;
   std::mutex mutex_;
-  std::string text_;  // what is shown, or empty
-  bool at_line_start_ =
-      true;  // otherwise what was written last has no newline yet, and the line waits for it
+  std::string text_;           // of the line; empty if it is not shown
+  bool at_line_start_ = true;  // otherwise the text above has no newline yet, and the line is not shown
 };
 
 }  // namespace pyhost::cli

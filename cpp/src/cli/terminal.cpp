@@ -1,4 +1,4 @@
-// Terminals: how wide they are, whether they have colour, and text that fits into their columns.
+// Finds out the width and the colours of a terminal, and fits text into columns.
 #include "cli/terminal.hpp"
 
 #include <sys/ioctl.h>
@@ -18,7 +18,7 @@ namespace pyhost::cli {
 
 namespace {
 
-// Takes the first character off the text, and returns its width.
+// Removes the first character from the text, and returns its width.
 std::size_t take_character(std::string_view& text) {
   const detail::Character character = detail::first_character(text);
   text.remove_prefix(character.size);
@@ -31,7 +31,7 @@ bool contains_utf_8(std::string text) {
   return text.find("utf8") != std::string::npos;
 }
 
-// Three full stops where the locale has no UTF-8.
+// Returns three full stops if the locale is not UTF-8.
 std::string_view ellipsis() {
   for (const char* variable : {"LC_ALL", "LC_CTYPE", "LANG"}) {
     const char* const locale = std::getenv(variable);

@@ -37,7 +37,7 @@ std::string name_of_worker(std::uint64_t worker) {
   return worker == 0 ? "main" : "worker " + std::to_string(worker);
 }
 
-// The members of a span for which the format has no place.
+// Returns the members of a span for which the format has no key of its own.
 std::string arguments_of(const Span& span) {
   std::string members;
   const auto add = [&](const char* name, const std::string& value) {
@@ -52,7 +52,7 @@ std::string arguments_of(const Span& span) {
   return ",\"args\":{" + members + "}}";
 }
 
-// Follows links also if there is no file at their end yet.
+// Follows links even if their target does not exist yet.
 std::filesystem::path file_behind(const std::string& name) {
   constexpr int most_links = 40;
   std::error_code failed;
@@ -89,8 +89,8 @@ void Trace::listen_to(Options& options) {
   options.callbacks.on_span = [this](const Span& span) { add(span); };
 }
 
-// The tracks, in the order in which they are shown: the main thread, then for each worker its runs and what
-// is sent to it. Spans of Queue have no track, because many overlap.
+// Tracks are shown in this order: the main thread, then two for each worker, its runs and the runs that are
+// sent to it. Spans of kind Queue have no track, because many of them overlap.
 void Trace::add(const Span& span) {
   if (descriptor_ < 0) return;
   const std::lock_guard lock(mutex_);
@@ -113,7 +113,8 @@ void Trace::add(const Span& span) {
   if (how_ == Writing::Immediate || text_.size() >= many) write();
 }
 
-// What belongs to no run, as the start of a worker, is written until later runs have begun.
+// Leaves out the runs after the first `max_runs_`. Spans that belong to no run, such as the start of a
+// worker, are left out as soon as a run was left out.
 bool Trace::is_left_out(const Span& span) {
   if (max_runs_ != 0 && span.submission > max_runs_) full_ = true;
   return full_ && (span.submission == 0 || span.submission > max_runs_);
@@ -136,7 +137,8 @@ void Trace::add_line(const std::string& line) {
   text_ += (std::exchange(first_, false) ? "\n" : ",\n") + line;
 }
 
-// The end of the file follows each piece, and the next piece overwrites it.
+// Writes the end of the file after each piece, so that the file is always complete. The next piece overwrites
+// it.
 void Trace::write() noexcept {
   if (failed_ != 0 || text_.empty()) return;
   const std::size_t size = text_.size();

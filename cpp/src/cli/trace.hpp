@@ -1,4 +1,4 @@
-// The file of --trace: spans for Perfetto (ui.perfetto.dev) and chrome://tracing.
+// Writes the file of --trace: spans for Perfetto (ui.perfetto.dev) and chrome://tracing.
 #pragma once
 
 #include <chrono>
@@ -16,23 +16,23 @@ struct Options;
 
 namespace pyhost::cli {
 
-/// Writes spans in the Chrome trace-event format, one event on each line. The file is complete after each
-/// write, however the program ends. Thread: any.
+/// Writes spans in the Chrome trace-event format, one event per line. The file is complete after each write,
+/// even if the program crashes. Thread: any.
 class Trace {
  public:
-  /// Immediate writes each span by itself. Buffered writes some thousands together, for a command with very
-  /// many.
+  /// Immediate writes each span at once. Buffered writes thousands together, for a command with very many
+  /// spans.
   enum class Writing { Immediate, Buffered };
 
-  /// Creates the file. With an empty name there is no trace, and all calls do nothing. `title` names what is
-  /// traced. `max_runs` is how many runs are traced, the first ones that are submitted; 0 means all. Throws:
-  /// UsageError if the file cannot be written.
+  /// Creates the file. If its name is empty, there is no trace and all calls do nothing. `title` is the title
+  /// of the trace. Only the first `max_runs` runs are traced; 0 means all. Throws: UsageError if the file
+  /// cannot be written.
   Trace(std::string file, const std::string& title, Writing how, std::size_t max_runs = 0);
   ~Trace();
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
 
-  /// Sets Callbacks::on_span, if there is a file.
+  /// Sets Callbacks::on_span if there is a file.
   void listen_to(Options& options);
 
   void add(const Span& span);
@@ -40,7 +40,7 @@ class Trace {
   /// Adds the span in which the host was opened, from the construction of this object until now.
   void add_start();
 
-  /// Writes the rest. Throws: OutputError if this or an earlier write failed.
+  /// Writes the spans that are still buffered. Throws: OutputError if this or an earlier write failed.
   void end();
 
  private:
@@ -54,9 +54,9 @@ class Trace {
   Writing how_;
   int descriptor_ = -1;
   std::size_t max_runs_;
-  bool full_ = false;      // later runs have begun
-  bool seekable_ = false;  // a pipe is not
-  int failed_ = 0;         // errno
+  bool full_ = false;      // whether a run was left out
+  bool seekable_ = false;  // false for a pipe
+  int failed_ = 0;         // errno of a failed write
 
   std::mutex mutex_;
   std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();

@@ -1,4 +1,4 @@
-// Reads durations and sizes, and writes times.
+// Parses durations and sizes, and formats times.
 #include "cli/units.hpp"
 
 #include <array>

@@ -151,7 +151,7 @@ def test_an_invalid_memory_limit_is_refused(pyhost: Run) -> None:
     assert "--isolation process" in pyhost("run", "wins", *MODULES, "--memory-limit", "1G").stderr
     done = pyhost("run", "wins", *MODULES, *IN_PROCESS, "--memory-limit", "lots")
     assert done.returncode == 2
-    assert "takes a size like 512M" in done.stderr
+    assert "must be a size like 512M" in done.stderr
 
 
 LIBRARY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
