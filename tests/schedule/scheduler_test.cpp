@@ -237,7 +237,8 @@ TEST_CASE("options of a scheduler that cannot be used together are refused") {
   };
   CHECK(refused({}).find("needs a history") != std::string::npos);
   CHECK(refused({.from = "nowhere.toml"}).find("cannot be read: No such file") != std::string::npos);
-  CHECK(refused({.from = f.write_file("[tool]\n")}).find("it has no table [schedule]") != std::string::npos);
+  CHECK(refused({.from = f.write_file("[tool]\n")}).find("there is no table [schedule]") !=
+        std::string::npos);
   CHECK(
       refused({.from = f.write_file("[schedule]\nform = 'file'\n")}).find("did you mean 'schedule.from'?") !=
       std::string::npos);
@@ -245,7 +246,7 @@ TEST_CASE("options of a scheduler that cannot be used together are refused") {
       refused({.history = f.history(), .pool = {.isolation = Isolation::Shared}}).find("worker processes") !=
       std::string::npos);
   CHECK(refused({.from = f.write_file("[schedule]\n"), .entries = {{.name = "a"}}})
-            .find("entries of the application") != std::string::npos);
+            .find("entries of its own") != std::string::npos);
   Scheduler unknown(f.host, {.from = "connection:jobs"});
   REQUIRE_ERROR(error, InvalidSchedule, unknown.tick());
   CHECK_SAYS(error, "there is no connection 'jobs'");

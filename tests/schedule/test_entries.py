@@ -166,21 +166,21 @@ def test_a_mistake_has_a_problem_of_its_own(keys: Any, message: str, hint: str) 
 @pytest.mark.parametrize(
     ("cron", "message", "hint"),
     [
-        ("61 * * * *", "'cron' has a bad minute: '61'", "0 to 59"),
-        ("* 24 * * *", "'cron' has a bad hour: '24'", "0 to 23"),
-        ("* * 0 * *", "'cron' has a bad day of the month: '0'", "1 to 31"),
-        ("* * * 13 *", "'cron' has a bad month: '13'", "JAN to DEC"),
-        ("* * * * 8", "'cron' has a bad day of the week: '8'", "0 and 7 are Sunday"),
-        ("* * * * FRI-MON", "'cron' has a bad day of the week: 'FRI-MON'", "a range such as 1-5"),
-        ("*/0 * * * *", "'cron' has a bad minute: '*/0'", "steps such as */15"),
-        ("1, * * * *", "'cron' has a bad minute: '1,'", "lists of these"),
-        ("x * * * *", "'cron' has a bad minute: 'x'", "0 to 59"),
-        ("9" * 5000 + " * * * *", "'cron' has a bad minute: '99", "0 to 59"),
-        ("0 0 30 2 *", "'cron' has a day that never comes: '0 0 30 2 *'", "a day that one of its months has"),
-        ("* * * *", "'cron' must be text of five fields, not '* * * *'", "they are minute, hour,"),
-        ("0 30 2 * * *", "'cron' must be text of five fields, not '0 30 2 * * *'", "seconds are not supported"),
-        ("", "'cron' must be text of five fields, not ''", "they are minute, hour,"),
-        (5, "'cron' must be text of five fields, not 5", "they are minute, hour,"),
+        ("61 * * * *", "'cron' has an invalid minute: '61'", "0 to 59"),
+        ("* 24 * * *", "'cron' has an invalid hour: '24'", "0 to 23"),
+        ("* * 0 * *", "'cron' has an invalid day of the month: '0'", "1 to 31"),
+        ("* * * 13 *", "'cron' has an invalid month: '13'", "JAN to DEC"),
+        ("* * * * 8", "'cron' has an invalid day of the week: '8'", "0 and 7 are Sunday"),
+        ("* * * * FRI-MON", "'cron' has an invalid day of the week: 'FRI-MON'", "a range such as 1-5"),
+        ("*/0 * * * *", "'cron' has an invalid minute: '*/0'", "steps such as */15"),
+        ("1, * * * *", "'cron' has an invalid minute: '1,'", "lists of these"),
+        ("x * * * *", "'cron' has an invalid minute: 'x'", "0 to 59"),
+        ("9" * 5000 + " * * * *", "'cron' has an invalid minute: '99", "0 to 59"),
+        ("0 0 30 2 *", "'cron' has a day that does not exist: '0 0 30 2 *'", "a day that one of its months has"),
+        ("* * * *", "'cron' must be a string of five fields, not '* * * *'", "they are minute, hour,"),
+        ("0 30 2 * * *", "'cron' must be a string of five fields, not '0 30 2 * * *'", "seconds are not supported"),
+        ("", "'cron' must be a string of five fields, not ''", "they are minute, hour,"),
+        (5, "'cron' must be a string of five fields, not 5", "they are minute, hour,"),
         ("@dayly", "'cron' cannot be '@dayly'", "did you mean '@daily'?"),
         ("@reboot", "'cron' cannot be '@reboot'", "it must be one of '@hourly', "),
     ],
@@ -205,8 +205,8 @@ def test_a_bad_cron_names_its_field(cron: Any, message: str, hint: str) -> None:
         ({"at": "9999-12-31T23:59-14:00"}, "'at' cannot be '9999-12-31T23:59-14:00'"),
         ({"at": "9999-12-31T23:59", "zone": "America/New_York"}, "'at' cannot be '9999-12-31T23:59'"),
         ({"at": 5}, "'at' cannot be 5"),
-        ({"after": "othr"}, "'after' names no entry: 'othr'"),
-        ({"after": ["other"]}, "'after' names no entry: ['other']"),
+        ({"after": "othr"}, "'after' is not the name of an entry: 'othr'"),
+        ({"after": ["other"]}, "'after' is not the name of an entry: ['other']"),
     ],
 )  # fmt: skip
 def test_a_bad_time_is_refused(keys: Any, message: str) -> None:
@@ -220,8 +220,8 @@ def test_a_second_entry_of_a_name_is_refused() -> None:
     entries, problems = check_entries([NIGHTLY, again, {**again, "place": ""}])
     assert [entry.place for entry in entries] == ["pyhost.toml:12"]
     assert [(each.message, each.entry, each.place) for each in problems] == [
-        ("the name 'nightly' is taken by pyhost.toml:12", "nightly", "pyhost.toml:30"),
-        ("the name 'nightly' is taken by pyhost.toml:12", "nightly", ""),
+        ("the name 'nightly' is already used by pyhost.toml:12", "nightly", "pyhost.toml:30"),
+        ("the name 'nightly' is already used by pyhost.toml:12", "nightly", ""),
     ]
 
 

@@ -998,7 +998,7 @@ def test_tables_of_a_newer_version_are_refused(world: World) -> None:
         world.plan("one").tables.schedule,
     ):
         with pytest.raises(
-            ScheduleFailed, match="are of version 2, and this pyhost knows"
+            ScheduleFailed, match="have version 2, but this pyhost supports"
         ) as error:
             call()
         assert error.value.kind == "refused"

@@ -1,4 +1,4 @@
-// Makes the runs of a scheduler, and stops those whose claims are about to end.
+// Makes the runs of a scheduler, and stops runs whose claims are about to expire.
 #include "schedule/active_runs.hpp"
 
 #include <algorithm>
@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 struct ActiveRuns::Active {
   ClaimedRun claim;
   Clock::time_point begun;
-  Clock::time_point limit;  // when it is stopped, unless its claim is renewed
+  Clock::time_point limit;  // when the run is stopped unless its claim is renewed
   std::stop_source stop;
   bool is_lost = false;
   bool has_ended = false;
@@ -34,7 +34,7 @@ Error not_made(const ClaimedRun& claim, const std::exception& failed) {
   return Error({.kind = ErrorKind::StartupFailed,
                 .phase = Phase::Run,
                 .module = claim.module,
-                .message = std::string("the run could not be made: ") + failed.what()});
+                .message = std::string("the run could not be started: ") + failed.what()});
 }
 
 }  // namespace
@@ -62,7 +62,8 @@ bool ActiveRuns::empty() const {
   return active_.empty() && ended_.empty();
 }
 
-// The worker has a part of what is left of the lease to end, then it is killed.
+// Returns when a run must be stopped, if its claim was last renewed at `asked`. The rest of the lease is for
+// the run to end (its grace period), and for its worker to be killed otherwise.
 ActiveRuns::Clock::time_point ActiveRuns::limit_of(Clock::time_point asked) const {
   return asked + lease_ - lease_ / 6 - lease_ / 30;
 }
@@ -81,7 +82,7 @@ void ActiveRuns::begin(const ClaimedRun& claim, Clock::time_point asked) {
   try {
     if (!pool_) pool_.emplace(host_, options_);
     added.thread = start_thread([this, &added] { make_run(added); });
-  } catch (const std::exception& failed) {  // for want of threads, or of a worker program
+  } catch (const std::exception& failed) {  // for example, no more threads, or no worker program
     end_run(added, not_made(claim, failed));
   }
 }

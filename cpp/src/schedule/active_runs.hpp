@@ -1,4 +1,4 @@
-// The runs that a scheduler has claimed and that are in progress, and the watch over their claims.
+// The runs of a scheduler that are in flight. Runs whose claims are about to expire are stopped.
 #pragma once
 
 #include <chrono>
@@ -34,39 +34,40 @@ struct ClaimedRun {
   Json key() const { return Json::array({entry, due, attempt}); }
 };
 
-/// A run that has ended: its result as JSON text, or its error.
+/// A run that has ended. Its outcome is its result as JSON text, or its error.
 struct EndedRun {
   ClaimedRun claim;
   std::variant<std::string, Error> outcome;
-  bool is_lost = false;  ///< It was stopped because its claim was not renewed, so its outcome does not count.
+  bool is_lost = false;  ///< Stopped because its claim was not renewed. Its outcome does not count.
   std::chrono::duration<double> seconds;
 };
 
-/// Each run has a thread, which waits for a worker process of the pool. One more thread stops the runs whose
-/// claims are about to end: it waits for no database and no module.
+/// The runs in flight. Each has a thread, which waits for a worker process of the pool. One more thread stops
+/// the runs whose claims are about to expire. It never waits for a database or a module.
 class ActiveRuns {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// `lease` is how long a claim holds.
+  /// `lease` is how long a claim is valid.
   ActiveRuns(Host& host, PoolOptions options, std::chrono::milliseconds lease);
   ~ActiveRuns();
   ActiveRuns(const ActiveRuns&) = delete;
   ActiveRuns& operator=(const ActiveRuns&) = delete;
 
-  /// How many more runs may begin now. Those that have ended need no room, also before they are taken.
+  /// Returns how many more runs may begin now. Runs that have ended do not count.
   std::size_t room() const;
   bool empty() const;
 
-  /// Begins a run that was claimed by a call made at `asked`. If that fails, the run has ended with an error.
+  /// Begins a run that was claimed by a call made at `asked`. If the run cannot be started, it ends with an
+  /// error.
   void begin(const ClaimedRun& claim, Clock::time_point asked);
 
-  /// The keys of all runs that have not been taken by take_ended(). Also those that are being stopped: nobody
-  /// else should begin them before they have ended.
+  /// Returns the keys of all runs that take_ended() has not returned yet. They include runs that are being
+  /// stopped, because no other process must begin those before they have ended.
   Json keys() const;
 
-  /// Notes that a call made at `asked` has renewed all claims but those with the keys in `lost`, whose runs
-  /// it stops.
+  /// Records that a call made at `asked` has renewed all claims except those with the keys in `lost`. Stops
+  /// the runs of the lost claims.
   void renew(Clock::time_point asked, const Json& lost);
 
   void cancel_all();
@@ -74,7 +75,7 @@ class ActiveRuns {
   /// Returns the runs that have ended since the last call.
   std::vector<EndedRun> take_ended();
 
-  /// Waits until a run ends or wake() is called, and returns true; or until `time`, and returns false.
+  /// Waits until a run ends, wake() is called, or `time` has come. Returns false in the last case.
   bool wait_until(Clock::time_point time);
   void wake();
 

@@ -11,7 +11,7 @@ namespace pyhost::detail {
 
 namespace {
 
-// Longer than any statement may take in the database.
+// Longer than the database allows any statement to take.
 constexpr std::chrono::seconds longest_call(15);
 
 Options options_of_helper(const HostInternals& host) {
@@ -56,7 +56,7 @@ Json ClaimsProcess::call(const std::string& function, Json arguments) {
   const std::unique_lock lock(mutex_);
   if (version_ > 0) arguments["entries_version"] = version_;
   Json answer = ask(arguments);
-  if (answer.contains("need")) {  // the process is new, or the entries are
+  if (answer.contains("need")) {  // the process does not have these entries yet
     arguments["entries"] = entries_;
     answer = ask(arguments);
   }
@@ -70,7 +70,7 @@ Json ClaimsProcess::ask(const Json& request) {
     try {
       return submit();
     } catch (const Error& error) {
-      // All calls but a trigger may be repeated, in a new process.
+      // All calls except a trigger may be repeated, in a new process.
       if (error.kind() != ErrorKind::WorkerCrashed || request.at("call") == "trigger") throw;
     }
     return submit();

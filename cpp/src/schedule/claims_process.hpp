@@ -14,18 +14,19 @@
 
 namespace pyhost::detail {
 
-/// A worker process that can import one module: `claims`, which python_modules/pyhost/_schedule holds. It
-/// runs no module of the user's, so that none can delay a claim. Thread: any; calls wait for each other.
+/// A worker process that can import a single module, `claims` in python_modules/pyhost/_schedule. It never
+/// runs the user's modules, so that these cannot delay a claim.
+/// Thread: any; concurrent calls wait for each other.
 class ClaimsProcess {
  public:
-  /// `common` is a part of every call: where the history is, and its limits.
+  /// `common` is added to the arguments of every call. It says where the history is, and its limits.
   ClaimsProcess(Host& host, Json common, const std::filesystem::path& worker);
 
-  /// Replaces the entries, for a schedule that has them in no table.
+  /// Replaces the entries, for a schedule whose entries are not in a table.
   void set_entries(Json entries);
 
   /// Calls one function of the module, and returns its answer.
-  /// Throws: InvalidSchedule, Unreachable; also if the process crashes or does not answer in time.
+  /// Throws: InvalidSchedule; Unreachable, also if the process crashes or does not answer in time.
   Json call(const std::string& function, Json arguments);
 
  private:
@@ -40,7 +41,7 @@ class ClaimsProcess {
   std::uint64_t version_ = 0;
 };
 
-/// Throws a failure that the helper process has returned: InvalidSchedule or Unreachable.
+/// Throws the failure that the helper process has returned: InvalidSchedule or Unreachable.
 [[noreturn]] void throw_failure(const Json& error);
 
 }  // namespace pyhost::detail

@@ -44,7 +44,7 @@ class ScheduleFileReader {
         is_project ? find(table, {"tool", "pyhost", "schedule"}) : table.find("schedule");
     const std::string name = is_project ? "[tool.pyhost.schedule]" : "[schedule]";
     if (schedule == nullptr)
-      refuse_file(file_.string() + ": it has no table " + name,
+      refuse_file(file_.string() + ": there is no table " + name,
                   "an entry of a schedule is written [[schedule.entry]], with name, module and cron");
     if (!schedule->is_table()) refuse(*schedule, "'schedule' must be a table");
     read_schedule(*schedule);
@@ -105,7 +105,7 @@ class ScheduleFileReader {
 
   std::size_t count(const TomlValue& node, const std::string& key) const {
     if (!node.scalar.is_number_integer() || node.scalar.get<std::int64_t>() < 1)
-      refuse(node, "'schedule." + key + "' must be an integer of 1 or more");
+      refuse(node, "'schedule." + key + "' must be a positive integer");
     return node.scalar.get<std::size_t>();
   }
 
@@ -133,7 +133,7 @@ class ScheduleFileReader {
     for (const TomlValue& each : node.elements) {
       try {
         if (!each.is_table())
-          refuse(each, "'schedule.entry' must hold tables", "write it [[schedule.entry]]");
+          refuse(each, "'schedule.entry' must be an array of tables", "write it [[schedule.entry]]");
         read_.entries.push_back(entry_of(each));
         read_.entries.back()["place"] = place(each.line);
       } catch (const NotJson& wrong) {
@@ -142,7 +142,7 @@ class ScheduleFileReader {
     }
   }
 
-  // An unquoted date and time is the text of one.
+  // Converts a table to JSON. An unquoted date and time becomes its text.
   static Json entry_of(const TomlValue& table) {
     Json entry = Json::object();
     for (const auto& [name, value] : table.members)
@@ -156,7 +156,7 @@ class ScheduleFileReader {
         {.entry = name != nullptr && name->string() != nullptr ? *name->string() : std::string(),
          .place = place(line),
          .message = "JSON has no such value",
-         .hint = "a date or time can be a string"});
+         .hint = "write a date or time as a string"});
   }
 
   fs::path file_;

@@ -1,4 +1,4 @@
-// Reads the entries of a schedule, and reads them again when their file changes.
+// Reads the entries of a schedule, and reloads them when their file changes.
 #include "schedule/entries_source.hpp"
 
 #include <chrono>
@@ -23,7 +23,7 @@ std::filesystem::path file_of(const SchedulerOptions& options) {
   if (options.from.empty() || is_connection(options.from)) return {};
   if (!options.entries.empty())
     refuse_options(
-        "a scheduler has entries of the application's own and is to read others from '" + options.from + "'",
+        "a scheduler must not have entries of its own and also read entries from '" + options.from + "'",
         "leave out SchedulerOptions::entries or SchedulerOptions::from");
   return std::filesystem::absolute(options.from);
 }
@@ -35,12 +35,12 @@ ScheduleFile read_source(const std::filesystem::path& path, const SchedulerOptio
   return file;
 }
 
-// The part of each call that does not change.
+// Returns the arguments that are the same in each call.
 Json common_part(const ScheduleFile& file, const SchedulerOptions& options) {
   const bool in_table = !file.connection.empty();
   const std::string history = !options.history.empty() ? options.history : file.history;
   if (history.empty() && !in_table)
-    refuse_options("a scheduler with entries of the application's own needs a history",
+    refuse_options("a scheduler with entries from the application needs a history",
                    "name a file in SchedulerOptions::history; it is created if it does not exist");
   constexpr std::size_t default_days = 30, default_runs = 1000;
   const std::size_t days =
@@ -82,7 +82,7 @@ bool EntriesSource::reload() {
     throw Error({.kind = ErrorKind::InvalidSchedule,
                  .phase = Phase::Start,
                  .message = path_.string() + ": 'schedule.from' or 'schedule.history' has changed",
-                 .hint = "start the scheduler again to use the other database"});
+                 .hint = "restart the scheduler to use the other database"});
   }
   file_ = std::move(file);
   version_ = file_.version;
@@ -97,8 +97,7 @@ bool EntriesSource::has_changed() const {
 
 void EntriesSource::set_entries(const std::vector<Entry>& entries) {
   if (!path_.empty() || !file_.connection.empty())
-    refuse_options("the entries of this scheduler are not the application's own",
-                   "change them in their file or database");
+    refuse_options("the entries of this scheduler come from a file or a database", "change them there");
   claims_.set_entries(raw_entries(entries));
 }
 

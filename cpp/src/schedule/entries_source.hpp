@@ -1,4 +1,4 @@
-// Where the entries of a schedule come from: a file, a database, or the application.
+// The source of a schedule's entries: a file, a database, or the application.
 #pragma once
 
 #include <cstddef>
@@ -14,35 +14,36 @@
 
 namespace pyhost::detail {
 
-/// Gives the entries to the helper process, and again when they change. Thread: any.
+/// Sends the entries to the helper process, and again when they change. Thread: any.
 class EntriesSource {
  public:
-  /// Reads the file, if the entries are in one.
+  /// Reads the file if the entries are in a file.
   /// Throws: InvalidSchedule.
   EntriesSource(Host& host, const SchedulerOptions& options);
 
-  /// Reads the file if it has changed since the last call. Returns whether it has. A file that cannot be read
-  /// leaves the entries as they were.
-  /// Throws: InvalidSchedule, once for each change of the file.
+  /// Reads the file if it has changed since the last call, and returns whether it has.
+  /// Throws: InvalidSchedule if the file cannot be read, once for each change of it. The entries stay as they
+  /// were.
   bool reload();
 
   void set_entries(const std::vector<Entry>& entries);
 
-  /// Of the file as such. The helper process finds what is wrong with entries.
+  /// Returns the problems that were found while the file was read. The helper process finds those of invalid
+  /// entries.
   std::vector<ScheduleProblem> problems() const;
 
-  /// Whether the file has changed since it was read.
+  /// Returns whether the file has changed since it was read.
   bool has_changed() const;
 
   bool is_file() const noexcept { return !path_.empty(); }
 
-  /// How many runs are made at once, as the file says; 0 if it does not.
+  /// Returns the number of workers that the file sets, or 0 if it sets none.
   std::size_t workers() const noexcept { return workers_; }
 
   ClaimsProcess& claims() noexcept { return claims_; }
 
  private:
-  const std::filesystem::path path_;  // empty if the entries are in no file
+  const std::filesystem::path path_;  // empty if the entries are not in a file
   mutable std::mutex mutex_;
   ScheduleFile file_;
   std::string version_;

@@ -1,4 +1,4 @@
-// The structs of a schedule, to JSON and back.
+// Converts the structs of a schedule to JSON and back.
 #include "schedule/schedule_json.hpp"
 
 #include <array>

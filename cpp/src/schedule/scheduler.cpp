@@ -1,4 +1,4 @@
-// The scheduler: claims what is due, runs it, and stores the outcomes.
+// The scheduler: claims due runs, makes them, and stores their outcomes.
 #include "pyhost/scheduler.hpp"
 
 #include <algorithm>
@@ -69,13 +69,13 @@ TickResult Scheduler::tick(std::stop_token cancel) {
   data.reload_entries();
   data.report_problems(data.source.problems());
   const std::stop_callback on_cancel(cancel, [&] { data.active.cancel_all(); });
-  // What becomes due while these run is left for the next tick.
+  // Entries that become due while these run are left for the next tick.
   std::optional<std::int64_t> until;
   const auto step = [&] {
     const std::size_t room = cancel.stop_requested() ? 0 : data.active.room();
     until ? data.step(room, until) : data.first_step(room);
     if (!until) until = data.now;
-    if (cancel.stop_requested()) data.active.cancel_all();  // also those that this step has begun
+    if (cancel.stop_requested()) data.active.cancel_all();  // also the runs that this step has begun
   };
   step();
   if (const auto failure = data.finish_runs(step)) throw *failure;
@@ -121,7 +121,7 @@ void Scheduler::run(std::stop_token stop, std::stop_token cancel) {
   const Running running(data.is_running);
   data.report_problems(data.source.problems());
   auto next = data.first_step(data.active.room());
-  std::optional<ErrorKind> failure;  // of the last step
+  std::optional<ErrorKind> failure;  // set if the last step failed
   while (!stop.stop_requested() && !cancel.stop_requested()) {
     data.wait_for_next(next);
     data.reload_entries();

@@ -1,4 +1,4 @@
-// Claims, makes and ends the runs of a scheduler.
+// Claims, begins and ends the runs of a scheduler.
 #include "schedule/scheduler_data.hpp"
 
 #include <unistd.h>
@@ -22,7 +22,7 @@ namespace {
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-// Tells this scheduler from all others that use the same database.
+// Returns a name that is unique among all schedulers that use the same database.
 std::string new_owner() {
   std::array<char, 256> machine{};
   gethostname(machine.data(), machine.size() - 1);
@@ -36,10 +36,10 @@ void check_options(const SchedulerOptions& options) {
         {.kind = ErrorKind::InvalidSchedule, .phase = Phase::Start, .message = message, .hint = hint});
   };
   if (options.pool.isolation != Isolation::Process)
-    refuse("the runs of a schedule need worker processes, because no other level can stop every run",
+    refuse("the runs of a schedule need worker processes: no other level of isolation can stop every run",
            "set SchedulerOptions::pool.isolation to Isolation::Process");
   if (options.lease < std::chrono::seconds(1))
-    refuse("SchedulerOptions::lease is shorter than 1 s", "leave it out for 30 s");
+    refuse("SchedulerOptions::lease is shorter than 1 s", "leave it out to use the default, 30 s");
 }
 
 ClaimedRun claimed_run(const Json& json) {
@@ -122,11 +122,12 @@ void Scheduler::Data::notify_error(const Error& error) const noexcept {
   try {
     options.on_error(error);
   } catch (...) {
-    // As above.
+    // A callback's exceptions are ignored.
   }
 }
 
-// Throws only if nothing has begun. What fails later is tried again.
+// Makes the first step. Throws only if no run has begun. Otherwise reports the error, and the caller tries
+// again later.
 std::optional<Scheduler::Data::Clock::time_point> Scheduler::Data::first_step(std::size_t room) {
   try {
     return step(room);
@@ -137,8 +138,8 @@ std::optional<Scheduler::Data::Clock::time_point> Scheduler::Data::first_step(st
   }
 }
 
-// One exchange with the database: stores outcomes, renews claims, and claims what is due for `room` more
-// runs, but nothing that is due after `until`. Returns when the next step is due at the latest.
+// Makes one exchange with the database: stores outcomes, renews claims, and claims up to `room` runs that are
+// due, but none that is due after `until`. Returns the latest time for the next step.
 std::optional<Scheduler::Data::Clock::time_point> Scheduler::Data::step(std::size_t room,
                                                                         std::optional<std::int64_t> until) {
   take_ended();
@@ -154,7 +155,7 @@ std::optional<Scheduler::Data::Clock::time_point> Scheduler::Data::step(std::siz
   if (answer.at("problems_changed").get<bool>()) report_problems(detail::problems_of(answer.at("problems")));
   for (const Json& each : answer.at("claimed")) begin_claimed(each, asked);
   if (answer.contains("failure"))
-    detail::throw_failure(answer["failure"]);  // after a part of the step was done
+    detail::throw_failure(answer["failure"]);  // last, because a part of the step was done
   if (answer.at("next").is_null()) return std::nullopt;
   const std::int64_t wait = answer.at("next").get<std::int64_t>() - now;
   return Clock::now() + std::chrono::microseconds(std::max<std::int64_t>(wait, 0));
@@ -200,7 +201,8 @@ void Scheduler::Data::add_unstored(const detail::ClaimedRun& claim, const Schedu
                       {"error", std::move(error)}});
 }
 
-// An outcome is refused if another process has taken the run over, because this one did not renew its claim.
+// Reports the outcomes that the database refused. It refuses one if another process has taken over the run,
+// because this process did not renew its claim.
 void Scheduler::Data::report_refused(const Json& outcomes, const Json& lost) const {
   for (const Json& each : outcomes) {
     const Json key = Json::array({each.at("entry"), each.at("due"), each.at("attempt")});
@@ -210,7 +212,7 @@ void Scheduler::Data::report_refused(const Json& outcomes, const Json& lost) con
 }
 
 void Scheduler::Data::report_unstored(const Json& outcome, std::string_view why) const {
-  if (outcome.at("status") == "lost") return;  // its stop was reported
+  if (outcome.at("status") == "lost") return;  // already reported as stopped
   const detail::ClaimedRun run{
       .entry = outcome.at("entry"), .due = outcome.at("due"), .attempt = outcome.at("attempt")};
   notify_run(ScheduleEventKind::Stopped, run, why);
@@ -243,8 +245,8 @@ void Scheduler::Data::reload_entries() {
   }
 }
 
-// Calls `step` until all runs have ended and their outcomes are stored. If it fails, it tries again for as
-// long as a claim may hold. Returns why the last step failed.
+// Calls `step` until all runs have ended and their outcomes are stored. If `step` fails, tries again until
+// the claims have expired. Returns the error of the last step, if it failed.
 std::optional<Error> Scheduler::Data::finish_runs(const std::function<void()>& step) {
   std::optional<Error> failure;
   auto give_up = Clock::now() + options.lease;
@@ -261,9 +263,9 @@ std::optional<Error> Scheduler::Data::finish_runs(const std::function<void()>& s
   return failure;
 }
 
-// Waits until a run ends, the application or a change of the file wakes it, or until `next`.
+// Waits until a run ends, the application calls wake(), the file changes, or `next` has come.
 void Scheduler::Data::wait_for_next(std::optional<Clock::time_point> next) {
-  constexpr std::chrono::seconds longest(10);  // others may write the table and the history
+  constexpr std::chrono::seconds longest(10);  // other processes may change the table and the history
   constexpr std::chrono::milliseconds shortest(5), until_file_is_checked(500);
   auto until = std::min(Clock::now() + longest, next_renewal());
   if (next && active.room() > 0) until = std::min(until, std::max(*next, Clock::now() + shortest));

@@ -1,4 +1,4 @@
-// What a scheduler does in one exchange with its database, and what it knows between two.
+// The state of a scheduler, and the steps in which it exchanges data with its database.
 #pragma once
 
 #include <atomic>
@@ -19,7 +19,7 @@ namespace pyhost {
 
 struct Scheduler::Data {
   using Clock = detail::ActiveRuns::Clock;
-  static constexpr std::chrono::seconds retry_pause{1};  // while the database is out of reach
+  static constexpr std::chrono::seconds retry_pause{1};  // while the database cannot be reached
 
   Data(Host& host, SchedulerOptions given);
 
@@ -47,12 +47,12 @@ struct Scheduler::Data {
   std::string owner;
   detail::EntriesSource source;
   detail::ActiveRuns active;
-  std::atomic<bool> is_running = false;  // run() reads a changed file, and reports what is wrong with it
+  std::atomic<bool> is_running = false;  // run() itself reloads the file, and reports its errors
 
-  // Of the thread that is in tick(), run() or trigger().
-  std::int64_t now = 0;             // of the last step, by the clock of the database
-  Json unstored = Json::array();    // outcomes that the database does not have yet
-  std::vector<ScheduledRun> ended;  // of this tick or trigger
+  // Used only by the thread that is in tick(), run() or trigger().
+  std::int64_t now = 0;             // the time of the last step, by the clock of the database
+  Json unstored = Json::array();    // outcomes that are not stored in the database yet
+  std::vector<ScheduledRun> ended;  // the runs that have ended in this tick or trigger
 };
 
 }  // namespace pyhost

@@ -1,1 +1,1 @@
-"""The scheduler's own parts, in Python: entries, due times, the database. Not for modules to import."""
+"""The parts of the scheduler in Python: entries, due times, the database. Internal: modules must not import them."""

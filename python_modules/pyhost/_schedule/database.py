@@ -1,4 +1,4 @@
-"""The database of a schedule: SQLite, or PostgreSQL by SQLAlchemy. Both take the same statements and parameters."""
+"""The database of a schedule: SQLite, or PostgreSQL through SQLAlchemy, with the same statements and parameters."""
 
 import importlib
 import os
@@ -15,7 +15,7 @@ from pyhost.errors import ConnectionFailed
 Row = dict[str, Any]
 
 _LOCK_SECONDS = 5
-# The server ends what a stopped or disconnected process has left open, so that others do not wait for it.
+# The server ends statements and transactions of a stopped or disconnected process, so that others do not wait.
 _SETTINGS = (
     "set statement_timeout = '10s'",
     f"set lock_timeout = '{_LOCK_SECONDS}s'",
@@ -38,18 +38,20 @@ class ScheduleFailed(Exception):
 
 
 class Database:
-    """One connection, opened at its first use and again after each failure. Every statement that is not in a
-    transaction is one of its own. Raises ScheduleFailed."""
+    """A connection, opened at its first use and again after each failure. A statement outside of transaction() is
+    committed at once. Raises ScheduleFailed."""
 
-    clock: str  # an expression: microseconds since 1970 UTC
+    clock: str  # the SQL expression for microseconds since 1970 UTC
     begin: str
-    lock = ""  # what a select that locks its rows ends with
-    _hints: tuple[tuple[str, str], ...] = ()  # a part of a driver's text, and what to do
+    lock = ""  # the end of a select that locks its rows
+    _hints: tuple[
+        tuple[str, str], ...
+    ] = ()  # a part of the driver's error text, and the hint for it
 
     def __init__(self, title: str, shown: Callable[[str], str] = str) -> None:
         self.found_tables: set[str] = set()
         self._title = title
-        self._shown = shown  # removes secrets from a driver's text
+        self._shown = shown  # removes secrets from the driver's error texts
         self._connection: Any = None
         self._is_in_transaction = False
 
@@ -57,16 +59,16 @@ class Database:
         raise NotImplementedError
 
     def execute(self, sql: str, **values: Any) -> int:
-        """Returns how many rows were changed."""
+        """Executes a statement, and returns how many rows it changed."""
         return int(self._run(sql, values).rowcount)
 
     def execute_all(self, sql: str, values: list[Row]) -> None:
-        """Executes it once for each."""
+        """Executes a statement once for each dict of values."""
         self._run(sql, values)
 
     @contextmanager
     def transaction(self, undo: bool = False) -> Iterator[None]:
-        """Commits at the end, or undoes all. A transaction within another one is a part of it."""
+        """Commits at the end, or rolls back if `undo` or after an exception. A nested one is part of the outer one."""
         if self._is_in_transaction:
             yield
             return
@@ -76,7 +78,7 @@ class Database:
             yield
             self._run("rollback" if undo else "commit", {})
         except BaseException:
-            self.close()  # which undoes it, also if the connection is broken
+            self.close()  # rolls back, even if the connection is broken
             raise
         finally:
             self._is_in_transaction = False
@@ -85,16 +87,16 @@ class Database:
         raise NotImplementedError
 
     def lock_tables(self) -> None:
-        """Keeps others from making tables, until the end of the transaction."""
+        """Prevents other processes from creating tables until the end of the transaction."""
 
     def refresh(self) -> None:
-        """Closes a connection that leads nowhere any more."""
+        """Closes the connection if its file was removed or replaced."""
 
     def close(self) -> None:
         self.found_tables.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(Exception):  # a broken one is dropped
+            with suppress(Exception):  # it may be broken
                 self._disconnect(connection)
 
     def _run(self, sql: str, values: Union[Row, list[Row]]) -> Any:
@@ -124,7 +126,7 @@ class Database:
         raise NotImplementedError
 
     def _kind_of(self, error: Exception) -> Optional[str]:
-        """Returns None for what no database raises."""
+        """Returns the kind of a ScheduleFailed, or None for an exception that does not come from the database."""
         raise NotImplementedError
 
 
@@ -134,7 +136,7 @@ class SqliteDatabase(Database):
     _hints = (
         ("is full", "free space on its disk"),
         ("readonly", "make the file and its folder writable"),
-        ("unable to open", "check that its folder is there and writable"),
+        ("unable to open", "check that its folder exists and is writable"),
         ("is locked", "end the transaction of the other program that has it open"),
         ("not a database", "name another file, or move this one away"),
     )
@@ -149,18 +151,18 @@ class SqliteDatabase(Database):
         try:
             names = [each[0] for each in found.description]
             return [dict(zip(names, row)) for row in found]
-        except sqlite3.Error as error:  # rows are read as they are taken
+        except sqlite3.Error as error:  # rows are read lazily, so reading one may fail
             self.close()
             raise self._failure(str(self._kind_of(error)), str(error)) from None
 
     def has_table(self, name: str) -> bool:
-        # Looking must not make the file.
+        # A query would create the file.
         if not os.path.exists(self._path):
             return False
         return bool(self.rows("select 1 from sqlite_master where name = :name", name=name))
 
     def refresh(self) -> None:
-        # Without this, the runs that are written after the file was removed or replaced would be lost with it.
+        # Otherwise runs would still be written to the file that was removed or replaced, and be lost.
         if self._connection is not None and self._identity() != self._file:
             self.close()
 
@@ -214,7 +216,7 @@ class PostgresqlDatabase(Database):
         return bool(self.rows("select 1 where to_regclass(:name) is not null", name=name))
 
     def lock_tables(self) -> None:
-        # `create table if not exists` fails in the second of two sessions.
+        # `create table if not exists` fails in one of two concurrent sessions.
         self.execute("select pg_advisory_xact_lock(793042109)")
 
     def _connect(self) -> Any:
@@ -226,14 +228,14 @@ class PostgresqlDatabase(Database):
         return made
 
     def _disconnect(self, connection: Any) -> None:
-        connection.invalidate()  # so that a transaction does not come back with it from the pool
+        connection.invalidate()  # so that it does not return from the pool with an open transaction
         connection.close()
 
     def _execute(self, sql: str, values: Union[Row, list[Row]]) -> Any:
         return self._connection.execute(importlib.import_module("sqlalchemy").text(sql), values)
 
     def _kind_of(self, error: Exception) -> Optional[str]:
-        if isinstance(error, (ConnectionFailed, ValueError)):  # of the URL
+        if isinstance(error, (ConnectionFailed, ValueError)):  # an invalid URL
             return "refused"
         exc: Any = importlib.import_module("sqlalchemy.exc")
         if isinstance(error, exc.DBAPIError):
@@ -242,12 +244,12 @@ class PostgresqlDatabase(Database):
 
 
 def open_file(path: str) -> Database:
-    """The history of a schedule whose entries are not in a database."""
+    """Opens the history of a schedule whose entries are not in a database."""
     return SqliteDatabase(path, f"the schedule's history {path}")
 
 
 def open_connection(name: str, url: str, shown: Callable[[str], str] = str) -> Database:
-    """A connection of its own to the database of this URL. Refuses other databases."""
+    """Opens a separate connection to the database of this URL. Refuses databases other than SQLite and PostgreSQL."""
     title = f"the schedule's database, connection {name!r},"
     scheme, _, rest = url.partition("://")
     if scheme.partition("+")[0] == "postgresql":
@@ -259,7 +261,9 @@ def open_connection(name: str, url: str, shown: Callable[[str], str] = str) -> D
             "write its URL as in sqlite:///jobs.db or postgresql://user@host/database",
         )
     try:
-        path, _ = split_sqlite(name, rest, url)  # a schedule waits as long as its leases allow
+        path, _ = split_sqlite(
+            name, rest, url
+        )  # ignores its timeout: leases limit how long a schedule waits
     except ConnectionFailed as error:
         raise ScheduleFailed("refused", str(error)) from None
     if not path:

@@ -1,4 +1,4 @@
-"""Checks the entries of a schedule: raw dicts become entries, or problems of those that are refused."""
+"""Checks the entries of a schedule: converts raw dicts to entries, or to problems if they are invalid."""
 
 import json
 import re
@@ -28,7 +28,7 @@ ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
-# What cron's five fields are called, and what they may hold.
+# The names of cron's five fields, and the values that they may have.
 _FIELDS = (
     ("minute", "0 to 59"),
     ("hour", "0 to 23"),
@@ -64,12 +64,12 @@ class Entry:
     retries: int
     enabled: bool
     place: str
-    rule: str  # the time rule and its zone; when it changes, the entry begins anew
+    rule: str  # the time rule and its zone; if it changes, the entry counts as new
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Why an entry was refused. `message` names neither the entry nor its place."""
+    """Why an entry was refused. `message` does not contain the entry's name or place."""
 
     message: str
     entry: str = ""
@@ -85,9 +85,9 @@ class _Refused(Exception):
 
 
 def check_entries(raw: Sequence[dict[str, Any]]) -> tuple[list[Entry], list[Problem]]:
-    """The entries that can be used, and one problem for each that was refused."""
+    """Returns the valid entries, and one problem for each invalid one."""
     names = [each["name"] for each in raw if isinstance(each.get("name"), str)]
-    firsts: dict[str, str] = {}  # the places of the first entries of each name
+    firsts: dict[str, str] = {}  # the place of the first entry of each name
     entries: list[Entry] = []
     problems: list[Problem] = []
     for each in raw:
@@ -96,40 +96,41 @@ def check_entries(raw: Sequence[dict[str, Any]]) -> tuple[list[Entry], list[Prob
         try:
             if name and name in firsts:
                 raise _Refused(
-                    f"the name {_shown(name)} is taken" + (firsts[name] and f" by {firsts[name]}"),
-                    "give each entry a name of its own",
+                    f"the name {_shown(name)} is already used"
+                    + (firsts[name] and f" by {firsts[name]}"),
+                    "give each entry a unique name",
                 )
             firsts[name] = place
             entries.append(_checked(each, names, place))
         except _Refused as refused:
             problems.append(Problem(refused.message, name, place, refused.hint))
-    circles = _circles(entries)
+    cycles = _cycles(entries)
     problems += (
         Problem(
-            f"'after' goes in a circle: {' after '.join(circles[entry.name])}",
+            f"'after' forms a cycle: {' after '.join(cycles[entry.name])}",
             entry.name,
             entry.place,
-            "let one entry of the circle begin by 'cron', 'every' or 'at'",
+            "give one entry of the cycle 'cron', 'every' or 'at' instead of 'after'",
         )
         for entry in entries
-        if entry.name in circles
+        if entry.name in cycles
     )
-    return [entry for entry in entries if entry.name not in circles], problems
+    return [entry for entry in entries if entry.name not in cycles], problems
 
 
-def _circles(entries: Iterable[Entry]) -> dict[str, list[str]]:
-    """For each entry that runs after itself in the end: the way back to it."""
+def _cycles(entries: Iterable[Entry]) -> dict[str, list[str]]:
+    """Returns the cycle of each entry that, through 'after', waits for itself."""
     after = {entry.name: entry.after for entry in entries}
-    circles = {}
+    cycles = {}
     for name in after:
-        way = {name: None}  # as a set that keeps its order
+        path = {name: None}  # used as an ordered set
         before = after[name]
-        while before is not None and before not in way:
-            way[before] = None
+        while before is not None and before not in path:
+            path[before] = None
             before = after.get(before)
         if before == name:
-            circles[name] = [*way, name]
-    return circles
+            cycles[name] = [*path, name]
+    return cycles
 
 
 def _checked(raw: dict[str, Any], names: Collection[str], place: str) -> Entry:
@@ -170,18 +171,18 @@ def _checked(raw: dict[str, Any], names: Collection[str], place: str) -> Entry:
         retries=_retries(given.get("retries", 0)),
         enabled=_enabled(given.get("enabled", True)),
         place=place,
-        # The grid of `every`, and what `after` waits for, have nothing to do with the zone.
+        # `every` and `after` do not depend on the zone.
         rule=f"cron {cron.upper()} {zone_name}" if cron else f"{rules[0]} {every or at or after}",
     )
 
 
-# --- one key each
+# --- the checks of single keys
 
 
 def _name(given: dict[str, Any]) -> str:
     name = given.get("name", "")
     if not isinstance(name, str) or not name.strip():
-        raise _Refused("it has no name", "give it a 'name', which is text")
+        raise _Refused("it has no name", "give it a 'name', a string")
     if len(name) > 200:
         raise _Refused(f"its name has {len(name)} characters", "a name has at most 200")
     if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
@@ -195,7 +196,8 @@ def _module(given: dict[str, Any]) -> str:
         raise _Refused("it has no 'module'", "name the module that it runs")
     if not isinstance(module, str) or not all(map(_can_be_a_name, module.split("."))):
         raise _Refused(
-            f"'module' cannot be {_shown(module)}", "a name is ASCII identifiers with dots between"
+            f"'module' cannot be {_shown(module)}",
+            "a module's name is one or more ASCII identifiers joined by dots",
         )
     return module
 
@@ -211,7 +213,7 @@ def _state(state: Any) -> str:
             return json.dumps(state, allow_nan=False)
         if not isinstance(state, str):
             return _refuse_state(state)
-        # Numbers stay text here, since Python refuses to read integers of many digits.
+        # Reads numbers as text, because Python refuses to convert integers of many digits.
         read: Any = json.loads(state, parse_int=str, parse_float=str, parse_constant=_no_constant)
     except (TypeError, ValueError, RecursionError) as error:
         raise _Refused(
@@ -237,7 +239,7 @@ def _zone(name: Any) -> tzinfo:
         raise _Refused(
             "the database of time zones is missing", f"{sys.executable} -m pip install tzdata"
         )
-    # People write "paris", and "europe/paris".
+    # Also finds the zone that is meant by "paris" or "europe/paris".
     known = {zone.rpartition("/")[2].casefold(): zone for zone in sorted(zones)}
     known.update({zone.casefold(): zone for zone in zones})
     close = get_close_matches(str(name).casefold(), known, 1)
@@ -258,18 +260,18 @@ def _cron(expression: Any) -> str:
     fields = text.split()
     if len(fields) != 5:
         raise _Refused(
-            f"'cron' must be text of five fields, not {_shown(expression)}",
+            f"'cron' must be a string of five fields, not {_shown(expression)}",
             f"they are {', '.join(title for title, _ in _FIELDS)}; seconds are not supported",
         )
     if not _is_cron(fields):
         for i, (title, range_) in enumerate(_FIELDS):
             if not _is_cron(["*"] * i + [fields[i]] + ["*"] * (4 - i)):
                 raise _Refused(
-                    f"'cron' has a bad {title}: {_shown(fields[i])}",
-                    f"it may hold {range_}, as {_FORMS}",
+                    f"'cron' has an invalid {title}: {_shown(fields[i])}",
+                    f"the values are {range_}, written as {_FORMS}",
                 )
         raise _Refused(
-            f"'cron' has a day that never comes: {_shown(text)}",
+            f"'cron' has a day that does not exist: {_shown(text)}",
             "choose a day that one of its months has",
         )
     return " ".join(fields)
@@ -326,7 +328,9 @@ def _at(value: Any, zone: tzinfo) -> int:
 
 def _after(value: Any, names: Collection[str]) -> str:
     if not isinstance(value, str) or value not in names:
-        raise _Refused(f"'after' names no entry: {_shown(value)}", _close(value, names))
+        raise _Refused(
+            f"'after' is not the name of an entry: {_shown(value)}", _close(value, names)
+        )
     return value
 
 
@@ -338,18 +342,18 @@ def _word(given: dict[str, Any], key: str, words: Sequence[str]) -> str:
 
 
 def _retries(value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= 100:  # True is an int, too
+    if type(value) is not int or not 0 <= value <= 100:  # not isinstance(): True is an int
         raise _Refused(f"'retries' cannot be {_shown(value)}", "it must be a number from 0 to 100")
     return int(value)
 
 
 def _enabled(value: Any) -> bool:
-    if not isinstance(value, int) or value not in (0, 1):  # a table of SQLite has 0 and 1
+    if not isinstance(value, int) or value not in (0, 1):  # 0 and 1 come from a table of SQLite
         raise _Refused(f"'enabled' cannot be {_shown(value)}", "it must be true or false")
     return bool(value)
 
 
-# --- for messages
+# --- texts for messages
 
 
 def _shown(value: Any) -> str:

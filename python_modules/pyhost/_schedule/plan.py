@@ -1,8 +1,8 @@
-"""What is due, and who runs it: claims, leases, retries and the history, in tables that several processes share.
+"""Decides which runs are due and which process makes them: claims, leases, retries and the history, in shared tables.
 
-Whoever claims for an entry has its row of pyhost_entries locked, reads again, and decides then. The primary key of
-pyhost_runs is the last guard: a run is claimed only by the one who inserted its row. All times are microseconds since
-1970 UTC, by the database's clock.
+To claim a run, a process locks the entry's row of pyhost_entries, reads the state again, and decides then. In addition,
+the primary key of pyhost_runs ensures that only one process can insert the row of a run. All times are microseconds
+since 1970 UTC, by the clock of the database.
 """
 
 import json
@@ -37,7 +37,7 @@ Key = Sequence[Any]  # entry, due, attempt
 
 
 class Plan:
-    """The runs of a schedule in one database. Several processes may have one each."""
+    """The runs of a schedule in one database. Several processes may work with the same database."""
 
     def __init__(self, database: Database) -> None:
         self.lease = 30_000_000
@@ -45,10 +45,10 @@ class Plan:
         self.keep_runs = 1000
         self.tables = Tables(database)
         self._database = database
-        # The first due time after a baseline. It holds until the baseline moves.
+        # The first due time after a baseline, for each entry. It is valid until the baseline changes.
         self._first: dict[str, tuple[tuple[str, int, int], Optional[int]]] = {}
 
-    # --- the calls
+    # --- the functions that claims.py calls
 
     def step(
         self,
@@ -61,10 +61,10 @@ class Plan:
         until: Optional[int] = None,
         repeats: bool = False,
     ) -> Row:
-        """Writes what has ended, renews leases, and claims what is due, but nothing that is due after `until`. A call
-        may be repeated: if `repeats`, claims of this owner that are not among those to renew are returned once more.
+        """Stores the outcomes of finished runs, renews leases, and claims due runs, but none that is due after `until`.
+        A call may be repeated: if `repeats`, claims of this owner that are not in `renew` are returned again.
 
-        If a part of it fails after the first changes, the answer tells of them and has the failure as "failure"."""
+        If a part of it fails after the first changes, the answer contains these changes and the error as "failure"."""
         known = {entry.name: entry for entry in entries}
         answer: Row = {"claimed": [], "lost": [], "next": None, "ended": []}
         if dry_run and not self.tables.exist():
@@ -95,7 +95,7 @@ class Plan:
         return answer
 
     def trigger(self, entries: Sequence[Entry], owner: str, name: str) -> Row:
-        """Claims a run of the entry that is due now."""
+        """Claims a run of the entry, with the current time as its due time."""
         entry = _find(name, entries)
         self.tables.make()
         self.tables.remember([entry])
@@ -106,7 +106,7 @@ class Plan:
                 raise ScheduleFailed(
                     "refused",
                     f"a run of {name!r} has been in progress since {local_text(turn.running[-1], entry.zone)}",
-                    'wait for its end, or set overlap = "allow"',
+                    'wait until it ends, or set overlap = "allow"',
                 )
             due = turn.now
             while not turn.claim(due, 1, triggered=1):
@@ -114,7 +114,7 @@ class Plan:
         return {"claimed": turn.claimed[0]}
 
     def listing(self, entries: Sequence[Entry], problems: Sequence[Problem], count: int = 1) -> Row:
-        """What `pyhost schedule` shows. It makes no table and no file."""
+        """Returns the data that `pyhost schedule` shows. Creates neither tables nor a file."""
         there = self.tables.exist()
         now = self.tables.now() if there else time.time_ns() // 1000
         known = self.tables.entries() if there else {}
@@ -149,7 +149,7 @@ class Plan:
     def history(
         self, entries: Sequence[Entry], name: Optional[str], failed: bool, limit: int
     ) -> Row:
-        """The rows of runs, the newest first."""
+        """Returns the rows of runs, newest first."""
         conditions = ["entry = :name"] if name is not None else []
         if failed:
             conditions.append("status in ('failed', 'lost')")
@@ -165,7 +165,7 @@ class Plan:
         return {"runs": runs}
 
     def set_enabled(self, name: str, enabled: bool) -> Row:
-        self.tables.exist()  # refuses those of a newer version; the others are not there before the first run
+        self.tables.exist()  # refuses tables of a newer version; before the first run there may be none
         there = self.tables.exist("pyhost_schedule")
         sql = "update pyhost_schedule set enabled = :enabled where name = :name"
         if not there or not self._database.execute(sql, name=name, enabled=enabled):
@@ -178,8 +178,8 @@ class Plan:
     def _keep(
         self, known: Mapping[str, Entry], owner: str, renew: Iterable[Key], finished: Iterable[Row]
     ) -> list[list[Any]]:
-        """Returns the keys of runs that this owner has lost. Rows are changed in the order of their keys, so that two
-        processes do not wait for each other."""
+        """Stores the finished runs, and renews the leases of the others. Returns the keys of runs that this owner has
+        lost. Rows must be changed in the order of their keys, so that two processes do not deadlock."""
         lost: list[list[Any]] = []
         with self._database.transaction():
             now = self.tables.now()
@@ -196,7 +196,8 @@ class Plan:
         return lost
 
     def _repeat(self, known: Mapping[str, Entry], owner: str, renewed: Sequence[Key]) -> list[Row]:
-        """Claims that their owner does not know of: the answer with them was lost, so nobody has begun these runs."""
+        """Returns the claims that their owner does not know about. The answer with them was lost, so their runs have
+        not begun."""
         claimed = []
         sql = f"select * from pyhost_runs where {OPEN} and status = 'running' and owner = :owner"
         for run in self._database.rows(sql, owner=owner):
@@ -217,12 +218,12 @@ class Plan:
         is_written = self._database.execute(
             f"{END} {KEY} and owner = :owner and status = 'running'",
             **key, owner=owner, new=status, now=now, exit_code=run.get("exit_code"),
-            result=_cut(run.get("result")), error=_cut(run.get("error"), message="it was too large to be kept"),
+            result=_cut(run.get("result")), error=_cut(run.get("error"), message="it was too large to be stored"),
             retry_at=retry_time(entry, key["attempt"], status, now),
         )  # fmt: skip
         if is_written:
             return True
-        # The answer to an earlier call with the same end may have been lost.
+        # An earlier call may have stored the same outcome, and its answer may have been lost.
         same = f"select 1 from pyhost_runs {KEY} and owner = :owner and status = :status"
         return bool(self._database.rows(same, **key, owner=owner, status=status))
 
@@ -235,7 +236,7 @@ class Plan:
         answer: Row,
     ) -> None:
         rows = self.tables.remember(list(known.values()))
-        # Read after the rows: what others have handled meanwhile must not look as if it were in the future.
+        # Read after the rows. Otherwise due times that others handled meanwhile could be later than this time.
         now = answer["now"] = self.tables.now()
         until = now if until is None else min(until, now)
         answer["ended"] += self._end_lost(known, now)
@@ -265,7 +266,8 @@ class Plan:
     def _advance(
         self, entry: Entry, seen: Row, owner: str, room: int, now: int, until: int
     ) -> tuple[Turn, bool]:
-        """Returns what it did, and whether another process has meanwhile changed what is due."""
+        """Claims, skips and queues runs of one entry. Returns its turn, and whether another process has changed the
+        row of the entry meanwhile."""
         found, missed = self._split(entry, seen, now, until)
         with self._database.transaction():
             turn = self._turn(entry, owner, room)
@@ -297,7 +299,7 @@ class Plan:
     def _split(
         self, entry: Entry, row: Row, now: int, until: int
     ) -> tuple[list[int], Optional[tuple[int, str]]]:
-        """Returns the due times that run, and the newest of those that do not, with what to say of them."""
+        """Returns the due times to run. If others are missed, also returns the newest of those and a message."""
         start = self.tables.baseline(row, now)
         found, older = due_between(entry, row["created"], start, until, _MOST_DUE + 1)
         if entry.missed == "latest":
@@ -321,7 +323,7 @@ class Plan:
     def _end_lost(self, known: Mapping[str, Entry], now: int) -> list[Row]:
         """Ends the runs whose owners have not renewed their leases."""
         ended = []
-        message = "its process ended, or could not reach the database until the end of its lease"
+        message = "its process ended, or could not reach the database before its lease expired"
         far = now + 2 * self.lease
         for run in self._database.rows(
             "select * from pyhost_runs where status = 'running' and (lease_until < :now or lease_until > :far)",
@@ -346,7 +348,8 @@ class Plan:
         return ended
 
     def _later(self, known: Mapping[str, Entry], owner: str, now: int, until: int) -> list[int]:
-        """When something is to be done next, without what waits for room or for a run."""
+        """Returns the times of the next due runs, retries and expired leases. Leaves out runs that wait for room or for
+        another run."""
         rows = self.tables.entries()
         times: list[Optional[int]] = []
         for entry in known.values():
@@ -373,7 +376,7 @@ class Plan:
         return found[1]
 
     def _turn(self, entry: Entry, owner: str, room: int) -> Turn:
-        """Locks the entry's row. Only then it reads the time, since it may have waited."""
+        """Locks the entry's row. Reads the time afterwards, because it may have waited for the lock."""
         sql = f"select * from pyhost_entries where entry = :entry{self._database.lock}"
         row = self._database.rows(sql, entry=entry.name)[0]
         return Turn(self._database, entry, row, owner, room, self.tables.now(), self.lease)

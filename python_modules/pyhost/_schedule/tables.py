@@ -1,4 +1,4 @@
-"""The tables of a schedule: how they are made, read and pruned."""
+"""Creates, reads and prunes the tables of a schedule."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,8 @@ create table if not exists pyhost_schedule (
   name text primary key, module text not null, state text, cron text, every text, "at" text, "after" text, zone text,
   overlap text, late text, missed text, timeout text, retries integer, enabled boolean default true)
 """
-# What may be removed: never an open run, and never an entry's newest row, from which a clock that went back goes on.
+# The rows that may be removed. They exclude open runs, and the newest row of each entry, which is needed if the clock
+# is put back.
 _OLD = f"""
 select entry, due, attempt from (
   select entry, due, attempt, finished, {OPEN} as is_open,
@@ -51,7 +52,7 @@ class Tables:
         self._database = database
 
     def exist(self, table: str = "pyhost_schema") -> bool:
-        """Looks without making anything. Refuses tables of a newer version."""
+        """Returns whether the table exists, without creating anything. Refuses tables of a newer version."""
         self._database.refresh()
         found = self._database.found_tables
         if table not in found and self._database.has_table(table):
@@ -61,7 +62,7 @@ class Tables:
         return table in found
 
     def make(self, has_schedule: bool = False) -> None:
-        """Makes the tables that are not there; that of the entries only for a schedule that is kept in it."""
+        """Creates the missing tables. `has_schedule` means that the entries are in a table, too."""
         if self.exist() and (not has_schedule or self.exist("pyhost_schedule")):
             return
         with self._database.transaction():
@@ -77,24 +78,22 @@ class Tables:
             )
 
     def now(self) -> int:
-        """The time by the database's clock. Refuses tables of a newer version."""
+        """Returns the time by the clock of the database. Refuses tables of a newer version."""
         clock = self._database.clock
         sql = f"select version, clock_shift, {clock} as clock from pyhost_schema"
         found = self._database.rows(sql)[0]
         if found["version"] > VERSION:
             raise ScheduleFailed(
                 "refused",
-                f"the schedule's tables are of version {found['version']}, and this pyhost knows those up to {VERSION}",
+                f"the schedule's tables have version {found['version']}, but this pyhost supports only up to {VERSION}",
                 "use a newer pyhost",
             )
         return int(found["clock"] + found["clock_shift"])
 
     def schedule(self) -> list[Row]:
-        """The raw entries of pyhost_schedule."""
-        self.exist()  # refuses a newer version
-        if not self.exist(
-            "pyhost_schedule"
-        ):  # which another program may have made, before anything ran
+        """Returns the raw entries of pyhost_schedule."""
+        self.exist()  # refuses a newer version; another program may have created only pyhost_schedule
+        if not self.exist("pyhost_schedule"):
             return []
         return [
             {column: row[column] for column in _COLUMNS if column in row}
@@ -107,21 +106,21 @@ class Tables:
         return {each["entry"]: each for each in found}
 
     def open_runs(self) -> dict[str, list[Row]]:
-        """The runs of each entry that are queued, run, or wait for their next attempt."""
+        """Returns the runs of each entry that are queued, are running, or wait for their next attempt."""
         runs: dict[str, list[Row]] = {}
         for each in self._database.rows(f"select * from pyhost_runs where {OPEN}"):
             runs.setdefault(each["entry"], []).append(each)
         return runs
 
     def remember(self, entries: Sequence[Entry]) -> dict[str, Row]:
-        """Returns the rows of all entries. An entry begins anew at its first sight, and for a new time rule."""
+        """Returns the rows of all entries. Adds rows for new entries, and resets those whose time rule has changed."""
         rows, now = self.entries(), self.now()
         changed = [
             entry
             for entry in sorted(entries, key=lambda each: each.name)
             if entry.name not in rows
             or rows[entry.name]["rule"] != entry.rule
-            or rows[entry.name]["created"] > now  # the clock went back
+            or rows[entry.name]["created"] > now  # the clock was put back
         ]
         if not changed:
             return rows
@@ -145,9 +144,9 @@ class Tables:
         return self.entries()
 
     def baseline(self, row: Row, now: int) -> int:
-        """All due times of the entry up to this one were handled."""
+        """Returns the time up to which all due times of the entry were handled."""
         last = row["last_due"]
-        if last is not None and last > now:  # the clock went back
+        if last is not None and last > now:  # the clock was put back
             last = self._database.rows(
                 "select max(due) as due from pyhost_runs where entry = :entry and triggered = 0 and due <= :now",
                 entry=row["entry"], now=now,
@@ -156,7 +155,7 @@ class Tables:
         return int(max([row["created"], *handled]))
 
     def due_after(self, entry: Entry, row: Row) -> list[tuple[int, int]]:
-        """The due times of the ended runs that this entry comes after, and when they ended."""
+        """Returns the due times and end times of the runs that this entry must follow."""
         found = self._database.rows(
             "select due, finished from pyhost_runs r where entry = :other and status = 'succeeded' "
             "and finished >= :created and due > :pruned and not exists "
@@ -166,7 +165,7 @@ class Tables:
         return [(each["due"], each["finished"]) for each in found]
 
     def prune(self, now: int, keep_days: int, keep_runs: int) -> None:
-        """Removes old rows, at most once an hour for all processes."""
+        """Removes old rows. Does so at most once an hour, in one of the processes."""
         seen = self._database.rows("select pruned_at from pyhost_schema")[0]["pruned_at"]
         if 0 <= now - seen < _HOUR:
             return
@@ -180,7 +179,9 @@ class Tables:
     def _remove(self, oldest: int, most: int) -> int:
         with self._database.transaction():
             old = self._database.rows(_OLD, most=most, oldest=oldest, limit=_MOST_REMOVED)
-            newest = {run["entry"]: run["due"] for run in old}  # the last one of an entry counts
+            newest = {
+                run["entry"]: run["due"] for run in old
+            }  # rows are in the order of their due times
             for entry, due in newest.items():
                 self._database.execute(
                     "update pyhost_entries set pruned = :due where entry = :entry and pruned < :due",

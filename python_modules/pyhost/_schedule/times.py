@@ -1,7 +1,7 @@
-"""The due times of entries, in microseconds since 1970 UTC, and how lists show them.
+"""Computes the due times of entries, in microseconds since 1970 UTC, and formats them for lists.
 
-Cron is that of Debian's cron(8). cronsim reads the expressions, and finds the days and the minutes of a day in local
-time. This file turns them into instants, since cronsim loses times where clocks change by half an hour.
+Cron expressions work as in Debian's cron(8). cronsim parses them, and finds the days and the minutes of a day in local
+time. This file converts these to UTC, because cronsim loses times if clocks change by half an hour.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _DAY = timedelta(days=1)
 
 
 def next_due(entry: Entry, created: int, after: int) -> Optional[int]:
-    """The first due time later than `after` and `created`; None if there is none."""
+    """Returns the first due time later than `after` and `created`, or None if there is none."""
     after = max(after, created)
     if entry.at is not None:
         return entry.at if entry.at > after else None
@@ -30,7 +30,7 @@ def next_due(entry: Entry, created: int, after: int) -> Optional[int]:
     for dues in _by_day(entry.cron, zone, from_us(after, zone)):
         last = later != []
         later += [due for due in dues if due > after]
-        if last:  # a day more, because days overlap where clocks are put back across midnight
+        if last:  # one more day, because days overlap if clocks are put back across midnight
             break
     return min(later, default=None)
 
@@ -38,7 +38,7 @@ def next_due(entry: Entry, created: int, after: int) -> Optional[int]:
 def due_between(
     entry: Entry, created: int, after: int, until: int, most: int = 1000
 ) -> tuple[list[int], int]:
-    """The newest due times in (after, until], oldest first, and how many older ones were left out."""
+    """Returns the newest due times in (after, until], oldest first, and how many older ones were left out."""
     after = max(after, created)
     if entry.every is not None:
         last = (until - created) // entry.every
@@ -59,13 +59,13 @@ def due_between(
 
 
 def local_text(us: int, zone: str) -> str:
-    """Returns "2026-12-24 18:00 CET", with seconds where they are not 0."""
+    """Returns a text such as "2026-12-24 18:00 CET", with seconds if they are not 0."""
     moment = from_us(us, open_zone(zone))
     return moment.strftime("%Y-%m-%d %H:%M:%S %Z" if moment.second else "%Y-%m-%d %H:%M %Z")
 
 
 def in_words(entry: Entry) -> str:
-    """The time rule as a list shows it: "at 02:30 on Monday to Friday"."""
+    """Returns the time rule in words, such as "at 02:30 on Monday to Friday"."""
     if entry.every is not None:
         return words.of_every(entry.every)
     if entry.at is not None:
@@ -83,7 +83,7 @@ def _by_day(
 ) -> Iterator[tuple[int, ...]]:
     """Yields the due times of each local day that has some, from the day before `first` to the day after `last`.
 
-    It is a day more on each side because days overlap where clocks are put back across midnight.
+    The additional days are needed because days overlap if clocks are put back across midnight.
     """
     from cronsim import CronSim
 

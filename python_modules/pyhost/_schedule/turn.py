@@ -1,4 +1,4 @@
-"""What one transaction does to the runs of one entry."""
+"""The changes that one transaction makes to the runs of one entry."""
 
 import json
 from typing import Optional
@@ -7,7 +7,7 @@ from .database import Database, Row
 from .entries import Entry
 from .times import local_text
 
-# SQLite uses the index of open runs only where a condition has a term of the index as it is written there.
+# SQLite uses the index of open runs only if a condition contains the terms of the index exactly as written there.
 OPEN = "(status = 'queued' or status = 'running' or retry_at is not null)"
 KEY = "where entry = :entry and due = :due and attempt = :attempt"
 END = (
@@ -25,7 +25,7 @@ _LONGEST_PAUSE = 600_000_000
 
 
 def retry_time(entry: Optional[Entry], attempt: int, status: str, now: int) -> Optional[int]:
-    """When the next attempt follows one that ended with this status; None if none does."""
+    """Returns the time of the attempt after one that ended with this status, or None if there is none."""
     if entry is None or attempt > entry.retries or status not in ("failed", "lost"):
         return None
     pause = min(_FIRST_PAUSE * 2 ** (attempt - 1), _LONGEST_PAUSE)
@@ -33,13 +33,13 @@ def retry_time(entry: Optional[Entry], attempt: int, status: str, now: int) -> O
 
 
 def is_ready(run: Row, now: int) -> bool:
-    """Whether the next attempt after this run is due, or the clock went back since its time was set."""
+    """Returns whether the next attempt of this run is due, or the clock was put back since its time was set."""
     retry_at = run["retry_at"]
     return retry_at is not None and not now < retry_at <= now + _LONGEST_PAUSE
 
 
 def claim_of(entry: Entry, due: int, attempt: int) -> Row:
-    """What the owner of a claim needs to make the run."""
+    """Returns the data that the owner of a claim needs to make the run."""
     return {
         "entry": entry.name,
         "module": entry.module,
@@ -51,7 +51,7 @@ def claim_of(entry: Entry, due: int, attempt: int) -> Row:
 
 
 class Turn:
-    """The entry's row is locked, and what was claimed or noted counts once the transaction is committed."""
+    """A transaction that has locked the row of one entry. Its claims and notes are valid after the commit."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Turn:
         sql = f"select * from pyhost_runs where entry = :entry and {OPEN} order by due, attempt"
         self._runs = database.rows(sql, entry=entry.name)
         self._queued = [run for run in self._runs if run["status"] == "queued"]
-        # When the entry's running runs began.
+        # When the runs of the entry that are in progress began.
         self.running = sorted(r["started"] for r in self._runs if r["status"] == "running")
 
     def may_run(self) -> bool:
@@ -91,7 +91,7 @@ class Turn:
             self.claim(run["due"], run["attempt"] + 1, run["triggered"])
 
     def take_queued(self) -> None:
-        """Claims the runs that have waited for another one's end."""
+        """Claims queued runs, which have waited for the end of another run."""
         while self._queued and self.may_run():
             run = self._queued.pop(0)
             is_mine = self._database.execute(
@@ -103,9 +103,9 @@ class Turn:
                 self._add(run["due"], run["attempt"])
 
     def take(self, due: int, since: int, waits: bool) -> bool:
-        """Claims, queues or skips what is due since then. Returns False if it stays due, for want of room.
+        """Claims, queues or skips a run that has been due since then. Returns False if it stays due, for lack of room.
 
-        What `waits` is never skipped for a run that began later: nobody has found a run of the entry when it was due."""
+        If `waits`, a run is queued, not skipped, if the run in progress began after this one was due."""
         if self.may_run():
             self.claim(due, 1)
         elif self._entry.overlap == "allow" or not self.running:
@@ -117,11 +117,11 @@ class Turn:
                 self._queued.append({"due": due})
         else:
             began = local_text(self.running[-1], self._entry.zone)
-            self.note(due, "skipped", f"the run that began at {began} had not ended")
+            self.note(due, "skipped", f"the run that began at {began} had not ended yet")
         return True
 
     def claim(self, due: int, attempt: int, triggered: int = 0) -> bool:
-        """Returns False if that run is there already."""
+        """Returns False if that run already exists."""
         is_mine = self._insert(
             due, attempt, "running",
             owner=self._owner, until=self._until, started=self.now, triggered=triggered,
@@ -131,7 +131,7 @@ class Turn:
         return is_mine
 
     def note(self, due: int, status: str, message: str) -> None:
-        """Writes why a due time has no run."""
+        """Stores why there is no run for a due time."""
         error = json.dumps({"message": message})
         if self._insert(due, 1, status, finished=self.now, error=error):
             self.ended.append(

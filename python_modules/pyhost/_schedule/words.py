@@ -1,4 +1,4 @@
-"""The words that lists show for a time rule."""
+"""Describes time rules in words, for lists."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -25,7 +25,7 @@ def of_every(every: int) -> str:
 
 
 def of_cron(cron: str) -> str:
-    """Returns nothing for an expression that has no short words."""
+    """Returns a description, or an empty text if there is no short one."""
     minute, hour, day, month, weekday = cron.upper().split()
     times = _times(minute, hour)
     months = "every month" if month == "*" else _listed(month, _MONTHS)
@@ -59,7 +59,7 @@ def _times(minute: str, hour: str) -> str:
 
 
 def _step(field: str, whole: int) -> int:
-    """The 15 of "*/15", and 1 for "*"; 0 if the steps are not equal."""
+    """Returns 15 for "*/15", 1 for "*", and 0 if the steps do not divide the whole."""
     text = "1" if field == "*" else field[2:] if field.startswith("*/") else ""
     return int(text) if text.isdigit() and whole % int(text) == 0 else 0
 
@@ -69,7 +69,7 @@ def _every(unit: str, count: int) -> str:
 
 
 def _listed(field: str, names: dict[int, str]) -> str:
-    """The words for "1-5" or "MON,THU"; nothing if there is more in it than that."""
+    """Describes a field such as "1-5" or "MON,THU". Returns an empty text for other forms."""
     parts = []
     for part in field.split(","):
         ends = [_name(end, names) for end in part.split("-")]

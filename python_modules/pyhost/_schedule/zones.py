@@ -1,4 +1,4 @@
-"""Time zones: between the time that clocks show and microseconds since 1970 UTC."""
+"""Time zones: converts local times to and from microseconds since 1970 UTC."""
 
 from datetime import datetime, timedelta, timezone, tzinfo
 from functools import cache
@@ -11,7 +11,7 @@ MINUTE = timedelta(minutes=1)
 
 @cache
 def open_zone(name: str) -> tzinfo:
-    """The zone of this name. UTC works where there is no database of zones."""
+    """Returns the zone of this name. UTC works even without a database of time zones."""
     return timezone.utc if name == "UTC" else ZoneInfo(name)
 
 
@@ -24,12 +24,13 @@ def from_us(us: int, zone: tzinfo) -> datetime:
 
 
 def instant(wall: datetime, zone: tzinfo) -> int:
-    """When clocks of the zone show this: the first time of two, and the next valid time if they never do."""
+    """Returns when clocks in the zone show this time. If they show it twice, returns the first time. If they skip it,
+    returns the next time that they show."""
     while not is_shown(wall, zone):
         wall = wall.replace(second=0) + MINUTE
     return to_us(wall.replace(tzinfo=zone))
 
 
 def is_shown(wall: datetime, zone: tzinfo) -> bool:
-    """Whether clocks of the zone ever show this."""
+    """Returns whether clocks in the zone ever show this time."""
     return from_us(to_us(wall.replace(tzinfo=zone)), zone).replace(tzinfo=None) == wall

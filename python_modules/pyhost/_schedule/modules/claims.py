@@ -1,13 +1,15 @@
-"""The module that a scheduler's helper process runs: each run answers one call, whose name and arguments are its state.
+"""The module that the helper process of a scheduler runs. Each run answers one call; its state has the arguments.
 
-The process is kept, and with it the open databases and the entries that were read. A state has
+The process keeps the open databases and the entries from run to run. Every state has
 
-    call, source        {"connection": NAME}, or {"file": PATH} of a history
-    table               true if the entries are in pyhost_schedule of the source; otherwise
-    entries_version     and, if {"need": "entries"} was returned for this version, entries
+    call                its name, see below
+    source              {"connection": NAME}, or {"file": PATH} of a history
+    table               true if the entries are in pyhost_schedule of the source
+    entries_version     otherwise, the version of the entries
+    entries             only if {"need": "entries"} was returned for this version
     lease, keep_days, keep_runs
 
-and for each call
+and the arguments of its call
 
     entries             next
     step                owner, room, renew, finished, dry_run, until, repeats
@@ -30,12 +32,12 @@ from pyhost._schedule.entries import Entry, Problem, check_entries
 from pyhost._schedule.plan import Plan
 from pyhost.errors import ConnectionFailed
 
-# Of libpq: a server that accepts a connection and says nothing must not hold up the leases.
+# A setting of libpq: a server that accepts a connection but does not respond must not delay the leases.
 os.environ.setdefault("PGCONNECT_TIMEOUT", "5")
 
 
 class _Source:
-    """A schedule's database, and its entries as they were read last."""
+    """The database of a schedule, and the entries that were read last."""
 
     def __init__(self, source: dict[str, Any]) -> None:
         if "file" in source:
@@ -91,7 +93,8 @@ class Claims:
         if state.get("table"):
             if state["call"] in ("step", "trigger") and not state.get("dry_run"):
                 source.plan.tables.make(has_schedule=True)
-            # At each step: with entries of a moment ago, a process might end another one's run as one of no entry.
+            # At each step. With outdated entries, a process could end the run of an entry that it does not know,
+            # without a retry.
             rows = source.plan.tables.schedule()
             if rows != source.rows:
                 source.read(rows)
@@ -144,7 +147,7 @@ class Claims:
             raise ScheduleFailed(
                 "refused",
                 "only an entry of a database can be paused and resumed",
-                "write enabled = false in the file that has the entry",
+                "write enabled = false in the file of the entry",
             )
         return plan.set_enabled(self._state["name"], self._state["enabled"])
 
