@@ -1,4 +1,4 @@
-// The examination, thing by thing, in the order in which a start needs them.
+// Examines everything that a host needs, in the order in which it is needed.
 #include "pyhost/doctor.hpp"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ using detail::steal;
 using Verdict = Finding::Verdict;
 namespace py = detail::py;
 
-// What the look says, or why it failed.
+// Returns a finding that `look` fills in. If it throws an Error, the finding is a fault.
 template <class Look>
 Finding finding(std::string name, Look look) {
   Finding found{.name = std::move(name)};
@@ -51,7 +51,7 @@ std::vector<Finding> look_at_venv(const Options& options, const detail::ModulePa
   all.push_back(finding("virtual environment", [&](Finding& found) {
     found.value = options.venv.string();
     detail::find_venv(options, paths, environment);
-    found.value = environment.venv.empty() ? "none: only the standard library and what the system has"
+    found.value = environment.venv.empty() ? "none: only the standard library and the system's packages"
                                            : environment.venv.string() + " (" + environment.venv_source + ")";
   }));
   for (const std::string& warning : environment.warnings) {
@@ -79,8 +79,8 @@ std::vector<Finding> look_at_module_paths(const Options& options, detail::Module
       }
       if (checked.empty()) {
         found.verdict = Verdict::Warning;
-        found.problem = "there is no module path: neither ./python_modules nor . holds a folder 'modules'";
-        found.cure = "make the folder 'modules' here, or name a module path";
+        found.problem = "there is no module path: neither ./python_modules nor . contains a folder 'modules'";
+        found.cure = "create the folder 'modules' here, or name a module path";
       }
     }));
   };
@@ -103,13 +103,14 @@ Finding look_at_executable(const Environment& environment) {
   return found;
 }
 
-// What a Python expression is worth as text. The caller holds the GIL.
+// Evaluates a Python expression, and returns its value as text. The caller holds the GIL.
 std::string evaluate(const std::string& imports, const std::string& expression) {
-  const py::object names = detail::require(PyDict_New(), "looking around");
-  detail::require(PyRun_String(imports.c_str(), Py_file_input, names.ptr(), names.ptr()), "looking around");
-  const py::object value = detail::require(
-      PyRun_String(expression.c_str(), Py_eval_input, names.ptr(), names.ptr()), "looking around");
-  const py::object text = detail::require(PyObject_Str(value.ptr()), "looking around");
+  const char* const what = "examining Python";
+  const py::object names = detail::require(PyDict_New(), what);
+  detail::require(PyRun_String(imports.c_str(), Py_file_input, names.ptr(), names.ptr()), what);
+  const py::object value =
+      detail::require(PyRun_String(expression.c_str(), Py_eval_input, names.ptr(), names.ptr()), what);
+  const py::object text = detail::require(PyObject_Str(value.ptr()), what);
   const char* utf8 = PyUnicode_AsUTF8(text.ptr());
   return utf8 != nullptr ? utf8 : "";
 }
@@ -118,7 +119,7 @@ Finding look_at_gil() {
   return finding("GIL", [](Finding& found) {
 #ifdef Py_GIL_DISABLED
     found.value = evaluate("import sys",
-                           "'on, though this Python can do without' if sys._is_gil_enabled() else "
+                           "'on, although this Python can run without it' if sys._is_gil_enabled() else "
                            "'off: threads run in parallel'");
 #else
     found.value = "on: one thread at a time runs Python code";
@@ -133,7 +134,7 @@ Finding look_at_isolation() {
                                 : "shared, process (interpreter: Python 3.13 and later)"};
 }
 
-// By a real child, since a file of the right name may be anything.
+// Starts a child process, because sys.executable may not be a working Python.
 Finding look_at_multiprocessing() {
   return finding("multiprocessing", [](Finding& found) {
     const std::string child =
@@ -158,7 +159,7 @@ Finding look_at_multiprocessing() {
     found.problem =
         "sys.executable is not a Python " + detail::built_version() + " that has multiprocessing: " + said;
     found.cure =
-        "install all of Python " + detail::built_version() + ", or make the virtual environment anew";
+        "install all of Python " + detail::built_version() + ", or create the virtual environment again";
   });
 }
 

@@ -45,7 +45,7 @@ Host::Host(Options given) : data_(std::make_unique<Data>()) {
   detail::use_python_modules(options.python.python_modules);
   data_->paths = detail::find_module_paths(options.module_paths);
   detail::check_store(options.store);
-  // Modules may change the current folder. Workers that start later are given these paths.
+  // Modules may change the current folder, and workers that start later need these paths.
   for (std::filesystem::path* path : {&data_->options.store, &data_->options.python.home}) {
     if (!path->empty()) *path = std::filesystem::absolute(*path);
   }
@@ -54,10 +54,10 @@ Host::Host(Options given) : data_(std::make_unique<Data>()) {
   data_->open_host_note.emplace();
   data_->services = std::make_shared<detail::Services>();
   data_->sink = detail::make_sink(options.callbacks.on_output);
-  detail::clear_secrets();  // those of an earlier host
+  detail::clear_secrets();  // of an earlier host
   if (options.logging.on_log) data_->logging = std::make_shared<detail::Logging>(options);
   data_->enter_python();
-  detail::enable_wakeup_signal();  // also for runs without a timeout, which may be cancelled
+  detail::enable_wakeup_signal();  // even if no run has a timeout, because runs may be cancelled
   detail::set_before_shutdown([data = data_.get()] { data->close_with_process(); });
 }
 
@@ -87,7 +87,8 @@ void Host::Data::enter_python() {
   detail::take_interpreter_snapshot();
   detail::register_connections(options, host_state->observers, conversions());
   modules = std::make_unique<detail::ModulesPackage>(paths);
-  // Nothing flushes the standard streams of another interpreter.
+  // In another interpreter, the redirection is also needed without on_output: nothing else flushes its
+  // standard streams.
   if (options.callbacks.on_output || !single_host) redirection = std::make_unique<detail::Redirection>(sink);
   if (logging) log_handler = logging->enter_python(conversions());
 }
@@ -108,13 +109,13 @@ void Host::Data::close() {
     const GilAcquire gil;
     leave_python();
   } catch (const Error&) {
-    // The process is ending: its streams were flushed before.
+    // The process is ending, and has already flushed its streams.
     host_state->open = false;
     static_cast<void>(modules.release());
     static_cast<void>(redirection.release());
     static_cast<void>(log_handler.release());
   }
-  // While everything that on_log may use still exists, even if a call of it throws HostClosed.
+  // Waits for the last calls of on_log, while the objects that it may use still exist.
   if (single_host && logging) logging->close();
   if (single_host) detail::move_shutdown_to_front();
 }
@@ -139,7 +140,7 @@ void Host::Data::leave_python() {
   host_state->conversions.clear();
   modules->remove();
   if (log_handler) detail::Logging::leave_python(std::exchange(log_handler, {}));
-  detail::give_signals_back();  // also those that a module has taken when it was loaded
+  detail::give_signals_back();  // also signal handlers that a module has set while it was loaded
   detail::flush_output();
 }
 
@@ -160,7 +161,7 @@ bool Host::interrupted() const noexcept { return detail::was_interrupted(); }
 
 namespace {
 
-// Holds the GIL and one run around several calls: their own locks and runs cost next to nothing then.
+// Calls `action` with the GIL held, as one run. That makes the GIL acquisitions and runs within it cheap.
 template <class Action>
 auto as_one_run(const detail::HostState& host, std::string_view name, const RunOptions& options,
                 Action action) {

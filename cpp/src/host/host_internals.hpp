@@ -1,4 +1,4 @@
-// The parts of a host, for pools that bring them to other interpreters and processes.
+// The parts of a host that pools need in other interpreters and processes.
 #pragma once
 
 #include <filesystem>

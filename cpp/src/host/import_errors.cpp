@@ -1,4 +1,4 @@
-// Tells a missing module from a broken one, and words both.
+// Distinguishes a missing module from a broken one, and makes the errors for both.
 #include "host/import_errors.hpp"
 
 #include <algorithm>
@@ -23,7 +23,8 @@ std::string similar_names_hint(const std::string& name, const ModulePaths& paths
   return hint;
 }
 
-// The module that `import modules.x` or `from modules import x` did not find; empty for other errors.
+// Returns the module that `import modules.x` or `from modules import x` did not find, or an empty text for
+// other errors.
 std::string missing_module(const PythonException& raised) {
   constexpr std::string_view package = "modules.";
   constexpr std::string_view from_package = "cannot import name '";
@@ -36,8 +37,9 @@ std::string missing_module(const PythonException& raised) {
   return rest.substr(0, rest.find('\''));
 }
 
-// A ModuleNotFoundError may also come from an import within the module. The module itself is missing only if
-// the exception names it or one of its parents, and no code but the import machinery had run by then.
+// Returns whether the module itself is missing. A ModuleNotFoundError may also come from an import within the
+// module. The module itself is missing if the exception names it or one of its parents, and all frames of the
+// exception belong to the import machinery.
 bool is_module_missing(const PythonException& raised, const std::string& name) {
   const std::string& missing = raised.import_name;
   if (raised.type != "ModuleNotFoundError" || missing.empty()) return false;
@@ -57,7 +59,7 @@ void throw_not_found(const std::string& name, const ModulePaths& paths) {
                .phase = Phase::Find,
                .module = name,
                .message = "no module " + quoted_name(name) + "; " +
-                          (searched.empty() ? "there is no module path to look in" : "looked in " + searched),
+                          (searched.empty() ? "there is no module path" : "looked in " + searched),
                .hint = similar_names_hint(name, paths)});
 }
 
@@ -82,8 +84,8 @@ void throw_being_unloaded(const std::string& name) {
   throw Error({.kind = ErrorKind::HostClosed,
                .phase = Phase::Close,
                .module = name,
-               .message = "module '" + name + "' is being unloaded, and asks for itself",
-               .hint = "what on_unload needs of its own module it can call directly",
+               .message = "module '" + name + "' cannot be loaded while it is being unloaded",
+               .hint = "on_unload can call the functions of its own module directly",
                .closed = Closed::Module});
 }
 

@@ -1,4 +1,4 @@
-// The errors of a module that cannot be found, imported, or loaded now.
+// The errors of modules that cannot be found, imported or loaded.
 #pragma once
 
 #include <string>
@@ -7,14 +7,14 @@
 
 namespace pyhost::detail {
 
-/// Throws ModuleNotFound: which folders were searched, and which names are similar.
+/// Throws ModuleNotFound. Its message names the folders that were searched, and its hint a similar name.
 [[noreturn]] void throw_not_found(const std::string& name, const ModulePaths& paths);
 
-/// Throws the Python exception of a failed import, as ModuleNotFound or ImportFailed. The caller holds the
-/// GIL.
+/// Converts the Python exception of a failed import to an Error, ModuleNotFound or ImportFailed, and throws
+/// it. The caller holds the GIL.
 [[noreturn]] void throw_not_imported(const std::string& name, const ModulePaths& paths);
 
-/// Throws HostClosed for a module whose on_unload asks the host for the module itself.
+/// Throws HostClosed for a module whose on_unload tries to load the module itself.
 [[noreturn]] void throw_being_unloaded(const std::string& name);
 
 }  // namespace pyhost::detail

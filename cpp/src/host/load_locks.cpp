@@ -1,4 +1,4 @@
-// Waits for a lock, unless the wait could never end.
+// Waits for a lock, unless that would deadlock.
 #include "host/load_locks.hpp"
 
 #include <chrono>
@@ -31,7 +31,7 @@ LoadLocks::Release::~Release() {
   locks_.released_.notify_all();
 }
 
-// Whether the thread is the other one, or waits for it, perhaps through further threads.
+// Returns whether the thread is the other one, or waits for it, directly or through further threads.
 bool LoadLocks::is_blocked_by(std::thread::id thread, std::thread::id other) const {
   while (thread != other) {
     const auto wanted = waiting_.find(thread);

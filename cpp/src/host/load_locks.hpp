@@ -17,13 +17,13 @@ class LoadLocks {
   enum class Purpose { Load, Unload };
 
   /// Acquired: the caller holds the lock. Loading and Unloading: waiting would deadlock, because the lock is
-  /// held for that purpose by this thread itself (its module's on_load or on_unload calls the host), or by a
-  /// thread that waits for this one. Then the caller goes on without the lock.
+  /// held for that purpose by this thread (the module's on_load or on_unload calls the host) or by a thread
+  /// that waits for this one. Then the caller continues without the lock.
   enum class Outcome { Acquired, Loading, Unloading };
 
-  /// Returns nothing if another thread still holds the lock after a short wait; then the caller checks
-  /// whether its run was cancelled, and tries again. The caller holds the GIL, which is released while it
-  /// waits.
+  /// Returns nothing if another thread still holds the lock after a short wait. Then the caller checks
+  /// whether its run was cancelled, and tries again. The caller holds the GIL, which is released during the
+  /// wait.
   std::optional<Outcome> try_acquire(PyObject* module, Purpose purpose);
 
   /// Releases an acquired lock at the end of its scope.
@@ -50,7 +50,7 @@ class LoadLocks {
   std::mutex mutex_;
   std::condition_variable released_;
   std::map<PyObject*, Lock> locks_;
-  std::map<std::thread::id, PyObject*> waiting_;  // which module's lock a thread waits for
+  std::map<std::thread::id, PyObject*> waiting_;  // the module whose lock each thread waits for
 };
 
 }  // namespace pyhost::detail

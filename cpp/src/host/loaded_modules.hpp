@@ -1,4 +1,4 @@
-// The table of the modules that a host has loaded.
+// The modules that a host has loaded.
 #pragma once
 
 #include <functional>
@@ -13,8 +13,8 @@
 
 namespace pyhost::detail {
 
-/// The loaded modules by name. A table of our own, because importing an imported module again takes longer
-/// than running it. Any thread may call it. Its lock is never held during a call into Python.
+/// The loaded modules by name. Looking a module up here is faster than importing it again, which takes longer
+/// than running it. Its lock is never held during a call into Python. Thread: any.
 class LoadedModules {
  public:
   /// Returns null if no module of this name is loaded.
@@ -24,22 +24,22 @@ class LoadedModules {
     return at == modules_.end() ? nullptr : at->second;
   }
 
-  /// Returns whether this very module object is loaded, whatever its name and its create are.
+  /// Returns whether this module object is loaded, under any name and with any create.
   bool contains(PyObject* object) const;
 
-  /// Adds a module. It replaces the entry of the same name, and the one of the same module object.
+  /// Adds a module. Replaces the entry with the same name, and the one with the same module object.
   void add(const std::shared_ptr<ModuleData>& module);
 
-  /// Returns false if the module is not in the table any more.
+  /// Removes a module. Returns false if it was already removed or replaced.
   bool remove(const std::shared_ptr<ModuleData>& module);
 
-  /// The names of all modules in sys.modules.
+  /// Returns the names of all loaded modules in sys.modules, as in "modules.mod1".
   std::vector<std::string> full_names() const;
 
-  /// The names of the modules within a package, the last loaded first.
+  /// Returns the names of the loaded modules within a package, the last loaded one first.
   std::vector<std::string> names_within(std::string_view package) const;
 
-  /// Removes the module that was loaded last, and returns it; null if the table is empty.
+  /// Removes the module that was loaded last, and returns it. Returns null if there is none.
   std::shared_ptr<ModuleData> take_last();
 
  private:
@@ -50,7 +50,7 @@ class LoadedModules {
 
   mutable std::mutex mutex_;
   Modules modules_;
-  std::vector<std::shared_ptr<ModuleData>> in_order_;  // includes modules that lost their name to another
+  std::vector<std::shared_ptr<ModuleData>> in_order_;  // also modules whose name another module has now
 };
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// Loads and unloads the modules of a host, on several threads at once.
+// Loads and unloads the modules of a host. Several threads may do so concurrently.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -31,7 +31,8 @@ namespace py = detail::py;
 
 namespace {
 
-// Asking Python about a dotted name would import its parents, so the files are listed instead.
+// Returns whether the module exists, without importing it. For a dotted name it lists the files, because
+// Python would import the parent packages to find it.
 bool is_found(const detail::ModulesPackage& modules, const detail::ModulePaths& paths,
               const std::string& name) {
   if (name.find('.') == std::string::npos) return modules.finds(name);
@@ -39,7 +40,7 @@ bool is_found(const detail::ModulesPackage& modules, const detail::ModulePaths& 
   return std::ranges::find(names, name) != names.end();
 }
 
-// An import that is a part of a run may have a limit of its own.
+// Notifies the run that this import is a part of, if any: the import may have a timeout of its own.
 void note_import(const detail::HostState& host, const CurrentRun& run, bool begins) {
   if (!run.is_part()) return;
   const CurrentRun& whole = *run.outer();
@@ -89,7 +90,8 @@ std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, 
   }
 }
 
-// With its helpers forgotten, so that the next attempt reads their sources again.
+// Throws the error of a failed import. First forgets the module's helpers, so that the next attempt reads
+// their sources again.
 void Host::Data::throw_not_imported(const std::string& name) {
   try {
     detail::throw_not_imported(name, paths);
@@ -99,8 +101,9 @@ void Host::Data::throw_not_imported(const std::string& name) {
   }
 }
 
-// The first thread that has imported the module calls its on_load, and the others wait for that. Returns
-// false if the module is gone by then: its on_load raised, or it was unloaded.
+// Calls the module's on_load, if that was not done yet. If several threads have imported the module, the
+// first one calls on_load and the others wait for it. Returns false if the module was removed meanwhile,
+// because its on_load raised or it was unloaded.
 bool Host::Data::load(const CurrentRun& run, const std::shared_ptr<detail::ModuleData>& module) {
   PyObject* const object = module->module.ptr();
   std::optional<LoadLocks::Outcome> lock;
@@ -149,7 +152,7 @@ bool Host::Data::unload(std::string_view name) {
     while (!(lock = load_locks.try_acquire(object, LoadLocks::Purpose::Unload))) continue;
     std::optional<LoadLocks::Release> release;
     if (lock == LoadLocks::Outcome::Acquired) release.emplace(load_locks, object);
-    if (!loaded.remove(module)) continue;  // another thread has unloaded it, or loaded it with another create
+    if (!loaded.remove(module)) continue;  // another thread has unloaded or replaced it
     for (const std::string& inner : loaded.names_within(name)) unload(inner);
     detail::unload_module(*module);
     modules->forget(module->name, users());

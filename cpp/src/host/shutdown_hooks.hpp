@@ -1,4 +1,4 @@
-// Functions to call before a host closes, for objects such as pools that use it.
+// Functions that are called before a host closes, for objects such as pools that use it.
 #pragma once
 
 #include <cstdint>
@@ -9,20 +9,21 @@
 
 namespace pyhost::detail {
 
-/// The host and those that use it share this object. Thread: any.
+/// The hooks of one host. The host and the objects that use it share them. Thread: any.
 class ShutdownHooks {
  public:
   using Id = std::uint64_t;
 
-  /// Calls `end` once, without the GIL, if the host closes before remove(). When `end` returns, the caller
-  /// must not use the host any more. `end` must not call this object.
+  /// Adds a hook. `end` is called once, without the GIL, when the host closes, unless remove() was called
+  /// before. After `end` has returned, the object that added it must not use the host any more. `end` must
+  /// not call this object.
   Id add(std::function<void()> end) {
     const std::lock_guard lock(mutex_);
     ends_.emplace(++last_, std::move(end));
     return last_;
   }
 
-  /// When this returns, `end` is not running and will not be called.
+  /// Removes a hook. When this returns, its `end` is not running and will not be called.
   void remove(Id id) {
     const std::lock_guard lock(mutex_);
     ends_.erase(id);

@@ -1,4 +1,4 @@
-// The rule that a process has one open host at a time.
+// Enforces that a process has only one open host at a time.
 #pragma once
 
 #include <atomic>
@@ -7,7 +7,7 @@
 
 namespace pyhost::detail {
 
-/// Marks a host as the open one of this process for as long as it lives.
+/// Marks a host as the open host of this process, until it is destroyed.
 class SingleHost {
  public:
   /// Throws StartupFailed if another host is open.
@@ -15,7 +15,7 @@ class SingleHost {
     if (is_taken.exchange(true)) {
       throw Error({.kind = ErrorKind::StartupFailed,
                    .phase = Phase::Start,
-                   .message = "a host is open already, and a process has one at a time",
+                   .message = "another host is already open, and a process can have only one at a time",
                    .hint = "use the open one from every thread, or close it first"});
     }
   }

@@ -1,4 +1,4 @@
-// The survey's codes, and its way from Python to plain data.
+// The codes of the survey, and its conversion from Python to plain data.
 #include "host/survey.hpp"
 
 #include <algorithm>
@@ -17,22 +17,24 @@ constexpr std::array codes{
     DiagnosticCode{"syntax-error", Severity::Error, "The file is not valid for this Python."},
     DiagnosticCode{"unreadable", Severity::Error, "The file or folder cannot be read."},
     DiagnosticCode{"no-create", Severity::Error, "The module has no create(state)."},
-    DiagnosticCode{"create-not-callable", Severity::Error, "create is a value that cannot be called."},
+    DiagnosticCode{"create-not-callable", Severity::Error, "create is not callable."},
     DiagnosticCode{"create-arguments", Severity::Error, "create cannot be called with the state alone."},
     DiagnosticCode{"async-create", Severity::Error, "create is async, so it would return a coroutine."},
-    DiagnosticCode{"no-run", Severity::Error, "What create returns has no run()."},
-    DiagnosticCode{"run-not-callable", Severity::Error, "run is a value that cannot be called."},
+    DiagnosticCode{"no-run", Severity::Error, "The object that create returns has no run()."},
+    DiagnosticCode{"run-not-callable", Severity::Error, "run is not callable."},
     DiagnosticCode{"run-arguments", Severity::Error, "run cannot be called without arguments."},
-    DiagnosticCode{"import-failed", Severity::Error, "Importing the module raised (with --import)."},
+    DiagnosticCode{"import-failed", Severity::Error,
+                   "Importing the module raised an exception (only with --import)."},
     DiagnosticCode{"syntax-warning", Severity::Warning, "Python warns about the source."},
     DiagnosticCode{"hidden", Severity::Warning,
                    "Another file of this name comes first and is loaded instead."},
-    DiagnosticCode{"bad-name", Severity::Warning, "The file's name can be no module's."},
-    DiagnosticCode{"too-large", Severity::Warning, "Too large or too many to look at."},
+    DiagnosticCode{"bad-name", Severity::Warning, "The file's name is not a valid module name."},
+    DiagnosticCode{"too-large", Severity::Warning,
+                   "The file is too large, or the folder has too many files, to be checked."},
     DiagnosticCode{"no-source", Severity::Note,
-                   "An extension module or a .pyc without source; --import looks."},
+                   "An extension module or a .pyc without source; --import checks it."},
     DiagnosticCode{"create-unseen", Severity::Note,
-                   "The source does not show what create is; --import looks."},
+                   "The source does not show what create is; --import checks it."},
     DiagnosticCode{"run-unseen", Severity::Note, "The source does not show whether there is a run()."},
 };
 
@@ -94,13 +96,13 @@ ModuleInfo module_from(const Json& json) {
   return info;
 }
 
-// Paths as Python reads them, so that a byte that is no text comes through.
+// Converts paths to a list of str, in which bytes that are not UTF-8 are kept as surrogates.
 py::object path_list(const std::vector<std::string>& texts) {
-  const py::object list = require(PyList_New(0), "making a list");
+  const py::object list = require(PyList_New(0), "creating a list");
   for (const std::string& each : texts) {
     const auto size = static_cast<Py_ssize_t>(each.size());
     const py::object text = require(PyUnicode_DecodeFSDefaultAndSize(each.data(), size), "reading a path");
-    if (PyList_Append(list.ptr(), text.ptr()) != 0) require(nullptr, "making a list");
+    if (PyList_Append(list.ptr(), text.ptr()) != 0) require(nullptr, "creating a list");
   }
   return list;
 }
@@ -128,7 +130,7 @@ Surveyed survey(const ModulePaths& paths, const std::vector<std::string>& names,
   const py::object found =
       require(PyObject_CallMethod(python.ptr(), "survey", "OOO", path_list(folders).ptr(),
                                   path_list(names).ptr(), look == Look::Import ? Py_True : Py_False),
-              "looking at the modules");
+              "surveying the modules");
   const Json json = Conversions().to_json(found.ptr());
   Surveyed surveyed;
   surveyed.survey.folders = std::move(folders);

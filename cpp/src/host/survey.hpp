@@ -1,4 +1,4 @@
-// The survey of all modules, which Python does in one call, and how it comes back.
+// Surveys all modules by one call into Python.
 #pragma once
 
 #include <string>
@@ -9,18 +9,17 @@
 
 namespace pyhost::detail {
 
-/// The survey, and the names among those asked for that are no module's.
+/// The survey, and the requested names for which there is no module.
 struct Surveyed {
   Survey survey;
   std::vector<std::string> missing;
 };
 
-/// Surveys all modules, or those named. Throws StartupFailed if pyhost's own Python files are not there.
-/// The caller holds the GIL.
+/// Surveys the named modules, or all if `names` is empty. Throws StartupFailed if pyhost's own Python files
+/// are missing. The caller holds the GIL.
 Surveyed survey(const ModulePaths& paths, const std::vector<std::string>& names, Look look);
 
-/// Returns the hash over the source files in the module paths; see Host::code_hash(). The caller holds the
-/// GIL.
+/// Returns the hash of the source files in the module paths; see Host::code_hash(). The caller holds the GIL.
 std::string code_hash(const ModulePaths& paths);
 
 }  // namespace pyhost::detail
