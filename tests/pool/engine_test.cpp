@@ -71,7 +71,7 @@ TEST_CASE("a pool with an engine maps and submits as one without") {
     REQUIRE_ERROR(raised, ModuleRaised, bad.get());
     CHECK_SAYS(raised, "ValueError: odd");
     const std::lock_guard lock(mutex);
-    CHECK(lines.at(0) == "the workers of the engine run 2 at once");
+    CHECK(lines.at(0) == "the workers of the engine run 2 states at once");
   }
   CHECK((waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD));  // the coprocess has ended
 }
@@ -79,5 +79,5 @@ TEST_CASE("a pool with an engine maps and submits as one without") {
 TEST_CASE("an engine that is not known is refused when the pool is opened") {
   Host host(test::over_fixtures());
   REQUIRE_ERROR(error, InvalidEngine, Pool(host, {.engine = "spark://host:1"}).workers());
-  CHECK_SAYS(error, "the engine 'spark://host:1' is not known");
+  CHECK_SAYS(error, "unknown engine 'spark://host:1'");
 }

@@ -25,7 +25,7 @@ PoolOptions interpreters(std::size_t workers = 2) {
 TEST_CASE("interpreters with their own GIL are refused before Python 3.13") {
   Host host(over_fixtures());
   REQUIRE_ERROR(error, StartupFailed, Pool(host, interpreters()).workers());
-  CHECK_SAYS(error, "need Python 3.13 or later, and this is Python " PY_VERSION);
+  CHECK_SAYS(error, "need Python 3.13 or later, but this is Python " PY_VERSION);
   CHECK_SAYS(error, "use Isolation::Process");
 }
 

@@ -687,11 +687,11 @@ TEST_CASE("invalid pool options are refused with a hint") {
   Host host(over_fixtures());
   const auto refused = [&](const PoolOptions& options) { return Pool(host, options).workers(); };
   REQUIRE_ERROR(many, StartupFailed, refused({.workers = 1025}));
-  CHECK_SAYS(many, "1,024 workers at most");
+  CHECK_SAYS(many, "at most 1,024 workers");
   REQUIRE_ERROR(negative, StartupFailed, refused({.workers = static_cast<std::size_t>(-1)}));
   REQUIRE_ERROR(timeout, StartupFailed, refused({.timeout = -1ms}));
   REQUIRE_ERROR(limit, StartupFailed, refused({.memory_limit = 1 << 20}));
-  CHECK_SAYS(limit, "PoolOptions::memory_limit is for worker processes");
+  CHECK_SAYS(limit, "PoolOptions::memory_limit needs worker processes");
   REQUIRE_ERROR(recycled, StartupFailed, refused({.max_runs_per_worker = 5}));
   REQUIRE_ERROR(resident, StartupFailed, refused({.max_resident = 5}));
   REQUIRE_ERROR(program, StartupFailed, refused({.worker = "pyhost-worker"}));

@@ -1,4 +1,4 @@
-// Reads the affinity and the files of control groups, of version 2 and version 1.
+// Reads the CPU affinity, and the CPU quota of control groups, version 2 and version 1.
 #include "pool/cores.hpp"
 
 #include <sched.h>
@@ -16,11 +16,11 @@ namespace {
 namespace fs = std::filesystem;
 
 std::optional<std::size_t> rounded_up(long long quota, long long period) {
-  if (quota <= 0 || period <= 0) return std::nullopt;  // "max", or -1: without a limit
+  if (quota <= 0 || period <= 0) return std::nullopt;  // "max" or -1 mean no limit
   return static_cast<std::size_t>((quota + period - 1) / period);
 }
 
-// Version 2 has both numbers in one file, version 1 has a file for each.
+// Returns the quota of one group. Version 2 has both numbers in one file, version 1 has a file for each.
 std::optional<std::size_t> quota_of_folder(const fs::path& folder, bool is_version_2) {
   long long quota = 0, period = 0;
   if (is_version_2) {
@@ -34,7 +34,7 @@ std::optional<std::size_t> quota_of_folder(const fs::path& folder, bool is_versi
 
 }  // namespace
 
-// The quota of a group holds for all groups below it.
+// The quota of a group also limits all groups below it.
 std::optional<std::size_t> quota_in_cores(const fs::path& root, std::string_view groups) {
   std::optional<std::size_t> smallest;
   for (const ControlGroup& group : control_groups(root, groups, "cpu")) {

@@ -1,4 +1,5 @@
-// A worker makes its interpreter on its own thread and works in it as a shared worker does in the first one.
+// A worker creates an interpreter on its own thread, and makes its runs there as a shared worker does in the
+// main interpreter.
 #include "pool/interpreters.hpp"
 
 #include <atomic>
@@ -20,14 +21,14 @@ namespace {
 
 #if PY_VERSION_HEX >= 0x030D0000
 
-// The types of _datetime are static, and the last of several interpreters that end together frees what
-// another one made of them (github.com/python/cpython/issues/136423), unless it is the main one that made it.
-// The caller is in that.
+// Imports _datetime in the main interpreter, where the caller must be. Its types are static. Unless the main
+// interpreter has initialised them, the last of several interpreters that end together frees data that
+// another one has allocated (github.com/python/cpython/issues/136423).
 void settle_datetime() {
   if (!steal(PyImport_ImportModule("_datetime"))) PyErr_Clear();
 }
 
-// Runs this in the interpreter that the caller is in, if a module has imported that other one.
+// Runs the code in the current interpreter, if `module` was imported there.
 void run_if_imported(const char* module, const char* code) {
   if (PyDict_GetItemString(PyImport_GetModuleDict(), module) == nullptr) return;
   const py::object names = steal(Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins()));
@@ -36,31 +37,33 @@ void run_if_imported(const char* module, const char* code) {
   if (!done) PyErr_Clear();
 }
 
-// Idle threads of executors wait for their end, which comes from what `threading` calls when an interpreter
-// ends; that is done on a thread, since it waits for those that are busy.
+// Ends the idle threads of executors, by calling the functions that `threading` calls when an interpreter
+// ends. They are called on a separate thread, because they also wait for busy threads.
 constexpr const char* end_executors =
     "import threading\n"
     "def end():\n"
     "    while threading._threading_atexits: threading._threading_atexits.pop()()\n"
     "threading.Thread(target=end).start()\n";
 
-// What `threading` has of this thread would be given up once it has lost its globals, and say so on stderr.
+// Deletes the object that `threading` keeps for this thread. Otherwise it would be deleted when the globals
+// of `threading` are gone, and print an error to stderr.
 constexpr const char* forget_this_thread =
     "import threading\n"
     "vars(threading._thread_local_info).pop('_track_dummy_thread_ref', None)\n";
 
-// The interpreter of this thread, which it is in for as long as it lives. Its end waits for threads that
-// modules left behind, but no longer than that.
+// A new interpreter, which is the current one of this thread while the object exists. The destructor waits
+// for threads that modules have left running, at most for `patience`.
 class Interpreter {
  public:
   explicit Interpreter(std::chrono::milliseconds patience) : patience_(patience) {
-    // What C code keeps for all interpreters, it sorts and fills once more for each: posixmodule.c does.
+    // Creates interpreters one at a time. C code may initialise data that all interpreters share again for
+    // each one, without a lock; posixmodule.c sorts its tables that way.
     static std::mutex starting;
     const std::lock_guard one_at_a_time(starting);
     const GilAcquire gil;
     before_ = gil.thread_state();
     settle_datetime();
-    // A run in C code that keeps this interpreter's GIL must not delay the timers of another interpreter.
+    // C code that does not release this interpreter's GIL must not delay the timers of another interpreter.
     timers_.emplace();
     const PyInterpreterConfig config{.use_main_obmalloc = 0,
                                      .allow_fork = 0,
@@ -78,11 +81,11 @@ class Interpreter {
     throw Error({.kind = ErrorKind::StartupFailed,
                  .phase = Phase::Start,
                  .message = std::string("an interpreter of the pool did not start: ") +
-                            (status.err_msg != nullptr ? status.err_msg : "Python says no more"),
-                 .hint = "Isolation::Shared and Isolation::Process do without"});
+                            (status.err_msg != nullptr ? status.err_msg : "Python gives no reason"),
+                 .hint = "use Isolation::Shared or Isolation::Process"});
   }
 
-  // One in which modules left threads running cannot be ended: it stays, as they do.
+  // An interpreter in which threads are still running cannot be ended. It is leaked, and they continue.
   ~Interpreter() {
     CurrentRun::this_thread().timers = nullptr;
     timers_.reset();
@@ -137,7 +140,8 @@ class InterpreterWorker : public Worker {
     set(nullptr, nullptr);
   }
 
-  // Where C code keeps the GIL, this waits for it on the thread of the timers, and all others go on.
+  // Cancels the run on the thread of this interpreter's timers. That thread may have to wait for the GIL, if
+  // C code does not release it, but the caller and all other threads do not.
   void cancel() noexcept override {
     const std::lock_guard lock(requesting_);
     if (timers_ == nullptr || requested_.exchange(true)) return;
@@ -171,9 +175,9 @@ class InterpreterWorker : public Worker {
   MakeHost make_host_;
   const Options& options_;
   std::mutex mutex_;
-  std::unique_ptr<Worker> worker_;  // while there is an interpreter
+  std::unique_ptr<Worker> worker_;  // null without an interpreter
   std::mutex requesting_;
-  Timers* timers_ = nullptr;  // the same
+  Timers* timers_ = nullptr;  // null without an interpreter
   std::atomic<bool> requested_ = false;
 };
 
@@ -190,8 +194,8 @@ std::unique_ptr<Worker> make_interpreter_worker(MakeHost make_host, const Option
       {.kind = ErrorKind::StartupFailed,
        .phase = Phase::Start,
        .message =
-           "interpreters with a GIL of their own need Python 3.13 or later, and this is Python " PY_VERSION,
-       .hint = "use Isolation::Process for all cores, or build pyhost with a later Python"});
+           "interpreters with a GIL of their own need Python 3.13 or later, but this is Python " PY_VERSION,
+       .hint = "use Isolation::Process to run on all cores, or build pyhost for Python 3.13 or later"});
 #endif
 }
 

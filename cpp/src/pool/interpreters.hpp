@@ -1,4 +1,4 @@
-// Level interpreter: interpreters with a GIL and modules of their own, a thread each.
+// Isolation::Interpreter: each worker thread has an interpreter with its own GIL and modules.
 #pragma once
 
 #include <functional>
@@ -9,12 +9,12 @@
 
 namespace pyhost::detail {
 
-/// Makes a host in the interpreter that the thread is in.
+/// Makes a host in the current interpreter of the thread.
 using MakeHost = std::function<std::unique_ptr<Host>()>;
 
-/// A worker whose interpreter lives as long as work() does, as the options have to; its end waits for threads
-/// that modules left behind until the shutdown timeout. Throws StartupFailed for a Python that has no such
-/// interpreters.
+/// Makes a worker whose interpreter exists while work() runs. When work() ends, it waits for threads that
+/// modules have left running, at most for the shutdown timeout. `options` must outlive work(). Throws:
+/// StartupFailed if this Python does not support such interpreters.
 std::unique_ptr<Worker> make_interpreter_worker(MakeHost make_host, const Options& options);
 
 }  // namespace pyhost::detail

@@ -1,4 +1,4 @@
-// Pool: checks what it is asked for, and puts runs into its queue.
+// Pool: checks its options, and puts runs into its queue.
 #include "pyhost/pool.hpp"
 
 #include <algorithm>
@@ -37,15 +37,16 @@ namespace {
 void check_workers(std::size_t wanted) {
   constexpr std::size_t most = 1024;
   if (wanted <= most) return;
-  refuse("a pool has 1,024 workers at most, and " + std::to_string(wanted) + " were asked for",
-         "more of them than cores only help runs that wait for something");
+  refuse("a pool can have at most 1,024 workers, not " + std::to_string(wanted),
+         "more workers than cores only help runs that wait for something");
 }
 
 void check_timeout(std::optional<std::chrono::milliseconds> timeout) {
-  if (timeout && timeout->count() < 0) refuse("the timeout of a pool is negative", "leave it out for none");
+  if (timeout && timeout->count() < 0)
+    refuse("the timeout of a pool is negative", "leave it out to run without a timeout");
 }
 
-// What only a process can be held to.
+// Refuses options that are only for worker processes.
 void check_limits(const PoolOptions& options) {
   if (options.isolation == Isolation::Process) return;
   const std::array<std::pair<const char*, bool>, 4> given{
@@ -55,9 +56,10 @@ void check_limits(const PoolOptions& options) {
        {"worker", !options.worker.empty()}}};
   for (const auto& [name, is_given] : given) {
     if (!is_given) continue;
-    refuse("PoolOptions::" + std::string(name) + " is for worker processes, and the pool was to be " +
+    refuse("PoolOptions::" + std::string(name) +
+               " needs worker processes, but the isolation of the pool is " +
                std::string(to_string(options.isolation)),
-           "ask for Isolation::Process, or leave it out");
+           "set Isolation::Process, or leave it out");
   }
 }
 
@@ -81,7 +83,7 @@ std::vector<std::unique_ptr<Worker>> make_workers(Host& host, const MakeHost& ma
   return workers;
 }
 
-// A run whose result somebody waits for.
+// A run whose result is delivered through a future.
 class SubmittedJob : public Job {
  public:
   SubmittedJob(const std::shared_ptr<PoolData>& pool, std::unique_ptr<ResultPromise> promise)

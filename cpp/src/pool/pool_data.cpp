@@ -1,4 +1,4 @@
-// The life of a pool: its threads begin and end here.
+// Starts and ends the threads of a pool.
 #include "pool/pool_data.hpp"
 
 #include <algorithm>
@@ -15,9 +15,10 @@ namespace pyhost::detail {
 
 namespace {
 
-constexpr std::chrono::milliseconds default_import_timeout = std::chrono::seconds(60);  // or the timeout
+// The default for runs with a timeout, unless that is longer.
+constexpr std::chrono::milliseconds default_import_timeout = std::chrono::seconds(60);
 
-std::atomic<std::uint64_t> last_worker = 0;  // of all pools
+std::atomic<std::uint64_t> last_worker = 0;  // the last worker number, of all pools
 
 }  // namespace
 
@@ -31,7 +32,7 @@ std::shared_ptr<PoolData> PoolData::of(std::shared_ptr<ShutdownHooks> host,
 PoolData::PoolData(std::shared_ptr<ShutdownHooks> host, std::vector<std::unique_ptr<Worker>> workers,
                    Times times)
     : host_(std::move(host)), workers_(std::move(workers)), times_(times) {
-  const std::lock_guard lock(mutex_);  // until it is known how many there are
+  const std::lock_guard lock(mutex_);  // until the number of threads is known
   try {
     for (const auto& worker : workers_) {
       threads_.push_back(
@@ -39,7 +40,7 @@ PoolData::PoolData(std::shared_ptr<ShutdownHooks> host, std::vector<std::unique_
     }
   } catch (const Error& refused) {
     if (threads_.empty()) throw;
-    // Runs need threads and processes of their own: half of the workers leave room for these.
+    // Half of the workers end again, because runs may need threads and processes of their own.
     surplus_ = threads_.size() / 2;
     report_fewer_workers(refused);
   }
@@ -76,7 +77,8 @@ void PoolData::work(Worker& worker, std::uint64_t number) {
       worker.work(queue_);
     } catch (const Error& failed) {
       if (leave_to_others(failed)) return;
-      if (working() == before) fail_next(failed);  // otherwise the workers that have left made room
+      if (working() == before)
+        fail_next(failed);  // otherwise workers have left, and the next attempt may succeed
     }
   } while (!end_work());
 }
@@ -93,7 +95,7 @@ std::size_t PoolData::working() {
   return working_;
 }
 
-// False for the last one.
+// Lets a worker that cannot work leave, unless it is the last one. Returns whether it leaves.
 bool PoolData::leave_to_others(const Error& why) {
   const std::lock_guard lock(mutex_);
   if (working_ == 1) return false;
@@ -107,7 +109,8 @@ void PoolData::fail_next(const Error& why) {
   if (queue_.take(jobs, 1)) jobs.front()->fail(why);
 }
 
-// False if there is more to do, since another worker may return its jobs to the queue and leave.
+// Ends a worker, unless it is the last one and jobs are left: another worker may have returned its jobs to
+// the queue and left. Returns whether the worker ends.
 bool PoolData::end_work() {
   const std::lock_guard lock(mutex_);
   if (working_ == 1 && !queue_.is_over()) return false;
@@ -119,10 +122,10 @@ bool PoolData::end_work() {
 // The caller holds the lock.
 void PoolData::report_fewer_workers(const Error& why) {
   if (std::exchange(has_reported_, true)) return;
-  std::fprintf(stderr, "pyhost: the pool goes on with fewer workers: %s\n", why.message().c_str());
+  std::fprintf(stderr, "pyhost: the pool continues with fewer workers: %s\n", why.message().c_str());
 }
 
-// In a child that the application forked, the threads are not there.
+// In a child process that the application forked, the threads do not exist.
 void PoolData::join() {
   const std::lock_guard lock(joining_);
   for (std::thread& thread : threads_) {
@@ -156,7 +159,8 @@ std::size_t PoolData::runs_ahead() const noexcept {
 }
 
 void PoolData::cancel_waiting() {
-  for (const std::unique_ptr<Job>& job : queue_.empty()) job->fail(not_begun(*job, ErrorKind::Cancelled));
+  for (const std::unique_ptr<Job>& job : queue_.remove_all())
+    job->fail(not_begun(*job, ErrorKind::Cancelled));
 }
 
 void PoolData::cancel() {

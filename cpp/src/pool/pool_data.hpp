@@ -1,4 +1,4 @@
-// What a pool, its runs and their jobs share, and the threads of its workers.
+// The state of a pool, which its runs and their jobs share, and the threads of its workers.
 #pragma once
 
 #include <atomic>
@@ -22,14 +22,14 @@ namespace pyhost::detail {
 class PoolData {
  public:
   struct Times {
-    std::optional<std::chrono::milliseconds> timeout;         ///< Of a run that has none of its own.
-    std::optional<std::chrono::milliseconds> import_timeout;  ///< Likewise.
-    std::chrono::milliseconds patience;                       ///< With the runs in flight at the end.
-    bool reports_spans;                                       ///< Whether there is an on_span.
+    std::optional<std::chrono::milliseconds> timeout;         ///< The default for runs.
+    std::optional<std::chrono::milliseconds> import_timeout;  ///< The default for runs.
+    std::chrono::milliseconds patience;                       ///< How long the end waits for runs in flight.
+    bool reports_spans;                                       ///< Whether on_span is set.
   };
 
-  /// Begins a thread for each worker, or for as many as the system allows, and ends with the host if that
-  /// comes first.
+  /// Makes a pool, and starts a thread for each worker, or for as many workers as the system allows. The pool
+  /// ends when its host closes.
   static std::shared_ptr<PoolData> of(std::shared_ptr<ShutdownHooks> host,
                                       std::vector<std::unique_ptr<Worker>> workers, Times times);
   PoolData(std::shared_ptr<ShutdownHooks> host, std::vector<std::unique_ptr<Worker>> workers, Times times);
@@ -37,13 +37,13 @@ class PoolData {
   PoolData(const PoolData&) = delete;
   PoolData& operator=(const PoolData&) = delete;
 
-  /// Throws HostClosed once it is closed.
+  /// Throws: HostClosed if the pool or its host is closed.
   void check_open(std::string_view module) const;
 
   void put(std::unique_ptr<Job> job);
 
-  /// Whether a job that failed may be put once more: not if what waited was cancelled since it came, or if
-  /// nothing is taken any more.
+  /// Returns whether a failed job may be put again: not if cancel_waiting() was called since it was put, or
+  /// if the pool is closed.
   bool may_put_again(const Job& job) const noexcept { return !closed_ && !queue_.was_emptied_since(job); }
 
   void cancel();
@@ -53,13 +53,14 @@ class PoolData {
   /// Closes the pool. Its runs may still use this object.
   void leave();
 
-  /// Fails all runs, waiting or in flight, as HostClosed. Returns when the workers are done.
+  /// Fails all runs, waiting and in flight, as HostClosed. Returns when the workers have ended.
   void end_with_host();
 
-  /// The error that the application gets: HostClosed for a run that was cancelled because the host closed.
+  /// Returns the error for the application: HostClosed if the run was cancelled because the host closed,
+  /// otherwise the error itself.
   Error final_error(const Error& error) const;
 
-  /// Sums over the workers.
+  /// Return the sums over all workers.
   std::size_t width() const noexcept;
   std::size_t runs_ahead() const noexcept;
 
@@ -82,8 +83,8 @@ class PoolData {
   std::atomic<bool> host_closed_ = false;
   std::mutex mutex_;
   std::condition_variable done_;
-  std::size_t working_ = 0;  // of the threads, less those that have left or ended
-  std::size_t surplus_ = 0;  // of the threads: are to end without work
+  std::size_t working_ = 0;  // threads that have not ended
+  std::size_t surplus_ = 0;  // threads that must end without taking jobs
   bool has_reported_ = false;
   std::mutex joining_;
   std::vector<std::thread> threads_;

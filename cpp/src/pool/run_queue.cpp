@@ -1,4 +1,4 @@
-// The queue of a pool, and what is said of a job that never left it.
+// The queue of a pool, and the error of a job that did not begin.
 #include "pool/run_queue.hpp"
 
 #include <algorithm>
@@ -24,10 +24,10 @@ RunQueue::Waiting* RunQueue::next_to_wake() {
 }
 
 void RunQueue::put_locked(std::unique_ptr<Job> job) {
-  if (job->round == 0) job->round = round_;  // one that is made again stays of its round
+  if (job->round == 0) job->round = round_;  // a retry keeps its round
   if (job->number == 0) job->number = ++last_number_;
   waiting_.push_back(std::move(job));
-  nothing_ = false;
+  is_empty_ = false;
 }
 
 void RunQueue::put(std::unique_ptr<Job> job) {
@@ -46,7 +46,7 @@ void RunQueue::put_back(Jobs jobs) {
   std::unique_lock lock(mutex_);
   waiting_.insert(waiting_.begin(), std::make_move_iterator(jobs.begin()),
                   std::make_move_iterator(jobs.end()));
-  nothing_ = waiting_.empty();
+  is_empty_ = waiting_.empty();
   Waiting* const wake = next_to_wake();
   lock.unlock();
   if (wake != nullptr) wake->filled.notify_one();
@@ -58,14 +58,14 @@ std::size_t RunQueue::move_locked(Jobs& to, std::size_t most) {
     to.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
-  nothing_ = waiting_.empty();
+  is_empty_ = waiting_.empty();
   return count;
 }
 
-// To fall asleep and be woken takes longer than a small run: the next one may come in the meantime.
-void RunQueue::look_around() const noexcept {
+// Waits a moment for a job without blocking, because to block and be woken takes longer than a small run.
+void RunQueue::spin() const noexcept {
   constexpr int times = 40;
-  for (int i = 0; i < times && nothing_ && !closed_; ++i) std::this_thread::yield();
+  for (int i = 0; i < times && is_empty_ && !closed_; ++i) std::this_thread::yield();
 }
 
 void RunQueue::wait_locked(std::unique_lock<std::mutex>& lock, Waiting& waiting,
@@ -79,7 +79,7 @@ void RunQueue::wait_locked(std::unique_lock<std::mutex>& lock, Waiting& waiting,
     waiting.filled.wait(lock);
   }
   --waiting.asleep;
-  if (waiting.waking > 0) --waiting.waking;  // perhaps that of another, and so one more is woken in vain
+  if (waiting.waking > 0) --waiting.waking;  // if it was meant for another worker, one too many is woken
   if (woken) return;
   lock.unlock();
   idle();
@@ -88,10 +88,10 @@ void RunQueue::wait_locked(std::unique_lock<std::mutex>& lock, Waiting& waiting,
 
 bool RunQueue::take(Jobs& to, std::size_t most, Readiness readiness, const std::function<void()>& idle) {
   const bool is_started = readiness == Readiness::Started;
-  if (is_started) look_around();
+  if (is_started) spin();
   std::unique_lock lock(mutex_);
   Waiting& waiting = is_started ? started_ : not_started_;
-  // One that is not started also waits while others are about to take all that there is.
+  // A worker that is not started also waits while started ones are about to take all jobs.
   while (!closed_ && (waiting_.empty() || (!is_started && waiting_.size() <= started_.asleep)))
     wait_locked(lock, waiting, idle);
   const bool taken = move_locked(to, most) > 0;
@@ -106,11 +106,11 @@ std::size_t RunQueue::try_take(Jobs& to, std::size_t most) {
   return move_locked(to, most);
 }
 
-Jobs RunQueue::empty() {
+Jobs RunQueue::remove_all() {
   Jobs all;
   const std::lock_guard lock(mutex_);
   move_locked(all, waiting_.size());
-  emptied_ = last_number_;
+  last_removed_ = last_number_;
   return all;
 }
 
@@ -130,8 +130,8 @@ void RunQueue::close() {
 
 Error not_begun(const Job& job, ErrorKind why) {
   const bool closed = why == ErrorKind::HostClosed;
-  const std::string what = closed                       ? "was not begun: the pool is closed"
-                           : why == ErrorKind::TimedOut ? "was not begun: its timeout of 0 s had passed"
+  const std::string what = closed                       ? "was not started: the pool is closed"
+                           : why == ErrorKind::TimedOut ? "was not started, because its timeout is 0 s"
                                                         : "was cancelled before it began";
   return Error({.kind = why,
                 .phase = closed ? Phase::Close : Phase::Create,

@@ -1,4 +1,4 @@
-// A run on its way through a pool, and the queue that it waits in.
+// The jobs of a pool, the queue in which they wait, and the workers that run them.
 #pragma once
 
 #include <atomic>
@@ -20,128 +20,129 @@
 
 namespace pyhost::detail {
 
-/// One run that was submitted and has no outcome yet. State and result are JSON text. The worker that took it
-/// calls exactly one of succeed() and fail(), once, on any thread. These wait for nothing, least of all for
-/// the GIL. `module` and `state` do not change until then.
+/// A run that was submitted and has no outcome yet. State and result are JSON text. The worker that took it
+/// calls exactly one of succeed() and fail(), once, on any thread. These never block, and do not need the
+/// GIL. `module` and `state` do not change until then.
 class Job {
  public:
   virtual ~Job() = default;
   virtual void succeed(std::string result) noexcept = 0;
   virtual void fail(const Error& error) noexcept = 0;
 
-  /// For a level at which the result is a Json anyway.
+  /// Like succeed(), for a worker that already has the result as a Json.
   virtual void succeed_as_json(Json result) noexcept;
 
-  /// Its time in the queue, if it begins at `end`. Only for a job that has a `put_at`.
+  /// Returns the span that the job waited in the queue, if it begins at `end`. Requires `put_at`.
   Span waited(std::chrono::steady_clock::time_point end) const {
     return {.kind = SpanKind::Queue, .module = module, .submission = number, .begin = put_at, .end = end};
   }
 
   std::string module;
   std::string state;
-  bool for_json = false;  ///< Whether the result must fit a Json, as that of Instance::run() must.
+  bool for_json = false;  ///< Whether the result must fit into a Json, which has 64-bit integers.
   RunOptions options;
 
-  double seconds = 0;  ///< How long the run took. Set by the worker before the outcome, if it began.
-  std::chrono::steady_clock::time_point put_at = {};  ///< Only with an on_span.
-  std::uint64_t round = 0;                            ///< Given by the queue.
-  std::uint64_t number = 0;                           ///< Given by the queue: unique, from 1.
+  double seconds = 0;  ///< How long the run took. The worker sets it before the outcome, if the run began.
+  std::chrono::steady_clock::time_point put_at = {};  ///< Only set with an on_span.
+  std::uint64_t round = 0;   ///< Set by the queue: how often cancel_taken() was called before, plus one.
+  std::uint64_t number = 0;  ///< Set by the queue: unique, from 1.
 };
 
 using Jobs = std::vector<std::unique_ptr<Job>>;
 
-/// Where jobs wait, first come first served. Any thread may call it.
+/// The queue of the jobs that wait, first in, first out. Thread: any.
 class RunQueue {
  public:
   void put(std::unique_ptr<Job> job);
 
-  /// Puts jobs that were taken and not begun in front of all others, also once the queue is closed.
+  /// Puts jobs that were taken but not begun back to the front, even if the queue is closed.
   void put_back(Jobs jobs);
 
-  /// How soon a worker can begin a run. One that must start first, as a process does, is woken only if no
-  /// other waits.
+  /// Whether a worker can begin a run at once. One that must start first, such as a process, is woken only if
+  /// no started worker waits.
   enum class Readiness { Started, NotStarted };
 
-  /// Waits for jobs, and moves the first ones, `most` of them at most, to the end of `to`. Returns false once
-  /// the queue is closed and empty. While it waits it calls `idle`, if there is one, once a second.
+  /// Waits for jobs, and moves at most `most` of them from the front to the end of `to`. Returns false if the
+  /// queue is closed and empty. While it waits, it calls `idle` once a second, if that is set.
   bool take(Jobs& to, std::size_t most, Readiness readiness = Readiness::Started,
             const std::function<void()>& idle = {});
 
-  /// The same without waiting. Returns how many jobs it moved.
+  /// Like take(), but does not wait. Returns the number of jobs that it moved.
   std::size_t try_take(Jobs& to, std::size_t most);
 
-  /// Removes all jobs that wait, and returns them.
-  Jobs empty();
+  /// Removes all waiting jobs, and returns them.
+  Jobs remove_all();
 
-  /// Whether empty() was called since the job was put. A job that had still waited then would be gone.
-  bool was_emptied_since(const Job& job) const noexcept { return job.number <= emptied_; }
+  /// Returns whether remove_all() was called since the job was put for the first time.
+  bool was_emptied_since(const Job& job) const noexcept { return job.number <= last_removed_; }
 
-  /// Marks all jobs that were put until now as cancelled, also those that were taken already.
+  /// Marks all jobs that were put until now as cancelled, even those that were already taken.
   void cancel_taken();
 
-  /// Whether cancel_taken() was called since the job was put. A worker that took the job checks again once
-  /// Worker::cancel() can find the run, so that no cancellation is missed in between.
+  /// Returns whether cancel_taken() was called since the job was put. A worker must check it again after
+  /// Worker::cancel() has become able to find the run. Otherwise it could miss a cancellation in between.
   bool is_cancelled(const Job& job) const noexcept { return job.round < round_; }
 
-  /// Whether it is closed and empty.
-  bool is_over() const noexcept { return closed_ && nothing_; }
+  /// Returns whether the queue is closed and empty.
+  bool is_over() const noexcept { return closed_ && is_empty_; }
 
-  /// Whether the job was cancelled, with all others or by its own stop token.
+  /// Returns whether the job was cancelled, by cancel_taken() or by its stop token.
   bool is_stopped(const Job& job) const noexcept {
     return is_cancelled(job) || job.options.stop.stop_requested();
   }
 
-  /// Closes the queue: jobs that are put from now on fail as HostClosed. Jobs that wait can still be taken.
+  /// Closes the queue. Jobs that are put afterwards fail as HostClosed. Waiting jobs can still be taken.
   void close();
 
  private:
-  // Workers of one readiness that wait in take().
+  // The workers of one readiness that wait in take().
   struct Waiting {
     std::condition_variable filled;
     std::size_t asleep = 0;
-    std::size_t waking = 0;  // those of them that were woken and do not run yet
+    std::size_t waking = 0;  // of those, the ones that were notified and do not run yet
 
     bool can_wake() const noexcept { return asleep > waking; }
   };
 
-  // Returns whom to wake, if anybody. A worker that wakes up wakes the next one if there is more to do, so
-  // that put() wakes one at most.
+  // Returns the workers of which one must be notified, or null. put() notifies at most one. A worker that
+  // wakes up notifies the next one if there are more jobs.
   Waiting* next_to_wake();
   void put_locked(std::unique_ptr<Job> job);
   void wait_locked(std::unique_lock<std::mutex>& lock, Waiting& waiting, const std::function<void()>& idle);
   std::size_t move_locked(Jobs& to, std::size_t most);
-  void look_around() const noexcept;
+  void spin() const noexcept;
 
   std::mutex mutex_;
   std::deque<std::unique_ptr<Job>> waiting_;
   Waiting started_, not_started_;
-  std::atomic<bool> closed_ = false;  // as the next, it may be read without the lock
-  std::atomic<bool> nothing_ = true;  // waits
+  std::atomic<bool> closed_ = false;   // written with the lock held, read without it
+  std::atomic<bool> is_empty_ = true;  // likewise
   std::atomic<std::uint64_t> round_ = 1;
   std::uint64_t last_number_ = 0;
-  std::atomic<std::uint64_t> emptied_ = 0;  // the last number then
+  std::atomic<std::uint64_t> last_removed_ = 0;  // last_number_ at the last remove_all()
 };
 
-/// The error of a job that must not begin.
+/// Returns the error of a job that did not begin.
 Error not_begun(const Job& job, ErrorKind why);
 
-/// Makes runs, one after the other, on a thread of its own, which calls work().
+/// Takes jobs from a queue and runs them. The pool calls work() on a separate thread.
 class Worker {
  public:
   virtual ~Worker() = default;
 
-  /// Takes jobs from the queue and runs them, until the queue is closed and empty. Throws an Error, with the
-  /// jobs that it has taken back in the queue, if it cannot work: the other workers go on without it. If
-  /// there are none, it is called again.
+  /// Takes jobs from the queue and runs them, until the queue is closed and empty. Throws: an Error if the
+  /// worker cannot work; it has put its jobs back into the queue then. The other workers continue without it.
+  /// If it was the last worker, work() is called again.
   virtual void work(RunQueue& queue) = 0;
 
-  /// How many runs it makes at once.
+  /// Returns how many runs it makes at once.
   virtual std::size_t width() const noexcept { return 1; }
 
-  /// How many runs should be in flight for it, those that wait included, so that it never waits for them.
+  /// Returns how many runs should be in flight for it, including those in the queue, so that it never has to
+  /// wait for the next one.
   virtual std::size_t runs_ahead() const noexcept { return 256; }
 
-  /// Cancels the runs that it has taken, and goes on with the next ones. Any thread may call it.
+  /// Cancels the runs that it has taken, and continues with the next ones. Thread: any.
   virtual void cancel() noexcept = 0;
 };
 

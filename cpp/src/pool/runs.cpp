@@ -27,7 +27,7 @@
 namespace pyhost {
 
 struct Runs::Data {
-  // Of states that wait or run, and results that nobody has taken.
+  // The limit of the states in flight and the results that next() has not returned yet, together.
   static constexpr std::size_t most_bytes = std::size_t{64} << 20;
 
   static constexpr std::chrono::milliseconds patience_for_some{1};
@@ -38,10 +38,10 @@ struct Runs::Data {
   }
 
   std::size_t begin_next(std::size_t bytes_of_state);
-  void give(Outcome outcome, std::size_t bytes_of_state);
+  void add_outcome(Outcome outcome, std::size_t bytes_of_state);
   std::optional<Outcome> take();
-  // An import that fails after another worker has loaded the module may succeed the next time.
-  bool may_do_better(const Error& error) {
+  // Returns whether a retry may succeed. A failed import may succeed if another worker has loaded the module.
+  bool may_succeed_next_time(const Error& error) {
     if (error.phase() > Phase::Import)
       return error.kind() == ErrorKind::TimedOut || error.kind() == ErrorKind::WorkerCrashed;
     const std::lock_guard lock(mutex);
@@ -49,25 +49,27 @@ struct Runs::Data {
   }
 
   bool is_ready() const { return options.ordered ? !in_order.empty() && in_order.front() : !done.empty(); }
-  bool is_over() const { return ended && under_way == 0; }
-  // The workers of an engine come and go.
+  bool is_over() const { return ended && in_flight == 0; }
+  // Asks the pool each time how many runs may be in flight, because the workers of an engine come and go.
   bool has_room() {
-    if (under_way >= max_in_flight && options.max_in_flight == 0) max_in_flight = pool->runs_ahead();
-    return under_way < max_in_flight && (bytes < most_bytes || under_way == 0);
+    if (in_flight >= max_in_flight && options.max_in_flight == 0) max_in_flight = pool->runs_ahead();
+    return in_flight < max_in_flight && (bytes < most_bytes || in_flight == 0);
   }
 
-  // With many runs under way it waits for some of them together, though not for long: to be woken for each
-  // would take the workers' cores from them.
+  // If many runs are in flight, waits a moment for several outcomes together. To wake this thread for each
+  // outcome would slow down the workers.
   void wait_for_some(std::unique_lock<std::mutex>& lock) {
     constexpr std::size_t many = 64;
-    if (under_way < many || is_ready()) return;
-    wanted = under_way / 4;
-    wait(lock,
-         [&] { ready.wait_for(lock, patience_for_some, [this] { return is_ready() && made >= wanted; }); });
+    if (in_flight < many || is_ready()) return;
+    wanted = in_flight / 4;
+    wait(lock, [&] {
+      ready.wait_for(lock, patience_for_some, [this] { return is_ready() && arrived >= wanted; });
+    });
     wanted = 1;
   }
 
-  // The lock is taken anew within, so that nobody waits for the GIL and has it.
+  // Calls `until` with the lock, but without the GIL. Takes the lock again after the GIL was released,
+  // because no thread must wait for the GIL while it holds the lock.
   template <class Wait>
   static void wait(std::unique_lock<std::mutex>& lock, Wait until) {
     lock.unlock();
@@ -88,33 +90,32 @@ struct Runs::Data {
 
   mutable std::mutex mutex = {};
   std::condition_variable ready = {}, room = {};
-  std::deque<std::optional<Outcome>> in_order = {};  // of the states from `first` on
+  std::deque<std::optional<Outcome>> in_order = {};  // the outcomes of the states from `first` on
   std::size_t first = 0;
-  std::deque<Outcome> done = {};  // in the order in which they came
+  std::deque<Outcome> done = {};  // in the order in which they arrived
   std::size_t read = 0;
   std::size_t max_in_flight = 0;
-  std::size_t under_way = 0;
-  std::size_t made = 0;    // of those, with an outcome
-  std::size_t wanted = 1;  // of which nobody is woken before
+  std::size_t in_flight = 0;  // states whose outcome take() has not returned yet
+  std::size_t arrived = 0;    // of those, the ones that have an outcome
+  std::size_t wanted = 1;     // how many must have an outcome before next() is woken
   std::size_t bytes = 0;
   bool ended = false;
   bool was_loaded = false;  // whether the module has run for a state
 };
 
 std::size_t Runs::Data::begin_next(std::size_t bytes_of_state) {
-  constexpr std::chrono::milliseconds until_asked_again(
-      100);  // whether it has closed, which wakes nobody here
+  constexpr std::chrono::milliseconds until_asked_again(100);  // a pool that closes does not notify `room`
   std::unique_lock lock(mutex);
   for (pool->check_open(module); !has_room(); pool->check_open(module)) {
     wait(lock, [&] { room.wait_for(lock, until_asked_again, [this] { return has_room(); }); });
   }
-  ++under_way;
+  ++in_flight;
   bytes += bytes_of_state;
   if (options.ordered) in_order.emplace_back();
   return read++;
 }
 
-void Runs::Data::give(Outcome outcome, std::size_t bytes_of_state) {
+void Runs::Data::add_outcome(Outcome outcome, std::size_t bytes_of_state) {
   bool wake = false;
   {
     const std::lock_guard lock(mutex);
@@ -122,18 +123,18 @@ void Runs::Data::give(Outcome outcome, std::size_t bytes_of_state) {
     bytes -= bytes_of_state;
     bytes += outcome.text ? outcome.text->size() : 0;
     if (outcome.text || outcome.error->phase() > Phase::Import) was_loaded = true;
-    ++made;
+    ++arrived;
     if (options.ordered) {
       in_order[outcome.index - first] = std::move(outcome);
     } else {
       done.push_back(std::move(outcome));
     }
-    wake = made >= wanted && is_ready();
+    wake = arrived >= wanted && is_ready();
   }
   if (wake) ready.notify_one();
 }
 
-// The next outcome, which is ready; nothing if there is none.
+// Returns the next outcome, or nothing if none is ready.
 std::optional<Outcome> Runs::Data::take() {
   if (!is_ready()) return std::nullopt;
   std::optional<Outcome> outcome;
@@ -145,8 +146,8 @@ std::optional<Outcome> Runs::Data::take() {
     outcome = std::move(done.front());
     done.pop_front();
   }
-  --under_way;
-  --made;
+  --in_flight;
+  --arrived;
   bytes -= outcome->text ? outcome->text->size() : 0;
   room.notify_one();
   return outcome;
@@ -154,29 +155,31 @@ std::optional<Outcome> Runs::Data::take() {
 
 namespace {
 
-// One of them; it is put once more if it may be made again.
+// One run of Runs. It is repeated if it fails and has retries left.
 template <class Data>
 class MappedJob : public detail::Job {
  public:
   explicit MappedJob(std::shared_ptr<Data> runs) : runs_(std::move(runs)), retries_(runs_->options.retries) {}
 
-  /// Waits for room. Before, it counts for nothing.
+  /// Waits until there is room for another run in flight.
   void begin() {
     bytes_ = state.size();
     index_ = runs_->begin_next(bytes_);
   }
 
   void succeed(std::string result) noexcept override {
-    runs_->give({.index = index_, .text = std::move(result), .seconds = seconds}, bytes_);
+    runs_->add_outcome({.index = index_, .text = std::move(result), .seconds = seconds}, bytes_);
   }
 
   void fail(const Error& error) noexcept override {
-    if (retries_ > 0 && runs_->may_do_better(error) && runs_->pool->may_put_again(*this)) return again();
-    runs_->give({.index = index_, .error = runs_->pool->final_error(error), .seconds = seconds}, bytes_);
+    if (retries_ > 0 && runs_->may_succeed_next_time(error) && runs_->pool->may_put_again(*this))
+      return retry();
+    runs_->add_outcome({.index = index_, .error = runs_->pool->final_error(error), .seconds = seconds},
+                       bytes_);
   }
 
  private:
-  void again() {
+  void retry() {
     auto next = std::make_unique<MappedJob>(runs_);
     next->index_ = index_;
     next->bytes_ = bytes_;
@@ -268,8 +271,7 @@ Runs Pool::runs(std::string_view name, MapOptions options) {
 
 namespace {
 
-// The first integer in the text, from `from` on, that has no place in 64 bits; its end is its start if there
-// is none.
+// Returns the first integer in the text that does not fit into 64 bits, or an empty view if there is none.
 std::string_view large_integer(std::string_view text) {
   constexpr std::string_view of_numbers = "0123456789+-.eE";
   bool in_string = false;
@@ -296,7 +298,7 @@ Json Outcome::result_as(detail::AsJson /*how*/) const {
                .phase = Phase::Result,
                .message = "in the result of state " + std::to_string(index) + ", " +
                           std::string(large.substr(0, 40)) + " " + std::string(detail::beyond_64_bits),
-               .hint = "result<std::string>() has it exactly"});
+               .hint = "result<std::string>() returns it exactly"});
 }
 
 std::string Outcome::result_as(detail::AsText /*how*/) const {

@@ -1,6 +1,6 @@
-// A worker keeps the GIL from one run to the next for as long as there are runs. Otherwise two workers would
-// hand it over at each run, which takes longer than a small run. Python itself makes a thread release the GIL
-// every 5 ms.
+// A worker holds the GIL from one run to the next while there are runs. Otherwise two workers would pass it
+// to each other at each run, which takes longer than a small run. Python makes a thread release the GIL every
+// 5 ms.
 #include "pool/shared.hpp"
 
 #include <chrono>
@@ -69,7 +69,8 @@ class SharedWorker : public Worker {
     }
   }
 
-  // Between the first test and the run that cancel() finds, nobody else has the GIL.
+  // No other thread has the GIL between the check of is_stopped() and the start of the run, which cancel()
+  // can find. So no cancellation is missed.
   void make(Job& job, SpanBuffer& spans) noexcept {
     spans.make_room();
     if (queue_->is_stopped(job)) {
@@ -77,7 +78,7 @@ class SharedWorker : public Worker {
     }
     const auto begun = Clock::now();
     spans.begin(job, begun);
-    const DefaultFloatingPoint floating_point;  // also after a module that changed it
+    const DefaultFloatingPoint floating_point;  // an earlier module may have changed the environment
     const auto ended = [&] { job.seconds = std::chrono::duration<double>(Clock::now() - begun).count(); };
     try {
       if (job.for_json) {
@@ -115,9 +116,9 @@ class SharedWorker : public Worker {
   Host& host_;
   const OnSpan& on_span_;
   std::mutex mutex_;
-  CurrentRun::Thread* thread_ = nullptr;  // of work()
-  RunQueue* queue_ = nullptr;             // the same
-  const Job* job_ = nullptr;              // that is under way; guarded by the GIL
+  CurrentRun::Thread* thread_ = nullptr;  // null unless work() is running
+  RunQueue* queue_ = nullptr;
+  const Job* job_ = nullptr;  // the job in flight; guarded by the GIL
 };
 
 }  // namespace

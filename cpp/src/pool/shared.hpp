@@ -1,4 +1,4 @@
-// Level shared: threads over the process's one interpreter.
+// Isolation::Shared: worker threads that share the main interpreter.
 #pragma once
 
 #include <memory>
@@ -9,8 +9,7 @@
 
 namespace pyhost::detail {
 
-/// A worker that makes its runs on its own thread by the host, which it uses until work() returns, as it does
-/// the function.
+/// Makes a worker that calls the host on its own thread. `host` and `on_span` must outlive work().
 std::unique_ptr<Worker> make_shared_worker(Host& host, const OnSpan& on_span);
 
 }  // namespace pyhost::detail

@@ -11,8 +11,8 @@
 
 namespace pyhost::detail {
 
-/// Collects spans, because reporting each at once would release the GIL in the middle of a run. Made, used
-/// and destroyed on that thread.
+/// Collects spans, because to report each one at once would release the GIL in the middle of a run.
+/// Thread: the worker's.
 class SpanBuffer {
  public:
   explicit SpanBuffer(const OnSpan& on_span) : on_span_(on_span) {
@@ -25,13 +25,14 @@ class SpanBuffer {
   SpanBuffer(const SpanBuffer&) = delete;
   SpanBuffer& operator=(const SpanBuffer&) = delete;
 
-  /// Reports them once there are many.
+  /// Reports the spans if there are many.
   void make_room() noexcept {
     constexpr std::size_t many = 512;
     if (spans_.size() >= many) flush();
   }
 
-  /// Notes that the job begins. Does not release the GIL.
+  /// Adds the span that the job waited in the queue. The following spans belong to this job. Does not release
+  /// the GIL.
   void begin(const Job& job, std::chrono::steady_clock::time_point now) noexcept {
     if (!on_span_) return;
     span_place.submission = job.number;

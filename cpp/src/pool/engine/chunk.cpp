@@ -42,7 +42,8 @@ std::optional<double> number_after(std::string_view line, std::string_view key) 
   return read.ec == std::errc() ? std::optional(number) : std::nullopt;
 }
 
-// The result stands last in a line that begins as the program writes it, so it need not be parsed.
+// Delivers the outcome in a line of the coprocess. The keys of a line have a fixed order, with the result
+// last, so that the result need not be parsed.
 void deliver_line(Job& job, std::string_view line) {
   constexpr std::string_view succeeded = R"("status":"ok")", result = R"(,"result":)";
   const std::size_t seconds_at = line.find(R"("seconds":)");
@@ -68,7 +69,7 @@ bool has_same_order(const Job& one, const Job& other) {
          one.options.import_timeout == other.options.import_timeout;
 }
 
-// JSON text has line breaks between its tokens only.
+// Replaces line breaks by spaces. JSON text has line breaks only between its tokens.
 std::string lines_of(const Jobs& jobs) {
   std::string lines;
   for (const auto& job : jobs) {
@@ -85,7 +86,7 @@ std::string lines_of(const Jobs& jobs) {
 double deliver(Jobs& jobs, std::string_view answer) {
   double seconds = 0, first = 0;
   std::optional<Error> failed;
-  std::string reason = "its worker wrote none";
+  std::string reason = "its worker returned none";
   try {
     const std::string_view head = next_line(answer);
     seconds = number_after(head, R"("seconds": )").value_or(0);
@@ -103,12 +104,13 @@ double deliver(Jobs& jobs, std::string_view answer) {
       }
       const double index = number_after(line, R"({"index":)").value_or(-1) - first;
       if (index < 0 || index >= static_cast<double>(jobs.size()))
-        throw std::runtime_error("a line is of no state that was sent: " + std::string(line.substr(0, 200)));
+        throw std::runtime_error("a line belongs to no state that was sent: " +
+                                 std::string(line.substr(0, 200)));
       const std::unique_ptr<Job> job = std::move(jobs[static_cast<std::size_t>(index)]);
       if (job) deliver_line(*job, line);
     }
   } catch (const std::exception& broken) {
-    reason = std::string("its worker wrote what cannot be read: ") + broken.what();
+    reason = std::string("the output of its worker cannot be read: ") + broken.what();
   }
   for (const auto& job : jobs) {
     if (job) job->fail(failed ? *failed : no_outcome(*job, reason));

@@ -10,17 +10,17 @@
 
 namespace pyhost::detail {
 
-/// Returns the part of a job that is not its state: the module and the limits of its
-/// runs. Jobs of one chunk have the same.
+/// Returns the order of a job: its module and timeouts, without its state. All jobs of a chunk have the same
+/// order.
 Json order_of(const Job& job);
 
-/// Whether order_of() is the same for both.
+/// Returns whether order_of() is the same for both jobs.
 bool has_same_order(const Job& one, const Job& other);
 
-/// The states of the jobs, each on a line of its own.
+/// Returns the states of the jobs, one per line.
 std::string lines_of(const Jobs& jobs);
 
-/// Passes the outcomes of a chunk to its jobs; a job without an outcome fails. Returns the seconds that the
+/// Passes the outcomes of a chunk to its jobs. Jobs without an outcome fail. Returns the seconds that the
 /// chunk took on its worker.
 double deliver(Jobs& jobs, std::string_view answer);
 

@@ -1,4 +1,4 @@
-// Converts between C++ and the driver, and turns its exceptions into errors.
+// Calls the driver, and converts its exceptions to errors.
 #include "pool/engine/engine_driver.hpp"
 
 #include "convert/convert.hpp"
@@ -15,7 +15,7 @@ std::string text_attribute(const py::object& object, const char* name) {
   return std::string(view(value.ptr()));
 }
 
-// For Python's error: an EngineError says by its `kind` whose fault it is, and may have a hint.
+// Converts the raised Python exception. An EngineError has a `kind`, and may have a hint.
 [[noreturn]] void throw_engine_error() {
   const py::object raised = take_raised();
   const std::string kind = text_attribute(raised, "kind");

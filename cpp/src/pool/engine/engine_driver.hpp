@@ -14,8 +14,8 @@
 
 namespace pyhost::detail {
 
-/// A pyhost._engine Driver. Its functions throw InvalidEngine and Unreachable. Thread: any, one at a time,
-/// without the GIL.
+/// Wraps a Driver of pyhost._engine. Its functions throw InvalidEngine and Unreachable.
+/// Thread: any, one at a time, without the GIL.
 class EngineDriver {
  public:
   EngineDriver(const HostInternals& host, const PoolOptions& options);
@@ -23,20 +23,20 @@ class EngineDriver {
   EngineDriver(const EngineDriver&) = delete;
   EngineDriver& operator=(const EngineDriver&) = delete;
 
-  /// Returns how many runs the engine makes at once now.
+  /// Returns how many runs the engine can make at once now.
   std::size_t slots();
 
-  /// Submits states, one on each line. `order` is what their runs have in common, as JSON text.
+  /// Submits a chunk of states, one per line. `order` is the JSON text of their order.
   void submit(std::uint64_t chunk, const std::string& order, const std::string& states);
 
-  /// Waits until a chunk is done, or for as long as `patience`. Returns the chunks that are done, each with
-  /// what the workers wrote.
+  /// Waits until a chunk is done, at most for `patience`. Returns the chunks that are done, each with the
+  /// output of its workers.
   std::vector<std::pair<std::uint64_t, std::string>> wait(std::chrono::milliseconds patience);
 
-  /// Drops all chunks: none of them is returned any more.
+  /// Cancels all chunks. wait() does not return them any more.
   void cancel();
 
-  /// Returns what the user should know since the last call, a line each.
+  /// Returns the messages for the user since the last call, one line each.
   std::vector<std::string> notices();
 
  private:

@@ -1,4 +1,4 @@
-// Takes jobs from the pool's queue in chunks of a second's work or more, and has a few chunks in flight for
+// Takes jobs from the pool's queue in chunks that take at least a second, and keeps two chunks in flight for
 // each slot of the engine.
 #include "pool/engine/engine_worker.hpp"
 
@@ -22,12 +22,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t first_chunk_size = 1;  // slow states must reach all workers
+constexpr std::size_t first_chunk_size = 1;  // so that a few slow states are spread over all workers
 constexpr std::size_t max_chunk_size = 10'000;
 constexpr std::size_t max_chunk_bytes = std::size_t{4} << 20;
-constexpr double least_seconds = 1;  // of a chunk
-constexpr double most_chunks = 200;  // in a second, of all slots: Dask and Ray carry a few hundred
-constexpr double wanted_bytes = std::size_t{16} << 20;  // of its outcomes
+constexpr double least_seconds = 1;  // that a chunk should take
+constexpr double most_chunks = 200;  // per second, in all slots; Dask and Ray manage a few hundred
+constexpr double wanted_bytes = std::size_t{16} << 20;  // of a chunk's outcomes
 constexpr std::size_t chunks_per_slot = 2;
 
 class EngineWorker : public Worker {
@@ -54,11 +54,11 @@ class EngineWorker : public Worker {
     }
   }
 
-  // The thread of work() sees the cancellation when it wakes up the next time.
+  // work() sees the cancellation when its thread wakes up the next time.
   void cancel() noexcept override {}
 
  private:
-  // The part that all orders have in common. A worker refuses one of another version.
+  // Returns the part that all orders share. Workers refuse an order of another version.
   static Json common_order(const PoolOptions& options) {
     return {{"pyhost", PYHOST_VERSION},
             {"python", built_version()},
@@ -81,7 +81,8 @@ class EngineWorker : public Worker {
     return true;
   }
 
-  // Jobs that have other limits, or for which there is no room, come with the next chunk.
+  // Submits the first jobs of next_ as a chunk. Jobs with another order, and jobs that would make the chunk
+  // too large, are left for the next chunk.
   void submit_chunk() {
     Jobs jobs;
     const Job& first = *next_.front();
@@ -117,9 +118,10 @@ class EngineWorker : public Worker {
     return std::max(least_seconds, static_cast<double>(slots_.load()) / most_chunks);
   }
 
-  // `share` is what a chunk of `count` states had of the wanted time or bytes, whichever is more.
+  // Adapts the size to the last chunk, which had `count` states. `share` is the time that it took as a
+  // fraction of the wanted time, or the same for its bytes, whichever is larger.
   void adapt_chunk_size(double count, double share) {
-    if (count < static_cast<double>(chunk_size_) / 2) return;  // too few to tell
+    if (count < static_cast<double>(chunk_size_) / 2) return;  // too few states to be a measure
     const double wanted = share > 0 ? count / share : static_cast<double>(max_chunk_size);
     const std::size_t grown = std::min<std::size_t>(2 * chunk_size_, max_chunk_size);
     chunk_size_ = std::clamp<std::size_t>(static_cast<std::size_t>(wanted), 1, grown);
@@ -131,7 +133,8 @@ class EngineWorker : public Worker {
     }
   }
 
-  // An engine cannot stop a run that it has begun. Its outcome is ignored.
+  // Fails the jobs of cancelled chunks. Their runs are cancelled only if all chunks are; otherwise they
+  // continue, and their outcomes are ignored.
   void drop_cancelled() {
     const auto is_dropped = [this](const auto& chunk) { return queue_->is_stopped(*chunk.second.front()); };
     if (std::ranges::none_of(chunks_, is_dropped)) return;
@@ -155,7 +158,7 @@ class EngineWorker : public Worker {
   EngineDriver driver_;
   std::atomic<std::size_t> slots_;
   RunQueue* queue_ = nullptr;
-  Jobs next_;                             // taken, and not submitted
+  Jobs next_;                             // taken from the queue, but not submitted yet
   std::map<std::uint64_t, Jobs> chunks_;  // in flight, by number
   std::uint64_t last_chunk_ = 0;
   std::atomic<std::size_t> chunk_size_ = first_chunk_size;

@@ -1,4 +1,4 @@
-// Makes the runs of a pool on other machines, by an engine such as Dask.
+// Makes the runs of a pool on other machines, through an engine such as Dask.
 #pragma once
 
 #include <memory>
@@ -9,8 +9,8 @@
 
 namespace pyhost::detail {
 
-/// Connects to the engine that the options name. `host` must outlive the worker. Throws: InvalidEngine,
-/// Unreachable.
+/// Makes a worker that is connected to the engine named in the options. `host` must outlive the worker.
+/// Throws: InvalidEngine, Unreachable.
 std::unique_ptr<Worker> make_engine_worker(const HostInternals& host, const PoolOptions& options);
 
 }  // namespace pyhost::detail
