@@ -135,10 +135,10 @@ def test_a_worker_whose_disk_is_full_keeps_no_part_of_the_modules(
         (project / "modules" / "large").write_bytes(b"x" * 100_000)
         packed = archive.pack([str(project)])
         with pytest.raises(
-            BadEngine, match="cannot keep the modules in .*full.*No space"
+            BadEngine, match="cannot store the modules in .*full.*No space"
         ) as raised:
             remote.run_chunk("{}", packed.digest, b"{}\n", packed.data)
-        assert "make room there" in raised.value.hint
+        assert "free space there" in raised.value.hint
         assert [each for each in full.rglob("*") if each.name not in ("pyhost", "modules")] == []
     finally:
         subprocess.run(["umount", str(full)], check=True)

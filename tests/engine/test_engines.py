@@ -276,7 +276,7 @@ def test_a_worker_of_another_version_is_refused(pyhost: Run, project: Path, prog
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["--engine", "spark://x:1"], "is not known"),
+        (["--engine", "spark://x:1"], "unknown engine"),
         (["--engine", "modules.pools:none"], "cannot be imported"),
         (["--engine", "dask://localhost"], "is dask://HOST:PORT"),
         (["--engine", "dask://tcp://127.0.0.1:99"], "is dask://HOST:PORT"),
@@ -303,7 +303,7 @@ def test_a_scheduler_file_that_is_not_there_is_unreachable(
     write_states(project, [{}])
     done = pyhost(*words_of("dask:///missing.json"), env=driver_environment(project, program))
     assert done.returncode == 75
-    assert "the scheduler file /missing.json is not there" in done.stderr
+    assert "the scheduler file /missing.json does not exist" in done.stderr
 
 
 def test_a_scheduler_that_does_not_answer_is_unreachable(

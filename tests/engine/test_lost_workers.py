@@ -105,8 +105,8 @@ def test_a_worker_that_cannot_keep_the_modules_is_an_error(
         for engine in ("modules.pools:two", f"dask://{cluster.address()}"):
             done = pyhost(*words_of(engine), env=driver_environment(project, program) | full)
             assert done.returncode == 2, done.stderr
-            assert "cannot keep the modules in " in done.stderr
-            assert "hint: make room there" in done.stderr
+            assert "cannot store the modules in " in done.stderr
+            assert "hint: free space there" in done.stderr
 
 
 def test_a_state_that_kills_workers_costs_its_own_outcome(

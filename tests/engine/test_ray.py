@@ -193,8 +193,8 @@ def test_a_cluster_without_room_for_a_task_is_unreachable(
     "engine, status, said",
     [
         ("ray://127.0.0.1:1", 75, "the Ray cluster at 127.0.0.1:1 does not answer"),
-        ("ray://head", 2, "is ray://HOST:PORT, and not 'ray://head'"),
-        ("ray://", 2, "is ray://HOST:PORT, and not 'head:6379'"),
+        ("ray://head", 2, "must be ray://HOST:PORT, not 'ray://head'"),
+        ("ray://", 2, "must be ray://HOST:PORT, not 'head:6379'"),
     ],
 )
 def test_a_cluster_that_cannot_be_reached_is_reported(
@@ -215,5 +215,5 @@ def test_without_ray_the_error_names_the_package(pyhost: Run, project: Path, pro
     env = driver_settings(project, program) | {"VIRTUAL_ENV": str(venv)}
     done = pyhost(*words_of("ray://127.0.0.1:1"), env=env)
     assert done.returncode == 2
-    assert "error: Ray is not there: No module named 'grpc'\n" in done.stderr
+    assert "error: Ray cannot be imported: No module named 'grpc'\n" in done.stderr
     assert "hint: install the package ray[client] where pyhost runs\n" in done.stderr

@@ -130,5 +130,5 @@ def test_a_program_that_is_no_coprocess_is_refused(
     monkeypatch.setenv("PYHOST_PROGRAM", str(other))
     (line,) = run_chunk(program, project, import_timeout=script)
     refused = json.loads(line)["refused"]
-    assert f"cannot run states by the program {other}: it " in refused
+    assert f"cannot run states with the program {other}: it " in refused
     assert said in refused

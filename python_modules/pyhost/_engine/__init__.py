@@ -1,4 +1,4 @@
-"""Runs states on other machines, by an engine such as Dask. C++ uses it for a pool with an engine."""
+"""Runs states on other machines, through an engine such as Dask. C++ uses it for a pool with an engine."""
 
 from __future__ import annotations
 

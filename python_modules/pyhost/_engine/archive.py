@@ -1,4 +1,4 @@
-"""Modules travel to other machines as an archive that is named by the hash of its content."""
+"""Packs modules into an archive for other machines, and unpacks it there. Its name is the hash of its content."""
 
 from __future__ import annotations
 
@@ -26,25 +26,26 @@ class Packed(NamedTuple):
     digest: str  # of the archive
     data: bytes
     code: str  # what code_hash() returns for the files of the archive
-    left_out: list[str]  # links that lead out of the modules, or to what is never sent
+    left_out: list[str]  # links whose targets are outside the modules, or are never sent
 
     def notices(self) -> list[str]:
-        """Lines for the user."""
+        """Returns messages for the user."""
         if not self.left_out:
             return []
         most = 5
         names = ", ".join(self.left_out[:most])
         more = f" and {len(self.left_out) - most} more" if len(self.left_out) > most else ""
-        words = "these links are not sent, since they lead out of modules/ or to what is never sent"
-        return [f"{words}: {names}{more}"]
+        message = "these links are not sent, because they lead out of modules/ or to files that are never sent"
+        return [f"{message}: {names}{more}"]
 
 
 def _files_of(folder: Path, around: tuple[Path, ...], left_out: list[str]) -> Iterator[Path]:
-    """The regular files in the folder, in order. Links count as what they lead to, if that is within the first of the
-    folders `around`, which are resolved. A link to one of these is ignored, because it has no end."""
+    """Yields the regular files in the folder, in order. `around` are the resolved folders around it, outermost first.
+    Links are followed if their target is within the outermost folder. A link to one of `around` would be a loop, and
+    is ignored."""
     try:
         names = sorted(os.listdir(folder))
-    except OSError:  # it is not there, or cannot be read by an import either
+    except OSError:  # it does not exist or is not readable, so that no import can read it either
         return
     for name in names:
         path = folder / name
@@ -62,7 +63,7 @@ def _files_of(folder: Path, around: tuple[Path, ...], left_out: list[str]) -> It
 
 
 def pack(module_paths: list[str]) -> Packed:
-    """Packs the files below `modules/` of each path. Raises BadEngine if they are too large."""
+    """Packs the files below `modules/` in each path. Raises BadEngine if they are too large."""
     tar = io.BytesIO()
     total = 0
     sources: list[tuple[str, bytes]] = []
@@ -75,8 +76,8 @@ def pack(module_paths: list[str]) -> Packed:
                 total += path.stat().st_size
                 if total > MAX_BYTES:
                     raise BadEngine(
-                        f"the files in {folder} are too large to be sent: together they have more than 100 MB",
-                        "keep data elsewhere, or choose the module paths by -m",
+                        f"the files in {folder} are too large to be sent: in total they exceed 100 MB",
+                        "keep data elsewhere, or choose the module paths with -m",
                     )
                 name = str(path.relative_to(folder))
                 content = path.read_bytes()
@@ -96,48 +97,46 @@ def pack(module_paths: list[str]) -> Packed:
 
 
 def cache() -> Path:
-    """Where this user keeps modules that were sent."""
+    """Returns the folder where this user keeps modules that were sent."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "pyhost" / "modules"
 
 
 def _module_paths(folder: Path) -> list[str]:
     numbers = sorted((each.name for each in folder.iterdir() if each.name.isdigit()), key=int)
-    # Without a path, the modules would be looked for where the worker is.
+    # An empty list would mean the default module paths of the worker.
     return [str(folder / number) for number in numbers] or [str(folder)]
 
 
 def find(digest: str) -> list[str] | None:
-    """Returns the module paths of an archive that was unpacked here before; None if it was not."""
+    """Returns the module paths of an archive that was already unpacked here, or None."""
     folder = cache() / digest
     try:
-        os.utime(folder)  # it is in use
+        os.utime(folder)  # marks it as used
     except OSError:
         return None
     return _module_paths(folder)
 
 
 def _entries(digest: str, data: bytes) -> Iterator[tuple[str, bytes]]:
-    """The checked files of an archive. Raises BadEngine for what pack() does not make."""
+    """Yields the files of an archive. Raises BadEngine if it is not an archive as pack() makes it."""
     with gzip.open(io.BytesIO(data)) as packed:
         tar = packed.read(2 * MAX_BYTES + 1)
     if hashlib.sha256(tar).hexdigest() != digest:
-        raise BadEngine("the archive of the modules is damaged: its hash is another one")
+        raise BadEngine("the archive of the modules is damaged: its hash is wrong")
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
         for entry in archive:
             parts = entry.name.split("/")
             if not entry.isreg() or os.path.isabs(entry.name) or ".." in parts:
-                raise BadEngine(
-                    f"the archive of the modules has what it must not have: {entry.name!r}"
-                )
+                raise BadEngine(f"the archive of the modules must not contain {entry.name!r}")
             content = archive.extractfile(entry)
             assert content is not None  # it is a regular file
             yield entry.name, content.read()
 
 
 def unpack(digest: str, data: bytes) -> list[str]:
-    """Unpacks an archive into the cache of this user, and returns the module paths. Raises BadEngine if it is not what
-    pack() makes."""
+    """Unpacks an archive into the cache of this user, and returns the module paths. Raises BadEngine if it is not an
+    archive as pack() makes it."""
     folder = cache()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _remove_unused(folder)

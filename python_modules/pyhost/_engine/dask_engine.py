@@ -16,19 +16,19 @@ from .errors import BadEngine, Unreachable
 from .remote import end_runs, run_chunk
 
 CONNECT_SECONDS = 10
-CHECK_SECONDS = 5  # for the first look at the workers, of which one may be stopped
-WORKERS_SECONDS = 60  # until the first worker has joined, and until a lost scheduler is back
+CHECK_SECONDS = 5  # for a call on all workers, because one of them may be stopped
+WORKERS_SECONDS = 60  # for the first worker to join, and for a lost scheduler to come back
 START_WORKERS = "start workers with `dask worker ADDRESS`"
-SILENT_SECONDS = 20  # since the last heartbeat of a worker that counts as lost
+SILENT_SECONDS = 20  # without a heartbeat, until a worker counts as lost
 
 
 def _rooms(nthreads: int, has: dict[str, float], needs: dict[str, float]) -> int:
-    """How many chunks a worker runs at once."""
+    """Returns how many chunks a worker runs at once."""
     return min([nthreads, *(int(has.get(name, 0) / need) for name, need in needs.items() if need)])
 
 
 def run_chunk_of_dask(needs: dict[str, float], *arguments: Any) -> bytes:
-    """Runs on a worker."""
+    """Called on a worker."""
     import distributed
 
     state: Any = distributed.get_worker().state
@@ -37,7 +37,7 @@ def run_chunk_of_dask(needs: dict[str, float], *arguments: Any) -> bytes:
 
 
 def _version_of_pyhost() -> str:
-    """Runs on the workers: raises ImportError where there is no pyhost."""
+    """Called on the workers. Raises ImportError if pyhost is not installed there."""
     import pyhost._engine.remote as remote
 
     return remote.worker_name()
@@ -52,10 +52,10 @@ class DaskEngine:
             import distributed
         except ImportError as error:
             raise BadEngine(
-                f"Dask is not there: {error}",
+                f"Dask cannot be imported: {error}",
                 "install the packages dask and distributed where pyhost runs",
             ) from None
-        # It logs tracebacks of what is handled here.
+        # Otherwise it logs tracebacks of errors that are handled here.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self._config: Any = dask.config
         self._distributed: Any = distributed
@@ -64,8 +64,8 @@ class DaskEngine:
         self._last = 0
         self._checked = 0.0
         self._slots = 0
-        self._last_seen = time.monotonic()  # of any worker
-        self._stopped: set[str] = set()  # workers without heartbeats, to which nothing more is sent
+        self._last_seen = time.monotonic()  # when there was a worker the last time
+        self._stopped: set[str] = set()  # workers without heartbeats, which get no more chunks
         self._address = address
         self._client: Any = self._connect()
         self._await_workers()
@@ -79,10 +79,10 @@ class DaskEngine:
             where = {"scheduler_file": address}
         elif address and not re.fullmatch(r"([^\s/:]+|\[[0-9A-Fa-f:.]+\]):\d+", address):
             raise BadEngine(
-                f"the address of a Dask scheduler is dask://HOST:PORT, and not 'dask://{address}'"
+                f"the address of a Dask scheduler must be dask://HOST:PORT, not 'dask://{address}'"
             )
         try:
-            # Otherwise the client keeps the last 1,000 messages that it has sent, with their states.
+            # Otherwise the client keeps the last 1,000 messages that it has sent, including the states.
             with self._config.set({"distributed.admin.low-level-log-length": 0}):
                 return self._distributed.Client(
                     **where, timeout=CONNECT_SECONDS, set_as_default=False, name="pyhost"
@@ -96,10 +96,10 @@ class DaskEngine:
     @staticmethod
     def _await_file(path: str) -> None:
         until = time.monotonic() + CONNECT_SECONDS
-        while not os.path.exists(path):  # Dask would wait for ever
+        while not os.path.exists(path):  # Dask would wait without a timeout
             if time.monotonic() >= until:
                 raise Unreachable(
-                    f"the scheduler file {path} is not there",
+                    f"the scheduler file {path} does not exist",
                     "start the scheduler with `dask scheduler --scheduler-file FILE`, or check the path",
                 )
             time.sleep(0.1)
@@ -110,7 +110,7 @@ class DaskEngine:
         except (TimeoutError, self._distributed.TimeoutError):
             self._client.close()
             raise Unreachable(
-                f"no worker has joined the Dask scheduler in {WORKERS_SECONDS} s",
+                f"no worker has joined the Dask scheduler within {WORKERS_SECONDS} s",
                 START_WORKERS,
             ) from None
 
@@ -122,7 +122,7 @@ class DaskEngine:
                 client._run, _version_of_pyhost, on_error="return", callback_timeout=CHECK_SECONDS
             )
         except (TimeoutError, self._distributed.TimeoutError):
-            return  # the chunks find out
+            return  # chunks on these workers fail later
         for worker, answer in answers.items():
             if isinstance(answer, Exception):
                 raise BadEngine(
@@ -133,7 +133,7 @@ class DaskEngine:
     def _workers(self) -> dict[str, Any]:
         try:
             info = self._client.scheduler_info(n_workers=-1)
-        except TypeError:  # of an older version, which always has all
+        except TypeError:  # an older version, which always returns all workers
             info = self._client.scheduler_info()
         workers: dict[str, Any] = info["workers"]
         return workers
@@ -168,9 +168,9 @@ class DaskEngine:
             pure=False,
             resources=self._resources or None,
             workers=running or None,
-            allow_other_workers=bool(running),  # these may be gone by then
+            allow_other_workers=bool(running),  # the running ones may end before the chunk begins
         )
-        # Dask has one thread for all callbacks. A worker that is stopped may hold a result, which blocks its reader.
+        # Dask calls all callbacks on one thread. To read a result that a stopped worker holds would block it.
         future.add_done_callback(
             lambda ended: threading.Thread(
                 target=lambda: done(self._outcome(ended)), daemon=True
@@ -186,11 +186,13 @@ class DaskEngine:
             return error
 
     def _await_connection(self) -> None:
-        """A client tries for some seconds to connect again, and closes then."""
+        """Waits until the client is connected. The client itself reconnects within some seconds, or closes."""
         until = time.monotonic() + WORKERS_SECONDS
         while self._client.status != "running":
             if time.monotonic() >= until:
-                raise Unreachable(f"the Dask scheduler has been away for {WORKERS_SECONDS} s")
+                raise Unreachable(
+                    f"the Dask scheduler could not be reached for {WORKERS_SECONDS} s"
+                )
             if self._client.status == "closed":
                 with contextlib.suppress(Unreachable):
                     self._client = self._connect()
@@ -208,7 +210,7 @@ class DaskEngine:
         return type(error).__name__ in names
 
     def is_lost(self, error: BaseException) -> bool:
-        return type(error).__name__ == "KilledWorker"  # Dask itself runs tasks again
+        return type(error).__name__ == "KilledWorker"  # Dask itself repeats tasks before
 
     def is_given_up(self, error: BaseException) -> bool:
         return self.is_lost(error)

@@ -1,4 +1,4 @@
-"""Has chunks of states run by an engine, whatever happens to its workers. C++ calls it."""
+"""Runs chunks of states through an engine, and repeats those whose workers are lost. C++ calls it."""
 
 from __future__ import annotations
 
@@ -17,42 +17,46 @@ from .remote import NEED
 
 @dataclass
 class _Chunk:
-    """A chunk as C++ has submitted it."""
+    """A chunk that C++ has submitted."""
 
     number: int
     order: str
     size: int
     name: str
-    parts: int = 0  # that are at the engine
-    lines: dict[int, bytes] = field(default_factory=dict)  # outcomes by index, of a chunk in parts
+    parts: int = 0  # how many parts the engine runs
+    lines: dict[int, bytes] = field(
+        default_factory=dict
+    )  # outcomes by index, if it was divided into parts
     seconds: float = 0.0
     failure: bytes = b""
 
 
 @dataclass
 class _Part:
-    """States of a chunk that one task runs."""
+    """The states of a chunk that one task runs."""
 
     chunk: _Chunk
     indices: list[int]
     states: list[bytes]
     losses: int = 0
-    is_suspect: bool = False  # it was lost so often that it may be what ends the workers
+    is_suspect: bool = (
+        False  # it was lost so often that it may be the part that crashes the workers
+    )
     attempt: int = 0
     handle: Any = None
 
 
 class Driver:
-    """Thread: one, without concurrent calls."""
+    """Submits chunks to an engine, and collects their outcomes. Thread: any, one at a time."""
 
     def __init__(self, engine: Engine, retries: int, packed: Packed) -> None:
         self._engine = engine
         self._retries = retries
         self._packed = packed
-        self._map = uuid.uuid4().hex  # so that a worker can tell whose chunks are cancelled
+        self._map = uuid.uuid4().hex  # identifies the chunks that a worker must cancel
         self._events: queue.SimpleQueue[tuple[_Part, int, Any]] = queue.SimpleQueue()
         self._open: dict[int, _Part] = {}
-        self._suspects: list[_Part] = []  # that wait for the one that runs
+        self._suspects: list[_Part] = []  # they run one at a time
         self._done: list[tuple[int, bytes]] = []
         self._notices = packed.notices()
         self._submitted = 0  # states
@@ -60,13 +64,13 @@ class Driver:
         self._next_slots = 0.0
 
     def slots(self) -> int:
-        """How many states run at once now. Asked of the engine once a second at most."""
+        """Returns how many states run at once now. Asks the engine at most once a second."""
         now = time.monotonic()
         if now >= self._next_slots:
             self._next_slots = now + 1
             slots = self._engine.slots()
             if slots != self._slots:
-                self._notices.append(f"the workers of the engine run {slots} at once")
+                self._notices.append(f"the workers of the engine run {slots} states at once")
             self._slots = slots
         return self._slots
 
@@ -91,7 +95,8 @@ class Driver:
         self._open[id(part)] = part
 
     def wait(self, seconds: float) -> list[tuple[int, bytes]]:
-        """Returns the chunks that are done, each with the lines of a worker; waits for one that long."""
+        """Waits until a chunk is done, at most for this time. Returns the chunks that are done, each with the output of
+        its workers."""
         until = time.monotonic() + seconds
         while True:
             try:
@@ -102,7 +107,9 @@ class Driver:
             except queue.Empty:
                 break
             if attempt == part.attempt and self._open.pop(id(part), None) is not None:
-                part.handle = None  # leads back to the part: only garbage collection would free it
+                part.handle = (
+                    None  # it refers to the part: otherwise only garbage collection would free both
+                )
                 part.chunk.parts -= 1
                 self._end(part, outcome)
         self._replace_silent()
@@ -118,7 +125,7 @@ class Driver:
                 del self._open[id(part)]
                 part.chunk.parts -= 1
                 self._engine.cancel(part.handle)
-                self._lose(part, "their worker has been silent")
+                self._lose(part, "their worker does not respond")
 
     def _end(self, part: _Part, outcome: Any) -> None:
         if isinstance(outcome, bytes):
@@ -177,8 +184,8 @@ class Driver:
         self._finish(chunk)
 
     def _lose(self, part: _Part, reason: str, is_given_up: bool = False) -> None:
-        """Runs the states again: together, then one part at a time, in halves, until one state is left. A part that
-        runs beside others may have been lost because of them."""
+        """Repeats the states of a lost part. After too many losses, divides it in halves, down to single states. These
+        parts run one at a time, because others that run beside them could cause their loss."""
         part.losses += 1
         if not part.is_suspect:
             self._notices.append(f"{_again(part)}: {reason}")
@@ -206,7 +213,7 @@ class Driver:
             self._done.append((chunk.number, head + lines + chunk.failure))
 
     def cancel(self) -> None:
-        """Drops all chunks, and ends their runs."""
+        """Cancels all chunks and their runs."""
         if not self._open:
             return
         for part in self._open.values():
@@ -217,7 +224,7 @@ class Driver:
         self._suspects.clear()
 
     def notices(self) -> list[str]:
-        """Lines for the user since the last call."""
+        """Returns the messages for the user since the last call."""
         notices, self._notices = self._notices, []
         return notices
 
@@ -238,7 +245,7 @@ def _crashed_line(part: _Part) -> bytes:
         "kind": "WorkerCrashed",
         "phase": "run",
         "module": module,
-        "message": f"module {module!r} ended the worker of the engine that ran it, each time that it was tried",
+        "message": f"module {module!r} crashed the worker of the engine each time it was run",
         "hint": "",
         "pointer": "",
         "place": None,

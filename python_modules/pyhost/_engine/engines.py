@@ -1,4 +1,4 @@
-"""The engines, by their URL."""
+"""Opens engines by their URL, and runs chunks with any concurrent.futures.Executor."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ Done = Callable[[Any], None]
 
 
 class Engine(Protocol):
-    """The part of an engine that pyhost needs. Thread: one, but `done` may be called on any."""
+    """The functions of an engine that pyhost needs. Thread: any, one at a time; `done` may be called on any thread."""
 
     def slots(self) -> int:
-        """How many chunks run at once now."""
+        """Returns how many chunks run at once now."""
 
     def submit(self, name: str, arguments: tuple[Any, ...], done: Done, alone: bool) -> Any:
-        """Begins run_chunk(*arguments), and calls `done` with what it returned, or with an exception. Returns a handle.
-        A chunk that runs `alone` is not lost because of the chunks that run beside it, if the engine can do that."""
+        """Begins run_chunk(*arguments), and calls `done` with its result or exception. Returns a handle. If `alone`,
+        other chunks must not cause the loss of this one, as far as the engine can ensure that."""
 
     def is_cut(self, error: BaseException) -> bool:
-        """Whether the error says that the connection was lost, which is the fault of no chunk."""
+        """Returns whether the error means that the connection was lost. Then the chunk is not to blame."""
 
     def is_lost(self, error: BaseException) -> bool:
-        """Whether the error says that the worker was lost, so that the chunk may run elsewhere."""
+        """Returns whether the error means that the worker was lost, so that another one may run the chunk."""
 
     def is_given_up(self, error: BaseException) -> bool:
-        """Whether the engine itself has tried such a chunk again, as often as it does."""
+        """Returns whether the engine itself has already repeated the lost chunk as often as it can."""
 
     def silent(self) -> list[Any]:
-        """The handles whose workers have said nothing for a while."""
+        """Returns the handles of chunks whose workers do not respond."""
 
     def cancel(self, handle: Any) -> None:
-        """The outcome is not needed any more."""
+        """Cancels the chunk. Its outcome is not needed any more."""
 
     def end_runs(self, orders: list[str]) -> None:
-        """Calls remote.end_runs() where chunks run, if cancel() does not end them."""
+        """Calls remote.end_runs() on the workers, if cancel() does not end the runs."""
 
     def close(self) -> None: ...
 
 
 class ExecutorEngine:
-    """Any concurrent.futures.Executor that the factory returns. One that breaks is made again."""
+    """Uses the concurrent.futures.Executor that the factory returns. Calls the factory again if the executor breaks."""
 
     def __init__(self, name: str, factory: Callable[[], concurrent.futures.Executor]) -> None:
         self._name = name
@@ -74,7 +74,7 @@ class ExecutorEngine:
             executor = self._executor = self._open()
             future = executor.submit(run_chunk, *arguments, width=self._width())
         future.add_done_callback(lambda ended: done(_outcome(ended)))
-        if alone:  # an executor that breaks loses all its chunks
+        if alone:  # an executor that breaks loses all its chunks, so this one has its own
             executor.shutdown(wait=False)
         return future
 
@@ -94,14 +94,14 @@ class ExecutorEngine:
         handle.cancel()
 
     def end_runs(self, orders: list[str]) -> None:
-        remote.end_runs(orders)  # of an executor with threads
+        remote.end_runs(orders)  # for an executor with threads
         processes = getattr(self._executor, "_processes", None) or {}
         for process in list(processes.values()):
             process.kill()
 
     def close(self) -> None:
         self._executor.shutdown(wait=True)
-        remote.close()  # of an executor with threads
+        remote.close()  # for an executor with threads
 
 
 def _outcome(future: concurrent.futures.Future[bytes]) -> Any:
@@ -117,8 +117,8 @@ def _factory(path: str) -> Callable[[], concurrent.futures.Executor]:
     except (ImportError, AttributeError) as error:
         raise BadEngine(
             f"the engine {path!r} cannot be imported: {error}",
-            "it names a function as package.module:function, of a package in the virtual environment, or as "
-            "modules.NAME:function, of a module path",
+            "write package.module:function for a function of a package in the virtual environment, or "
+            "modules.NAME:function for one in a module path",
         ) from None
     if not callable(found):
         raise BadEngine(f"the engine {path!r} is not a function")
@@ -139,10 +139,10 @@ def open_engine(url: str, resources: dict[str, float]) -> Engine:
         return RayEngine(address, resources)
     if not separator and ":" in url:
         if resources:
-            raise BadEngine("an executor knows no resources: leave out --engine-resources")
+            raise BadEngine("an executor does not have resources: leave out --engine-resources")
         return ExecutorEngine(url, _factory(url))
     raise BadEngine(
-        f"the engine {url!r} is not known",
+        f"unknown engine {url!r}",
         "an engine is dask://HOST:PORT, ray://HOST:PORT, or package.module:function, which returns a "
         "concurrent.futures.Executor",
     )

@@ -9,13 +9,13 @@ class EngineError(Exception):
     kind = "usage"
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)  # both travel from a worker
+        super().__init__(message, hint)  # both, so that the exception can be pickled by a worker
         self.message = message
         self.hint = hint
 
 
 class BadEngine(EngineError):
-    """The engine, or what it was asked for, cannot be used as it is."""
+    """The engine or its options cannot be used."""
 
 
 class Unreachable(EngineError):

@@ -1,5 +1,5 @@
-"""Runs chunks as tasks of Ray, by Ray's client. A driver of Ray within this process would need a node of the cluster
-on this machine, take signals for itself, print to stdout, and end the process together with its node."""
+"""Runs chunks as tasks of Ray, through Ray's client. A driver of Ray within this process would need a node of the
+cluster on this machine, handle signals, print to stdout, and end this process when its node ends."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from .engines import Done
 from .errors import BadEngine, Unreachable
 
 CONNECT_SECONDS = 10
-WORKERS_SECONDS = 60  # until there is a node that has room for a task
+WORKERS_SECONDS = 60  # for a node to join that has room for a task
 LOCAL = "ray://127.0.0.1:10001"  # where `ray start --head` listens by default
 
 
 def _address(given: str) -> tuple[str, int]:
-    """HOST and PORT; if none is given, those of the variable RAY_ADDRESS, or of a head on this machine."""
+    """Returns host and port. Without an address, uses the variable RAY_ADDRESS, otherwise a head on this machine."""
     url = f"ray://{given}" if given else os.environ.get("RAY_ADDRESS", LOCAL)
     scheme, _, address = url.rpartition("://")
     host, _, port = address.rpartition(":")
     if scheme != "ray" or not host or not port.isdecimal():
         raise BadEngine(
-            f"the address of a Ray cluster is ray://HOST:PORT, and not {url!r}",
-            "" if given else "change the variable RAY_ADDRESS, or name the address by --engine",
+            f"the address of a Ray cluster must be ray://HOST:PORT, not {url!r}",
+            "" if given else "change the variable RAY_ADDRESS, or set the address with --engine",
         )
     return host, int(port)
 
 
 class RayEngine:
-    """`address` is the HOST:PORT at which the head of the cluster waits for clients, or empty."""
+    """`address` is the HOST:PORT at which the head of the cluster listens for clients, or empty."""
 
     def __init__(self, address: str, resources: dict[str, float]) -> None:
         try:
@@ -42,9 +42,10 @@ class RayEngine:
             import ray
         except ImportError as error:
             raise BadEngine(
-                f"Ray is not there: {error}", "install the package ray[client] where pyhost runs"
+                f"Ray cannot be imported: {error}",
+                "install the package ray[client] where pyhost runs",
             ) from None
-        # Ray says what is handled here; this logger does not listen to `logging_level`.
+        # Otherwise Ray logs errors that are handled here. This logger ignores `logging_level`.
         logging.getLogger("ray.util.client.logsclient").addHandler(logging.NullHandler())
         warnings.filterwarnings("ignore", module=r"ray\.")
         self._ray: Any = ray
@@ -66,7 +67,7 @@ class RayEngine:
             raise BadEngine("this process is already connected to Ray, which allows one connection")
         try:
             socket.create_connection((host.strip("[]"), port), CONNECT_SECONDS).close()
-            # Ray takes SIGTERM for itself if it is called on the main thread.
+            # On the main thread, Ray would set a handler for SIGTERM.
             with ThreadPoolExecutor(1) as thread:
                 thread.submit(
                     self._ray.init,
@@ -77,14 +78,15 @@ class RayEngine:
         except OSError as error:
             raise Unreachable(
                 f"the Ray cluster at {host}:{port} does not answer: {error}",
-                "its head needs the package ray[client] and GRPC_ENABLE_FORK_SUPPORT=0, and this process its RAY_AUTH_MODE",
+                "its head needs the package ray[client] and GRPC_ENABLE_FORK_SUPPORT=0, and this process needs the "
+                "RAY_AUTH_MODE of the head",
             ) from None
-        except RuntimeError as error:  # it has another version
+        except RuntimeError as error:  # for example, another version
             raise BadEngine(f"the Ray cluster at {host}:{port} cannot be used: {error}") from None
 
     def _make_task(self) -> Any:
         def run_chunk(*arguments: Any) -> bytes:
-            # A function within another one is sent as code, so that the head does not need pyhost.
+            # A nested function is sent as code, so that the head does not need pyhost.
             import pyhost._engine.remote as remote
 
             return remote.run_chunk(*arguments)
@@ -95,14 +97,14 @@ class RayEngine:
             num_gpus=needs.pop("GPU", 0),
             memory=needs.pop("memory", None),
             resources=needs,
-            max_retries=0,  # the driver counts them
-            max_calls=0,  # the coprocess stays, also where a task needs a GPU
+            max_retries=0,  # the driver repeats lost tasks itself
+            max_calls=0,  # the worker and its coprocess stay, even if tasks need a GPU
         )(run_chunk)
 
     def slots(self) -> int:
         try:
             nodes = self._call(self._ray.nodes)
-        except (self._rpc_error, ValueError):  # the client is connecting again
+        except (self._rpc_error, ValueError):  # the client is reconnecting
             return self._slots
         self._slots = sum(
             min(
@@ -120,12 +122,12 @@ class RayEngine:
             needs = ", ".join(f"{name}={count:g}" for name, count in self._needs.items())
             raise Unreachable(
                 f"no node of the Ray cluster has had room for a task with {needs} for {WORKERS_SECONDS} s",
-                "add one by `ray start --address=ADDRESS`, or change --engine-resources",
+                "add one with `ray start --address=ADDRESS`, or change --engine-resources",
             )
         return self._slots
 
     def _call(self, function: Callable[[], Any]) -> Any:
-        """Calls a function of Ray, which begins a cluster of its own where it has no connection."""
+        """Calls a function of Ray, if there is a connection. Otherwise Ray would start a cluster of its own."""
         try:
             if self._ray.is_initialized():
                 return function()
@@ -161,10 +163,10 @@ class RayEngine:
         return False
 
     def silent(self) -> list[Any]:
-        return []  # Ray itself sees nodes that do not answer
+        return []  # Ray itself detects nodes that do not respond
 
     def cancel(self, handle: Any) -> None:
-        # By force: an exception in the worker could come between a state and its index.
+        # With force, because an exception in the worker could interrupt it between a state and its index.
         with contextlib.suppress(Exception):
             self._call(lambda: self._ray.cancel(handle, force=True))
 
@@ -179,9 +181,8 @@ def _outcome(future: Future[bytes]) -> Any:
     error = future.exception()
     if isinstance(error, ConnectionError):
         return _lost()
-    return (
-        getattr(error, "cause", None) or error or future.result()
-    )  # what the task has raised is a cause
+    # An exception that the task has raised is the cause of Ray's own exception.
+    return getattr(error, "cause", None) or error or future.result()
 
 
 def _lost() -> Unreachable:

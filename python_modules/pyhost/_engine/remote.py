@@ -1,4 +1,4 @@
-"""Runs chunks of states on a worker of an engine, by a `pyhost map --coprocess` that stays from chunk to chunk."""
+"""Runs chunks of states on a worker of an engine, with a `pyhost map --coprocess` that is kept between chunks."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class _Chunk:
 
 
 class _Coprocess:
-    """Several threads may run chunks in it at once."""
+    """A `pyhost map --coprocess`. Several threads may run chunks in it concurrently."""
 
     def __init__(self, order: dict[str, Any], module_paths: list[str], width: int) -> None:
         order.pop("map", None)
         wanted = {key: order.pop(key) for key in ("pyhost", "python", "code")}
         order.update(module_paths=module_paths, workers=width)
-        # Signals to the group of the engine's worker are for that worker.
+        # A session of its own, because signals to the process group of the engine's worker are not meant for it.
         try:
             self._process = subprocess.Popen(
                 [_program(), "map", "--coprocess"],
@@ -63,7 +63,7 @@ class _Coprocess:
         self._writing = threading.Lock()
         self._chunks: list[_Chunk] = []
         self._sent = 0
-        self._end: bytes | None = None  # the line that tells why it ended
+        self._end: bytes | None = None  # the line with the reason why it ended
         self.refused = ""
         self._write(json.dumps(order).encode() + b"\n")
         self._check(wanted)
@@ -71,7 +71,7 @@ class _Coprocess:
         self._reader.start()
 
     def _write(self, data: bytes) -> None:
-        # If it has ended, the reader sees that.
+        # If the coprocess has ended, the reader notices.
         with contextlib.suppress(OSError, ValueError):
             self._stdin.write(data)
             self._stdin.flush()
@@ -121,9 +121,10 @@ class _Coprocess:
         return self._end is not None
 
     def run(self, states: bytes) -> bytes | None:
-        """Returns None if it was closed."""
+        """Runs a chunk, and returns a line of facts and the lines of outcomes. Returns None if the coprocess was
+        closed."""
         begun = time.monotonic()
-        # The coprocess counts states in the order in which they are written.
+        # The coprocess numbers states in the order in which they are written.
         with self._writing:
             if self._stdin.closed:
                 return None
@@ -141,7 +142,7 @@ class _Coprocess:
         return json.dumps(head).encode() + b"\n" + b"".join(chunk.lines) + (end or b"")
 
     def close(self) -> None:
-        """It ends when its chunks are done."""
+        """Lets it end when its chunks are done."""
         with self._writing, contextlib.suppress(OSError):
             self._stdin.close()
 
@@ -152,20 +153,20 @@ class _Coprocess:
         self._process.kill()
 
 
-def _died(words: str) -> bytes:
-    return json.dumps({"died": words}).encode() + b"\n"
+def _died(reason: str) -> bytes:
+    return json.dumps({"died": reason}).encode() + b"\n"
 
 
 def _unfit(reason: str) -> str:
-    return f"the worker {worker_name()} cannot run states by the program {_program()}: {reason}"
+    return f"the worker {worker_name()} cannot run states with the program {_program()}: {reason}"
 
 
 def _mismatch(hello: dict[str, str], wanted: dict[str, str]) -> str:
-    """Says why a coprocess cannot be used for what is wanted; empty if it can."""
+    """Returns why a coprocess with this hello cannot be used, or an empty text if it can."""
     for key, name in (("pyhost", "pyhost"), ("python", "Python")):
         if hello[key] != wanted[key]:
             return (
-                f"the worker {worker_name()} has {name} {hello[key]}, and the states need {wanted[key]}: "
+                f"the worker {worker_name()} has {name} {hello[key]}, but the states need {wanted[key]}: "
                 "install the same version on each machine"
             )
     if hello["code"] != wanted["code"]:
@@ -187,7 +188,7 @@ def worker_name() -> str:
 
 
 def _open(order: str, digest: str, module_paths: list[str], width: int) -> _Coprocess:
-    """The coprocess for this order. One for another order ends when its chunks are done."""
+    """Returns the coprocess for this order. A coprocess for another order ends when its chunks are done."""
     global _coprocess, _key
     with _opening:
         if order in _ended:
@@ -200,7 +201,7 @@ def _open(order: str, digest: str, module_paths: list[str], width: int) -> _Copr
 
 
 def end_runs(orders: list[str]) -> None:
-    """Ends what this process runs for one of these orders, and begins no more of it."""
+    """Ends the runs of this process for these orders, and refuses later ones."""
     with _opening:
         _ended.update(orders)
         if _coprocess is not None and _key is not None and _key[0] in orders:
@@ -208,7 +209,7 @@ def end_runs(orders: list[str]) -> None:
 
 
 def close() -> None:
-    """Ends the coprocess of this process, and waits for it."""
+    """Ends the coprocess of this process, and waits until it has ended."""
     global _coprocess
     with _opening:
         if _coprocess is not None:
@@ -220,8 +221,9 @@ def close() -> None:
 def run_chunk(
     order: str, digest: str, states: bytes, archive: bytes | None = None, *, width: int = 1
 ) -> bytes:
-    """Runs a state for each line, and returns a line with the facts of the chunk and the lines of its outcomes. Returns
-    NEED if the modules are not here and come with no archive. `width` is how many chunks this process has at once."""
+    """Runs the module for each line of states. Returns a line with facts about the chunk, followed by the lines of its
+    outcomes. Returns NEED if the modules are not on this machine and `archive` is missing. `width` is how many chunks
+    this process runs at once."""
     module_paths = archives.find(digest)
     if module_paths is None:
         if archive is None:
@@ -230,11 +232,11 @@ def run_chunk(
             module_paths = archives.unpack(digest, archive)
         except OSError as error:
             raise BadEngine(
-                f"the worker {worker_name()} cannot keep the modules in {archives.cache()}: {error}",
-                "make room there, or choose another folder by XDG_CACHE_HOME",
+                f"the worker {worker_name()} cannot store the modules in {archives.cache()}: {error}",
+                "free space there, or choose another folder with XDG_CACHE_HOME",
             ) from None
     answer = None
-    while answer is None:  # another thread may close the coprocess, for an order of its own
+    while answer is None:  # repeated if another thread, for its order, has closed the coprocess
         coprocess = _open(order, digest, module_paths, width)
         if coprocess.refused:
             return json.dumps({"refused": coprocess.refused}).encode() + b"\n"
