@@ -1,8 +1,8 @@
-"""Compiles every file by itself, since precompiled headers hide that a file forgot an include.
+"""Compiles every file by itself, since precompiled headers hide a missing include.
 
     python3 tests/check_includes.py build/includes-3.11.7/compile_commands.json
 
-It checks the syntax alone and links nothing. Exit code 1 if a file does not compile by itself.
+Only the syntax is checked; nothing is linked. The exit code is 1 if a file does not compile by itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 
 def syntax_check(command: str) -> list[str]:
-    """The command without its output file, and without code generation."""
+    """The compile command with -fsyntax-only and without its output file."""
     words = shlex.split(command)
     output = words.index("-o")
     return [*words[:output], *words[output + 2 :], "-fsyntax-only"]

@@ -1,4 +1,4 @@
-"""What the pytest files share: the built program, run as a user's shell would run it."""
+"""Helpers and fixtures for all pytest files: above all, they run the built program as a user's shell would."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "tests" / "fixtures"
 BUILD = Path(os.environ.get("PYHOST_BUILD", "."))
-# The first two hide lost output and stale .pyc files, the others change which Python is found.
+# The first two would hide lost output and stale .pyc files. The others change which Python is found.
 HIDING = (
     "PYTHONUNBUFFERED",
     "PYTHONDONTWRITEBYTECODE",
@@ -35,7 +35,7 @@ HIDING = (
     "PYHOST_LOG_FORMAT",
 )
 
-# Seconds, far more than even a busy machine takes for anything that a test waits for.
+# In seconds; longer than any wait of a test takes, even on a busy machine.
 PATIENCE = 600
 SECRET = "s3cret/of ada"  # her password in PostgreSQL
 
@@ -57,7 +57,7 @@ def program() -> str:
 
 @pytest.fixture
 def pyhost(program: str, tmp_path: Path) -> Run:
-    """Runs the program in an empty folder, with pipes for its streams."""
+    """Returns a function that runs the program in an empty folder, with pipes for its streams."""
 
     def run(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
         environment = clean_environment(**options.pop("env", {}))  # type: ignore[arg-type]
@@ -74,12 +74,12 @@ def pyhost(program: str, tmp_path: Path) -> Run:
 
 
 def small_program(name: str) -> list[str]:
-    """The words that start one of the small programs of tests/programs.hpp."""
+    """The arguments that start one of the small programs of tests/programs.hpp."""
     return [str(BUILD / "tests" / "programs"), name]
 
 
 def cached(name: str) -> str:
-    """What CMake's cache has under this name for the build under test."""
+    """The value of this variable in the CMake cache of the build under test."""
     for line in (BUILD / "CMakeCache.txt").read_text().splitlines():
         if line.startswith(name + ":"):
             return line.partition("=")[2]
@@ -87,15 +87,15 @@ def cached(name: str) -> str:
 
 
 def embedded_version() -> tuple[int, ...]:
-    """Of the Python that the build under test embeds: (3, 13)."""
+    """The version of the Python that the build under test embeds, like (3, 13)."""
     python = cached("Python_EXECUTABLE") or sys.executable
     words = [python, "-c", "import sys; print(*sys.version_info[:2])"]
     return tuple(map(int, subprocess.check_output(words).split()))
 
 
 def missing(what: str) -> NoReturn:
-    """Skips the test, or the file that calls it, for want of something; in CI that is a failure."""
-    __tracebackhide__ = True  # so that the skip is told of the test
+    """Skips the test or the test file that calls this. In CI, fails instead."""
+    __tracebackhide__ = True  # so that the skip is reported for the test
     if os.environ.get("CI"):
         pytest.fail(what)
     pytest.skip(what, allow_module_level=True)
@@ -113,15 +113,15 @@ def needs_package(name: str) -> None:
 
 
 def make_venv(folder: Path, python: str = sys.executable) -> Path:
-    """A real virtual environment; gives its python."""
+    """Makes a real virtual environment; returns its python."""
     subprocess.run([python, "-m", "venv", str(folder)], check=True, env=clean_environment())
     return folder / "bin" / "python"
 
 
 def kept_venv(name: str, packages: Iterable[str]) -> Path:
-    """One with packages from the index, of the Python that is embedded; kept with the build, since it takes a while."""
+    """A virtual environment of the embedded Python with these packages. It is kept in the build folder and reused."""
     venv = BUILD / name
-    with open(BUILD / f"{name}.lock", "w") as lock:  # several tests may want it at once
+    with open(BUILD / f"{name}.lock", "w") as lock:  # several tests may make it at once
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (venv / "complete").exists():
             _make_kept_venv(venv, packages)
@@ -141,7 +141,7 @@ def _make_kept_venv(venv: Path, packages: Iterable[str]) -> None:
 
 
 def write_module(folder: Path, name: str, run: str, first: str = "") -> tuple[str, ...]:
-    """A module whose run() has this body; gives the words that run it."""
+    """Writes a module whose run() has this body; returns the arguments that run it."""
     (folder / "modules").mkdir(exist_ok=True)
     body = "".join(f"        {line}\n" for line in run.splitlines())
     (folder / "modules" / f"{name}.py").write_text(
@@ -152,7 +152,7 @@ def write_module(folder: Path, name: str, run: str, first: str = "") -> tuple[st
 
 @pytest.fixture(scope="session")
 def comma_locale(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment in which a module can choose de_DE.UTF-8, a locale that writes 1.5 as 1,5."""
+    """Variables with which a module can choose de_DE.UTF-8, a locale that writes 1.5 as 1,5."""
     folder = tmp_path_factory.mktemp("locales")
     if shutil.which("localedef") is None:
         pytest.skip("localedef, which makes a locale with a decimal comma, is not installed")
@@ -166,7 +166,7 @@ def comma_locale(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def ctrl_c_after_start(program: str, *words: str) -> str:
-    """Interrupts a run once its module says "started"; the module has to clean up. Returns what stderr said."""
+    """Interrupts a run once its module prints "started". Asserts that the module cleans up; returns its stderr."""
     with subprocess.Popen(
         [program, "run", *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(),
@@ -176,7 +176,7 @@ def ctrl_c_after_start(program: str, *words: str) -> str:
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == "cleaned up\n"
         said = process.stderr.read()
-        assert process.wait(PATIENCE) == -signal.SIGINT  # a shell makes 130 of it
+        assert process.wait(PATIENCE) == -signal.SIGINT  # a shell reports 130
     return said
 
 
@@ -186,7 +186,7 @@ def answers(port: int) -> bool:
 
 
 class PostgresServer:
-    """A real server on loopback, in which ada has a password."""
+    """A real PostgreSQL server on loopback, with a user ada who has a password."""
 
     def __init__(self) -> None:
         binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -195,7 +195,7 @@ class PostgresServer:
         self.folder = Path(tempfile.mkdtemp(prefix="pyhost-postgresql-", dir="/tmp"))
         (self.folder / "password").write_text(SECRET)
         as_user: list[str] = []
-        if os.getuid() == 0:  # which PostgreSQL refuses to run as
+        if os.getuid() == 0:  # PostgreSQL refuses to run as root
             owner = pwd.getpwnam("postgres")
             for each in (self.folder, self.folder / "password"):
                 os.chown(each, owner.pw_uid, owner.pw_gid)
@@ -228,7 +228,7 @@ class PostgresServer:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        self._server.send_signal(signal.SIGINT)  # without waiting for open connections to be closed
+        self._server.send_signal(signal.SIGINT)  # does not wait for open connections
         self._server.wait(PATIENCE)
 
 
@@ -245,5 +245,5 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def postgresql(postgres_server: PostgresServer) -> int:
-    """The port of the server."""
+    """The port of the PostgreSQL server."""
     return postgres_server.port

@@ -1,4 +1,4 @@
-"""Checks manifests by the classes of Kubernetes' own client, which know each field of the API."""
+"""Checks Kubernetes manifests against the classes of the official client, which know each field of the API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ for manifest in json.load(sys.stdin):
 
 
 def check_manifests(*manifests: Any) -> None:
-    """Fails on fields that are not known, are missing, or have another type."""
+    """Fails on fields that are unknown, missing or of a wrong type."""
     if embedded_version() < (3, 10):
         pytest.skip("the client of Kubernetes is not there for this Python")
     for manifest in manifests:

@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
   const std::string_view name = argc > 1 ? argv[1] : "";
   const auto* const found = std::ranges::find(programs, name, &Program::name);
   if (found != std::end(programs)) return found->main(argc - 1, argv + 1);
-  // Called as the python binary for which stands_in stands in.
+  // stands_in acts as the python binary, so Python may start this program as one.
   if (const auto code = pyhost::python_main(argc, argv)) return *code;
   std::fprintf(stderr, "no program '%s'\n", argv[argc > 1 ? 1 : 0]);
   return 2;

@@ -1,4 +1,4 @@
-// The small programs that the tests start, in one executable: they compile and link once.
+// The small programs that tests start. They are one executable, so that it is compiled and linked once.
 #pragma once
 
 namespace pyhost::test {

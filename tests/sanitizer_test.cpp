@@ -7,7 +7,7 @@
 
 #include <sanitizer/asan_interface.h>
 
-TEST_CASE("the sanitizer is in") {
+TEST_CASE("the build is instrumented by its sanitizer") {
   char* byte = new char('x');
   CHECK(__asan_address_is_poisoned(byte) == 0);
   const char* gone = byte;

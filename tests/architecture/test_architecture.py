@@ -1,4 +1,4 @@
-"""cpp/src has floors: docs/architecture.md says which, and no include goes up."""
+"""Checks the includes and the file lengths of cpp/ against docs/architecture.md: no include goes up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WITHOUT_PYTHON = ("cli", "error")
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the page's table: some folders, and what they may include."""
+    """One row of the table: folders, and the folders they may include."""
 
     folders: tuple[str, ...]
     may_include: frozenset[str]
@@ -25,7 +25,7 @@ class Row:
 
 
 def rows(page: str) -> list[Row]:
-    """The table whose first column names folders, from the top floor to the bottom."""
+    """The rows of the page's table of folders, from the top layer to the bottom."""
     cells = [
         [cell.strip() for cell in line.strip().strip("|").split("|")]
         for line in page.splitlines()
@@ -41,7 +41,7 @@ def rows(page: str) -> list[Row]:
 
 
 def allowed(words: str, floor: int, floors: list[tuple[str, ...]]) -> frozenset[str]:
-    """The folders that a last column names: "host and below", "python, error", "everything below"."""
+    """The folders named by a last column like "host and below", "python, error" or "everything below"."""
     found: set[str] = set()
     for part in re.split(r",\s*(?:and\s+)?", words):
         name = re.sub(r"^the text helpers in ", "", part.replace("`", "")).removesuffix(
@@ -54,7 +54,7 @@ def allowed(words: str, floor: int, floors: list[tuple[str, ...]]) -> frozenset[
             start, end = floor + 1, len(floors)
         else:
             matching = [i for i, folders in enumerate(floors) if name in folders]
-            assert matching, f"the page says '{part}', and '{name}' is not a folder of its table"
+            assert matching, f"the page says '{part}', but '{name}' is not a folder in its table"
             start = matching[0]
             end = len(floors) if part.endswith("and below") else start + 1
         assert start > floor, (
@@ -69,7 +69,7 @@ def sources(folder: Path) -> list[Path]:
 
 
 def faults(table: list[Row], src: Path) -> list[str]:
-    """What in this tree disagrees with the table, one line each."""
+    """The violations of the table in this tree, one line each."""
     rules = {folder: row for row in table for folder in row.folders}
     found = []
     for file in sources(src):
@@ -84,14 +84,14 @@ def faults(table: list[Row], src: Path) -> list[str]:
             if not target or include.startswith("."):
                 found.append(f'{name}: "{include}" does not name its folder')
             elif target != PUBLIC and target not in rules[folder].may_include:
-                found.append(f'{name}: "{include}" is not for {folder}/')
+                found.append(f'{name}: "{include}" must not be included in {folder}/')
         for include in re.findall(r"^\s*#\s*include\s+<([^>]+)>", file.read_text(), re.MULTILINE):
             if include.rpartition("/")[0] in rules:
-                found.append(f"{name}: <{include}> is a file of ours, and has to be in quotes")
+                found.append(f"{name}: <{include}> is our own file and must be in quotes")
             elif folder in WITHOUT_PYTHON and re.match(r"Python\.h|pybind11/", include):
-                found.append(f"{name}: <{include}> is not for {folder}/")
+                found.append(f"{name}: <{include}> must not be included in {folder}/")
     found += [
-        f"{folder}/ is in the table, and does not exist"
+        f"{folder}/ is in the table, but does not exist"
         for folder, row in rules.items()
         if not row.planned and not (src / folder).is_dir()
     ]
@@ -99,7 +99,7 @@ def faults(table: list[Row], src: Path) -> list[str]:
 
 
 def long_files(page: str, root: Path) -> list[str]:
-    """The files that are too long and not listed, or listed and not too long."""
+    """The files that are too long but not listed, or listed but not too long."""
     listed = set(re.findall(r"^- `(cpp/[\w/.-]+)`", page, re.MULTILINE))
     long = {
         file.relative_to(root).as_posix()
@@ -107,28 +107,28 @@ def long_files(page: str, root: Path) -> list[str]:
         if len(file.read_text().splitlines()) > LONGEST
     }
     return [f"{name}: more than {LONGEST} lines" for name in sorted(long - listed)] + [
-        f"{name}: is listed as too long, and is not" for name in sorted(listed - long)
+        f"{name}: is listed as too long, but is not" for name in sorted(listed - long)
     ]
 
 
-def test_no_include_goes_up() -> None:
+def test_each_include_names_a_folder_that_the_table_allows() -> None:
     table = rows(PAGE.read_text())
     assert len(table) > 5
     assert faults(table, ROOT / "cpp" / "src") == []
 
 
-def test_no_file_is_too_long_without_a_reason() -> None:
+def test_each_long_file_is_listed_with_a_reason() -> None:
     assert long_files(PAGE.read_text(), ROOT) == []
 
 
 def test_threads_are_started_in_one_place() -> None:
-    """There a refusal becomes an Error that names the limit."""
+    """Only that place turns a refusal by the system into an Error that names the limit."""
     start = re.compile(r"std::j?thread(?: \w+)?[({]|threads_\.emplace_back")
     starting = [file.name for file in sources(ROOT / "cpp") if start.search(file.read_text())]
     assert starting == []
 
 
-# --- the checker itself, on a tree that is made up
+# --- the checker itself, on an artificial tree
 
 TABLE = """
 | folder | job | may include |
@@ -172,7 +172,7 @@ def test_a_tree_that_agrees_with_the_table_has_no_faults(tree: Path) -> None:
         ("error/error.cpp", "python/gil.hpp"),
         ("run/run.cpp", "pool/pool.hpp"),
         ("run/run.cpp", "pool/process/worker.hpp"),
-        ("convert/convert.cpp", "python/gil.hpp"),  # below, and not in what its row may include
+        ("convert/convert.cpp", "python/gil.hpp"),  # below, but not allowed by its row
         ("cli/main.cpp", "run/run.hpp"),
         ("pool/pool.cpp", "elsewhere/any.hpp"),
     ],
@@ -180,7 +180,7 @@ def test_a_tree_that_agrees_with_the_table_has_no_faults(tree: Path) -> None:
 def test_an_include_that_goes_up_is_found(tree: Path, file: str, include: str) -> None:
     write(tree, file, include)
     folder = file.partition("/")[0]
-    assert faults(rows(TABLE), tree) == [f'{file}: "{include}" is not for {folder}/']
+    assert faults(rows(TABLE), tree) == [f'{file}: "{include}" must not be included in {folder}/']
 
 
 @pytest.mark.parametrize("include", ["gil.hpp", "../python/gil.hpp", "./gil.hpp"])
@@ -193,13 +193,15 @@ def test_an_include_that_does_not_name_its_folder_is_found(tree: Path, include: 
 def test_python_in_a_folder_without_it_is_found(tree: Path, include: str) -> None:
     for name in ("error/error.cpp", "python/gil.cpp"):
         (tree / name).write_text(f"#include <{include}>\n")
-    assert faults(rows(TABLE), tree) == [f"error/error.cpp: <{include}> is not for error/"]
+    assert faults(rows(TABLE), tree) == [
+        f"error/error.cpp: <{include}> must not be included in error/"
+    ]
 
 
-def test_an_include_of_ours_in_angle_brackets_is_found(tree: Path) -> None:
+def test_an_include_of_our_own_in_angle_brackets_is_found(tree: Path) -> None:
     (tree / "error" / "error.cpp").write_text("#include <run/run.hpp>\n")
     assert faults(rows(TABLE), tree) == [
-        "error/error.cpp: <run/run.hpp> is a file of ours, and has to be in quotes"
+        "error/error.cpp: <run/run.hpp> is our own file and must be in quotes"
     ]
 
 
@@ -211,13 +213,13 @@ def test_a_folder_that_is_not_in_the_table_is_found(tree: Path) -> None:
 
 def test_a_row_whose_folder_does_not_exist_is_found(tree: Path) -> None:
     table = TABLE + "| `cellar/` | Below. | the public headers |\n"
-    assert faults(rows(table), tree) == ["cellar/ is in the table, and does not exist"]
+    assert faults(rows(table), tree) == ["cellar/ is in the table, but does not exist"]
 
 
 @pytest.mark.parametrize("words", ["attic", "attic and below", "run and below", "all of it"])
-def test_a_row_that_may_include_what_is_not_below_is_refused(words: str) -> None:
+def test_a_row_that_may_include_a_folder_above_it_is_refused(words: str) -> None:
     table = TABLE + f"| `cellar/` | Below. | {words} |\n"
-    with pytest.raises(AssertionError, match="is not a folder of its table|which is not below"):
+    with pytest.raises(AssertionError, match="is not a folder in its table|which is not below"):
         rows(table)
 
 
@@ -228,7 +230,7 @@ def test_a_long_file_is_found_unless_it_is_listed(tree: Path, tmp_path: Path) ->
     assert long_files("- `cpp/src/run/run.cpp`: why\n", tmp_path) == []
     assert long_files(
         "- `cpp/src/run/run.cpp`: why\n- `cpp/src/run/gone.cpp`: why\n", tmp_path
-    ) == ["cpp/src/run/gone.cpp: is listed as too long, and is not"]
+    ) == ["cpp/src/run/gone.cpp: is listed as too long, but is not"]
 
 
 def test_ctest_runs_every_test_file() -> None:

@@ -1,4 +1,4 @@
-"""The program as a user meets it: streams, exit codes, messages."""
+"""The command line of pyhost: streams, exit codes, messages."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_a_result_that_cannot_be_written_fails_with_74(pyhost: Run) -> None:
     assert "the result could not be written to stdout: No space left on device" in done.stderr
 
 
-def test_a_file_left_open_is_written_out_and_atexit_runs(pyhost: Run, tmp_path: Path) -> None:
+def test_a_file_left_open_is_flushed_and_atexit_handlers_run(pyhost: Run, tmp_path: Path) -> None:
     file = tmp_path / "open.txt"
     done = pyhost("run", "leaves_a_file_open", "-p", f"path={file}", *MODULES)
     assert (done.returncode, done.stdout, done.stderr) == (0, "at exit\n", "")
@@ -228,7 +228,7 @@ def test_a_file_left_open_is_written_out_and_atexit_runs(pyhost: Run, tmp_path: 
     embedded_version() < (3, 10), reason="importlib.resources reads no namespace package there"
 )
 @pytest.mark.parametrize("child", [False, True])
-def test_files_beside_modules_are_resources_of_their_package(
+def test_files_beside_modules_are_readable_by_importlib_resources(
     pyhost: Run, tmp_path: Path, child: bool
 ) -> None:
     for folder, text in (("a", "first"), ("b", "second")):
@@ -252,7 +252,7 @@ def test_files_beside_modules_are_resources_of_their_package(
 
 @pytest.mark.skipif(cached("PYHOST_SANITIZE") == "ON", reason="AddressSanitizer itself needs /proc")
 @pytest.mark.parametrize("on_path", [False, True])
-def test_without_proc_the_shipped_modules_are_found(
+def test_the_shipped_modules_are_found_without_proc(
     program: str, tmp_path: Path, on_path: bool
 ) -> None:
     name = "pyhost" if on_path else program
@@ -298,7 +298,7 @@ def test_help_begins_with_examples_and_names_the_exit_codes(pyhost: Run) -> None
     assert pyhost("-h").stdout.startswith("Runs Python modules")
 
 
-def test_the_version_is_that_of_the_project(pyhost: Run) -> None:
+def test_version_prints_the_version_of_the_project(pyhost: Run) -> None:
     version = (ROOT / "CMakeLists.txt").read_text().split("VERSION ")[2].split()[0]
     assert pyhost("--version").stdout == f"pyhost {version}\n"
 

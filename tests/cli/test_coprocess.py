@@ -1,4 +1,4 @@
-"""pyhost map --coprocess: an order and states come on stdin, and outcomes go to stdout."""
+"""pyhost map --coprocess: reads an order (a module and options) and states from stdin, writes outcomes to stdout."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lines_of(text: str) -> list[Line]:
 
 
 def outcomes_of(text: str) -> dict[int, Line]:
-    """The outcomes by index, from the output of a coprocess that got ready."""
+    """The outcomes by index. Asserts that the output begins with the hello and ready lines."""
     hello, ready, *outcomes = lines_of(text)
     assert set(hello["hello"]) == {"pyhost", "python", "code"}
     assert ready == {"ready": True}
@@ -47,7 +47,7 @@ def test_each_state_has_one_outcome(pyhost: Run, level: str) -> None:
     assert {i: line["result"] for i, line in outcomes.items()} == {i: {"i": i} for i in range(500)}
 
 
-def test_hello_has_the_versions_and_the_hash_of_the_modules(pyhost: Run) -> None:
+def test_the_hello_line_has_the_versions_and_the_hash_of_the_modules(pyhost: Run) -> None:
     done = pyhost("map", "--coprocess", input=stdin_of({"module": "returns_state"}, {}))
     hello, _, outcome = lines_of(done.stdout)
     version = pyhost("--version").stdout.removeprefix("pyhost ").strip()
@@ -56,7 +56,7 @@ def test_hello_has_the_versions_and_the_hash_of_the_modules(pyhost: Run) -> None
     assert len(outcome["code"]) == 64
 
 
-def test_a_crash_a_timeout_and_a_bad_state_cost_their_own_outcomes(pyhost: Run) -> None:
+def test_a_crash_a_timeout_and_a_bad_state_do_not_affect_other_states(pyhost: Run) -> None:
     order = {"module": "evaluates", "workers": 1, "timeout": 3.0}
     given = stdin_of(
         order,
@@ -72,7 +72,7 @@ def test_a_crash_a_timeout_and_a_bad_state_cost_their_own_outcomes(pyhost: Run) 
     assert statuses == {0: "ok", 1: "crashed", 2: "timed_out", 3: "failed", 4: "ok", 5: "invalid"}
 
 
-def test_retries_and_parameters_are_part_of_the_order(pyhost: Run) -> None:
+def test_an_order_sets_retries_and_parameters(pyhost: Run) -> None:
     order = {"module": "returns_state", "parameters": ["rate=1.5", "name=x"], "retries": 1}
     done = pyhost("map", "--coprocess", input=stdin_of(order, {"i": 0}))
     assert outcomes_of(done.stdout)[0]["result"] == {"i": 0, "rate": 1.5, "name": "x"}
@@ -100,7 +100,7 @@ def test_a_module_that_cannot_be_loaded_is_one_failed_line(pyhost: Run) -> None:
         ("{}", "the order has no 'module'"),
     ],
 )
-def test_what_is_no_order_is_refused(pyhost: Run, first: str, said: str) -> None:
+def test_a_first_line_that_is_not_an_order_is_refused(pyhost: Run, first: str, said: str) -> None:
     done = pyhost("map", "--coprocess", input=first and first + "\n")
     (failed,) = lines_of(done.stdout)
     assert said in failed["failed"]["message"]
@@ -130,7 +130,7 @@ def test_what_is_no_order_is_refused(pyhost: Run, first: str, said: str) -> None
         ("retry", 1, "in the order; the known keys are import_timeout, isolation, max_resident, "),
     ],
 )
-def test_an_order_with_a_value_that_cannot_be_used_is_refused(
+def test_an_order_with_an_invalid_value_is_refused(
     pyhost: Run, key: str, value: object, said: str
 ) -> None:
     done = pyhost("map", "--coprocess", input=stdin_of({"module": "returns_state", key: value}, {}))
@@ -144,21 +144,21 @@ REFUSED = (
     "NAME --states --engine --engine-resources --engine-retries --output --ordered --keep-going --resume --redo-changed "
     "--shard --trace --trace-runs --verbose --quiet"
 ).split()
-HELD = (
+APPLIED = (
     "--coprocess --param --jobs --isolation --timeout --import-timeout --memory-limit --max-runs-per-worker "
     "--max-memory-per-worker --retries --module-path --venv --use-environment --store --shutdown-timeout --log-level "
     "--log-format --help"
 ).split()
 
 
-def test_each_option_of_map_is_refused_beside_it_or_holds(pyhost: Run) -> None:
+def test_each_option_of_map_is_either_refused_or_applied_with_coprocess(pyhost: Run) -> None:
     text = pyhost("map", "--help").stdout
     options = set(re.findall(r"^  (?:-\w,)?(--[a-z-]+|NAME)", text, re.MULTILINE))
-    assert options == {*REFUSED, *HELD}
+    assert options == {*REFUSED, *APPLIED}
 
 
 @pytest.mark.parametrize("option", REFUSED)
-def test_what_the_order_says_is_no_option_beside_it(pyhost: Run, option: str) -> None:
+def test_an_option_that_only_map_itself_supports_is_refused(pyhost: Run, option: str) -> None:
     words = ["returns_state"] if option == "NAME" else [option]
     is_flag = option.startswith(("--ordered", "--keep", "--re", "--verbose", "--quiet"))
     if option != "NAME" and not is_flag:
@@ -175,7 +175,7 @@ def test_variables_for_other_calls_of_map_are_ignored(pyhost: Run) -> None:
     assert outcomes_of(done.stdout)[0]["status"] == "ok"
 
 
-def test_options_hold_where_the_order_says_nothing_else(pyhost: Run, tmp_path: Path) -> None:
+def test_options_apply_unless_the_order_overrides_them(pyhost: Run, tmp_path: Path) -> None:
     words = ["map", "--coprocess", "-m", str(FIXTURES), "-p", "a=1", "--timeout", "100ms"]
     order = json.dumps({"module": "evaluates"}) + "\n"
     done = pyhost(*words, input=order + json.dumps(SLEEPS) + "\n")
@@ -185,7 +185,7 @@ def test_options_hold_where_the_order_says_nothing_else(pyhost: Run, tmp_path: P
     assert outcomes_of(done.stdout)[0]["result"] == {"b": 2}
 
 
-def test_the_timeout_of_the_project_file_holds_unless_the_order_has_one(
+def test_the_timeout_of_the_project_file_applies_unless_the_order_has_one(
     pyhost: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "pyhost.toml").write_text('[modules.evaluates]\ntimeout = "100ms"\n')
@@ -196,7 +196,7 @@ def test_the_timeout_of_the_project_file_holds_unless_the_order_has_one(
         assert outcomes_of(done.stdout)[0]["status"] == status
 
 
-def test_the_virtual_environment_of_the_environment_holds(pyhost: Run) -> None:
+def test_the_virtual_environment_named_by_a_variable_is_used(pyhost: Run) -> None:
     done = pyhost(
         "map",
         "--coprocess",
@@ -243,7 +243,7 @@ def interactive(program: str, tmp_path: Path) -> Iterator[Interactive]:
         coprocess.process.wait()
 
 
-def test_an_outcome_comes_while_stdin_stays_open(interactive: Interactive) -> None:
+def test_an_outcome_is_written_while_stdin_is_still_open(interactive: Interactive) -> None:
     interactive.begin({"module": "prints", "workers": 1})
     for index in range(3):
         interactive.send("{}\n")
@@ -255,7 +255,7 @@ def test_an_outcome_comes_while_stdin_stays_open(interactive: Interactive) -> No
 
 
 @pytest.mark.parametrize("first", ["{}", "[]", "x", '{"module":'])
-def test_a_bad_order_is_refused_while_stdin_stays_open(
+def test_a_bad_order_is_refused_while_stdin_is_still_open(
     interactive: Interactive, first: str
 ) -> None:
     interactive.send(first + "\n")
@@ -264,7 +264,7 @@ def test_a_bad_order_is_refused_while_stdin_stays_open(
 
 
 def run_until_go(begun: int) -> dict[str, str]:
-    """A state whose run says that it has begun, and waits for the file `go`."""
+    """A state whose run creates a file when it starts, and then waits for the file `go`."""
     has_ended = "__import__('os').path.exists('go') or __import__('time').sleep(0.01)"
     return {"give": f"[open('begun{begun}', 'w').close(), *iter(lambda: {has_ended}, True)] and 1"}
 
@@ -285,7 +285,7 @@ def test_the_first_signal_lets_the_runs_in_flight_finish(
     wait_for(tmp_path / "begun0")
     interactive.process.send_signal(number)
     interactive.send(json.dumps({"give": "2"}) + "\n")
-    # The signal is handled before the run is over, or the process has ended by it.
+    # Leave time to handle the signal before the run ends. If the signal ends the process, do not wait.
     with contextlib.suppress(subprocess.TimeoutExpired):
         interactive.process.wait(0.5)
     (tmp_path / "go").touch()
@@ -297,17 +297,19 @@ def test_the_first_signal_lets_the_runs_in_flight_finish(
     assert interactive.process.wait(PATIENCE) == -number
 
 
-def test_the_second_signal_cancels_what_runs(interactive: Interactive, tmp_path: Path) -> None:
+def test_the_second_signal_cancels_the_runs_in_flight(
+    interactive: Interactive, tmp_path: Path
+) -> None:
     interactive.begin({"module": "evaluates", "workers": 1}, run_until_go(0))
     wait_for(tmp_path / "begun0")
-    while interactive.process.poll() is None:  # signals that arrive together count as one
+    while interactive.process.poll() is None:  # signals that arrive together are delivered once
         interactive.process.terminate()
         time.sleep(0.05)
     assert interactive.line() is None
     assert interactive.process.returncode == -signal.SIGTERM
 
 
-def test_a_signal_ends_a_coprocess_that_waits(interactive: Interactive) -> None:
+def test_a_signal_ends_an_idle_coprocess(interactive: Interactive) -> None:
     interactive.begin({"module": "prints"})
     interactive.process.terminate()
     assert interactive.line() is None

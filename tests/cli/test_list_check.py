@@ -1,4 +1,4 @@
-"""pyhost list and pyhost check: what they say of modules, sound and broken, and that nothing runs."""
+"""pyhost list and pyhost check: they describe valid and broken modules without running them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def names(document: dict[str, Any]) -> list[str]:
 
 
 def checked(pyhost: Run, *words: str) -> list[tuple[str, int, int, str]]:
-    """What check --json says of the folder it is run in, as (name, line, column, code)."""
+    """The diagnostics of check --json for the current folder, as (name, line, column, code)."""
     done = pyhost("check", "--json", "-m", ".", *words)
     document = json.loads(done.stdout)
     assert done.returncode == (3 if document["errors"] else 0)
@@ -109,7 +109,7 @@ def test_a_module_that_an_earlier_path_hides_is_reported(pyhost: Run, tmp_path: 
     assert "hidden by one/modules/both.py" in pyhost("list", *words).stdout
     assert pyhost("check", *words).returncode == 0
     assert "[hidden]" in pyhost("check", "both", *words).stdout
-    # The import has it as the list says.
+    # An import finds the same module as the list.
     assert pyhost("run", "both", *words).stdout == "1\n"
     assert pyhost("run", "pack.b", *words).returncode == 3
 
@@ -151,7 +151,7 @@ def test_terminal_escapes_in_a_docstring_are_escaped(pyhost: Run, tmp_path: Path
 def test_a_docstring_with_a_lone_surrogate_is_shown(pyhost: Run, tmp_path: Path) -> None:
     write(tmp_path, {"m.py": '"a lone \\ud800"\n' + GOOD})
     done = pyhost("list", "-m", ".")
-    # From Python 3.13 on this is an error of the module's, which an import meets as well.
+    # From Python 3.13 on this is an error in the module, so an import fails, too.
     assert done.returncode == 0
     assert "\\ud800" in done.stdout
 
@@ -176,7 +176,7 @@ def in_terminal(command: list[str], columns: int, folder: Path, **variables: str
         while True:
             try:
                 part = os.read(controller, 4096)
-            except OSError:  # Linux says so when the other end is closed
+            except OSError:  # Linux reports the closed other end as an error
                 break
             if not part:
                 break
@@ -223,7 +223,7 @@ def test_colour_is_for_terminals_and_can_be_switched_off(program: str, tmp_path:
         assert b"\x1b" not in piped.stdout
 
 
-# --- files that mean no good
+# --- malformed and hostile files
 
 
 def test_hostile_files_do_not_stop_list_and_check(pyhost: Run, tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_modules_without_source_are_listed_as_not_checked(pyhost: Run, tmp_path:
 
 # --- check
 
-# Each with the line and column of what is wrong.
+# Each source with the line, column and code of its error.
 BAD = [
     ("", 1, 1, "no-create"),
     ("x = 1\nif __name__ == '__main__':\n    def create(state): return None\n", 1, 1, "no-create"),
@@ -393,8 +393,8 @@ def test_the_shipped_modules_pass(pyhost: Run) -> None:
     assert done.stderr == "4 modules checked, no error\n"
 
 
-def test_what_check_says_of_the_fixtures_is_what_a_run_meets(pyhost: Run) -> None:
-    """An error of check's is an error of run's; a module that runs has none."""
+def test_each_fixture_that_check_rejects_fails_to_run(pyhost: Run) -> None:
+    """A module that runs has no errors in check."""
     done = pyhost("check", "-m", str(FIXTURES), "--import", "--json")
     errors = {
         found["module"]
@@ -404,7 +404,7 @@ def test_what_check_says_of_the_fixtures_is_what_a_run_meets(pyhost: Run) -> Non
     assert len(errors) >= 10
     for name in names(listed(pyhost, "-m", str(FIXTURES))):
         code = pyhost("run", name, "-m", str(FIXTURES)).returncode
-        # 1: a module may raise on the way to what check has seen.
+        # 1: a module may raise before it gets to the error that check has found.
         assert code in (1, 3) or name not in errors, f"{name} ended with {code}"
 
 
@@ -473,7 +473,7 @@ def test_check_with_import_reports_broken_lazy_imports(
     write(tmp_path, helpers | explicit)
     assert checked(pyhost, "m") == []
     assert checked(pyhost, "m", "--import") == [("m", 9, 1, "import-failed")]
-    # A module can also name what is lazy, and everything can be made so.
+    # A module can also list its lazy imports, and all imports can be made lazy.
     package = broken.split()[1]
     write(tmp_path, {"m.py": f"__lazy_modules__ = [{package!r}]\n{broken}\n" + GOOD})
     assert checked(pyhost, "m", "--import") == [("m", 2, 1, "import-failed")]
@@ -567,7 +567,7 @@ def test_every_code_is_explained_and_tested(pyhost: Run) -> None:
     assert set(explained.values()) == {"error", "warning", "note"}
 
 
-def test_sarif_is_what_code_hosts_take(pyhost: Run, tmp_path: Path) -> None:
+def test_sarif_output_follows_the_schema(pyhost: Run, tmp_path: Path) -> None:
     write(
         tmp_path,
         {"odd name/x.py": "", "m.py": "x = 'é'; create = 1\n", "é-2.py": "", "ok.py": GOOD},
@@ -575,7 +575,7 @@ def test_sarif_is_what_code_hosts_take(pyhost: Run, tmp_path: Path) -> None:
     done = pyhost("check", "-m", ".", "--format", "sarif")
     assert done.returncode == 3
     log = json.loads(done.stdout)
-    # What the schema of SARIF 2.1.0 requires.
+    # The schema of SARIF 2.1.0 requires these.
     assert log["version"] == "2.1.0"
     assert log["$schema"].endswith("sarif-schema-2.1.0.json")
     (run,) = log["runs"]

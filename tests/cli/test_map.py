@@ -1,4 +1,4 @@
-"""pyhost map: one module over many states."""
+"""pyhost map: runs one module over many states."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def states(values: Iterable[object]) -> str:
 
 
 def gives(*expressions: str) -> str:
-    """States for the module that evaluates expressions."""
+    """States for the fixture module `evaluates`, one for each expression."""
     return states({"give": expression} for expression in expressions)
 
 
 def piped(program: str) -> subprocess.Popen[str]:
-    """One that gets its states and gives its results while it is watched."""
+    """Starts pyhost map with pipes, so that a test can write states and read results while it runs."""
     return subprocess.Popen(
         [program, *words("returns_state", "shared")], text=True, env=clean_environment(),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -64,7 +64,7 @@ def last_line(done: Done[str]) -> str:
     return done.stderr.splitlines()[-1]
 
 
-# --- what goes in and what comes out
+# --- states and results
 
 
 def test_each_state_has_a_line_with_its_result(pyhost: Run, level: str) -> None:
@@ -87,11 +87,11 @@ def test_ordered_results_come_in_the_order_of_the_states(
         first += "if state['give'] != '0': open('another', 'w').close()"
         return states({"first": first, "give": str(i)} for i in range(20))
 
-    # The first one waits until another has been run, by the other worker.
+    # The first run waits until the other worker has run another state.
     given = waiting_for("os.path.exists('another')")
     ordered = pyhost(*words("evaluates", level, "-j", "2", "--ordered"), input=given)
     assert [line["result"] for line in lines_of(ordered.stdout)] == list(range(20))
-    # Here it waits until the result of another has been written.
+    # Here the first run waits until the result of another has been written.
     given = waiting_for("(os.path.exists('results') and os.path.getsize('results') > 0)")
     pyhost(*words("evaluates", level, "-j", "2", "-o", "results"), input=given)
     as_they_come = (tmp_path / "results").read_text(encoding="utf-8")
@@ -139,7 +139,7 @@ def test_parameters_are_added_to_each_state(pyhost: Run, tmp_path: Path) -> None
     assert [line.get("result") for line in lines] == [{"a": 1} | both, both, None]
     assert lines[2]["status"] == "invalid"
     assert done.returncode == 1
-    # What is added is a part of the state, also for who goes on later.
+    # Parameters are part of the state, so --resume compares them, too.
     again = pyhost(*words("returns_state", "shared", *more, "--resume"), input=given)
     assert "error: 1 of 1 state failed, 2 already done" in last_line(again)
     other = pyhost(*words("returns_state", "shared", *more, "-p", "c=1", "--resume"), input=given)
@@ -167,7 +167,7 @@ def test_the_number_of_dropped_log_records_is_reported_at_the_end(program: str, 
         assert slow.stdin is not None and slow.stdout is not None and slow.stderr is not None
         slow.stdin.write("{}\n")
         slow.stdin.close()
-        # Nobody reads until then, and the pipe is soon full.
+        # Nothing reads stderr until then, so the pipe fills up.
         assert slow.stdout.readline() == "all are logged\n"
         *lines, last = slow.stderr.read().splitlines()
     assert last.startswith("pyhost: 1 state done in")
@@ -195,7 +195,7 @@ def test_output_of_modules_is_not_mixed_with_results(
     assert lines_of((tmp_path / "out").read_text())[0]["status"] == "ok"
 
 
-# --- what fails
+# --- failures
 
 
 def test_map_stops_at_the_first_failure_and_names_it(pyhost: Run, level: str) -> None:
@@ -291,7 +291,7 @@ def test_a_module_that_cannot_be_loaded_is_one_error(
 
 
 def own_module(folder: Path, text: str) -> list[str]:
-    """The words that map it."""
+    """Writes the module `own`; returns the arguments that map it."""
     (folder / "modules").mkdir()
     (folder / "modules" / "own.py").write_text(text)
     return ["map", "own", "-m", ".", "--states", "-", "-j", "1", "-o", "out", "--keep-going"]
@@ -353,7 +353,7 @@ def test_an_import_that_exceeds_its_timeout_is_one_error(
     assert "--import-timeout" in last_line(done)
 
 
-def test_run_counts_the_import_for_its_timeout(pyhost: Run, tmp_path: Path) -> None:
+def test_the_timeout_of_the_run_command_includes_the_import(pyhost: Run, tmp_path: Path) -> None:
     own_module(tmp_path, SLOW_IMPORT)
     for isolation in ("host", "process"):
         done = pyhost(
@@ -383,7 +383,7 @@ def create(state):
 
 
 @pytest.mark.parametrize("retries", [0, 1])
-def test_a_failed_import_costs_one_state_where_the_module_was_loaded_before(
+def test_a_failed_import_in_a_replacement_worker_fails_one_state(
     pyhost: Run, tmp_path: Path, retries: int
 ) -> None:
     words = own_module(tmp_path, FAILS_IN_SECOND_IMPORT)
@@ -415,7 +415,8 @@ def test_a_later_load_failure_is_reported_before_the_summary(pyhost: Run, tmp_pa
     assert "could not be imported" in done.stderr
     hint, last = done.stderr.splitlines()[-2:]
     assert hint == "hint: to continue out, use the same command with --resume"
-    assert last.startswith("error: 5 of 5 states failed in ")  # it gives up at the fifth import
+    # map gives up after five failed imports
+    assert last.startswith("error: 5 of 5 states failed in ")
 
 
 def test_an_unterminated_array_is_reported_before_the_summary(pyhost: Run) -> None:
@@ -427,7 +428,7 @@ def test_an_unterminated_array_is_reported_before_the_summary(pyhost: Run) -> No
     assert last.startswith("pyhost: 1 state done in ")
 
 
-def test_a_run_that_takes_too_long_has_timed_out(pyhost: Run, level: str) -> None:
+def test_a_run_that_exceeds_its_timeout_has_the_status_timed_out(pyhost: Run, level: str) -> None:
     given = states([{"how": "loop"}, {"how": "sleep_for_a_moment"}])
     done = pyhost(*words("does_not_end", level, "--timeout", "4s", "--keep-going"), input=given)
     assert done.returncode == 1
@@ -471,14 +472,14 @@ def test_invalid_options_are_refused(pyhost: Run, more: list[str], said: str) ->
     assert done.stdout == ""
 
 
-def test_a_memory_limit_is_for_processes(pyhost: Run) -> None:
+def test_a_memory_limit_is_refused_without_worker_processes(pyhost: Run) -> None:
     done = pyhost(*words("returns_state", "shared", "--memory-limit", "512M"), input="{}")
     assert done.returncode == 2
     assert "--memory-limit needs --isolation process" in done.stderr
 
 
 @pytest.mark.parametrize("to", ["-o", "stdout"])
-def test_a_full_disk_stops_it(pyhost: Run, to: str, tmp_path: Path) -> None:
+def test_a_full_disk_stops_map(pyhost: Run, to: str, tmp_path: Path) -> None:
     given = states({"i": i} for i in range(50_000))
     with open("/dev/full", "w") as full:
         streams = {"capture_output": False, "stdout": full, "stderr": subprocess.PIPE}
@@ -489,7 +490,7 @@ def test_a_full_disk_stops_it(pyhost: Run, to: str, tmp_path: Path) -> None:
     assert "No space left on device" in last_line(done)
 
 
-def test_a_closed_pipe_stops_it(program: str) -> None:
+def test_a_closed_pipe_stops_map(program: str) -> None:
     given = states({"i": i} for i in range(100_000))
     with piped(program) as process:
         assert process.stdin and process.stdout and process.stderr
@@ -506,7 +507,7 @@ def test_a_closed_pipe_stops_it(program: str) -> None:
     assert process.returncode == 74
 
 
-def test_a_result_is_written_before_the_next_state_comes(program: str) -> None:
+def test_a_result_is_written_before_the_next_state_arrives(program: str) -> None:
     with piped(program) as process:
         assert process.stdin and process.stdout
         for i in range(3):
@@ -517,7 +518,7 @@ def test_a_result_is_written_before_the_next_state_comes(program: str) -> None:
     assert process.returncode == 0
 
 
-# --- going on later
+# --- resume
 
 
 def resumed(pyhost: Run, given: str, *more: str) -> Done[str]:
@@ -533,7 +534,7 @@ def test_map_resume_skips_finished_states(pyhost: Run, tmp_path: Path) -> None:
 
     assert resumed(pyhost, given("0", "1", "2 / 0", "3"), "--keep-going").returncode == 1
     assert sorted((tmp_path / "ran").read_text().splitlines()) == ["0", "1", "2 / 0", "3"]
-    # The third failed, and the fourth is another one now.
+    # The third state failed, and the fourth has changed.
     (tmp_path / "ran").unlink()
     done = resumed(pyhost, given("0", "1", "2 / 0", "33", "4"), "--keep-going", "-j", "1")
     assert (tmp_path / "ran").read_text().splitlines() == ["2 / 0", "33", "4"]
@@ -603,7 +604,7 @@ def test_seconds_have_six_decimals(pyhost: Run) -> None:
     assert len(re.findall(r'"seconds":[0-9]+\.[0-9]{6},', done.stdout)) == 300
 
 
-def test_the_hash_is_that_of_the_modules_name_and_the_states_text(pyhost: Run) -> None:
+def test_the_hash_covers_the_module_name_and_the_text_of_the_state(pyhost: Run) -> None:
     expected = 0xCBF29CE484222325
     for byte in b'returns_state\n{"a": 1}':
         expected = (expected ^ byte) * 0x100000001B3 % 2**64
@@ -612,7 +613,9 @@ def test_the_hash_is_that_of_the_modules_name_and_the_states_text(pyhost: Run) -
 
 
 @pytest.mark.parametrize("option", ["-o", "--trace"])
-def test_the_states_file_is_not_overwritten(pyhost: Run, tmp_path: Path, option: str) -> None:
+def test_an_output_that_would_overwrite_the_states_file_is_refused(
+    pyhost: Run, tmp_path: Path, option: str
+) -> None:
     (tmp_path / "states").write_text(gives("1"))
     os.link(tmp_path / "states", tmp_path / "same")
     for more in ([], ["--resume"]) if option == "-o" else ([],):
@@ -656,7 +659,7 @@ Started = list["subprocess.Popen[str]"]
 
 @pytest.fixture
 def started() -> Iterator[Started]:
-    """The programs that a test starts; none is left behind if it fails."""
+    """The processes that a test starts. They are killed at its end."""
     processes: Started = []
     yield processes
     for process in processes:
@@ -672,7 +675,7 @@ def interrupted(
     times: int = 1,
     by: int = signal.SIGINT,
 ) -> tuple[subprocess.Popen[str], str]:
-    """Two runs are in progress, in the way that `how` says, when the signal comes."""
+    """Sends the signal while two runs execute the code `how`. Returns the process and its stderr."""
     begun = [folder / "begun0", folder / "begun1"]
     first = "import os, time; open(state['file'], 'w').close()\n" + how
     given = [{"first": first, "give": "7", "file": str(file)} for file in begun]
@@ -696,7 +699,7 @@ def interrupted(
 
 
 def waiting_in(pipe: IO[str]) -> int:
-    """Bytes that nobody has read yet."""
+    """The number of unread bytes in a pipe."""
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
@@ -786,7 +789,7 @@ def test_ctrl_c_ends_a_wait_for_states(program: str) -> None:
         assert process.wait(PATIENCE) == -signal.SIGINT
 
 
-# --- more than one machine
+# --- shards on several machines
 
 
 def test_shards_run_each_state_once(pyhost: Run) -> None:
@@ -848,7 +851,7 @@ def on_terminal(
     program: str, folder: Path, *more: str, count: int = 8, level: str = "shared",
     first: str = "import time; time.sleep(0.25)", **variables: str
 ) -> tuple[int, str]:  # fmt: skip
-    """The exit code, and what a terminal gets on stderr of a call that takes two seconds."""
+    """The exit code and the stderr of a map that takes two seconds, with a terminal as its stderr."""
     slow = {"first": first, "give": "1 / state['by']", "by": 1}
     (folder / "states").write_text(states([slow | {"by": 0}] + [slow] * (count - 1)))
     ours, theirs = pty.openpty()
@@ -868,7 +871,9 @@ def on_terminal(
     return process.returncode, shown.decode()
 
 
-def test_a_terminal_has_a_bar_that_is_gone_at_the_end(program: str, tmp_path: Path) -> None:
+def test_a_terminal_shows_a_progress_bar_that_is_cleared_at_the_end(
+    program: str, tmp_path: Path
+) -> None:
     code, shown = on_terminal(program, tmp_path)
     assert code == 1
     bars = [text for text in shown.split("\r\x1b[K") if "] " in text]
@@ -882,7 +887,7 @@ def test_a_terminal_has_a_bar_that_is_gone_at_the_end(program: str, tmp_path: Pa
     assert shown.count("\n") == 1
 
 
-def test_a_narrow_terminal_has_no_wrapped_bar(program: str, tmp_path: Path) -> None:
+def test_the_bar_does_not_wrap_on_a_narrow_terminal(program: str, tmp_path: Path) -> None:
     _, shown = on_terminal(program, tmp_path, count=4, COLUMNS="20")
     bars = [text for text in shown.split("\r\x1b[K") if "done" in text and "error" not in text]
     assert bars
@@ -890,7 +895,7 @@ def test_a_narrow_terminal_has_no_wrapped_bar(program: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("locale", "end"), [("C", "..."), ("C.UTF-8", "…")])
-def test_a_bar_that_is_cut_ends_as_the_locale_can_show_it(
+def test_a_shortened_bar_ends_with_an_ellipsis_that_the_locale_can_show(
     program: str, tmp_path: Path, locale: str, end: str
 ) -> None:
     _, shown = on_terminal(program, tmp_path, count=4, COLUMNS="20", LC_ALL=locale)
@@ -899,7 +904,7 @@ def test_a_bar_that_is_cut_ends_as_the_locale_can_show_it(
 
 
 @pytest.mark.parametrize("prints", ["print", "log"])
-def test_what_modules_print_and_log_is_not_glued_to_the_bar(
+def test_output_and_logs_of_modules_do_not_share_a_line_with_the_bar(
     program: str, tmp_path: Path, prints: str, level: str
 ) -> None:
     say = "print('said', state['by'], file=__import__('sys').stderr)"
@@ -918,18 +923,18 @@ def test_what_modules_print_and_log_is_not_glued_to_the_bar(
     assert len(lines) == 8
     for line in lines:
         assert re.fullmatch(r"(\S+ \S*warning\S* x: )?said [01]", line)
-    # After each of them the bar is back at once, unless it has not been shown yet.
+    # The bar is drawn again after each line, except before it has been shown for the first time.
     after = re.findall(r"said [01]\r?\n(.)", shown)
     assert after.count("[") >= 6
 
 
-def test_no_color_has_a_bar_without_colour(program: str, tmp_path: Path) -> None:
+def test_no_color_shows_the_bar_without_colour(program: str, tmp_path: Path) -> None:
     _, shown = on_terminal(program, tmp_path, count=4, NO_COLOR="1")
     assert "#" in shown
     assert "\x1b[31m" not in shown
 
 
-def test_a_dumb_terminal_has_no_bar(program: str, tmp_path: Path) -> None:
+def test_a_dumb_terminal_shows_no_bar(program: str, tmp_path: Path) -> None:
     _, shown = on_terminal(program, tmp_path, count=4, TERM="dumb")
     assert "\x1b" not in shown
 
@@ -942,7 +947,7 @@ def test_quiet_shows_nothing_but_failures(program: str, pyhost: Run, tmp_path: P
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_pipe_gets_a_line_every_few_seconds(
+def test_progress_is_one_line_every_few_seconds_on_a_pipe(
     program: str, tmp_path: Path, started: Started
 ) -> None:
     quick = 300
@@ -955,7 +960,7 @@ def test_a_pipe_gets_a_line_every_few_seconds(
     started.append(process)
     assert process.stderr
     progress = process.stderr.readline()
-    assert 1 < int(progress.split()[1]) <= quick, progress  # not a line for each state
+    assert 1 < int(progress.split()[1]) <= quick, progress  # not one line per state
     assert " done, " in progress
     assert "/s" in progress
     (tmp_path / "go_on").touch()
@@ -963,7 +968,9 @@ def test_a_pipe_gets_a_line_every_few_seconds(
     assert process.wait(PATIENCE) == 0
 
 
-def test_worker_processes_are_replaced_after_so_many_runs(pyhost: Run, tmp_path: Path) -> None:
+def test_worker_processes_are_replaced_after_max_runs_per_worker(
+    pyhost: Run, tmp_path: Path
+) -> None:
     write_module(tmp_path, "tells", "return os.getpid()", "import os")
     words = ("map", "tells", "--states", "-", "-j", "1", "--max-runs-per-worker", "2")
     done = pyhost(*words, input="{}\n" * 10)
@@ -971,7 +978,7 @@ def test_worker_processes_are_replaced_after_so_many_runs(pyhost: Run, tmp_path:
     assert len(workers) == 10 and max(map(workers.count, workers)) == 2, done.stderr
 
 
-def test_a_worker_process_is_replaced_after_a_run_that_leaves_much_memory(
+def test_a_worker_process_beyond_max_memory_per_worker_is_replaced(
     pyhost: Run, tmp_path: Path
 ) -> None:
     run = "kept.append(bytearray(b'x') * 80_000_000)\nreturn os.getpid()"

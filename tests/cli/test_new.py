@@ -1,4 +1,4 @@
-"""pyhost new: what it writes passes as it stands, and it never overwrites."""
+"""pyhost new: the new module and its test pass unchanged, and no file is overwritten."""
 
 from __future__ import annotations
 

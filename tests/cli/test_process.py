@@ -1,4 +1,4 @@
-"""The program as a process: signals, streams, and its end."""
+"""The process of pyhost: signals, streams and shutdown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_ctrl_c_ends_a_module_with_130_after_it_cleaned_up(program: str, how: st
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_shell_sees_which_signal_ended_it(
+def test_a_shell_sees_which_signal_ended_the_program(
     program: str, tmp_path: Path, name: str, code: int
 ) -> None:
     kill = f"os.kill(os.getpid(), signal.{name})\ntime.sleep(100_000)"
@@ -113,7 +113,7 @@ def test_a_closed_stdout_is_refused_before_anything_runs(program: str, tmp_path:
     assert "stdout is closed" in done.stderr
 
 
-def test_closed_stdin_and_stderr_do_no_harm(program: str, tmp_path: Path) -> None:
+def test_a_module_runs_with_stdin_and_stderr_closed(program: str, tmp_path: Path) -> None:
     words = write_module(
         tmp_path,
         "opens",
@@ -125,7 +125,7 @@ def test_closed_stdin_and_stderr_do_no_harm(program: str, tmp_path: Path) -> Non
     assert (done.returncode, done.stdout) == (0, "True\n")
 
 
-def test_a_closed_pipe_is_an_error(program: str, tmp_path: Path) -> None:
+def test_a_print_to_a_closed_pipe_raises_in_the_module(program: str, tmp_path: Path) -> None:
     words = write_module(tmp_path, "prints_on", "for i in range(100000): print(i)")
     done = subprocess.run(
         ["bash", "-c", f"{program} {' '.join(words)} | head -n 1; echo ${{PIPESTATUS[0]}}"],
@@ -204,7 +204,7 @@ def test_a_child_that_a_module_forks_can_be_terminated(
     assert '"result":-15' in done.stdout
 
 
-# --- the end
+# --- shutdown
 
 
 def test_atexit_handlers_run_and_threads_are_waited_for(pyhost: Run, tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_thread_that_a_module_started_is_waited_for(
     ],
 )
 @pytest.mark.parametrize("command", ["run", "map"])
-def test_a_worker_process_that_fails_at_its_end_is_named(
+def test_a_worker_process_that_crashes_in_an_atexit_handler_is_reported(
     pyhost: Run, tmp_path: Path, command: str, handler: str, how: str
 ) -> None:
     _, *module = write_module(
@@ -265,7 +265,9 @@ def test_a_worker_process_that_fails_at_its_end_is_named(
     )
 
 
-def test_executors_that_were_left_open_end_with_the_process(pyhost: Run, tmp_path: Path) -> None:
+def test_executors_that_a_module_left_open_do_not_keep_the_process_alive(
+    pyhost: Run, tmp_path: Path
+) -> None:
     words = write_module(
         tmp_path,
         "leaves_executors",
@@ -305,7 +307,7 @@ def test_a_daemon_thread_that_prints_does_not_disturb_the_end(pyhost: Run, tmp_p
         ),
     ],
 )
-def test_a_shutdown_that_hangs_is_cut_short_and_explained(
+def test_a_shutdown_that_hangs_is_cut_short_and_its_cause_is_reported(
     pyhost: Run, tmp_path: Path, run: str, named: str
 ) -> None:
     words = write_module(
@@ -359,7 +361,7 @@ def test_an_exception_in_a_thread_is_reported_as_under_python(pyhost: Run, tmp_p
         ("sys.exit('why')", 1, "why"),
     ],
 )
-def test_a_forked_child_that_comes_back_from_its_run_ends_there(
+def test_a_forked_child_that_returns_from_run_exits(
     pyhost: Run, tmp_path: Path, isolation: str, child: str, status: int, says: str
 ) -> None:
     run = f"child = os.fork()\nif child == 0:\n    {child}\nreturn os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])"

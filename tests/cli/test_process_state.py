@@ -1,4 +1,4 @@
-"""What a module changes in its process (the current folder, the umask, the locale) does not reach the program's files
+"""A module that changes the current folder, the umask or the locale of its process does not affect the program's files
 and messages."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import Run
 
-# Moves into a folder that is gone when the result is written, and takes all permissions from new files.
+# Changes to a folder that no longer exists when the result is written, and removes all permissions from new files.
 MOVES = """
 import os
 import tempfile
@@ -81,7 +81,7 @@ def permissions(file: Path) -> int:
 
 
 @pytest.mark.parametrize("words", [(), ("--json",), ("--isolation", "process")])
-def test_a_module_that_moves_does_not_move_the_result(
+def test_a_module_that_changes_folder_and_umask_does_not_affect_the_result_file(
     pyhost: Run, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     write(tmp_path, "moves", MOVES)
@@ -95,7 +95,7 @@ def test_a_module_that_moves_does_not_move_the_result(
 
 
 @pytest.mark.parametrize("isolation", ["shared", "process"])
-def test_a_module_that_moves_does_not_move_the_results_of_map(
+def test_a_module_that_changes_folder_and_umask_does_not_affect_the_results_of_map(
     pyhost: Run, tmp_path: Path, isolation: str
 ) -> None:
     write(tmp_path, "moves", MOVES)
@@ -122,7 +122,9 @@ def test_a_module_that_moves_does_not_move_the_results_of_map(
     assert (tmp_path / "out.jsonl").read_text().splitlines() == results
 
 
-def test_a_module_that_moves_does_not_move_the_store(pyhost: Run, tmp_path: Path) -> None:
+def test_a_module_that_changes_the_folder_does_not_affect_the_store(
+    pyhost: Run, tmp_path: Path
+) -> None:
     write(tmp_path, "stores", STORES)
     done = pyhost(
         *("map", "stores", "--isolation", "shared", "--store", "store.db", "--states", "-", "-j", "1", "-q"),
@@ -133,7 +135,7 @@ def test_a_module_that_moves_does_not_move_the_store(pyhost: Run, tmp_path: Path
 
 
 @pytest.mark.parametrize("isolation", ["host", "process"])
-def test_a_decimal_comma_leaves_the_trace_of_a_run_json(
+def test_the_trace_of_a_run_has_decimal_points_in_a_decimal_comma_locale(
     pyhost: Run, tmp_path: Path, comma_locale: dict[str, str], isolation: str
 ) -> None:
     write(tmp_path, "chooses_comma", CHOOSES_COMMA)
@@ -144,7 +146,7 @@ def test_a_decimal_comma_leaves_the_trace_of_a_run_json(
     assert all(isinstance(event["ts"], (int, float)) for event in events if event["ph"] == "X")
 
 
-def test_a_decimal_comma_is_not_in_results_messages_and_trace_of_map(
+def test_results_messages_and_trace_of_map_have_decimal_points_in_a_decimal_comma_locale(
     pyhost: Run, tmp_path: Path, comma_locale: dict[str, str]
 ) -> None:
     write(tmp_path, "chooses_comma", CHOOSES_COMMA)
@@ -158,7 +160,7 @@ def test_a_decimal_comma_is_not_in_results_messages_and_trace_of_map(
     json.loads((tmp_path / "trace.json").read_text())
 
 
-def test_a_decimal_comma_is_not_in_the_message_of_a_timeout(
+def test_the_message_of_a_timeout_has_a_decimal_point_in_a_decimal_comma_locale(
     pyhost: Run, tmp_path: Path, comma_locale: dict[str, str]
 ) -> None:
     write(tmp_path, "chooses_comma", CHOOSES_COMMA)

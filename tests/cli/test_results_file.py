@@ -1,4 +1,4 @@
-"""The file of -o of `pyhost map`: one process at a time, and what --resume makes of it."""
+"""The results file of `pyhost map -o`: one process at a time may write it, and --resume continues it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def gives(*expressions: str) -> str:
     return "".join(json.dumps({"give": each}) + "\n" for each in expressions)
 
 
-# --- two calls
+# --- two calls with one file
 
 
 @pytest.mark.parametrize("more", [[], ["--resume"]])
@@ -54,10 +54,10 @@ def test_a_second_call_on_one_results_file_is_refused(
         0,
         1,
     ]
-    assert pyhost(*MAP, *more, input=gives("1")).returncode == 0  # nobody holds it any more
+    assert pyhost(*MAP, *more, input=gives("1")).returncode == 0  # the lock has been released
 
 
-def test_a_results_file_that_is_removed_meanwhile_is_an_error(pyhost: Run, tmp_path: Path) -> None:
+def test_removing_the_results_file_during_a_map_is_an_error(pyhost: Run, tmp_path: Path) -> None:
     done = pyhost(*MAP, input=gives("__import__('os').remove('out')"))
     assert (done.returncode, done.stderr.count("'out' was removed")) == (74, 1)
 
@@ -67,7 +67,7 @@ def test_a_call_without_results_leaves_no_file_behind(pyhost: Run, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
-# --- what --resume makes of the file
+# --- --resume
 
 
 def lines_of(file: Path) -> list[dict[str, object]]:
@@ -85,7 +85,7 @@ def lines_of(file: Path) -> list[dict[str, object]]:
         "NUL and a newline",
     ],
 )
-def test_resume_drops_what_a_crash_left_at_the_end(
+def test_resume_drops_an_incomplete_end_that_a_crash_left(
     pyhost: Run, tmp_path: Path, tail: bytes
 ) -> None:
     out = tmp_path / "out"
@@ -99,7 +99,7 @@ def test_resume_drops_what_a_crash_left_at_the_end(
     assert [line["result"] for line in lines_of(out)] == [0, 1, 2, 3]
 
 
-def test_resume_goes_on_from_a_file_of_nul_bytes(pyhost: Run, tmp_path: Path) -> None:
+def test_resume_starts_over_from_a_file_of_nul_bytes(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(b"\0" * 4096)
     assert pyhost(*MAP, "--resume", input=gives("0")).returncode == 0
     assert [line["result"] for line in lines_of(tmp_path / "out")] == [0]
@@ -128,7 +128,7 @@ def rewritten(text: str, how: str) -> str:
 
 
 @pytest.mark.parametrize("how", ["CRLF", "byte order mark", "spaces", "other order"])
-def test_resume_reads_results_that_another_program_has_written_anew(
+def test_resume_reads_results_that_another_program_has_rewritten(
     pyhost: Run, tmp_path: Path, how: str
 ) -> None:
     out = tmp_path / "out"
@@ -138,7 +138,9 @@ def test_resume_reads_results_that_another_program_has_written_anew(
     assert resumed.stderr.startswith("pyhost: 1 state done, 2 already done")
 
 
-def test_resume_counts_results_of_states_that_are_gone(pyhost: Run, tmp_path: Path) -> None:
+def test_resume_reports_the_number_of_results_whose_states_are_gone(
+    pyhost: Run, tmp_path: Path
+) -> None:
     pyhost(*MAP, input=gives("0", "1", "2", "3"))
     resumed = pyhost(*MAP, "--resume", input=gives("0", "1"))
     said = "warning: 2 results in out are of states that no longer exist"
@@ -151,7 +153,7 @@ def test_resume_counts_results_of_states_that_are_gone(pyhost: Run, tmp_path: Pa
 
 
 def version(folder: Path, result: int) -> tuple[str, ...]:
-    """The words for a module of this version; its size tells Python to compile it again."""
+    """Writes a version of the module; returns the arguments that map it. Its size makes Python recompile it."""
     (folder / "modules" / "parts").mkdir(parents=True, exist_ok=True)
     (folder / "modules" / "parts" / "number.py").write_text(f"NUMBER = {result}{result * chr(10)}")
     (folder / "modules" / "own.py").write_text(
@@ -161,7 +163,7 @@ def version(folder: Path, result: int) -> tuple[str, ...]:
     return ("map", "own", "-m", ".", "--isolation", "shared", "--states", "-", "-o", "out")
 
 
-def test_results_have_the_version_of_the_modules(pyhost: Run, tmp_path: Path) -> None:
+def test_each_result_has_the_version_of_the_modules(pyhost: Run, tmp_path: Path) -> None:
     codes = []
     for result in (1, 2, 1):
         pyhost(*version(tmp_path, result), input="{}\n")
@@ -170,7 +172,9 @@ def test_results_have_the_version_of_the_modules(pyhost: Run, tmp_path: Path) ->
     assert codes[0] == codes[2] != codes[1]
 
 
-def test_resume_says_that_results_came_from_another_version(pyhost: Run, tmp_path: Path) -> None:
+def test_resume_warns_of_results_from_another_version_of_the_modules(
+    pyhost: Run, tmp_path: Path
+) -> None:
     pyhost(*version(tmp_path, 1), input="{}\n{}\n")
     words = (*version(tmp_path, 2), "--resume")
     resumed = pyhost(*words, input="{}\n{}\n{}\n")
@@ -192,6 +196,6 @@ def test_modules_that_are_edited_during_a_call_are_reported(pyhost: Run, tmp_pat
     assert "warning: the modules were changed meanwhile" in pyhost(*words, input="{}\n").stderr
 
 
-def test_redo_changed_is_for_resume(pyhost: Run) -> None:
+def test_redo_changed_is_refused_without_resume(pyhost: Run) -> None:
     done = pyhost(*MAP, "--redo-changed", input=gives("0"))
     assert (done.returncode, done.stderr.count("--redo-changed needs --resume")) == (2, 1)

@@ -1,4 +1,4 @@
-"""pyhost schedule: what it lists, checks, tells of runs, and runs now."""
+"""pyhost schedule: the list, check, history, trigger, pause and resume."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def listed(pyhost: Run, *words: str) -> dict[str, Any]:
 
 
 def on_terminal(program: str, columns: int, *words: str, folder: Path) -> str:
-    """What the program prints to a terminal of this width."""
+    """The output of the program on a terminal of this width."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = clean_environment(TERM="xterm")
@@ -77,7 +77,7 @@ def on_terminal(program: str, columns: int, *words: str, folder: Path) -> str:
     while True:
         try:
             text += os.read(ours, 65536)
-        except OSError:  # the end of a terminal
+        except OSError:  # Linux reports the closed other end as an error
             break
     os.close(ours)
     done.wait()
@@ -88,7 +88,7 @@ def on_terminal(program: str, columns: int, *words: str, folder: Path) -> str:
 
 
 @pytest.mark.usefixtures("project")
-def test_the_list_shows_what_runs_when_and_how_it_went_last(pyhost: Run) -> None:
+def test_the_list_shows_each_entry_with_its_next_and_last_run(pyhost: Run) -> None:
     done = pyhost("schedule")
     assert (done.returncode, done.stderr) == (0, "")
     header, fails, state = (re.split(r" {2,}", line) for line in done.stdout.splitlines())
@@ -103,14 +103,14 @@ def test_the_list_shows_what_runs_when_and_how_it_went_last(pyhost: Run) -> None
     assert re.fullmatch(r"succeeded in [\d.]+ s", last[2].strip())
 
 
-def test_the_list_stores_nothing(pyhost: Run, project: Path) -> None:
+def test_the_list_does_not_write_to_the_history(pyhost: Run, project: Path) -> None:
     for words in ([], ["check", *MODULES], ["history"], ["tick", "--dry-run"]):
         pyhost("schedule", *words)
     assert [file.name for file in project.iterdir()] == ["pyhost.toml"]
 
 
 @pytest.mark.usefixtures("project")
-def test_the_list_as_json_has_all_of_an_entry(pyhost: Run) -> None:
+def test_the_list_as_json_has_every_property_of_an_entry(pyhost: Run) -> None:
     fails, state = listed(pyhost, "--next", "3")["entries"]
     assert state["state"] == {"big": 7777777777777777777, "text": "ü"}
     assert (state["every"], state["late"], state["timeout"]) == (900, 600, None)
@@ -121,7 +121,7 @@ def test_the_list_as_json_has_all_of_an_entry(pyhost: Run) -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_several_due_times_have_a_line_each(pyhost: Run) -> None:
+def test_next_shows_each_due_time_on_its_own_line(pyhost: Run) -> None:
     lines = pyhost("schedule", "--next", "3").stdout.splitlines()
     assert lines[:3] == [
         "fails: raises_in_create, once, 2100-12-24 18:00, Europe/Paris",
@@ -152,7 +152,7 @@ def test_a_broken_entry_is_reported_and_the_others_are_listed(pyhost: Run, proje
     )
 
 
-def test_without_a_schedule_there_is_a_hint(pyhost: Run, tmp_path: Path) -> None:
+def test_a_missing_schedule_is_reported_with_a_hint(pyhost: Run, tmp_path: Path) -> None:
     done = pyhost("schedule")
     assert done.returncode == 2
     assert "there is no pyhost.toml in this folder or above it" in done.stderr
@@ -161,7 +161,7 @@ def test_without_a_schedule_there_is_a_hint(pyhost: Run, tmp_path: Path) -> None
     assert "has no [schedule]" in pyhost("schedule", "trigger", "x").stderr
 
 
-def test_from_and_the_variables_name_another_schedule(pyhost: Run, tmp_path: Path) -> None:
+def test_from_and_its_variable_select_another_schedule(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text('[schedule]\nhistory = "o.db"\n' + STATE)
     for words, variables in (
         (("schedule", "--from", "other.toml", "history"), {}),
@@ -176,7 +176,7 @@ def test_from_and_the_variables_name_another_schedule(pyhost: Run, tmp_path: Pat
 
 
 @pytest.mark.usefixtures("project")
-def test_check_finds_nothing_wrong(pyhost: Run) -> None:
+def test_check_accepts_a_valid_schedule(pyhost: Run) -> None:
     done = pyhost("schedule", "check", *MODULES)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "pyhost: 2 entries checked, no problem\n"
@@ -208,7 +208,7 @@ def test_check_names_each_problem_with_its_place(pyhost: Run, project: Path) -> 
 
 def test_doctor_checks_the_schedule(pyhost: Run, project: Path) -> None:
     assert re.search(r"^ok +schedule +2 entries$", pyhost("doctor", *MODULES).stdout, re.MULTILINE)
-    done = pyhost("doctor", "--json")  # the fixtures are not there
+    done = pyhost("doctor", "--json")  # doctor does not see the fixture modules
     findings = [each for each in json.loads(done.stdout)["findings"] if each["name"] == "schedule"]
     assert done.returncode == 0
     assert [each["verdict"] for each in findings] == ["warning", "warning"]
@@ -218,7 +218,7 @@ def test_doctor_checks_the_schedule(pyhost: Run, project: Path) -> None:
     assert done.returncode == 0 and "there is no key 'schedule.histry'" in done.stdout
 
 
-def test_doctor_says_nothing_of_a_schedule_that_is_not_there(pyhost: Run) -> None:
+def test_doctor_does_not_mention_a_missing_schedule(pyhost: Run) -> None:
     assert "schedule" not in pyhost("doctor").stdout
 
 
@@ -247,7 +247,9 @@ def test_trigger_prints_an_error_as_run_does(pyhost: Run) -> None:
 
 @pytest.mark.usefixtures("project")
 def test_trigger_has_the_exit_code_of_run(pyhost: Run) -> None:
-    assert pyhost("schedule", "trigger", "fails").returncode == 3  # there is no such module
+    assert (
+        pyhost("schedule", "trigger", "fails").returncode == 3
+    )  # fails: its module does not exist
     unknown = pyhost("schedule", "trigger", "stat")
     assert unknown.returncode == 2
     assert unknown.stderr == "error: there is no entry 'stat'\nhint: did you mean 'state'?\n"
@@ -283,7 +285,7 @@ def test_a_triggered_run_knows_its_entry_and_due_time(pyhost: Run, tmp_path: Pat
         '[[schedule.entry]]\nname = "run"\nmodule = "evaluates"\nevery = "1h"\n'
         f"state = {json.dumps({'give': give}).replace(': ', ' = ', 1).replace(chr(34), '', 2)}\n"
     )
-    done = pyhost("schedule", "trigger", "run", *MODULES)  # an entry may have the name of a command
+    done = pyhost("schedule", "trigger", "run", *MODULES)  # an entry may be named like a command
     assert done.returncode == 0, done.stderr
     entry, attempt, due = json.loads(done.stdout)
     assert (entry, attempt) == ("run", 1)
@@ -291,7 +293,7 @@ def test_a_triggered_run_knows_its_entry_and_due_time(pyhost: Run, tmp_path: Pat
     assert run["due"] == due.replace(" ", "T").replace("+00:00", "Z")
 
 
-def test_ctrl_c_stops_a_triggered_run_and_the_history_has_it(
+def test_ctrl_c_cancels_a_triggered_run_and_the_history_records_it(
     pyhost: Run, program: str, tmp_path: Path
 ) -> None:
     (tmp_path / "pyhost.toml").write_text(
@@ -313,7 +315,7 @@ def test_ctrl_c_stops_a_triggered_run_and_the_history_has_it(
 # --- pause and resume
 
 
-def test_an_entry_of_a_database_is_paused_and_resumed(pyhost: Run, tmp_path: Path) -> None:
+def test_an_entry_of_a_database_can_be_paused_and_resumed(pyhost: Run, tmp_path: Path) -> None:
     in_database(tmp_path, ("beat", "wins", "1h"))
     assert listed(pyhost)["entries"][0]["place"] == "pyhost_schedule, row 'beat'"
     done = pyhost("schedule", "pause", "beat")
@@ -358,7 +360,7 @@ def test_help_has_examples_all_options_and_exit_codes(pyhost: Run, command: str)
     assert "--next" not in done.stdout
 
 
-def test_a_mistake_names_the_command(pyhost: Run) -> None:
+def test_a_usage_error_names_the_command_whose_help_to_read(pyhost: Run) -> None:
     done = pyhost("schedule", "lst")
     assert done.returncode == 2
     assert done.stderr == (

@@ -1,4 +1,4 @@
-"""pyhost schedule run and tick: what they run, how they end, and what they do while the database is away."""
+"""pyhost schedule run and tick: the runs they start, their exit codes, and a database that becomes unreachable."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from urllib.parse import quote
 import pytest
 from conftest import PATIENCE, SECRET, PostgresServer, Run, clean_environment, kept_venv
 
-# By hand: PYHOST_SCHEDULE_KILLS=200 for the number of a long test.
+# Set PYHOST_SCHEDULE_KILLS=200 for a long test.
 KILLS = int(os.environ.get("PYHOST_SCHEDULE_KILLS", "20"))
-# Each run writes its process into a file, and waits for a file "go" if its state says so.
+# Each run appends its process id to a file, and waits for a file "go" if its state has "waits".
 MODULE = """
 import os, time
 import pyhost
@@ -61,7 +61,7 @@ class Folder:
         self.processes: list[subprocess.Popen[str]] = []
 
     def write(self, entries: str, schedule: str = "") -> None:
-        """Writes the project file at once, as editors do."""
+        """Replaces the project file atomically, as editors do."""
         new = self.path / "new.toml"
         new.write_text(f"[schedule]\n{schedule}\n{entries}")
         new.replace(self.path / "pyhost.toml")
@@ -92,7 +92,7 @@ class Folder:
         self.wait_until(lambda: text in self.text())
 
     def history(self) -> list[dict[str, Any]]:
-        """The oldest first."""
+        """The runs in the history, the oldest first."""
         done = subprocess.run(
             [self.program, "schedule", "history", "--json", "--limit", "1000"],
             cwd=self.path, capture_output=True, text=True, env=self.environment,
@@ -110,7 +110,7 @@ def entry(name: str, rule: str = 'every = "1s"', state: str = "", module: str = 
 
 
 def helper_of(process: int) -> int | None:
-    """The process that has the history open, once it has."""
+    """The child process that has the history open, or None as long as none has."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
@@ -119,7 +119,7 @@ def helper_of(process: int) -> int | None:
                 if parent == str(process)
                 else []
             )
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             continue
         if any(file.endswith("schedule.db") for file in files):
             return int(folder.name)
@@ -137,7 +137,7 @@ def folder(tmp_path: Path, program: str) -> Iterator[Folder]:
 
 @pytest.fixture
 def run_in(folder: Folder, pyhost: Run) -> Run:
-    """A tick of the folder that has something due: the first one only sees the entries."""
+    """Runs a tick that has entries due: a first tick registers them, and the second one runs them."""
 
     def tick(*words: str) -> subprocess.CompletedProcess[str]:
         pyhost("schedule", "tick", "-q", env=folder.environment)
@@ -169,7 +169,7 @@ def test_a_tick_with_nothing_due_ends_with_0(folder: Folder, pyhost: Run) -> Non
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "pyhost: 0 runs, 0 failed\n")
 
 
-def test_a_tick_as_json_has_the_runs(folder: Folder, run_in: Run) -> None:
+def test_a_tick_with_json_prints_the_runs(folder: Folder, run_in: Run) -> None:
     folder.write(entry("a", state="give = 5"))
     done = run_in("--json", "-q")
     assert (done.returncode, done.stderr) == (0, "")
@@ -177,14 +177,14 @@ def test_a_tick_as_json_has_the_runs(folder: Folder, run_in: Run) -> None:
     assert (run["entry"], run["status"], run["result"]) == ("a", "succeeded", 5)
 
 
-def test_a_tick_as_json_has_the_error(folder: Folder, pyhost: Run) -> None:
+def test_a_tick_with_json_prints_the_error(folder: Folder, pyhost: Run) -> None:
     folder.write("", 'history = "no/folder/schedule.db"')
     done = pyhost("schedule", "tick", "--json")
     assert done.returncode == 75
     assert json.loads(done.stdout)["error"]["kind"] == "Unreachable"
 
 
-def test_a_dry_run_says_what_is_due_and_what_is_wrong_and_runs_nothing(
+def test_a_dry_run_reports_due_and_broken_entries_and_runs_nothing(
     folder: Folder, run_in: Run, pyhost: Run
 ) -> None:
     folder.write(entry("a") + entry("broken", 'zone = "Mars"\nevery = "1s"'))
@@ -198,7 +198,7 @@ def test_a_dry_run_says_what_is_due_and_what_is_wrong_and_runs_nothing(
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_tick_runs_all_that_is_due_with_few_workers(
+def test_a_tick_runs_all_due_entries_with_fewer_workers_than_entries(
     folder: Folder, run_in: Run, workers: str
 ) -> None:
     folder.write("".join(entry(f"e{i}") for i in range(50)))
@@ -206,7 +206,7 @@ def test_a_tick_runs_all_that_is_due_with_few_workers(
     assert done.stderr.endswith("pyhost: 50 runs, 0 failed\n")
 
 
-def test_two_ticks_at_once_run_each_due_time_once(folder: Folder) -> None:
+def test_two_concurrent_ticks_run_each_due_time_once(folder: Folder) -> None:
     folder.write("".join(entry(f"e{i}") for i in range(20)))
     assert folder.start("tick").wait(PATIENCE) == 0
     time.sleep(1.1)
@@ -217,9 +217,7 @@ def test_two_ticks_at_once_run_each_due_time_once(folder: Folder) -> None:
     assert {line[0] for line in folder.begun()} == {f"e{i}" for i in range(20)}
 
 
-def test_a_run_goes_on_if_the_entry_beside_it_cannot_be_claimed(
-    folder: Folder, run_in: Run
-) -> None:
+def test_a_run_continues_if_another_entry_cannot_be_claimed(folder: Folder, run_in: Run) -> None:
     folder.write(entry("a", state="waits = true") + entry("b"))
     folder.start("tick").wait(PATIENCE)
     with sqlite3.connect(folder.path / "schedule.db") as database:
@@ -237,13 +235,13 @@ def test_a_run_goes_on_if_the_entry_beside_it_cannot_be_claimed(
     assert [(run["entry"], run["status"]) for run in folder.history()] == [("a", "succeeded")]
 
 
-def test_entry_names_cannot_change_the_terminal(folder: Folder, run_in: Run) -> None:
+def test_terminal_escapes_in_entry_names_are_escaped(folder: Folder, run_in: Run) -> None:
     folder.write(entry("a\u202eb"))
     done = run_in()
     assert "\u202e" not in done.stderr and r"pyhost: a\u202eb started" in done.stderr
 
 
-def test_a_reader_of_stderr_that_ends_does_not_end_the_tick(folder: Folder, pyhost: Run) -> None:
+def test_a_tick_continues_when_its_stderr_is_closed(folder: Folder, pyhost: Run) -> None:
     folder.write(entry("a") + entry("b"))
     pyhost("schedule", "tick")
     time.sleep(1.1)
@@ -258,7 +256,7 @@ def test_a_reader_of_stderr_that_ends_does_not_end_the_tick(folder: Folder, pyho
 # --- run
 
 
-def test_a_first_signal_waits_for_the_runs_in_progress(folder: Folder) -> None:
+def test_the_first_signal_lets_the_runs_in_flight_finish(folder: Folder) -> None:
     folder.write(entry("slow", state="waits = true"))
     process = folder.start("run")
     folder.wait_until(lambda: len(folder.begun()) == 1)
@@ -271,7 +269,7 @@ def test_a_first_signal_waits_for_the_runs_in_progress(folder: Folder) -> None:
     assert [r["status"] for r in folder.history() if r["status"] != "skipped"] == ["succeeded"]
 
 
-def test_a_drain_ends_with_0_also_if_a_run_failed(folder: Folder) -> None:
+def test_a_signal_ends_the_scheduler_with_0_even_if_a_run_failed(folder: Folder) -> None:
     folder.write(entry("bad", state="fails = true"))
     process = folder.start("run")
     folder.wait_for("bad failed")
@@ -279,7 +277,9 @@ def test_a_drain_ends_with_0_also_if_a_run_failed(folder: Folder) -> None:
     assert process.wait(PATIENCE) == 0
 
 
-def test_a_second_signal_stops_the_runs_and_the_history_has_them(folder: Folder) -> None:
+def test_the_second_signal_cancels_the_runs_in_flight_and_the_history_records_them(
+    folder: Folder,
+) -> None:
     folder.write(entry("slow", state="waits = true"))
     process = folder.start("run")
     folder.wait_until(lambda: len(folder.begun()) == 1)
@@ -291,7 +291,9 @@ def test_a_second_signal_stops_the_runs_and_the_history_has_them(folder: Folder)
     assert (run["status"], run["error"]["kind"]) == ("failed", "Cancelled")
 
 
-def test_a_changed_file_is_read_at_once_and_a_broken_one_leaves_the_entries(folder: Folder) -> None:
+def test_a_changed_file_is_reloaded_and_a_broken_one_keeps_the_previous_entries(
+    folder: Folder,
+) -> None:
     folder.write(entry("first", 'every = "1h"'))
     process = folder.start("run")
     folder.wait_until((folder.path / "schedule.db").exists)
@@ -309,7 +311,7 @@ def test_a_changed_file_is_read_at_once_and_a_broken_one_leaves_the_entries(fold
     assert folder.text().count("error: ") == 1
 
 
-def test_the_list_on_a_terminal_does_not_hide_a_change_from_the_run(folder: Folder) -> None:
+def test_listing_the_schedule_does_not_hide_a_change_from_the_scheduler(folder: Folder) -> None:
     folder.write(entry("first", 'every = "1h"'))
     ours, its = pty.openpty()
     environment = folder.environment | {"TERM": "xterm"}
@@ -328,7 +330,7 @@ def test_the_list_on_a_terminal_does_not_hide_a_change_from_the_run(folder: Fold
 
     threading.Thread(target=read, daemon=True).start()
     folder.wait_until(lambda: b"next: first" in said)
-    for i in range(12):  # every now and then the list is made first
+    for i in range(12):  # the list sometimes sees the change before the scheduler does
         name = f"entry{i}"
         folder.write(entry(name, 'every = "1h"'))
         folder.wait_until(lambda i=i: said.count(b"the schedule has changed") == i + 1)  # type: ignore[misc]
@@ -337,7 +339,7 @@ def test_the_list_on_a_terminal_does_not_hide_a_change_from_the_run(folder: Fold
     os.close(ours)
 
 
-def test_run_tick_and_trigger_at_once_run_nothing_twice(folder: Folder) -> None:
+def test_concurrent_run_tick_and_trigger_run_no_due_time_twice(folder: Folder) -> None:
     folder.write("".join(entry(f"e{i}", 'every = "1s"\noverlap = "allow"') for i in range(5)))
     process = folder.start("run")
     others = [folder.start(*words) for _ in range(3) for words in (["tick"], ["trigger", "e0"])]
@@ -352,7 +354,7 @@ def test_run_tick_and_trigger_at_once_run_nothing_twice(folder: Folder) -> None:
     assert {run["status"] for run in runs} <= {"succeeded", "missed"}
 
 
-def test_a_clock_that_jumps_by_30_days_and_back_runs_nothing_twice(folder: Folder) -> None:
+def test_a_clock_that_jumps_by_30_days_and_back_runs_no_due_time_twice(folder: Folder) -> None:
     folder.write(entry("a"))
     process = folder.start("run")
 
@@ -381,7 +383,7 @@ def test_a_clock_that_jumps_by_30_days_and_back_runs_nothing_twice(folder: Folde
     assert folder.text().count("were missed") <= 2, folder.text()
 
 
-def test_a_stopped_worker_ends_at_its_timeout(folder: Folder) -> None:
+def test_a_worker_that_is_suspended_is_killed_at_its_timeout(folder: Folder) -> None:
     folder.write(entry("a", 'every = "1s"\ntimeout = "2s"', "waits = true"))
     process = folder.start("run", "-j", "1")
     folder.wait_until(lambda: len(folder.begun()) == 1)
@@ -395,7 +397,7 @@ def test_a_stopped_worker_ends_at_its_timeout(folder: Folder) -> None:
 # --- the helper process
 
 
-def test_runs_go_on_with_a_new_helper_process_and_none_is_lost(folder: Folder) -> None:
+def test_a_helper_process_that_dies_is_replaced_and_no_run_is_lost(folder: Folder) -> None:
     rule = 'every = "1s"\nmissed = "all"\noverlap = "allow"'
     folder.write("".join(entry(f"e{i}", rule) for i in range(4)))
     process = folder.start("run", "-j", "4")
@@ -419,7 +421,7 @@ def test_runs_go_on_with_a_new_helper_process_and_none_is_lost(folder: Folder) -
 
 
 def check_grid(runs: list[dict[str, Any]]) -> None:
-    """Between the first and the last due time of each entry, none is left out."""
+    """Asserts that each entry ran at every due time between its first and its last."""
     from datetime import datetime
 
     dues: dict[str, list[float]] = {}
@@ -430,7 +432,7 @@ def check_grid(runs: list[dict[str, Any]]) -> None:
         assert [round(b - a, 6) for a, b in zip(each, each[1:])] == [1.0] * (len(each) - 1)
 
 
-def test_a_tick_goes_on_with_a_new_helper_process(folder: Folder, pyhost: Run) -> None:
+def test_a_tick_replaces_a_helper_process_that_dies(folder: Folder, pyhost: Run) -> None:
     folder.write(entry("slow", state="waits = true"))
     pyhost("schedule", "tick")
     time.sleep(1.1)
@@ -444,12 +446,12 @@ def test_a_tick_goes_on_with_a_new_helper_process(folder: Folder, pyhost: Run) -
     assert [run["status"] for run in folder.history()] == ["succeeded"]
 
 
-# --- a database that goes away
+# --- a database that becomes unreachable
 
 
 @pytest.fixture
 def in_postgresql(folder: Folder, postgres_server: PostgresServer) -> PostgresServer:
-    """The history of the folder is in a database of its own in the server."""
+    """Puts the history of the folder into a new database of the server."""
     drivers = kept_venv("venv-with-drivers", ("httpx", "sqlalchemy", "psycopg[binary]"))
     url = f"postgresql://ada:{quote(SECRET, safe='')}@127.0.0.1:{postgres_server.port}"
     import sqlalchemy
@@ -477,7 +479,7 @@ def away(server: PostgresServer) -> Iterator[None]:
         server.start()
 
 
-def test_a_run_waits_for_its_database_and_loses_nothing(
+def test_the_scheduler_waits_for_its_database_and_loses_no_due_time(
     folder: Folder, in_postgresql: PostgresServer
 ) -> None:
     rule = 'every = "1s"\nmissed = "all"\noverlap = "allow"'
@@ -486,7 +488,7 @@ def test_a_run_waits_for_its_database_and_loses_nothing(
     folder.wait_until(lambda: {line[0] for line in folder.begun()} == {"a", "slow"})
     with away(in_postgresql):
         folder.wait_for("waiting for the database")
-        folder.go()  # it succeeds while the database is away
+        folder.go()  # the run succeeds while the database is unreachable
         folder.wait_for("slow succeeded")
         time.sleep(1.5)
     folder.wait_for("the database can be reached again")
@@ -501,7 +503,7 @@ def test_a_run_waits_for_its_database_and_loses_nothing(
     assert SECRET not in folder.text() and quote(SECRET, safe="") not in folder.text()
 
 
-def test_without_its_database_run_and_tick_end_with_75(
+def test_run_and_tick_end_with_75_without_their_database(
     folder: Folder, in_postgresql: PostgresServer
 ) -> None:
     folder.write(entry("a") + CONNECTION)

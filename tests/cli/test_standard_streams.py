@@ -1,4 +1,4 @@
-"""Stdin and stdout that are shared, closed, or not what a command expects."""
+"""Stdin and stdout that are shared, closed, or of an unusual kind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAYS = '{"first": "print(\'said\')", "give": "1"}\n'
 
 
 def in_shell(program: str, command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a command of bash in which $pyhost is the program and $map the beginning of a `pyhost map`."""
+    """Runs a bash command in which $pyhost is the program and $map starts a `pyhost map`."""
     return subprocess.run(
         ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=PATIENCE,
         env=clean_environment(pyhost=program, map=" ".join((program, *MAP))),
@@ -72,7 +72,7 @@ def test_each_command_refuses_a_closed_stdout(program: str, tmp_path: Path, word
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdout"])
 @pytest.mark.parametrize("command", ["run", "map"])
-def test_an_output_can_be_stdout_and_prints_go_to_stderr(
+def test_prints_go_to_stderr_if_the_output_is_stdout(
     pyhost: Run, tmp_path: Path, command: str, name: str
 ) -> None:
     words = ["run", *MODULE, "-s", SAYS] if command == "run" else [*MAP, "--states", "-"]
@@ -86,7 +86,9 @@ def test_an_output_can_be_stdout_and_prints_go_to_stderr(
 
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdout", "pipe", "/dev/null"])
-def test_only_a_regular_file_can_be_resumed(pyhost: Run, tmp_path: Path, name: str) -> None:
+def test_resume_is_refused_for_an_output_that_is_not_a_regular_file(
+    pyhost: Run, tmp_path: Path, name: str
+) -> None:
     os.mkfifo(tmp_path / "pipe")
     done = pyhost(*MAP, "--states", "-", "-o", name, "--resume", input=STATE)
     assert (done.returncode, done.stderr.count("--resume needs a regular file")) == (2, 1), (
@@ -115,8 +117,10 @@ def test_results_go_to_a_named_pipe(pyhost: Run, tmp_path: Path, command: str) -
 
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
 @pytest.mark.parametrize("command", ["run", "map"])
-def test_a_stdout_that_does_not_block_is_waited_for(program: str, command: str, kind: str) -> None:
-    """As node, ssh and asyncio leave it. What a module prints to a socket fails there, as under python3."""
+def test_results_are_complete_on_a_non_blocking_stdout(
+    program: str, command: str, kind: str
+) -> None:
+    """Node, ssh and asyncio leave stdout non-blocking. A module's print to such a socket fails, as under python3."""
     many = json.dumps(
         {"give": "1000000 * 'x'", "first": "print(200000 * 'y')" if kind == "pipe" else ""}
     )

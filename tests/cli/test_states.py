@@ -1,4 +1,4 @@
-"""The forms that the states of `pyhost map` may have."""
+"""The file formats that `pyhost map` reads states from."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def test_states_in_gzip_are_read_from_a_pipe(program: str, tmp_path: Path) -> No
     assert (done.returncode, done.stdout.count(b"\n")) == (0, 20_000), done.stderr
 
 
-def test_an_array_in_gzip_is_read(pyhost: Run, tmp_path: Path) -> None:
+def test_an_array_of_states_in_gzip_is_read(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "states").write_bytes(gzip.compress(b'[{"i": 0},\n{"i": 1}]'))
     assert results(pyhost(*MAP, "states")) == [0, 1]
 
 
 @pytest.mark.parametrize("states", [b"", b"\n"])
-def test_no_states_in_gzip_are_no_states(pyhost: Run, tmp_path: Path, states: bytes) -> None:
+def test_gzip_without_states_gives_no_results(pyhost: Run, tmp_path: Path, states: bytes) -> None:
     (tmp_path / "states").write_bytes(gzip.compress(states))
     assert results(pyhost(*MAP, "states")) == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed"])
-def test_gzip_that_is_damaged_is_an_error(pyhost: Run, tmp_path: Path, damage: str) -> None:
+def test_damaged_gzip_is_an_error(pyhost: Run, tmp_path: Path, damage: str) -> None:
     whole = bytearray(gzip.compress(LINES))
     if damage == "cut":
         del whole[len(whole) // 2 :]
@@ -71,12 +71,12 @@ def test_gzip_that_is_damaged_is_an_error(pyhost: Run, tmp_path: Path, damage: s
     ) == (2, 1)
 
 
-def test_a_map_that_fails_leaves_the_rest_compressed(pyhost: Run, tmp_path: Path) -> None:
+def test_a_map_that_fails_does_not_decompress_the_rest(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "states").write_bytes(gzip.compress(b"7\n" + LINES * 50))
     assert pyhost(*MAP, "states").returncode == 1
 
 
-def test_states_in_zstd_are_read_where_python_can_do_that(pyhost: Run, tmp_path: Path) -> None:
+def test_states_in_zstd_are_read_if_python_supports_zstd(pyhost: Run, tmp_path: Path) -> None:
     frame = (
         b"\x28\xb5\x2f\xfd\x20\x0a\x51\x00\x00" + b'{"i": 42}\n'
     )  # one block that is not compressed
@@ -89,11 +89,13 @@ def test_states_in_zstd_are_read_where_python_can_do_that(pyhost: Run, tmp_path:
         assert (done.returncode, done.stderr.count(said)) == (2, 1)
 
 
-# --- what states cannot be
+# --- files that are refused
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_utf_16_is_named(pyhost: Run, tmp_path: Path, encoding: str) -> None:
+def test_states_in_utf_16_are_refused_by_the_name_of_the_encoding(
+    pyhost: Run, tmp_path: Path, encoding: str
+) -> None:
     (tmp_path / "states").write_bytes('{"a": 1}\n{"a": 2}\n'.encode(encoding))
     done = pyhost(*MAP, "states")
     assert done.returncode == 2
@@ -102,7 +104,7 @@ def test_utf_16_is_named(pyhost: Run, tmp_path: Path, encoding: str) -> None:
 
 @pytest.mark.parametrize("indent", [0, 2, "\t"])
 @pytest.mark.parametrize("value", [{"a": 1}, {"a": {"b": [1, 2]}}, {"a": []}, {"}": "{", "b": 1}])
-def test_an_object_over_several_lines_is_named(
+def test_an_object_over_several_lines_is_refused_with_a_hint(
     pyhost: Run, tmp_path: Path, indent: int | str, value: object
 ) -> None:
     text = json.dumps(value, indent=indent)
@@ -115,7 +117,7 @@ def test_an_object_over_several_lines_is_named(
     assert pyhost(*MAP, "states").returncode == 0
 
 
-def test_a_first_line_that_is_cut_short_is_one_invalid_state(pyhost: Run, tmp_path: Path) -> None:
+def test_an_incomplete_first_line_is_one_invalid_state(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "states").write_text('{"i":\n{"i": 1}\n')
     done = pyhost(*MAP, "states", "--keep-going")
     assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["invalid", "ok"]

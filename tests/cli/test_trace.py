@@ -1,4 +1,4 @@
-"""--trace: where the time of runs goes, as a file that Perfetto reads."""
+"""--trace: writes the time of each step of a run to a file that Perfetto reads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODULE_STEPS = {"import", "create", "run", "convert"}
 
 
 def spans_of(file: Path) -> list[Event]:
-    """All spans, the queue's begin and end as one; also sees to it that those of a track nest."""
+    """All spans, with the begin and end events of the queue joined. Asserts that the spans of a track nest."""
     events = json.loads(file.read_text())
     tracks = defaultdict(list)
     open_waits = {}
@@ -72,7 +72,7 @@ def track_names(file: Path) -> set[str]:
     return {event["args"]["name"] for event in events if event["name"] == "thread_name"}
 
 
-def test_a_run_has_its_steps_on_one_track(pyhost: Run, tmp_path: Path) -> None:
+def test_a_run_has_a_span_for_each_step_on_one_track(pyhost: Run, tmp_path: Path) -> None:
     done = pyhost("run", "evaluates", *WORDS, "-p", 'give="1"', "--trace", "trace.json")
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
     spans = spans_of(tmp_path / "trace.json")
@@ -82,7 +82,9 @@ def test_a_run_has_its_steps_on_one_track(pyhost: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("level", ["shared", "process"])
-def test_a_map_has_each_step_of_each_state(pyhost: Run, tmp_path: Path, level: str) -> None:
+def test_a_map_has_a_span_for_each_step_of_each_state(
+    pyhost: Run, tmp_path: Path, level: str
+) -> None:
     sleeps = "__import__('time').sleep(0.05)"
     done = pyhost("map", "evaluates", *WORDS, "--states", "-", "-j", "2", "--isolation", level,
                   "--trace", "trace.json", input=gives(*[sleeps] * 20))  # fmt: skip
@@ -94,7 +96,7 @@ def test_a_map_has_each_step_of_each_state(pyhost: Run, tmp_path: Path, level: s
     for step in ("queue", "create", "run"):
         assert sorted(s["args"]["submission"] for s in of(spans, step)) == list(range(1, 21))
     assert all(span["dur"] >= 50_000 for span in of(spans, "run"))
-    # The last ones wait at least for those before them.
+    # The last states wait at least for the runs before them.
     assert max(wait["dur"] for wait in of(spans, "queue")) >= 8 * 50_000
     begun = {run["args"]["submission"]: run["ts"] for run in of(spans, "create")}
     for wait in of(spans, "queue"):
@@ -130,7 +132,7 @@ def test_many_small_runs_and_large_results_lose_no_span(
 
 
 @pytest.mark.parametrize("give", ["1 / 0", "{1}"])
-def test_a_step_that_fails_is_marked(pyhost: Run, tmp_path: Path, give: str) -> None:
+def test_the_span_of_a_failed_step_is_marked(pyhost: Run, tmp_path: Path, give: str) -> None:
     for words in ([], ["--isolation", "process"]):
         done = pyhost("run", "evaluates", *WORDS, "-p", f"give={give}", *words, "--trace", "t.json")
         assert done.returncode in (1, 4)
@@ -139,14 +141,16 @@ def test_a_step_that_fails_is_marked(pyhost: Run, tmp_path: Path, give: str) -> 
         assert "failed" not in of(spans, "create")[0]["args"]
 
 
-def test_a_stream_is_one_run_with_a_conversion_for_each_item(pyhost: Run, tmp_path: Path) -> None:
+def test_a_stream_has_one_run_span_and_a_conversion_span_per_item(
+    pyhost: Run, tmp_path: Path
+) -> None:
     give = "(i for i in range(3))"
     pyhost("run", "evaluates", *WORDS, "-p", f"give={give}", "--trace", "trace.json")
     spans = spans_of(tmp_path / "trace.json")
     assert (len(of(spans, "run")), len(of(spans, "convert"))) == (1, 1 + 3)
 
 
-def test_a_run_that_was_lost_with_its_worker_has_its_time(pyhost: Run, tmp_path: Path) -> None:
+def test_a_run_whose_worker_died_has_a_span_with_its_duration(pyhost: Run, tmp_path: Path) -> None:
     given = gives("__import__('os')._exit(3)", "__import__('time').sleep(60)", "1")
     done = pyhost("map", "evaluates", *WORDS, "--states", "-", "-j", "1", "--timeout", "300ms",
                   "--keep-going", "--trace", "trace.json", input=given)  # fmt: skip
@@ -156,12 +160,12 @@ def test_a_run_that_was_lost_with_its_worker_has_its_time(pyhost: Run, tmp_path:
     assert sorted(runs) == [1, 2, 3]
     assert [runs[i]["args"].get("failed") for i in (1, 2, 3)] == [True, True, None]
     assert runs[2]["dur"] >= 300_000
-    assert len(of(spans, "start")) >= 4  # the host, and three processes
+    assert len(of(spans, "start")) >= 4  # the host and three worker processes
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("command", ["run", "map"])
-def test_a_trace_is_complete_however_the_program_ends(
+def test_a_trace_is_complete_when_a_signal_ends_the_program(
     program: str, tmp_path: Path, how: signal.Signals, command: str
 ) -> None:
     give = "open('begun', 'w').close() or __import__('time').sleep(2)"
@@ -181,7 +185,7 @@ def test_a_trace_is_complete_however_the_program_ends(
         assert names(spans_of(file)) >= MODULE_STEPS
     elif command == "run":
         assert names(spans_of(file)) == {"start", "import", "create", "convert"}
-    else:  # it may have been cut between a span and what is around it
+    else:  # the kill may have come between a span and the span around it
         assert json.loads(file.read_text())
 
 
@@ -220,7 +224,9 @@ def test_a_trace_file_that_cannot_be_written_is_refused(
 
 
 @pytest.mark.parametrize("level", ["shared", "process"])
-def test_a_trace_can_be_bounded(pyhost: Run, tmp_path: Path, level: str) -> None:
+def test_trace_runs_limits_the_number_of_runs_in_a_trace(
+    pyhost: Run, tmp_path: Path, level: str
+) -> None:
     words = ["map", "evaluates", *WORDS, "--isolation", level, "-j", "2", "--states", "-"]
     done = pyhost(*words, "--trace", "trace.json", "--trace-runs", "3", input=gives(*["1"] * 1000))
     assert done.returncode == 0, done.stderr
@@ -232,7 +238,9 @@ def test_a_trace_can_be_bounded(pyhost: Run, tmp_path: Path, level: str) -> None
     assert (alone.returncode, alone.stderr.count("--trace-runs needs --trace")) == (2, 1)
 
 
-def test_a_link_to_a_file_that_is_not_there_yet_cannot_be_both(pyhost: Run, tmp_path: Path) -> None:
+def test_dangling_links_to_one_file_are_refused_as_both_output_and_trace(
+    pyhost: Run, tmp_path: Path
+) -> None:
     (tmp_path / "link").symlink_to("another")
     (tmp_path / "another").symlink_to(tmp_path / "results")
     for output, trace in (("results", "link"), ("link", "results"), ("link", "another")):
@@ -243,7 +251,9 @@ def test_a_link_to_a_file_that_is_not_there_yet_cannot_be_both(pyhost: Run, tmp_
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_trace_cannot_overwrite_the_results(pyhost: Run, tmp_path: Path, there: bool) -> None:
+def test_a_trace_that_would_overwrite_the_results_is_refused(
+    pyhost: Run, tmp_path: Path, there: bool
+) -> None:
     results = tmp_path / "results"
     trace = "./results"
     if there:

@@ -1,6 +1,6 @@
-// answers_texts FIXTURES: reads texts from stdin, each after a line with its size, and answers in the same
-// form with what a module is given for it and what it looks like to Python: the "ok" of a text, or the "no"
-// and the reason.
+// answers_texts FIXTURES: reads states as JSON text from stdin, each after a line with its size. Answers each
+// with a line "ok SIZE" and the result of the fixture module shows_its_state, or with "no SIZE" and the error
+// message.
 #include <iostream>
 #include <pyhost/pyhost.hpp>
 #include <string>

@@ -17,7 +17,7 @@ TEST_CASE("a module reads memory of C++ without a copy") {
   const Module module = host.load("looks_at_a_buffer");
   const Instance sum = module.create(State{{"give", "sum(v)"}}.with("data", buffer));
   CHECK(sum.run() == 4.0);
-  prices[0] = 10;  // what Python sees is this very memory
+  prices[0] = 10;  // Python sees the same memory
   CHECK(sum.run() == 12.5);
   CHECK(module
             .create(State{{"give", "[v.format, v.itemsize, v.shape, v.readonly, repr(state['data'])]"}}.with(
@@ -40,7 +40,7 @@ TEST_CASE("a module cannot write into a read-only buffer") {
 
 TEST_CASE("an image has its shape and its strides") {
   Host host(over_fixtures());
-  // Two rows of three pixels, each row padded to four bytes; and the same by columns.
+  // Two rows of three pixels, each row padded to four bytes. Then the same pixels in column order.
   auto pixels =
       std::make_shared<std::vector<unsigned char>>(std::vector<unsigned char>{1, 2, 3, 0, 4, 5, 6, 0});
   const void* first = pixels->data();
@@ -57,7 +57,7 @@ TEST_CASE("an image has its shape and its strides") {
   CHECK(gaps.exception().type == "BufferError");
 }
 
-TEST_CASE("a buffer keeps its memory for as long as C++ or Python has it") {
+TEST_CASE("a buffer keeps its memory alive while C++ or Python refers to it") {
   auto memory = std::make_shared<std::vector<double>>(3, 2.0);
   const std::weak_ptr<std::vector<double>> watched = memory;
   std::optional<Instance> instance;
@@ -83,7 +83,7 @@ TEST_CASE("borrowed memory is revoked once no view of it is left") {
   CHECK(looks.run() == 3.0);
   CHECK_FALSE(buffer.revoke());
   CHECK_FALSE(buffer.revoke(std::chrono::milliseconds(1)));
-  REQUIRE_ERROR(error, ModuleRaised, looks.run());  // no new view
+  REQUIRE_ERROR(error, ModuleRaised, looks.run());  // Python cannot make a new view
   CHECK(error.exception().type == "BufferError");
   CHECK_SAYS(error, "the host has revoked this buffer");
   keeps.reset();
@@ -156,7 +156,7 @@ TEST_CASE("a buffer can have any dimensions, strides and order") {
   const Json cube = seen({.shape = {2, 2, 2}});
   CHECK(cube[0] == Json{{{1, 2}, {3, 4}}, {{5, 6}, {7, 8}}});
   CHECK(cube[3] == true);
-  const Json by_columns = seen({.shape = {2, 4}, .strides = {4, 8}});  // Fortran's order
+  const Json by_columns = seen({.shape = {2, 4}, .strides = {4, 8}});  // column-major order
   CHECK(by_columns[0] == Json{{1, 3, 5, 7}, {2, 4, 6, 8}});
   CHECK(by_columns[3] == false);
   CHECK(by_columns[4] == true);
@@ -206,7 +206,7 @@ TEST_CASE("a layout that reaches outside of its memory is refused") {
     REQUIRE_ERROR(error, InvalidState, Buffer(nullptr, memory.data(), layout));
     CHECK_SAYS(error, part);
   }
-  // What Python reads by standard sizes, or not at all, is for who reads it to judge.
+  // Sizes are not checked for formats with standard sizes, nor for formats that Python cannot read.
   for (const char* format : {"=l", "3B", "BBBB"}) {
     CHECK(Buffer(nullptr, memory.data(), {.format = format, .item_size = 4, .shape = {2}}).size_bytes() == 8);
   }
@@ -329,7 +329,8 @@ TEST_CASE("elements are accessible as a span only if they are contiguous and ali
   REQUIRE_ERROR(crooked, InvalidResult, result("memoryview(bytes(17))[1:].cast('d')").as<double>());
   CHECK_SAYS(crooked, "the buffer is not aligned for its elements: copy it");
   CHECK(result("memoryview(bytes(17))[1:1].cast('d')").as<double>().empty());
-  CHECK(result("memoryview(bytes(range(3)))[::5]").as<unsigned char>().size() == 1);  // one has no gaps
+  CHECK(result("memoryview(bytes(range(3)))[::5]").as<unsigned char>().size() ==
+        1);  // a single element is contiguous
   const Buffer image(nullptr, &host, {.shape = {1, 3}, .strides = {64, 1}});
   CHECK(image.is_contiguous());
   for (const char* text : {"b'abc'", "memoryview(b'abc').cast('b')", "memoryview(b'abc').cast('c')"}) {
@@ -339,7 +340,7 @@ TEST_CASE("elements are accessible as a span only if they are contiguous and ali
   REQUIRE_ERROR(sign, InvalidResult, result("b'abc'").as<signed char>());
 }
 
-TEST_CASE("a run whose result is a buffer can have a deadline") {
+TEST_CASE("a run whose result is a buffer is cancelled at its deadline") {
   Host host(over_fixtures());
   const auto create = [&](const std::string& give) {
     return host.load("evaluates").create({{"give", give}});

@@ -15,12 +15,12 @@ std::string nested(int levels) {
          std::string(static_cast<std::size_t>(levels - 1), ']') + "}";
 }
 
-// What a module sees of the text given for "see".
+// The value that a module sees for this JSON text.
 std::string seen(Host& host, const std::string& text) {
   return host.run("evaluates", R"({"see":)" + text + "}").get<std::string>();
 }
 
-// The text of what a Python expression gives.
+// The value of a Python expression as JSON text.
 std::string given(Host& host, const std::string& expression, const std::string& first = "") {
   return host.run<std::string>("evaluates", Json{{"give", expression}, {"first", first}});
 }

@@ -1,4 +1,4 @@
-// Doubles to the shortest decimals and back, held against the standard library's.
+// Converts doubles to the shortest decimals and back, and compares with the standard library.
 #include "convert/decimal.hpp"
 
 #include <doctest/doctest.h>
@@ -20,7 +20,7 @@ double read(const Decimal& decimal) {
   return number;
 }
 
-// Without the zeros at the end.
+// The digits without trailing zeros.
 std::string digits_of(const Decimal& decimal) {
   std::string digits = std::to_string(decimal.digits);
   digits.erase(digits.find_last_not_of('0') + 1);

@@ -1,5 +1,5 @@
-// Lends the numbers 0 to 5 to a module, and prints where in their memory what it makes of them by numpy
-// begins, its strides, and whether the memory may go before and after that is given up.
+// Lends the numbers 0 to 5 to a module that returns a numpy view of them. Prints the offset of the view in
+// their memory, its strides, and the results of revoke() while the view exists and after it is destroyed.
 #include <iostream>
 #include <pyhost/pyhost.hpp>
 #include <span>

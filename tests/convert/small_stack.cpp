@@ -15,7 +15,7 @@ struct Call {
   pyhost::Host& host;
   std::string how;
   std::string state;
-  pyhost::Json tree;  // made on the main thread, which has stack enough for nlohmann
+  pyhost::Json tree;  // made on the main thread: nlohmann_json needs a large stack
 };
 
 void* run(void* given) {

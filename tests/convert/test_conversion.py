@@ -1,4 +1,4 @@
-"""JSON text in and out is what json.loads and json.dumps make of it, but for the differences declared here."""
+"""JSON text is converted as by json.loads and json.dumps, except for the differences declared here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MANY = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,
-    derandomize=False,  # in CI, too
+    derandomize=False,  # random examples in CI, too
 )
 
 
@@ -31,7 +31,7 @@ class Refused(Exception):
 
 
 def no_constant(word: str) -> Any:
-    raise Refused(f"{word} is no JSON")
+    raise Refused(f"{word} is not JSON")
 
 
 def depth_of(value: Any) -> int:
@@ -54,9 +54,11 @@ def all_of(value: Any) -> Iterator[Any]:
 
 
 def expected(text: bytes) -> Any:
-    """What json.loads makes of it; raises Refused where it refuses, or where we declare that we do."""
+    """The result of json.loads. Raises Refused for texts that json.loads refuses, or that only pyhost refuses."""
     try:
-        state = json.loads(text.decode("utf-8"), parse_constant=no_constant)  # no NaN, no Infinity
+        state = json.loads(
+            text.decode("utf-8"), parse_constant=no_constant
+        )  # refuses NaN and Infinity
     except (ValueError, RecursionError) as refused:
         raise Refused(str(refused)) from refused
     if not isinstance(state, dict):
@@ -65,9 +67,9 @@ def expected(text: bytes) -> Any:
         raise Refused("more than 1,000 levels")
     for value in all_of(state):
         if isinstance(value, float) and math.isinf(value):
-            raise Refused("beyond the range of a float, where json.loads gives infinity")
+            raise Refused("beyond the range of a float; json.loads returns infinity")
         if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
-            raise Refused("half of a surrogate pair, which json.loads lets through")
+            raise Refused("half of a surrogate pair; json.loads accepts it")
     return state
 
 
@@ -157,7 +159,7 @@ def test_a_damaged_text_is_accepted_or_refused_as_by_json_loads(
 @example("-9223372036854775808")
 @example("18446744073709551615")
 @example("9" * 5000)
-def test_a_number_is_read_as_json_loads_reads_it(answers: Program, number: str) -> None:
+def test_a_number_is_read_as_by_json_loads(answers: Program, number: str) -> None:
     if len(number) > 4300 and not hasattr(sys, "get_int_max_str_digits"):
         return
     check(answers, b'{"a":%s}' % number.encode())
@@ -165,7 +167,7 @@ def test_a_number_is_read_as_json_loads_reads_it(answers: Program, number: str) 
 
 @MANY
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_a_float_is_written_as_repr_has_it(answers: Program, number: float) -> None:
+def test_a_float_is_written_as_by_repr(answers: Program, number: float) -> None:
     check(answers, b'{"a":%s}' % repr(number).encode())
 
 
@@ -200,7 +202,7 @@ def test_a_string_of_any_size_is_returned_unchanged(answers: Program, size: int)
 @pytest.mark.parametrize("levels", [1, 250, 1001, 1024, 1025, 100_000])
 def test_more_than_1000_levels_are_refused(answers: Program, levels: int) -> None:
     text = b'{"a":' * (levels - 1) + b"{}" + b"}" * (levels - 1)
-    # That 1,000 fit is shown by convert_test.cpp: repr(), which is asked here, ends before.
+    # convert_test.cpp tests that 1,000 levels are accepted. Here repr() in the module fails earlier.
     assert ask(answers, text)[0] == ("ok" if levels <= 250 else "no")
 
 
@@ -217,7 +219,7 @@ def on_a_small_stack(kilobytes: int, how: str, state: str) -> str:
     return done.stdout
 
 
-# The sizes are those at which each way from C++ to Python ended the process by SIGSEGV.
+# With these sizes, each way from C++ to Python once crashed with SIGSEGV.
 @pytest.mark.parametrize(("how", "kilobytes"), [("text", 64), ("json", 128), ("process", 96)])
 def test_a_deep_state_on_a_small_stack_is_an_error(how: str, kilobytes: int) -> None:
     said = on_a_small_stack(kilobytes, how, DEEP_STATE)
@@ -234,6 +236,6 @@ def test_a_deep_result_on_a_small_stack_is_an_error(how: str) -> None:
     assert not on_a_small_stack(8192, how, DEEP_RESULT).startswith("Invalid")
 
 
-def test_a_flat_state_needs_no_large_stack() -> None:
-    # From Python 3.14 on, 64 KB are too little for its parser, which "give" needs.
+def test_a_flat_state_is_read_on_a_small_stack() -> None:
+    # Uses "see" instead of "give": from Python 3.14 on, Python's parser needs more than 64 KB.
     assert on_a_small_stack(64, "text", '{"see":[[[1]]]}') == f"{len(json.dumps('[[[1]]]'))}\n"

@@ -1,4 +1,4 @@
-"""What the README and the pages in docs show is what happens."""
+"""Runs the commands and examples of the README and the pages in docs, and compares their output."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import pytest
 from conftest import BUILD, PATIENCE, ROOT, clean_environment, needs_package
 
 README = ROOT / "README.md"
-# These show no program: tests/architecture reads the first, tests/engine/test_recipes.py runs what the second shows,
-# tests/engine/test_engines.py has what the third shows, tests/pool/test_forks_threads_signals.py reads the fourth, and
-# test_schedule_files.py the last.
+# Pages without programs. Other tests check them: tests/architecture, tests/engine/test_recipes.py,
+# tests/engine/test_engines.py, tests/pool/test_forks_threads_signals.py and test_schedule_files.py.
 WITHOUT_PROGRAMS = (
     "architecture",
     "clusters",
@@ -23,7 +22,7 @@ WITHOUT_PROGRAMS = (
     "schedule-deployment",
 )
 DOCS = sorted(page for page in (ROOT / "docs").glob("*.md") if page.stem not in WITHOUT_PROGRAMS)
-# Of a page's examples, the first has its name, and the others have its name and one more word.
+# The first example of a page is named like the page. The names of the others begin with its name and "_".
 EXAMPLES = sorted((ROOT / "tests" / "docs").glob("*.cpp"), key=lambda source: source.stem)
 
 
@@ -48,30 +47,30 @@ def write_files(page: Path, folder: Path) -> None:
     shown = [kind for kind in ("python", "toml") if f"```{kind}\n" in page.read_text()]
     for text in [text for kind in shown for text in blocks(page, kind)]:
         name = re.match(r"# (\S+\.(?:py|toml))\n", text)
-        assert name, "a python or toml block begins with the name of its file"
+        assert name, "a python or toml block must begin with the name of its file"
         file = folder / name[1]
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
 
 def without_carets(text: str) -> str:
-    """Python knows columns since 3.11."""
+    """Removes lines of carets, which Python has only from 3.11 on."""
     return re.sub(r"^ *\^+\n", "", text, flags=re.MULTILINE)
 
 
 def without_times(text: str) -> str:
-    """When something is due, how long it took, and the spaces that these leave."""
+    """Replaces due times and durations, and joins the spaces that depend on their lengths."""
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? [A-Z]+", "TIME", text)
     return re.sub(" +", " ", re.sub(r"\b\d+\.\d+ s\b", "SECONDS", text))
 
 
-def test_the_cpp_example_is_the_consumer_that_is_built_and_run() -> None:
+def test_the_cpp_example_of_the_readme_is_the_tested_consumer() -> None:
     assert (ROOT / "tests" / "install" / "consumer" / "main.cpp").read_text() in blocks(
         README, "cpp"
     )
 
 
-def test_the_cmake_example_is_the_consumers() -> None:
+def test_the_cmake_example_of_the_readme_is_that_of_the_tested_consumer() -> None:
     assert (
         blocks(README, "cmake")[0]
         in (ROOT / "tests" / "install" / "consumer" / "CMakeLists.txt").read_text()
@@ -91,7 +90,7 @@ def test_every_console_block_prints_what_it_shows(page: Path, program: str, tmp_
     for block in blocks(page, "console"):
         for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
             if command.startswith("./dev") and not command.startswith("./dev run"):
-                continue  # that is what runs this test
+                continue  # these commands run this test
             real = command.replace("./dev run", "pyhost run")
             done = subprocess.run(
                 ["bash", "-c", f"pyhost() {{ {program} \"$@\"; }}; {real}"],
@@ -120,7 +119,7 @@ def test_a_cpp_example_of_the_docs_prints_what_its_page_shows(
     page = page_of(example)
     write_modules(page, tmp_path)
     program = BUILD / "tests" / f"docs_{example.stem}"
-    # What crashes a worker is not to be told by AddressSanitizer first.
+    # Otherwise AddressSanitizer would report the crash of a worker first.
     environment = clean_environment() | {"ASAN_OPTIONS": "handle_segv=0"}
     done = subprocess.run(
         [program], cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=PATIENCE
@@ -153,6 +152,6 @@ def test_every_file_that_the_readme_names_exists() -> None:
 
 
 @pytest.mark.parametrize("word", ["run", "test", "sanitize", "format"])
-def test_dev_explains_its_words(word: str) -> None:
+def test_dev_help_explains_each_command(word: str) -> None:
     done = subprocess.run([str(ROOT / "dev"), "help"], capture_output=True, text=True, check=True)
     assert f"./dev {word}" in done.stdout

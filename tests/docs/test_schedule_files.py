@@ -1,4 +1,4 @@
-"""The tables of docs/schedule-deployment.md are those of the program. Its cron line, units and manifest can be used."""
+"""Checks the SQL tables, the cron line, the systemd units and the Kubernetes manifest of schedule-deployment.md."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROWS = [block for block in blocks(PAGE, "sql") if "create table" not in block]
 
 
 def columns(database: sqlite3.Connection) -> dict[str, list[Any]]:
-    """Of each table: names, types, what must not be null, defaults and keys."""
+    """The columns of each table: name, type, not null, default and primary key."""
     tables = database.execute("select name from sqlite_master where type = 'table'").fetchall()
     return {
         name: database.execute(f"select * from pragma_table_info('{name}')").fetchall()
@@ -36,13 +36,15 @@ def columns(database: sqlite3.Connection) -> dict[str, list[Any]]:
 
 @pytest.fixture
 def on_database(tmp_path: Path) -> Path:
-    """The page's folder that has its entries in a database."""
+    """The example folder of the page whose entries are in a database."""
     write_modules(MODULES, tmp_path)
     write_files(PAGE, tmp_path)
     return tmp_path / "on-database"
 
 
-def test_the_tables_are_those_that_the_program_creates(pyhost: Run, on_database: Path) -> None:
+def test_the_tables_on_the_page_are_those_that_the_program_creates(
+    pyhost: Run, on_database: Path
+) -> None:
     assert pyhost("schedule", "tick", cwd=on_database).returncode == 0
     shown = sqlite3.connect(":memory:")
     for block in CREATED:
@@ -51,13 +53,13 @@ def test_the_tables_are_those_that_the_program_creates(pyhost: Run, on_database:
     assert columns(shown) == columns(sqlite3.connect(on_database / "jobs.db"))
 
 
-def test_rows_that_another_program_inserts_are_entries(pyhost: Run, on_database: Path) -> None:
+def test_rows_that_another_program_inserts_become_entries(pyhost: Run, on_database: Path) -> None:
     needs_package("cronsim")
     with sqlite3.connect(on_database / "jobs.db") as database:
         for block in [
             CREATED[0],
             *ROWS,
-        ]:  # the page says that the first table may be created by hand
+        ]:  # the page says that users may create the first table themselves
             database.executescript(block)
     done = pyhost("schedule", "--json", cwd=on_database)
     listed = {each["name"]: each for each in json.loads(done.stdout)["entries"]}
@@ -73,7 +75,7 @@ def test_rows_that_another_program_inserts_are_entries(pyhost: Run, on_database:
 
 
 def cron_line() -> tuple[str, str]:
-    """Its time and its command."""
+    """The schedule and the command of the cron line."""
     (line,) = blocks(PAGE, "crontab")
     time = re.match(r"(?:\S+ ){5}", line)
     assert time
@@ -87,11 +89,11 @@ def test_the_cron_line_runs_each_minute() -> None:
     assert [next(times) - begin for _ in range(2)] == [timedelta(minutes=1), timedelta(minutes=2)]
 
 
-def test_the_command_of_the_cron_line_prints_nothing_if_nothing_failed(
+def test_the_command_of_the_cron_line_is_silent_on_success(
     program: str, pyhost: Run, tmp_path: Path
 ) -> None:
     command = cron_line()[1]
-    assert "%" not in command  # cron would take it for a line break
+    assert "%" not in command  # cron reads it as a line break
     (tmp_path / "pyhost.toml").write_text(
         '[[schedule.entry]]\nname = "once"\nmodule = "mod1"\nevery = "1h"\n'
     )
@@ -103,11 +105,11 @@ def test_the_command_of_the_cron_line_prints_nothing_if_nothing_failed(
 
 
 def units(folder: Path, program: str) -> dict[str, Path]:
-    """Writes the page's units into the folder, with the program that was built."""
+    """Writes the units of the page to the folder, with the path of the built program."""
     written = {}
     for text in blocks(PAGE, "ini"):
         name = re.match(r"# /etc/systemd/system/(\S+)\n", text)
-        assert name, "a unit begins with the name of its file"
+        assert name, "a unit must begin with the name of its file"
         assert "ExecStart" not in text or f"ExecStart={INSTALLED} schedule" in text
         written[name[1]] = folder / name[1]
         written[name[1]].write_text(text.replace(INSTALLED, program))
@@ -124,7 +126,7 @@ def test_systemd_accepts_the_units(program: str, tmp_path: Path) -> None:
         done = subprocess.run(
             ["systemd-analyze", "verify", *files.values()], capture_output=True, text=True
         )
-        # It also says what is wrong with units of this machine that these need.
+        # systemd-analyze also reports problems of other units on this machine.
         return "\n".join(line for line in done.stderr.splitlines() if "pyhost" in line)
 
     assert complaints() == ""
@@ -143,7 +145,7 @@ def test_kubernetes_knows_each_field_of_the_manifest() -> None:
     check_manifests(cron_job())
 
 
-def test_the_manifest_is_a_cron_job_that_lasts(pyhost: Run, tmp_path: Path) -> None:
+def test_the_manifest_is_a_valid_cron_job_whose_command_runs(pyhost: Run, tmp_path: Path) -> None:
     needs_package("psycopg")
     manifest = cron_job()
     assert manifest["kind"] == "CronJob"
@@ -151,7 +153,7 @@ def test_the_manifest_is_a_cron_job_that_lasts(pyhost: Run, tmp_path: Path) -> N
     spec = manifest["spec"]
     assert spec["schedule"] == cron_line()[0]
     assert spec["concurrencyPolicy"] in ("Allow", "Forbid", "Replace")
-    # Kubernetes counts the missed starts of this many seconds, looks every 10 s, and gives up at 100.
+    # Kubernetes checks every 10 s, and gives up if it counts 100 missed starts within this many seconds.
     assert 10 < spec["startingDeadlineSeconds"] < 100 * 60
     job = spec["jobTemplate"]["spec"]
     assert job["template"]["spec"]["restartPolicy"] in ("Never", "OnFailure")
@@ -161,7 +163,7 @@ def test_the_manifest_is_a_cron_job_that_lasts(pyhost: Run, tmp_path: Path) -> N
     assert command == INSTALLED
     write_files(PAGE, tmp_path)
     project = tmp_path / "on-kubernetes"
-    # Its connection takes nothing from the environment but what the container has.
+    # The container sets every variable that the connection uses.
     variables = {each["name"]: "a long password" for each in container["env"]}
     done = pyhost(*words, cwd=project, env=variables | {"VIRTUAL_ENV": sys.prefix})
-    assert done.returncode == 75, done.stderr  # there is no such database
+    assert done.returncode == 75, done.stderr  # the database does not exist

@@ -1,4 +1,4 @@
-"""A scheduler and workers of Dask on loopback, and the modules and files that tests of engines share."""
+"""A Dask cluster on loopback, and helpers that the tests of engines share."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def two():
 
 
 def environment(folder: Path, program: str) -> dict[str, str]:
-    """For the driver and the workers. Both are on this machine, and so is the cache of the modules."""
+    """Environment variables for the driver and the workers, which share this machine and its cache of modules."""
     return {
         "PYHOST_PROGRAM": program,
         "PYTHONPATH": str(ROOT / "python_modules"),
@@ -88,7 +88,7 @@ def write_modules(folder: Path, value: str = "2 * i") -> None:
 
 
 class Cluster:
-    """A scheduler and workers of Dask."""
+    """A Dask scheduler and its workers."""
 
     def __init__(self, folder: Path, program: str, workers: int, more: dict[str, str]) -> None:
         self.folder = folder
@@ -102,7 +102,7 @@ class Cluster:
         self.workers = [self.add_worker() for _ in range(workers)]
 
     def start(self, command: str, *words: str) -> subprocess.Popen[bytes]:
-        log = open(self.folder / f"{command}.log", "ab")  # noqa: SIM115  # for as long as the process
+        log = open(self.folder / f"{command}.log", "ab")  # noqa: SIM115  # open as long as the process runs
         return subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.{command}", *words],
             env=self.env, stdout=log, stderr=log, cwd=self.folder,
@@ -145,7 +145,7 @@ def running_cluster(
 
 
 def start_driver(project: Path, program: str, words: list[str]) -> subprocess.Popen[str]:
-    """A pyhost map in the background that has written its first results."""
+    """Starts a pyhost map in the background and waits until it has written its first results."""
     driver = subprocess.Popen(
         [program, *words], cwd=project, stderr=subprocess.PIPE, text=True,
         env=clean_environment(**driver_environment(project, program)),
@@ -168,7 +168,7 @@ def write_states(folder: Path, states: list[dict[str, object]]) -> None:
 
 
 def results_of(folder: Path) -> dict[int, Any]:
-    """Status or result by index. Fails if a state has more than one outcome."""
+    """The result or status of each state by index. Asserts that each state has only one outcome."""
     lines = [json.loads(line) for line in (folder / "out").read_text().splitlines()]
     results = {line["index"]: line.get("result", line["status"]) for line in lines}
     assert len(results) == len(lines)

@@ -1,4 +1,4 @@
-"""A connection between a driver and an engine that a test can cut."""
+"""A TCP proxy between a driver and an engine, whose connection a test can cut."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 
 
 class Proxy:
-    """Passes a TCP connection on to `target`, HOST:PORT, until it is cut."""
+    """Forwards TCP connections to `target`, HOST:PORT, until they are cut."""
 
     def __init__(self, target: str) -> None:
         host, port = target.split(":")

@@ -1,4 +1,4 @@
-"""A cluster of Ray on loopback, for tests and benchmarks."""
+"""A Ray cluster on loopback, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from clusters import Cluster, environment
 from conftest import clean_environment
 
-# Ray does not ask for a token then, even if this user has one. Without the second, its head often fails to fork.
+# With the first, Ray needs no token, even if this user has one. Without the second, its head often fails to fork.
 SETTINGS = {"RAY_AUTH_MODE": "disabled", "GRPC_ENABLE_FORK_SUPPORT": "0"}
 
 
@@ -33,12 +33,12 @@ def accepts(port: int) -> bool:
 
 
 class RayCluster:
-    """A head that runs as many tasks at once as it has workers, and other nodes, each with its processes."""
+    """A head node that runs `workers` tasks at once, and further nodes."""
 
     def __init__(self, folder: Path, program: str, workers: int = 2) -> None:
         self.folder = Path(
             tempfile.mkdtemp(prefix="ray-")
-        )  # the paths of its sockets must be short
+        )  # the paths of Ray's sockets must be short
         self.env = environment(folder, program) | SETTINGS
         self.nodes: list[subprocess.Popen[bytes]] = []
         port, clients = free_port(), free_port()
@@ -51,7 +51,7 @@ class RayCluster:
         Cluster.wait_until(lambda: accepts(clients))
 
     def add_node(self, resource: str, env: dict[str, str]) -> None:
-        """A node that runs only tasks that need the resource."""
+        """Adds a node that runs only tasks that need the resource."""
         resources = f'--resources={{"{resource}": 1}}'
         self._start(env | SETTINGS, f"--address={self.head}", "--num-cpus=1", resources)
 

@@ -1,4 +1,4 @@
-"""The archive by which modules travel to other machines."""
+"""The archive in which modules are sent to other machines."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ def files_of(module_path: str) -> set[str]:
     return {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()}
 
 
-def test_what_is_packed_is_found_where_it_was_unpacked(project: Path, cache: Path) -> None:
+def test_unpacked_modules_are_found_by_their_digest(project: Path, cache: Path) -> None:
     packed = archive.pack([str(project)])
     assert archive.find(packed.digest) is None
     here = unpacked(packed)
     assert archive.find(packed.digest) == [here]
     assert files_of(here) == {"modules/m.py", "modules/tests/data.bin"}
     assert stat.S_IMODE((cache / packed.digest).stat().st_mode) == 0o700
-    assert unpacked(packed) == here  # another process may be faster
+    assert unpacked(packed) == here  # as if another process had unpacked it first
     assert [each.name for each in cache.iterdir()] == [packed.digest]
 
 
-def test_a_module_path_without_modules_is_a_folder_of_its_own(tmp_path: Path, cache: Path) -> None:
+def test_an_empty_module_path_is_unpacked_as_an_empty_folder(tmp_path: Path, cache: Path) -> None:
     packed = archive.pack([str(tmp_path)])
     assert unpacked(packed) == str(cache / packed.digest)
 
 
-def test_the_hash_is_that_of_the_content(project: Path) -> None:
+def test_the_digest_depends_on_the_content_only(project: Path) -> None:
     before = archive.pack([str(project)])
     os.utime(project / "modules" / "m.py", (1, 1))
     assert archive.pack([str(project)]) == before
@@ -72,7 +72,7 @@ def test_the_hash_is_that_of_the_content(project: Path) -> None:
     assert archive.pack([str(project)]).digest != before.digest
 
 
-def test_secrets_caches_and_links_to_the_outside_stay_here(project: Path) -> None:
+def test_secrets_caches_and_links_to_the_outside_are_not_packed(project: Path) -> None:
     modules = project / "modules"
     for name in (".env", "pyhost.toml"):
         (modules / name).write_text("secret")
@@ -109,7 +109,7 @@ def test_links_to_folders_of_the_modules_are_followed_without_loops(project: Pat
     assert packed.notices() == []
 
 
-def test_the_code_is_that_of_the_files_that_are_sent(project: Path) -> None:
+def test_the_code_hash_covers_the_files_that_are_packed(project: Path) -> None:
     modules = project / "modules"
     (project / "outside.py").write_text("x = 3\n")
     (modules / "leaves.py").symlink_to(project / "outside.py")
@@ -122,7 +122,7 @@ def test_the_code_is_that_of_the_files_that_are_sent(project: Path) -> None:
     assert packed.code == code_hash([f"{unpacked(packed)}/modules"])
 
 
-def test_a_worker_whose_disk_is_full_keeps_no_part_of_the_modules(
+def test_a_worker_with_a_full_disk_leaves_no_partly_unpacked_modules(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = tmp_path / "full"
@@ -144,7 +144,7 @@ def test_a_worker_whose_disk_is_full_keeps_no_part_of_the_modules(
         subprocess.run(["umount", str(full)], check=True)
 
 
-def test_files_that_are_too_large_together_are_refused(
+def test_files_beyond_the_total_size_limit_are_refused(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive, "MAX_BYTES", 3)
@@ -189,7 +189,7 @@ def test_a_damaged_archive_is_refused(project: Path) -> None:
         archive.unpack(digest, packed(entry("0/modules/m.py"))[1])
 
 
-def test_modules_that_nobody_used_for_a_month_are_removed(project: Path, cache: Path) -> None:
+def test_modules_unused_for_a_month_are_removed(project: Path, cache: Path) -> None:
     old = cache / ("0" * 64)
     old.mkdir(parents=True)
     long_ago = time.time() - 31 * 24 * 3600

@@ -1,4 +1,4 @@
-"""pyhost map --engine: executors, and Dask with its scheduler and workers as processes of their own."""
+"""pyhost map --engine with executors, and with Dask, whose scheduler and workers are separate processes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def test_an_executor_runs_the_states_and_edited_helpers(
         assert results_of(project) == {i: expected * i for i in range(3000)}
 
 
-def test_links_that_are_not_sent_are_named_once(pyhost: Run, project: Path, program: str) -> None:
+def test_links_that_are_not_sent_are_reported_once(
+    pyhost: Run, project: Path, program: str
+) -> None:
     (project / "outside.py").write_text("")
     (project / "modules" / "linked.py").symlink_to(project / "outside.py")
     write_states(project, [{} for _ in range(100)])
@@ -72,7 +74,7 @@ def test_dask_runs_the_states_and_edited_helpers(
         assert list(results_of(project).items()) == [(i, int(value) * i) for i in range(3000)]
 
 
-def test_an_abort_costs_its_own_outcome(
+def test_a_state_that_aborts_does_not_affect_other_states(
     pyhost: Run, project: Path, program: str, cluster: Cluster
 ) -> None:
     write_states(project, [{"abort": i == 50} for i in range(100)])
@@ -85,7 +87,7 @@ def test_an_abort_costs_its_own_outcome(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_worker_that_is_lost_costs_no_outcome(
+def test_no_outcome_is_lost_with_a_worker(
     project: Path, program: str, cluster: Cluster, number: signal.Signals
 ) -> None:
     count = 4000
@@ -104,7 +106,7 @@ def test_a_worker_that_is_lost_costs_no_outcome(
 
 
 @pytest.mark.parametrize("engine", ["modules.pools:two", "dask"])
-def test_the_first_signal_lets_the_states_that_have_begun_finish(
+def test_the_first_signal_lets_the_states_in_flight_finish(
     pyhost: Run, project: Path, program: str, cluster: Cluster, engine: str
 ) -> None:
     count = 10_000
@@ -122,7 +124,7 @@ def test_the_first_signal_lets_the_states_that_have_begun_finish(
 
 
 @pytest.mark.parametrize("engine", ["modules.pools:two", "modules.pools:threads", "dask"])
-def test_the_second_signal_ends_runs_that_would_never_end(
+def test_the_second_signal_ends_runs_that_do_not_return(
     pyhost: Run, project: Path, program: str, cluster: Cluster, engine: str
 ) -> None:
     words = words_of(f"dask://{cluster.address()}" if engine == "dask" else engine)
@@ -144,7 +146,7 @@ def test_the_second_signal_ends_runs_that_would_never_end(
     assert done.returncode == 0, done.stderr
 
 
-def test_a_worker_that_is_killed_leaves_no_run(
+def test_a_killed_worker_leaves_no_coprocess_running(
     project: Path, program: str, cluster: Cluster
 ) -> None:
     write_states(project, [{}, {"seconds": 3600}])
@@ -162,7 +164,7 @@ def test_a_worker_that_is_killed_leaves_no_run(
 
 
 def processes_of(project: Path) -> list[str]:
-    """The coprocesses and workers of pyhost that have the cache of this project."""
+    """The running coprocesses and workers of pyhost that use the cache of this project."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -180,7 +182,7 @@ def processes_of(project: Path) -> list[str]:
 def test_a_thread_pool_runs_as_many_states_at_once_as_it_has_threads(
     pyhost: Run, project: Path, program: str
 ) -> None:
-    # Each of the two runs waits until the other one has begun.
+    # Each of the two runs waits until the other one has started.
     (project / "modules" / "meets.py").write_text(
         "import pathlib, time\n"
         "class Meets:\n"
@@ -199,7 +201,7 @@ def test_a_thread_pool_runs_as_many_states_at_once_as_it_has_threads(
     assert done.returncode == 0, done.stderr
 
 
-def test_a_resource_limits_the_states_that_run_at_once(
+def test_a_resource_limits_the_number_of_concurrent_states(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.add_worker("--no-nanny", "--nthreads", "4", "--resources", "GPU=2")
@@ -221,7 +223,9 @@ def test_a_resource_limits_the_states_that_run_at_once(
         engine.close()
 
 
-def test_a_large_result_arrives(pyhost: Run, project: Path, program: str, cluster: Cluster) -> None:
+def test_a_large_result_is_returned_whole(
+    pyhost: Run, project: Path, program: str, cluster: Cluster
+) -> None:
     size = 50_000_000
     write_modules(project, f"'x' * {size} if i == 2 else i")
     write_states(project, [{} for _ in range(4)])
@@ -246,7 +250,7 @@ def test_a_module_that_cannot_be_loaded_is_one_error(
     assert "ZeroDivisionError" in done.stderr
 
 
-def test_resume_goes_on_from_what_other_ways_have_written(
+def test_resume_continues_from_results_of_other_engines(
     pyhost: Run, project: Path, program: str, cluster: Cluster
 ) -> None:
     env = driver_environment(project, program)
@@ -287,7 +291,7 @@ def test_a_worker_of_another_version_is_refused(pyhost: Run, project: Path, prog
         (["--engine-resources", "GPU=1"], "--engine"),
     ],
 )
-def test_an_engine_that_cannot_be_used_is_refused(
+def test_an_unusable_engine_is_refused(
     pyhost: Run, project: Path, program: str, words: list[str], said: str
 ) -> None:
     write_states(project, [{}])
@@ -297,7 +301,7 @@ def test_an_engine_that_cannot_be_used_is_refused(
     assert not (project / "out").exists()
 
 
-def test_a_scheduler_file_that_is_not_there_is_unreachable(
+def test_a_missing_scheduler_file_makes_the_engine_unreachable(
     pyhost: Run, project: Path, program: str
 ) -> None:
     write_states(project, [{}])
@@ -306,7 +310,7 @@ def test_a_scheduler_file_that_is_not_there_is_unreachable(
     assert "the scheduler file /missing.json does not exist" in done.stderr
 
 
-def test_a_scheduler_that_does_not_answer_is_unreachable(
+def test_a_scheduler_that_does_not_answer_makes_the_engine_unreachable(
     pyhost: Run, project: Path, program: str
 ) -> None:
     write_states(project, [{}])

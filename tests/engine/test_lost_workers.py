@@ -1,4 +1,4 @@
-"""pyhost map --engine when workers, or the connection to them, are lost in the middle: each state has one outcome."""
+"""pyhost map --engine when workers or the connection to them are lost: each state still has one outcome."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_connection_that_is_cut_costs_no_outcome(
+def test_no_outcome_is_lost_when_the_connection_is_cut(
     project: Path, program: str, cluster: Cluster
 ) -> None:
     write_states(project, [{"seconds": 0.001} for _ in range(10_000)])
@@ -55,7 +55,7 @@ def test_a_connection_that_is_cut_costs_no_outcome(
     assert results_of(project) == {i: 2 * i for i in range(10_000)}
 
 
-def test_a_worker_that_is_stopped_does_not_hold_up_the_start(
+def test_a_suspended_worker_does_not_delay_the_start(
     pyhost: Run, project: Path, program: str, cluster: Cluster
 ) -> None:
     write_states(project, [{} for _ in range(100)])
@@ -69,7 +69,7 @@ def test_a_worker_that_is_stopped_does_not_hold_up_the_start(
     assert results_of(project) == {i: 2 * i for i in range(100)}
 
 
-def test_a_chunk_has_the_name_of_its_module_and_states(cluster: Cluster) -> None:
+def test_the_name_of_a_chunk_has_its_module_and_states(cluster: Cluster) -> None:
     engine = dask_engine.DaskEngine(cluster.address(), {})
     driver = engine_driver.Driver(engine, 3, archive.Packed("0" * 64, b"", "", []))
     try:
@@ -81,7 +81,7 @@ def test_a_chunk_has_the_name_of_its_module_and_states(cluster: Cluster) -> None
         driver.close()
 
 
-def test_workers_that_are_all_gone_make_the_engine_unreachable(
+def test_the_loss_of_all_workers_makes_the_engine_unreachable(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask_engine, "WORKERS_SECONDS", 2)
@@ -96,7 +96,7 @@ def test_workers_that_are_all_gone_make_the_engine_unreachable(
         engine.close()
 
 
-def test_a_worker_that_cannot_keep_the_modules_is_an_error(
+def test_a_worker_that_cannot_store_the_modules_is_an_error(
     pyhost: Run, project: Path, program: str
 ) -> None:
     write_states(project, [{} for _ in range(100)])
@@ -109,11 +109,11 @@ def test_a_worker_that_cannot_keep_the_modules_is_an_error(
             assert "hint: free space there" in done.stderr
 
 
-def test_a_state_that_kills_workers_costs_its_own_outcome(
+def test_a_state_that_kills_workers_does_not_affect_other_states(
     pyhost: Run, project: Path, program: str
 ) -> None:
     write_states(project, [{"kill": i == 50} for i in range(100)])
-    # Dask gives up the chunk at the first loss, so that the test is short.
+    # Dask gives up a chunk when its first worker is lost; this keeps the test short.
     more = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
     with running_cluster(project, program, workers=0, more=more) as cluster:
         cluster.add_worker("--nanny", "--nworkers", "2")

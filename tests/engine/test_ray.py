@@ -1,4 +1,4 @@
-"""pyhost map --engine ray://HOST:PORT, on a cluster of Ray on loopback."""
+"""pyhost map --engine ray://HOST:PORT, with a Ray cluster on loopback."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def driver_settings(project: Path, program: str) -> dict[str, str]:
 
 
 def start_driver(project: Path, program: str, address: str, **env: str) -> subprocess.Popen[str]:
-    """Starts a pyhost map that has written its first results when this returns."""
+    """Starts a pyhost map in the background and waits until it has written its first results."""
     driver = subprocess.Popen(
         [program, *words_of(f"ray://{address}")], cwd=project, text=True,
         env=clean_environment(**driver_settings(project, program), **env),
@@ -65,7 +65,7 @@ def start_driver(project: Path, program: str, address: str, **env: str) -> subpr
     return driver
 
 
-def test_ray_runs_the_states_and_an_abort_costs_its_own_outcome(
+def test_ray_runs_all_states_and_an_abort_does_not_affect_other_states(
     pyhost: Run, project: Path, program: str, cluster: RayCluster
 ) -> None:
     write_states(project, [{"abort": i == 50} for i in range(3000)])
@@ -78,10 +78,10 @@ def test_ray_runs_the_states_and_an_abort_costs_its_own_outcome(
     assert all(line.startswith(("pyhost: ", "error: ")) for line in done.stderr.splitlines())
 
 
-def test_a_coprocess_stays_from_chunk_to_chunk_where_tasks_need_a_gpu(
+def test_a_coprocess_is_reused_between_chunks_if_tasks_need_a_gpu(
     pyhost: Run, project: Path, program: str, cluster: RayCluster
 ) -> None:
-    write_modules(project, "[7 * i, __import__('os').getppid()]")  # of the coprocess
+    write_modules(project, "[7 * i, __import__('os').getppid()]")  # the process id of the coprocess
     write_states(project, [{} for _ in range(100)])
     env = driver_settings(project, program) | {"RAY_ADDRESS": f"ray://{cluster.address}"}
     done = pyhost(*words_of("ray://", "--engine-resources", "GPU=1"), env=env)
@@ -91,7 +91,7 @@ def test_a_coprocess_stays_from_chunk_to_chunk_where_tasks_need_a_gpu(
     assert len({coprocess for _, coprocess in results.values()}) == 1
 
 
-def test_a_state_that_kills_workers_costs_its_own_outcome(
+def test_a_state_that_kills_workers_does_not_affect_other_states(
     pyhost: Run, project: Path, program: str, cluster: RayCluster
 ) -> None:
     write_states(project, [{"kill": i == 5} for i in range(20)])
@@ -105,7 +105,7 @@ def test_a_state_that_kills_workers_costs_its_own_outcome(
     assert "states run again: their worker was lost" in done.stderr
 
 
-def test_a_worker_that_is_killed_costs_no_outcome(
+def test_no_outcome_is_lost_with_a_killed_worker(
     project: Path, program: str, cluster: RayCluster
 ) -> None:
     write_states(project, [{"seconds": 0.001} for _ in range(4000)])
@@ -118,7 +118,7 @@ def test_a_worker_that_is_killed_costs_no_outcome(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_map_after_the_states_that_have_begun(
+def test_a_signal_ends_the_map_after_the_states_in_flight(
     project: Path, program: str, cluster: RayCluster, number: signal.Signals
 ) -> None:
     write_states(project, [{"seconds": 0.001} for _ in range(100_000)])
@@ -132,7 +132,7 @@ def test_a_signal_ends_the_map_after_the_states_that_have_begun(
     assert stdout == ""
 
 
-def test_a_connection_that_is_cut_for_a_while_costs_no_outcome(
+def test_no_outcome_is_lost_when_the_connection_is_cut_for_a_while(
     project: Path, program: str, cluster: RayCluster
 ) -> None:
     write_states(project, [{"seconds": 0.001} for _ in range(5000)])
@@ -144,7 +144,7 @@ def test_a_connection_that_is_cut_for_a_while_costs_no_outcome(
     assert results_of(project) == {i: 2 * i for i in range(5000)}
 
 
-def test_a_connection_that_is_lost_makes_the_engine_unreachable(
+def test_a_lost_connection_makes_the_engine_unreachable(
     project: Path, program: str, cluster: RayCluster
 ) -> None:
     write_states(project, [{"seconds": 0.001} for _ in range(100_000)])
@@ -179,7 +179,7 @@ def test_a_worker_without_pyhost_or_with_another_version_is_refused(
         assert done.stderr.count("error: ") == 1
 
 
-def test_a_cluster_without_room_for_a_task_is_unreachable(
+def test_a_cluster_without_the_resources_of_a_task_is_unreachable(
     cluster: RayCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in SETTINGS.items():
@@ -208,7 +208,9 @@ def test_a_cluster_that_cannot_be_reached_is_reported(
     assert not (project / "out").exists()
 
 
-def test_without_ray_the_error_names_the_package(pyhost: Run, project: Path, program: str) -> None:
+def test_a_missing_ray_is_reported_with_its_package(
+    pyhost: Run, project: Path, program: str
+) -> None:
     write_states(project, [{}])
     venv = project / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)

@@ -1,4 +1,4 @@
-"""The files of docs/clusters.md, as they are on the page but for names of hosts, folders and how many there are."""
+"""Runs the files of docs/clusters.md. Only hosts, folders and numbers of workers are replaced."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def create(state):
 
 
 def recipe(name: str) -> str:
-    """The file of this name."""
+    """The text of the file of this name on the page."""
     (text,) = (block for block in BLOCKS if f"# {name}\n" in block)
     return str(text)
 
@@ -56,7 +56,7 @@ def write_program(path: Path, text: str) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, program: str) -> Path:
-    """Stands for /srv/jobs."""
+    """The folder that replaces /srv/jobs."""
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "price.py").write_text(MODULE)
     (tmp_path / "states.jsonl").write_text("".join(f'{{"number":{i}}}\n' for i in range(400)))
@@ -65,24 +65,24 @@ def project(tmp_path: Path, program: str) -> Path:
 
 
 def outcomes(file: Path) -> dict[int, tuple[Any, ...]]:
-    """What the states have become, by index. Of two lines with one index the later one counts."""
+    """The outcomes by index. If two lines have the same index, the later one counts."""
     lines = map(json.loads, file.read_text().splitlines())
     keys = ("status", "hash", "code", "result")
     return {line["index"]: tuple(line.get(key) for key in keys) for line in lines}
 
 
 def expected(project: Path) -> dict[int, tuple[Any, ...]]:
-    """What one local call writes."""
+    """The outcomes of one local call of pyhost map."""
     words = "map price --states states.jsonl -o local.jsonl --keep-going --quiet".split()
     done = subprocess.run(
         [".venv/bin/pyhost", *words], cwd=project, env=clean_environment(), timeout=PATIENCE
     )
-    assert done.returncode == 1  # some states have no price
+    assert done.returncode == 1  # four states have no price
     return outcomes(project / "local.jsonl")
 
 
 def check_results(project: Path, folder: Path) -> None:
-    """Compares the results, and then runs the page's command that checks them."""
+    """Compares the results with those of a local call, and runs the command of the page that checks them."""
     results = folder / "results.jsonl"
     assert outcomes(results) == expected(project)
     assert len(results.read_text().splitlines()) == 400
@@ -95,7 +95,7 @@ def check_results(project: Path, folder: Path) -> None:
 
 
 class Machine:
-    """A host of its own, as far as ssh can tell: sshd with a port, a key, and a PATH."""
+    """A separate machine as seen by ssh: an sshd with its own port and key."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
@@ -119,7 +119,7 @@ class Machine:
         Cluster.wait_until(lambda: answers(port))
 
     def processes(self) -> list[int]:
-        """The daemon and those for its connections."""
+        """The processes of sshd: the daemon and one or more for each connection."""
         family = [self._process.pid]
         parents = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -147,7 +147,7 @@ def machines(project: Path) -> Iterator[list[Machine]]:
     for path, package in (("/usr/sbin/sshd", "openssh-server"), ("/usr/bin/parallel", "parallel")):
         if shutil.which(path) is None:
             missing(f"the package {package} is not installed")
-    if os.getuid() == 0:  # then sshd wants this folder, which the system's own service makes
+    if os.getuid() == 0:  # as root, sshd needs this folder, which the system's service makes
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     write_program(
         project / "bin" / "ssh", f'exec {shutil.which("ssh")} -F {project}/ssh_config "$@"'
@@ -178,20 +178,20 @@ def start_by_ssh(project: Path) -> subprocess.Popen[bytes]:
 
 
 def blocks_done(project: Path) -> list[tuple[int, str]]:
-    """The number and the machine of each."""
+    """The number and the machine of each finished block."""
     log = project / "blocks" / "log"
     rows = [line.split("\t") for line in log.read_text().splitlines()[1:]] if log.exists() else []
     return [(int(row[0]), row[1]) for row in rows if row[6:8] == ["0", "0"]]
 
 
 @pytest.mark.parametrize("is_interrupted", [False, True])
-def test_blocks_of_a_machine_that_dies_run_on_another_one(
+def test_blocks_of_a_machine_that_dies_run_on_another_machine(
     project: Path, machines: list[Machine], is_interrupted: bool
 ) -> None:
     one, two = machines
     command = start_by_ssh(project)
     Cluster.wait_until(lambda: {name for _, name in blocks_done(project)} == {"one", "two"})
-    Cluster.wait_until(lambda: len(two.processes()) > 1)  # it has another block
+    Cluster.wait_until(lambda: len(two.processes()) > 1)  # it is running another block
     two.kill()
     if is_interrupted:
         os.killpg(command.pid, signal.SIGINT)
@@ -200,11 +200,11 @@ def test_blocks_of_a_machine_that_dies_run_on_another_one(
         command = start_by_ssh(project)
     assert command.wait(PATIENCE) == 0
     numbers = [number for number, _ in blocks_done(project)]
-    assert sorted(numbers) == list(range(1, len(numbers) + 1))  # each was done once
+    assert sorted(numbers) == list(range(1, len(numbers) + 1))  # each block ran once
     check_results(project, project)
 
 
-def test_a_block_that_cannot_run_ends_the_command_with_its_exit_code(
+def test_a_block_that_fails_to_load_ends_the_command_with_its_exit_code(
     project: Path, machines: list[Machine]
 ) -> None:
     (project / "modules" / "price.py").write_text("1 / 0\n")
@@ -212,20 +212,20 @@ def test_a_block_that_cannot_run_ends_the_command_with_its_exit_code(
     assert not (project / "results.jsonl").exists()
 
 
-# The options, from the manual page sbatch(1).
+# Valid options, from the manual page sbatch(1).
 SBATCH = {
     "job-name": r"\w+", "array": r"0-\d+", "chdir": r"/\S+", "cpus-per-task": r"\d+", "mem": r"\d+[KMGT]",
     "time": r"\d\d:\d\d:\d\d", "requeue": "", "open-mode": "append|truncate", "output": r"\S+%a\S*",
 }  # fmt: skip
 
 
-def test_the_options_of_the_slurm_script_are_known() -> None:
+def test_the_options_of_the_slurm_script_are_valid() -> None:
     lines = recipe("price.sbatch").splitlines()
     options = [line.split()[1] for line in lines if line.startswith("#SBATCH")]
     for option in options:
         name, _, value = option.removeprefix("--").partition("=")
         assert re.fullmatch(SBATCH[name], value), option
-    # Slurm stops to look for them at the first command.
+    # Slurm reads options only before the first command.
     assert lines[0] == "#!/bin/bash" and lines[2 : 2 + len(options)] == [
         f"#SBATCH {option}" for option in options
     ]
@@ -244,11 +244,11 @@ def test_the_tasks_of_the_slurm_array_run_all_states(project: Path) -> None:
         return subprocess.run(["bash", "price.sbatch"], cwd=project, env=env).returncode
 
     assert [run_task(number) for number in range(4)] == [0, 0, 0, 1]
-    assert requeued.read_text() == "requeue 77_3\n"  # this one has the states without a price
+    assert requeued.read_text() == "requeue 77_3\n"  # the last task has the states without a price
     assert JOIN in PAGE
     subprocess.run(["sh", "-c", JOIN], cwd=project, check=True)
     check_results(project, project)
-    # Neither after the third attempt, nor for what no attempt can change.
+    # The task is not requeued after the third restart, nor if the module cannot be loaded.
     assert run_task(3, SLURM_RESTART_COUNT="3") == 1
     (project / "modules" / "price.py").write_text("1 / 0\n")
     assert run_task(3) == 3
@@ -266,7 +266,7 @@ def only_container(workload: Any) -> Any:
 
 
 def check_job(job: Any) -> None:
-    """The checks that the API makes, and the fields alone do not show."""
+    """Checks values that the API validates and the types of the fields do not show."""
     assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
     rules = job["spec"]["podFailurePolicy"]["rules"]
     assert rules[0]["action"] == "FailJob"
@@ -279,7 +279,7 @@ def check_job(job: Any) -> None:
 
 
 def copy_states(project: Path) -> Path:
-    """Stands for the volume."""
+    """The folder that replaces the volume of the pods."""
     (project / "data").mkdir()
     shutil.copy(project / "states.jsonl", project / "data")
     return project / "data"
@@ -316,7 +316,7 @@ def test_dask_on_slurm_runs_all_states(project: Path, program: str) -> None:
     (project / "dask_on_slurm.py").write_text(
         text.replace("cores=16", "cores=1").replace("jobs=32", "jobs=2")
     )
-    # A job is a session, and its number is that of the session. Slurm keeps a copy of the script.
+    # Each fake job runs in its own session, whose id is the job's number. Like Slurm, it runs a copy of the script.
     write_program(
         project / "bin" / "sbatch",
         'setsid bash -c "$(cat "$1")" >>jobs.log 2>&1 &\necho "Submitted batch job $!"',

@@ -1,4 +1,4 @@
-"""Chunks of states in the coprocess of a worker."""
+"""A worker of an engine runs chunks of states in its coprocess."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def project(tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def run_chunk(program: str, project: Path, states: str = "{}\n", **more: object) -> list[bytes]:
-    """The lines that a worker returns for states of the module m, or of what the order has instead."""
+    """The lines that a worker returns for these states of the module m. `more` changes the order."""
     packed = archive.pack([str(project)])
     order = json.dumps({"module": "m", **hello_of(program, project), **more})
     return remote.run_chunk(order, packed.digest, states.encode(), packed.data).splitlines()
@@ -59,7 +59,7 @@ def test_threads_that_share_a_coprocess_receive_the_outcomes_of_their_own_states
 ) -> None:
     order = json.dumps({"module": "m", **hello_of(program, project)})
     packed = archive.pack([str(project)])
-    # Longer than a pipe holds, so that several threads wait to write.
+    # More than a pipe holds, so that several threads block in write.
     padding = "x" * 30_000
 
     def numbers_from(chunk: int) -> list[int]:
@@ -75,7 +75,7 @@ def test_threads_that_share_a_coprocess_receive_the_outcomes_of_their_own_states
     assert found == [[10 * chunk + i for i in range(10)] for chunk in range(80)]
 
 
-def test_threads_with_other_orders_lose_no_state(project: Path, program: str) -> None:
+def test_threads_with_different_orders_lose_no_state(project: Path, program: str) -> None:
     packed = archive.pack([str(project)])
     orders = [
         json.dumps({"module": "m", "retries": retries, **hello_of(program, project)})
@@ -121,7 +121,7 @@ def test_modules_that_were_changed_after_they_had_been_sent_are_refused(
     "script, said",
     [("read order; echo '[]'; exec cat >/dev/null", "'[]'"), ("exit 2", "ended with status 2")],
 )
-def test_a_program_that_is_no_coprocess_is_refused(
+def test_a_program_that_is_not_a_coprocess_is_refused(
     project: Path, program: str, monkeypatch: pytest.MonkeyPatch, script: str, said: str
 ) -> None:
     other = project / "other"

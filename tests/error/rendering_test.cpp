@@ -82,7 +82,7 @@ TEST_CASE("text from Python cannot control the terminal and cannot imitate a lin
         "    error: \\xff \\x7f \xf0\x9f\x98\x80\n");
 }
 
-TEST_CASE("carets stand under wide characters and tabs, and after the end of a line") {
+TEST_CASE("carets are aligned under wide characters and tabs, and after the end of a line") {
   const auto carets = [](const char* source, int column, int end) {
     Error::Data data = raised({.type = "E"});
     data.exception.frames = {{"m.py", 1, "", source, column, end, 0, 0}};

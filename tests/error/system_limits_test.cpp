@@ -1,4 +1,4 @@
-// Which limit is named, by folders that look like control groups.
+// Finds the limit of threads in folders that imitate control groups.
 #include "error/system_limits.hpp"
 
 #include <doctest/doctest.h>
@@ -11,7 +11,7 @@
 using pyhost::detail::limit_of_threads;
 namespace fs = std::filesystem;
 
-TEST_CASE("the limit that refuses another thread is named") {
+TEST_CASE("the limit that prevents another thread is named") {
   const fs::path root = fs::temp_directory_path() / ("pyhost-limits-" + std::to_string(getpid()));
   const auto write = [&root](const fs::path& group, const std::string& most, const std::string& current) {
     fs::create_directories(root / group);

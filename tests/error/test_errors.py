@@ -1,7 +1,7 @@
-"""What is told of each bad module, as text and as JSON, compared with the files in golden/.
+"""Compares the error of each bad module, as text and as JSON, with the files in golden/.
 
-PYHOST_UPDATE_GOLDEN=1 writes those files anew. They hold what Python 3.11 gives; where another version words
-something differently, NAME.3.9.txt beside NAME.txt has that. Columns exist since Python 3.11 alone.
+PYHOST_UPDATE_GOLDEN=1 rewrites those files. They hold the output with Python 3.11. If another version differs,
+its output is in a file like NAME.3.9.txt beside NAME.txt. Columns exist only from Python 3.11 on.
 """
 
 from __future__ import annotations
@@ -73,14 +73,17 @@ GOOD = {
     "needs_one_interpreter", "asks_when_unloaded", "asks_when_closed",
 }  # fmt: skip
 STATES = {"raises_in_run": '{"what": "exit"}', "has_on_error": '{"then": "raise"}'}
-NAMES = {"writes_7_pm": "7_pm.py", "no_such_module": "retruns_state"}  # files that are no modules'
+NAMES = {
+    "writes_7_pm": "7_pm.py",
+    "no_such_module": "retruns_state",
+}  # not named like the fixture module
 LIBRARY = re.compile(r"(?m)^( *)(<python>/lib/python3[^:]*):\d+( in .*)\n.*\n(?: *\^+\n)?")
 CARETS = re.compile(r"(?m)^[ |]*\^+\n")
 
 
 @pytest.fixture(scope="module")
 def python(program: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Version and prefix of the Python that the program embeds."""
+    """The version and the prefix of the Python that the program embeds."""
     give = "give=[__import__('sys').version_info[:2], __import__('sys').prefix]"
     words = [program, "run", "evaluates", "-m", str(FIXTURES), "-p", give]
     done = subprocess.run(words, capture_output=True, check=True)
@@ -92,7 +95,9 @@ def normal(text: str, version: str, prefix: str) -> str:
     text = text.replace(str(FIXTURES), "<fixtures>").replace(prefix, "<python>")
     text = text.replace(f"lib/python{version}/", "lib/python3/")
     text = re.sub(r"<python>/bin/python[\d.]*", "<python>/bin/python3", text)
-    return re.sub(r"\b9\d\d times", "900 times", text)  # how deep Python is when a module begins
+    return re.sub(
+        r"\b9\d\d times", "900 times", text
+    )  # the depth of the stack at the start of a module varies
 
 
 def normal_text(text: str, version: str) -> str:
@@ -101,9 +106,9 @@ def normal_text(text: str, version: str) -> str:
 
 
 def normal_json(value: Any, version: str) -> Any:
-    """What lines a library has belongs to its version, and so does how deep Python is at first."""
+    """Removes values that depend on the version of Python: lines of libraries, and the depth of the stack."""
     if isinstance(value, list):
-        # Which lines the import machinery takes is its own affair.
+        # The frames of the import machinery depend on the version, too.
         own = [i for i in value if not (isinstance(i, dict) and i.get("origin") == "machinery")]
         return [normal_json(item, version) for item in own]
     if not isinstance(value, dict):
@@ -127,7 +132,7 @@ def shown(value: Any) -> str:
 
 
 def compare(name: str, kind: str, found: str, expected: Any, version: str) -> None:
-    """Found, with the file of this Python's version or the one for all; `expected` reads a file."""
+    """Compares `found` with the golden file of this Python version or the general one. `expected` reads a file."""
     general, own = GOLDEN / f"{name}.{kind}", GOLDEN / f"{name}.{version}.{kind}"
     if os.environ.get("PYHOST_UPDATE_GOLDEN"):
         GOLDEN.mkdir(exist_ok=True)
@@ -140,7 +145,7 @@ def compare(name: str, kind: str, found: str, expected: Any, version: str) -> No
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_the_error_of_a_bad_module_as_text_is_as_recorded(
+def test_the_text_of_the_error_of_a_bad_module_matches_the_golden_file(
     pyhost: Run, name: str, python: tuple[str, str]
 ) -> None:
     version, prefix = python
@@ -151,7 +156,7 @@ def test_the_error_of_a_bad_module_as_text_is_as_recorded(
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_the_error_of_a_bad_module_as_json_is_as_recorded(
+def test_the_json_of_the_error_of_a_bad_module_matches_the_golden_file(
     pyhost: Run, name: str, python: tuple[str, str]
 ) -> None:
     version, prefix = python
@@ -172,12 +177,12 @@ def run(pyhost: Run, name: str, *more: str) -> Any:
     return pyhost("run", NAMES.get(name, name), *words)
 
 
-def test_every_fixture_has_a_recorded_error_or_is_valid() -> None:
+def test_every_fixture_module_has_a_golden_file_or_is_valid() -> None:
     files = {file.stem for file in (FIXTURES / "modules").glob("*.py")}
     assert files == (set(BAD) - set(NAMES)) | GOOD
 
 
-def test_the_keys_of_json_are_always_the_same() -> None:
+def test_all_errors_as_json_have_the_same_keys() -> None:
     top, exceptions, frames = set(), set(), set()
 
     def collect(value: Any) -> None:

@@ -1,4 +1,4 @@
-// Every form in which a state can be given and a result be taken.
+// All forms of states and of results.
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 using namespace pyhost;
 using test::over_fixtures;
 
-// Types of an application.
+// Types of an application, with their conversions from and to Json.
 namespace market {
 
 struct Order {
@@ -41,7 +41,7 @@ Module echo(Host& host) { return host.load("returns_state"); }
 
 }  // namespace
 
-TEST_CASE("a state is nothing, braces, a Json, or JSON text of any string type") {
+TEST_CASE("a state can be omitted, or be braces, a Json, or JSON text of any string type") {
   Host host(over_fixtures());
   const Json json{{"who", "Ada"}};
   const std::string text = R"({"who": "Ada"})";
@@ -62,7 +62,7 @@ TEST_CASE("a state is nothing, braces, a Json, or JSON text of any string type")
   CHECK(echo(host).create().run() == Json::object());
 }
 
-TEST_CASE("a state that is not an object is refused, whatever it is made from") {
+TEST_CASE("a state that is not an object is refused in each form") {
   Host host(over_fixtures());
   const std::vector<int> numbers{1, 2};
   for (const auto& run : std::vector<std::function<void()>>{
@@ -73,7 +73,7 @@ TEST_CASE("a state that is not an object is refused, whatever it is made from") 
   }
 }
 
-TEST_CASE("a result is a Json, JSON text, a buffer, or a type that nlohmann_json reads") {
+TEST_CASE("a result can be a Json, JSON text, a buffer, or a type that nlohmann_json reads") {
   Host host(over_fixtures());
   const std::string text = R"({"z":12345678901234567890123,"a":1})";
   CHECK(host.run<std::string>("returns_state", text) == text);
@@ -87,7 +87,7 @@ TEST_CASE("a result is a Json, JSON text, a buffer, or a type that nlohmann_json
   CHECK(instance.run<std::string>({.timeout = test::patience}) == R"({"a":1})");
 }
 
-TEST_CASE("types of the application go in and come out") {
+TEST_CASE("types of the application are accepted as states and returned as results") {
   Host host(over_fixtures());
   const Order order{.symbol = "ABC", .amount = 3};
   const Json quote{{"give", "{'symbol': state['symbol'], 'price': 2.5}"}, {"symbol", "ABC"}};
@@ -118,7 +118,7 @@ TEST_CASE("a result that does not fit its type is an error that names the type a
   CHECK_SAYS(pooled, "key 'price' not found");
 }
 
-TEST_CASE("a stream has items of each type") {
+TEST_CASE("a stream returns items of each result type") {
   Host host(over_fixtures());
   const Json items{{"items", {{{"symbol", "A"}, {"price", 1}}, {{"symbol", "B"}, {"price", 2}}}}};
   double sum = 0;
@@ -149,7 +149,7 @@ TEST_CASE("a pool takes the same states and options as a host, and copies the st
   CHECK_SAYS(buffers, "buffers");
 }
 
-TEST_CASE("a map's stop token stops its runs") {
+TEST_CASE("a map's stop token cancels its runs") {
   Host host(over_fixtures());
   Pool pool(host, {.workers = 1});
   std::stop_source stop;
@@ -160,7 +160,7 @@ TEST_CASE("a map's stop token stops its runs") {
   CHECK(runs.next()->error->kind() == ErrorKind::Cancelled);
 }
 
-TEST_CASE("HostClosed says as data what is closed") {
+TEST_CASE("HostClosed names as data what was closed") {
   std::optional<Host> host(over_fixtures());
   std::optional<Pool> pool(std::in_place, *host, PoolOptions{.workers = 1});
   Module module = echo(*host);
@@ -204,7 +204,7 @@ TEST_CASE("a number that does not fit its type exactly is an error") {
   REQUIRE_ERROR(float_large, InvalidResult, host.run<float>("evaluates", of("1e300")));
 }
 
-TEST_CASE("a state that was made from a temporary Json owns it") {
+TEST_CASE("a state that is made from a temporary Json owns it") {
   Host host(over_fixtures());
   const State state = Json{{"a", 1}};
   std::vector<State> states;
@@ -241,7 +241,7 @@ TEST_CASE("from_json of the application may wait for a thread that runs modules"
   std::unique_lock lock(shared_mutex);
   std::thread reads([&] { CHECK(host.run<Locks>("returns_state", {{"value", 1}}).value == 1); });
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  CHECK(host.run("returns_state", {{"value", 2}}) == Json{{"value", 2}});  // with the mutex locked
+  CHECK(host.run("returns_state", {{"value", 2}}) == Json{{"value", 2}});  // while the mutex is locked
   lock.unlock();
   reads.join();
 }

@@ -19,7 +19,7 @@ TEST_CASE("the module of the article runs") {
   CHECK(host.run<std::string>("mod1") == "null");
 }
 
-TEST_CASE("only one host is open at a time, and another can follow") {
+TEST_CASE("only one host can be open at a time, and another one afterwards") {
   {
     Host host(over_fixtures());
     REQUIRE_ERROR(error, StartupFailed, [] { return Host(over_fixtures()).run("wins"); }());
@@ -46,7 +46,8 @@ TEST_CASE("a module is imported once by a host, and again by the next") {
     CHECK(host.run("counts_imports") == 1);
   }
   Host host(over_fixtures());
-  // Python's own environment still holds the 1: what is new is the module.
+  // os.environ still holds the 1 of the first import, since Python keeps running. The module is imported
+  // anew.
   CHECK(host.run("counts_imports") == 2);
 }
 
@@ -249,7 +250,7 @@ TEST_CASE("a module that is replaced in sys.modules, or has a new create, is not
       "class Last:\n"
       "  def run(self): return 'stand-in'\n"
       "stand_in.create = lambda state: Last(); sys.modules['modules.wins'] = stand_in");
-  CHECK(host.run("wins") == "second");  // a file wins over what was put there by hand
+  CHECK(host.run("wins") == "second");  // the file takes precedence over the replacement
   python("import sys; del sys.modules['modules']; del sys.modules['modules.wins']");
   CHECK(host.run("wins") == "second");
 }
@@ -304,7 +305,7 @@ TEST_CASE("200,000 runs do not grow memory") {
   const long before = resident();
   REQUIRE(before > 0);
   run(90000);
-#ifndef PYHOST_SANITIZED  // it keeps what was freed for a while, to catch late uses
+#ifndef PYHOST_SANITIZED  // the sanitizer keeps freed memory for a while, to find uses after free
   CHECK(resident() - before < 1024);
 #endif
 }

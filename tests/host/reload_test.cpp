@@ -10,8 +10,8 @@ using test::ModuleFolder;
 
 namespace {
 
-// Each text that is written to a file has the same length and the same time: Python's cache of bytecode
-// cannot tell it from the one before.
+// All versions of a file have the same length and time, so that Python's bytecode cache cannot tell them
+// apart.
 void write(const ModuleFolder& folder, const std::string& file, const std::string& source) {
   static const auto time = std::filesystem::file_time_type::clock::now() - std::chrono::hours(1);
   folder.write(file, source);
@@ -26,7 +26,7 @@ std::string module(const std::string& imports, const std::string& result,
 
 std::string value(int is) { return "value = " + std::to_string(is) + "\n"; }
 
-// Changes the file six times, and runs the module, newly loaded, after each.
+// Changes the file six times. Loads, runs and unloads the module after each change.
 void check_fresh(Host& host, const ModuleFolder& folder, const std::string& file,
                  const std::string& name = "a") {
   for (int i = 1; i <= 6; ++i) {
@@ -120,7 +120,7 @@ TEST_CASE("a helper that is loaded by itself stays until it is unloaded") {
   CHECK(host.run("a") == 2);
   CHECK(host.run("b") == 2);
   host.unload("b");
-  CHECK(host.run("a") == 3);  // it has the functions of the one before
+  CHECK(host.run("a") == 3);  // `a` still has the functions of the unloaded module
   CHECK(host.run("b") == 1);
 }
 
@@ -141,7 +141,7 @@ TEST_CASE("a helper of a module that is being loaded stays when another module i
   }
 }
 
-TEST_CASE("unloading a module leaves what others import under names that are not in their source") {
+TEST_CASE("unloading a module keeps helpers that others import under names computed at run time") {
   const ModuleFolder folder;
   write(folder, "a.py", module("from . import helper", "helper.value"));
   write(folder, "b.py", module("import importlib", "importlib.import_module('modules.' + 'counter').up()"));
@@ -152,7 +152,7 @@ TEST_CASE("unloading a module leaves what others import under names that are not
   CHECK(host.run("b") == 2);
 }
 
-TEST_CASE("helpers stay if the source of another loaded module cannot be read any more") {
+TEST_CASE("helpers stay if the source of another loaded module has become unreadable") {
   const ModuleFolder folder;
   for (const char* name : {"a", "b"})
     write(folder, name + std::string(".py"), module("from . import counter", "counter.up()"));
@@ -165,7 +165,7 @@ TEST_CASE("helpers stay if the source of another loaded module cannot be read an
   CHECK(host.run("a") == 3);
 }
 
-TEST_CASE("a module that was not loaded imports its helpers again") {
+TEST_CASE("a module that failed to load imports its helpers again") {
   const ModuleFolder folder;
   write(folder, "a.py", module("from modules.helper import value", "value"));
   write(folder, "b.py", module("from modules import helper\ndef on_load(): helper.value", "helper.value"));

@@ -1,4 +1,4 @@
-"""A wrong type of a state or of a result is an error of the compiler that names the type."""
+"""A wrong type of a state or a result is a compiler error that names the type."""
 
 import os
 import re
@@ -17,7 +17,7 @@ void calls(pyhost::Host& host, pyhost::Pool& pool, std::thread& thread, std::vec
 }
 """
 
-# What each wrong call must name.
+# Each invalid call, and the type that its error must name.
 WRONG = {
     'host.run("mod1", thread)': "std::thread",
     'host.run("mod1", 5)': "int",
@@ -33,7 +33,7 @@ WRONG = {
 
 
 def errors_of(calls: "list[str]") -> "dict[int, list[str]]":
-    """The errors of each call that does not compile, by its place in the list."""
+    """The errors of each call that does not compile, by its index in the list."""
     cache = (BUILD / "CMakeCache.txt").read_text(encoding="utf-8")
     compiler = re.search(r"^CMAKE_CXX_COMPILER:\w+=(.+)$", cache, re.MULTILINE)
     assert compiler
@@ -47,15 +47,13 @@ def errors_of(calls: "list[str]") -> "dict[int, list[str]]":
     for line in result.stderr.splitlines():
         found = re.match(r"(\S+?):(\d+):\d+: error: (.*)", line)
         if found:
-            assert found[1] == "<stdin>", (
-                line
-            )  # and not in a header of pyhost's or of nlohmann_json's
+            assert found[1] == "<stdin>", line  # not in a header of pyhost or nlohmann_json
             errors.setdefault(int(found[2]) - before - 1, []).append(found[3])
     assert bool(errors) == bool(result.returncode), result.stderr
     return errors
 
 
-def test_right_calls_compile() -> None:
+def test_valid_calls_compile() -> None:
     right = [
         'host.run("mod1", "{}")',
         'host.run<std::vector<int>>("mod1")',
@@ -64,7 +62,7 @@ def test_right_calls_compile() -> None:
     assert errors_of(right) == {}
 
 
-def test_each_wrong_type_is_one_error_that_names_it() -> None:
+def test_each_wrong_type_is_one_compiler_error_that_names_the_type() -> None:
     errors = errors_of(list(WRONG))
     for number, (call, name) in enumerate(WRONG.items()):
         assert len(errors.get(number, [])) == 1, (call, errors.get(number))

@@ -1,4 +1,4 @@
-"""pyhost as a stranger uses it: from an installed tree, as a subdirectory, by pip."""
+"""Uses pyhost like an outside project: from an installed tree, as a subdirectory, and with pip."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from conftest import BUILD, ROOT, cached, clean_environment, make_venv, without_index, write_module
 
 CONSUMER = Path(__file__).parent / "consumer"
-# These two build all of pyhost once more, as it is built for them whatever the build under test is. They build
-# without optimization and debug information, in a third of the time; `./dev run` builds what users build.
+# These two tests build all of pyhost once more, independently of the build under test. They build without
+# optimization and debug information, which takes a third of the time.
 only_once = pytest.mark.skipif(
-    cached("PYHOST_SANITIZE") == "ON", reason="the sanitizers are not in what it builds"
+    cached("PYHOST_SANITIZE") == "ON", reason="this builds pyhost without sanitizers"
 )
 SAYS = "This is module1 doing its thing\n2\nModuleNotFound, did you mean 'mod1'?\n"
 
@@ -79,20 +79,20 @@ def modules_of_consumer(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_strangers_project_builds_against_the_installed_tree(
+def test_a_consumer_project_builds_against_the_installed_tree(
     consumer: Path, tmp_path: Path
 ) -> None:
     assert call(consumer / "consumer", cwd=tmp_path) == SAYS
 
 
-def test_a_strangers_program_has_services_logs_and_workers(
+def test_a_consumer_program_has_services_logs_and_workers(
     installed: Path, consumer: Path, modules_of_consumer: Path
 ) -> None:
     said = call(consumer / "features", modules_of_consumer, cwd=modules_of_consumer)
     assert said == f'"C++"\n{installed}/bin/pyhost-worker\n1\n'
 
 
-def test_without_pyhosts_python_files_nothing_says_pip(
+def test_missing_python_files_of_pyhost_are_reported_without_advice_to_use_pip(
     installed: Path, consumer: Path, modules_of_consumer: Path
 ) -> None:
     files, elsewhere = installed / "share" / "pyhost", modules_of_consumer / "elsewhere"
@@ -136,7 +136,7 @@ def test_public_headers_need_neither_python_nor_pybind11(installed: Path, tmp_pa
         source = tmp_path / f"{header.stem}.cpp"
         source.write_text(
             f"#include <pyhost/{header.name}>\n"
-            "#if defined(PY_VERSION) || defined(PYBIND11_VERSION_MAJOR)\n#error Python got in\n#endif\n"
+            "#if defined(PY_VERSION) || defined(PYBIND11_VERSION_MAJOR)\n#error includes Python\n#endif\n"
         )
         call("c++", "-std=c++20", "-fsyntax-only", "-I", installed / "include", source)
 
@@ -145,7 +145,7 @@ def test_public_headers_need_neither_python_nor_pybind11(installed: Path, tmp_pa
 
 
 @only_once
-def test_it_can_be_a_subdirectory_of_another_project(tmp_path: Path) -> None:
+def test_pyhost_can_be_a_subdirectory_of_another_project(tmp_path: Path) -> None:
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.25)\nproject(outer LANGUAGES CXX)\n"
         f"add_subdirectory({ROOT} pyhost)\n"
@@ -182,7 +182,7 @@ def test_pip_install_puts_pyhost_on_the_path_of_a_virtual_environment(tmp_path: 
     ran = call("pyhost", "run", "mod1", cwd=tmp_path, env=clean_environment(PATH=path))
     assert ran == "This is module1 doing its thing\n"
 
-    # What tests of modules import is there, and pytest finds the fixture by itself.
+    # pyhost.testing is installed, and pytest finds the fixture without configuration.
     assert call("pyhost", "new", "shout", cwd=tmp_path, env=clean_environment(PATH=path)).endswith(
         "\n  pytest tests/test_shout.py\n"
     )
@@ -191,7 +191,7 @@ def test_pip_install_puts_pyhost_on_the_path_of_a_virtual_environment(tmp_path: 
     (tmp_path / "tests" / "test_shipped.py").write_text(shipped)
     tested = call(python, "-m", "pytest", "-q", "tests", cwd=tmp_path)
     assert "3 passed" in tested, tested
-    # A package `modules` in site-packages would stand in front of everybody else's.
+    # A package `modules` in site-packages would hide the `modules` of other projects.
     find = "import importlib.util as u; print(u.find_spec('modules'), u.find_spec('pyhost').origin)"
     found = call(python, "-I", "-c", find, cwd=tmp_path)
     assert found.startswith(f"None {tmp_path}/venv/lib") and "site-packages/pyhost/" in found

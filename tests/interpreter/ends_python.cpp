@@ -1,4 +1,5 @@
-// Runs a module, and ends in one of the ways in which an application ends: ends_python PATH NAME HOW.
+// ends_python PATH NAME HOW: runs a module, and ends like an application does: by shut_down, return, exit, or
+// with a static host.
 #include <cstdio>
 #include <cstdlib>
 #include <optional>

@@ -14,7 +14,7 @@ using test::over_fixtures;
 
 namespace {
 
-// What on_output was given, as "module/stream: text".
+// Records the calls of on_output as "module/stream: text".
 struct Recorder {
   std::mutex mutex;
   std::vector<std::string> said;
@@ -96,18 +96,18 @@ TEST_CASE("a process that the application forks gets an error instead of a crash
   CHECK(host.run("wins") == "second");
 }
 
-TEST_CASE("a process that a module forks works") {
+TEST_CASE("a process that a module forks can run Python code") {
   Host host(over_fixtures());
   const std::string first =
       "import os, multiprocessing\n"
       "pool = multiprocessing.get_context('fork').Pool(1)\n"
       "squares = pool.map(abs, [-2, 3])\n"
-      "pool.close()\n"  // not terminate(): the test runner would take that for a crash
+      "pool.close()\n"  // not terminate(): the test runner would report it as a crash
       "pool.join()\n";
   CHECK(evaluate(host, first, "squares") == Json{2, 3});
 }
 
-TEST_CASE("the application's signal handlers stay, also for SIGINT") {
+TEST_CASE("the application's signal handlers stay installed, also for SIGINT") {
   static volatile std::sig_atomic_t seen = 0;
   std::signal(SIGINT, [](int) { seen = seen + 1; });
   {
@@ -135,7 +135,7 @@ TEST_CASE("an unusable venv or home is refused, and the next host opens") {
     CHECK_SAYS(error, message);
     CHECK_FALSE(error.hint().empty());
   };
-  // In one process with other tests Python runs already, and is elsewhere; else nothing is there to run on.
+  // The error depends on whether another test has started Python in this process.
   refused({.module_paths = {fixtures}, .venv = "no/such/venv"}, "no/such/venv");
   refused({.module_paths = {fixtures}, .python = {.home = "/no/such/home"}}, "/no/such/home");
   CHECK(Host(over_fixtures()).run("wins") == "second");
@@ -149,7 +149,7 @@ TEST_CASE("a host reports which Python it runs") {
   CHECK(evaluate(host, "import sys", "sys.executable") == environment.executable.string());
 }
 
-TEST_CASE("what a forked child prints goes to its descriptors, not to on_output") {
+TEST_CASE("output of a forked child goes to its descriptors, not to on_output") {
   const test::ModuleFolder folder;
   std::string output;
   Options options = over_fixtures();

@@ -1,5 +1,6 @@
-// Calls Py_Finalize() while a host is open: finalizes_python PATH WHO, where WHO starts Python: "application"
-// or "pyhost". Prints what the host says then, after another Py_Initialize(), and when it is opened again.
+// finalizes_python PATH WHO: calls Py_Finalize() while a host is open. WHO, "application" or "pyhost", starts
+// Python. Prints the errors of a run afterwards, of a run after another Py_Initialize(), and of opening
+// another host.
 #include <Python.h>
 
 #include <cstdio>

@@ -1,6 +1,6 @@
-// Opens and closes a thousand hosts, one after another, and runs the same module in each; on a thread that is
-// not the one that ends the process.
-// Prints its last result, and by how many KiB the process grew after the first hundred.
+// Opens and closes a thousand hosts, one after another, and runs the same module in each. This happens on
+// another thread than the main one. Prints the last result, and by how many KiB the process grew after the
+// first hundred.
 #include <fstream>
 #include <iostream>
 #include <pyhost/pyhost.hpp>

@@ -24,8 +24,7 @@ TEST_CASE("modules is one namespace over all module paths, and the first path wi
   CHECK(host.run("wins") == "second");
 }
 
-TEST_CASE(
-    "a json.py beside the modules or in the current directory does not stand in for the standard library's") {
+TEST_CASE("a json.py beside the modules or in the current directory does not shadow the standard library's") {
   const auto before = std::filesystem::current_path();
   std::filesystem::current_path(fixtures);
   {

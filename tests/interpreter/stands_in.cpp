@@ -1,4 +1,4 @@
-// A program for a machine that has Python's library but no python binary: it stands in for it.
+// A program for a machine that has libpython but no python binary. It acts as the python binary itself.
 #include <iostream>
 #include <pyhost/pyhost.hpp>
 

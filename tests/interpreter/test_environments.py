@@ -1,5 +1,5 @@
-"""Which Python modules run on: virtual environments with real packages, sys.executable, processes that have
-Python already, and what `pyhost doctor` says of it."""
+"""The Python that modules run on: virtual environments with real packages, sys.executable, processes that already
+run Python, and the report of `pyhost doctor`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SANITIZED = cached("PYHOST_SANITIZE") == "ON"
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
-    """A virtual environment with real packages."""
+    """A virtual environment with numpy, requests and pydantic."""
     return kept_venv("venv-with-packages", ("numpy", "requests", "pydantic"))
 
 
@@ -80,7 +80,7 @@ def test_a_module_sees_the_same_environment_as_under_python3(
     assert in_the_host(pyhost, expression, *words, imports=imports) == json.loads(real.stdout)
 
 
-def test_the_venv_is_the_requested_the_active_or_the_one_beside_the_modules(
+def test_the_venv_is_the_requested_one_or_the_active_one_or_the_one_beside_the_modules(
     pyhost: Run, venv: Path, tmp_path: Path
 ) -> None:
     def prefix(*words: str, **variables: str) -> object:
@@ -98,7 +98,9 @@ def test_the_venv_is_the_requested_the_active_or_the_one_beside_the_modules(
     assert prefix() == str(beside)
 
 
-def test_pth_files_and_system_site_packages_count(pyhost: Run, venv: Path, tmp_path: Path) -> None:
+def test_pth_files_and_system_site_packages_are_used(
+    pyhost: Run, venv: Path, tmp_path: Path
+) -> None:
     mine = tmp_path / "mine"
     shutil.copytree(venv, mine, symlinks=True)
     (tmp_path / "elsewhere").mkdir()
@@ -201,7 +203,7 @@ def test_a_venv_that_another_user_owns_is_not_used(pyhost: Run, venv: Path, tmp_
     assert prefix != str(tmp_path / ".venv")
 
 
-def test_verbose_says_which_python_and_venv(pyhost: Run, venv: Path) -> None:
+def test_verbose_reports_the_python_and_the_venv(pyhost: Run, venv: Path) -> None:
     said = pyhost("run", "mod1", "-v", "--venv", str(venv)).stderr
     assert f"virtual environment: {venv} (set by the options)" in said
     assert f"Python {VERSION}." in said
@@ -211,7 +213,9 @@ def test_verbose_says_which_python_and_venv(pyhost: Run, venv: Path) -> None:
 
 
 @pytest.mark.skipif(SANITIZED, reason="numpy and pydantic are not built for the sanitizers")
-def test_real_packages_of_a_venv_work(pyhost: Run, packages: Path, tmp_path: Path) -> None:
+def test_modules_can_use_real_packages_of_a_venv(
+    pyhost: Run, packages: Path, tmp_path: Path
+) -> None:
     words = write_module(
         tmp_path,
         "uses_packages",
@@ -249,7 +253,7 @@ return results
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 @pytest.mark.parametrize("in_venv", [False, True])
-def test_multiprocessing_works(
+def test_multiprocessing_returns_results_in_a_module(
     pyhost: Run, venv: Path, tmp_path: Path, method: str, in_venv: bool
 ) -> None:
     words = write_module(
@@ -283,7 +287,7 @@ def test_pip_works_from_inside_a_module(pyhost: Run, packages: Path) -> None:
     assert "numpy" in listed
 
 
-def test_asyncio_with_a_subprocess_works(pyhost: Run, tmp_path: Path) -> None:
+def test_asyncio_can_start_a_subprocess_in_a_module(pyhost: Run, tmp_path: Path) -> None:
     words = write_module(
         tmp_path,
         "awaits",
@@ -297,7 +301,7 @@ def test_asyncio_with_a_subprocess_works(pyhost: Run, tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ('"hello\\n"\n', "")
 
 
-# --- Python that is there already, or not quite
+# --- Python that already runs, or whose binary is missing
 
 
 EMBEDDINGS = BUILD / "tests"
@@ -383,11 +387,11 @@ def test_a_thousand_hosts_leave_memory_flat_and_numpy_working(
     assert (done.returncode, done.stderr) == (0, "")
     result, grown = done.stdout.split()
     assert result == "6"
-    assert int(grown) < 1024  # KiB over 900 hosts
+    assert int(grown) < 1024  # KiB for 900 hosts
 
 
 def home_without_binary(folder: Path) -> Path:
-    """All of the Python that is embedded, but for its bin."""
+    """A home of the embedded Python without its bin folder."""
     home = folder / "home"
     base = Path(
         subprocess.check_output(
@@ -399,7 +403,7 @@ def home_without_binary(folder: Path) -> Path:
     return home
 
 
-def test_a_program_stands_in_for_the_python_binary_that_is_missing(tmp_path: Path) -> None:
+def test_a_program_can_replace_a_missing_python_binary(tmp_path: Path) -> None:
     home = home_without_binary(tmp_path)
     write_module(
         tmp_path,
@@ -407,7 +411,7 @@ def test_a_program_stands_in_for_the_python_binary_that_is_missing(tmp_path: Pat
         "method = 'spawn'\n" + MULTIPROCESSING,
         "import concurrent.futures, multiprocessing\n\ndef work(n):\n    return n * n\n",
     )
-    # By another name than the binary that pyhost was built with, which would be found as well.
+    # The home differs from the one pyhost was built with, whose python binary would be found.
     done = subprocess.run(
         [*small_program("stands_in"), tmp_path, home, "spreads"], capture_output=True, text=True, env=clean_environment()
     )  # fmt: skip
@@ -441,7 +445,7 @@ def test_the_doctor_finds_no_fault_in_a_valid_setup(pyhost: Run, venv: Path) -> 
 
 
 @pytest.mark.parametrize(("how", "message"), BROKEN)
-def test_the_doctor_names_a_wrong_venv_and_its_cure(
+def test_the_doctor_reports_a_broken_venv_with_a_cure(
     pyhost: Run, venv: Path, tmp_path: Path, how: str, message: str
 ) -> None:
     wrong = str(broken_venv(venv, tmp_path, how))
@@ -452,7 +456,7 @@ def test_the_doctor_names_a_wrong_venv_and_its_cure(
     assert found["verdict"] == "warning"
 
 
-def test_the_doctor_names_a_missing_standard_library_and_module_path(
+def test_the_doctor_reports_a_missing_standard_library_and_module_path(
     pyhost: Run, tmp_path: Path
 ) -> None:
     variables = {"PYTHONHOME": str(tmp_path)}
@@ -464,13 +468,13 @@ def test_the_doctor_names_a_missing_standard_library_and_module_path(
     assert found["start"]["value"].startswith("not tried")
 
 
-def test_a_standard_library_that_may_not_be_read_is_told_apart_from_a_missing_one(
+def test_a_standard_library_without_read_permission_is_not_reported_as_missing(
     program: str,
 ) -> None:
     closed = ("lib", f"python{'.'.join(map(str, embedded_version()))}")
     with (
         tempfile.TemporaryDirectory() as name
-    ):  # not tmp_path: another user must be able to come in
+    ):  # not tmp_path: another user must be able to read it
         home = Path(name)
         home.chmod(0o755)
         copy = home / "pyhost"
@@ -502,7 +506,7 @@ def test_the_doctor_imports_no_module(pyhost: Run, tmp_path: Path) -> None:
 
 @pytest.fixture
 def other_libpython(tmp_path: Path) -> dict[str, str]:
-    """The environment that brings in what says that it is Python 3.8."""
+    """Variables that preload a library which claims to be Python 3.8."""
     source = tmp_path / "other.c"
     source.write_text('const char *Py_GetVersion(void) { return "3.8.18 (default)"; }\n')
     other = tmp_path / "libother.so"

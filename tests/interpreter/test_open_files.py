@@ -1,4 +1,4 @@
-"""Files that a module leaves open: they are complete after the end, as under python3."""
+"""Files that a module leaves open are complete after the process has ended, as under python3."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ IMPORTS = "import bz2, dbm.dumb, gzip, io, lzma, shelve, tarfile, tempfile, thre
 
 @pytest.mark.parametrize("isolation", ["host", "process"])
 @pytest.mark.parametrize("kind", WRITTEN)
-def test_a_file_left_open_is_complete(
+def test_a_file_left_open_is_complete_after_the_end(
     pyhost: Run, tmp_path: Path, kind: str, isolation: str
 ) -> None:
     write, read = WRITTEN[kind]
@@ -98,7 +98,7 @@ def test_a_file_left_open_is_complete(
 
 
 @pytest.mark.parametrize("isolation", ["host", "process"])
-def test_an_object_left_behind_writes_in_its_destructor(
+def test_an_object_left_behind_can_write_in_its_destructor(
     pyhost: Run, tmp_path: Path, isolation: str
 ) -> None:
     words = write_module(
@@ -111,7 +111,7 @@ def test_an_object_left_behind_writes_in_its_destructor(
     assert (done.returncode, done.stdout, done.stderr) == (0, "the footer\n", "")
 
 
-def test_a_destructor_that_hangs_is_named_and_the_end_cut_short(
+def test_a_shutdown_with_a_hanging_destructor_is_cut_short_and_its_place_is_reported(
     pyhost: Run, tmp_path: Path
 ) -> None:
     words = write_module(
@@ -161,7 +161,9 @@ def test_the_standard_streams_stay_open_at_the_end(pyhost: Run, tmp_path: Path) 
     ]
 
 
-def test_a_daemon_thread_whose_file_is_closed_is_not_heard(pyhost: Run, tmp_path: Path) -> None:
+def test_an_error_of_a_daemon_thread_whose_file_was_closed_is_not_printed(
+    pyhost: Run, tmp_path: Path
+) -> None:
     words = write_module(
         tmp_path,
         "leaves",
@@ -175,7 +177,7 @@ def test_a_daemon_thread_whose_file_is_closed_is_not_heard(pyhost: Run, tmp_path
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_file_that_cannot_be_closed_is_named(pyhost: Run, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_closed_is_reported(pyhost: Run, tmp_path: Path) -> None:
     words = write_module(
         tmp_path, "leaves", "f = open('/dev/full', 'w'); f.write('x'); keep.append(f)", IMPORTS
     )
@@ -186,7 +188,7 @@ def test_a_file_that_cannot_be_closed_is_named(pyhost: Run, tmp_path: Path) -> N
     )
 
 
-def test_a_file_that_does_not_close_is_named_and_the_end_cut_short(
+def test_a_shutdown_with_a_file_that_hangs_in_close_is_cut_short_and_reported(
     pyhost: Run, tmp_path: Path
 ) -> None:
     pipe = tmp_path / "pipe"

@@ -1,4 +1,4 @@
-"""Plug-ins that hold the library, in an application that knows nothing of it."""
+"""Plug-ins that contain the pyhost library, in an application that does not use it itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def act(folder: Path, *actions: str) -> subprocess.CompletedProcess[str]:
-    """Has plug-ins 0 and 1, which are copies of the same one, loaded and used in this order."""
+    """Runs plugin_user with these actions. Plug-ins 0 and 1 are copies of the same file."""
     for number in "01":
         (folder / number / "modules").mkdir(parents=True)
         (folder / number / "modules" / "tool.py").write_text(

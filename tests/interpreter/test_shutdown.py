@@ -1,4 +1,4 @@
-"""The end of Python: it comes before the process destroys what extension modules have."""
+"""Python is shut down before the process destroys the objects of extension modules."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def module_path(tmp_path: Path) -> Path:
-    """A module path with the module `uses`, which uses such an extension until the end."""
+    """A module path with the module `uses`, which uses the extension `destructors` until the end."""
     (tmp_path / "modules").mkdir()
     code = USES_DESTRUCTORS.replace("EMBEDDINGS", repr(str(EMBEDDINGS.resolve())))
     (tmp_path / "modules" / "uses.py").write_text(code)
@@ -57,7 +57,7 @@ def module_path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("isolation", ["host", "process"])
-def test_the_program_ends_python_before_objects_of_extensions_are_destroyed(
+def test_the_program_shuts_python_down_before_objects_of_extensions_are_destroyed(
     pyhost: Run, module_path: Path, isolation: str
 ) -> None:
     done = pyhost("run", "uses", "-m", str(module_path), "--isolation", isolation)
@@ -68,7 +68,7 @@ def test_the_program_ends_python_before_objects_of_extensions_are_destroyed(
     }  # fmt: skip
 
 
-def test_a_module_that_calls_exit_of_c_still_has_its_objects_at_the_end(
+def test_a_module_that_calls_exit_of_c_still_has_its_objects_during_shutdown(
     pyhost: Run, module_path: Path
 ) -> None:
     done = pyhost("run", "uses", "-m", str(module_path), "-p", "exits=true")
@@ -77,7 +77,7 @@ def test_a_module_that_calls_exit_of_c_still_has_its_objects_at_the_end(
 
 
 @pytest.mark.parametrize("how", ["shut_down", "return", "exit", "static"])
-def test_an_application_ends_python_before_objects_of_extensions_are_destroyed(
+def test_an_application_shuts_python_down_before_objects_of_extensions_are_destroyed(
     module_path: Path, how: str
 ) -> None:
     done = subprocess.run(
@@ -93,7 +93,7 @@ def test_an_application_ends_python_before_objects_of_extensions_are_destroyed(
 
 
 @pytest.mark.parametrize("who", ["application", "pyhost"])
-def test_a_host_says_that_the_application_has_ended_python(who: str) -> None:
+def test_a_host_reports_that_the_application_has_finalized_python(who: str) -> None:
     done = subprocess.run(
         [*small_program("finalizes_python"), FIXTURES, who],
         capture_output=True, text=True, env=clean_environment(),
@@ -163,7 +163,7 @@ def test_c_code_on_a_daemon_thread_returns_before_its_objects_are_destroyed(
 
 
 def run_daemon(pyhost: Run, folder: Path, how: str, code: str) -> None:
-    """Runs work() of this code on a daemon thread, and expects an end without complaints."""
+    """Runs work() of this code on a daemon thread. Asserts that the process ends without messages."""
     start = "threading.Thread(target=work, daemon=True).start(); time.sleep(0.05)"
     words = write_module(folder, "daemon", start, code)
     if how == "program":

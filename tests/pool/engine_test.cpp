@@ -37,7 +37,7 @@ void write_engine(const ModuleFolder& folder) {
 
 }  // namespace
 
-TEST_CASE("a pool with an engine maps and submits as one without") {
+TEST_CASE("map and submit return the same with and without an engine") {
   const ModuleFolder folder;
   write_engine(folder);
   std::mutex mutex;
@@ -76,7 +76,7 @@ TEST_CASE("a pool with an engine maps and submits as one without") {
   CHECK((waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD));  // the coprocess has ended
 }
 
-TEST_CASE("an engine that is not known is refused when the pool is opened") {
+TEST_CASE("an unknown engine is refused when the pool is opened") {
   Host host(test::over_fixtures());
   REQUIRE_ERROR(error, InvalidEngine, Pool(host, {.engine = "spark://host:1"}).workers());
   CHECK_SAYS(error, "unknown engine 'spark://host:1'");

@@ -20,7 +20,7 @@ Json evaluated_on_thread(Host& host, const std::string& give, const std::string&
 
 }  // namespace
 
-TEST_CASE("a thread that a module starts on a C++ thread is no daemon, and neither is one that it starts") {
+TEST_CASE("a thread that a module starts on a C++ thread is not a daemon, nor is a thread that it starts") {
   Host host(over_fixtures());
   const char* const start =
       "import threading\n"
@@ -43,7 +43,7 @@ TEST_CASE("a C++ thread that has ended is not among Python's threads") {
   CHECK(evaluated(host, names, "import threading") == before);
 }
 
-TEST_CASE("threading.settrace and setprofile are for C++ threads that begin to run modules after that") {
+TEST_CASE("threading.settrace and setprofile apply to C++ threads that run their first module afterwards") {
   Host host(over_fixtures());
   evaluated(host, "None",
             "import sys, threading\n"
@@ -59,7 +59,7 @@ TEST_CASE("threading.settrace and setprofile are for C++ threads that begin to r
   CHECK(seen == Json{"profile", "trace"});
 }
 
-TEST_CASE("a child that is forked on a C++ thread ends as it should") {
+TEST_CASE("a child that is forked on a C++ thread exits normally") {
   // The fork of CPython 3.13 to 3.15 crashes in the child if a pool had to leave an interpreter.
   if (PyInterpreterState_Head() != PyInterpreterState_Main()) return;
   Host host(over_fixtures());

@@ -49,7 +49,7 @@ def create(state):
 
 }  // namespace
 
-TEST_CASE("a module's calculation neither sees the application's rounding nor changes it") {
+TEST_CASE("a module neither uses the application's rounding mode nor changes it") {
   Host host(over_fixtures());
   const Restored at_end;
   const double nearest = upward_third();
@@ -60,7 +60,7 @@ TEST_CASE("a module's calculation neither sees the application's rounding nor ch
   CHECK(upward_third() > nearest);
 }
 
-TEST_CASE("the application's rounding stays when a module changes its own") {
+TEST_CASE("the application's rounding mode stays when a module changes its own") {
   const ModuleFolder modules;
   modules.write("rounds.py", rounds_upward);
   Host host(modules.options());
@@ -74,7 +74,7 @@ TEST_CASE("the application's rounding stays when a module changes its own") {
   CHECK(std::fegetround() == FE_DOWNWARD);
 }
 
-TEST_CASE("a module's rounding ends with its run in a pool") {
+TEST_CASE("a module's rounding mode ends with its run in a pool") {
   const ModuleFolder modules;
   modules.write("rounds.py", rounds_upward);
   Host host(modules.options());
@@ -85,7 +85,7 @@ TEST_CASE("a module's rounding ends with its run in a pool") {
   CHECK(second.get() == 1.0 / 3);
 }
 
-TEST_CASE("a service computes as the application does, and the module afterwards as before") {
+TEST_CASE("a service uses the application's rounding mode, and the module its own again afterwards") {
   const ModuleFolder modules;
   modules.write("rounds.py", rounds_upward);
   Host host(modules.options());
@@ -111,7 +111,7 @@ TEST_CASE("traps of the application do not end the process in a module's calcula
 }
 
 #ifdef __SSE__
-TEST_CASE("denormal numbers arrive, where the application has them flushed to zero") {
+TEST_CASE("denormal numbers are kept in a module if the application flushes them to zero") {
   Host host(over_fixtures());
   const Restored at_end;
   constexpr unsigned flush_and_denormals_are_zero = 0x8040;

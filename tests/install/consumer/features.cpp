@@ -1,5 +1,5 @@
-// Uses what needs more of pyhost than its library: services, logs and a worker process. Its first argument is
-// a module path; a second one is what PythonOptions::python_modules is set to.
+// Uses features that need pyhost's Python files and worker program: services, logs and a worker process. The
+// first argument is a module path. An optional second one is the value of PythonOptions::python_modules.
 #include <atomic>
 #include <iostream>
 #include <pyhost/pyhost.hpp>

@@ -1,4 +1,4 @@
-// An application that loads a plug-in with its symbols kept to itself.
+// An application that loads a plug-in by RTLD_LOCAL, so that other libraries do not see its symbols.
 #include <dlfcn.h>
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// An extension module as many are: C++ with a static object and a thread_local one.
+// A typical extension module in C++ with a static object and a thread_local one.
 #include <Python.h>
 #include <unistd.h>
 
@@ -10,7 +10,7 @@ namespace {
 
 std::atomic<int> computing = 0;
 
-// Trivial, so that they can be read after the objects are gone.
+// These have no destructors, so that they can be read after the objects are destroyed.
 bool static_is_gone = false;
 thread_local bool thread_local_is_gone = false;
 
@@ -26,7 +26,7 @@ struct Cache {
   ~Cache() { thread_local_is_gone = true; }
 };
 
-// use() -> what this thread still has of the two
+// use() -> whether the two objects are still alive on this thread
 PyObject* use(PyObject*, PyObject*) {
   static thread_local Cache cache;
   static_cast<void>(cache);

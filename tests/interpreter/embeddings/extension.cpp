@@ -1,4 +1,4 @@
-// An extension module that uses pyhost: Python runs already, and is joined.
+// An extension module that uses pyhost: the host joins the Python that already runs.
 #include <Python.h>
 
 #include <memory>
@@ -28,7 +28,7 @@ PyObject* open(PyObject*, PyObject* arguments) {
   });
 }
 
-// run(name, state) -> the result's text
+// run(name, state) -> the result as JSON text
 PyObject* run(PyObject*, PyObject* arguments) {
   const char *name = nullptr, *state = nullptr;
   if (PyArg_ParseTuple(arguments, "ss", &name, &state) == 0) return nullptr;

@@ -1,4 +1,4 @@
-// A plug-in with its own copy of pyhost, of which it shows three functions and nothing else.
+// A plug-in with its own copy of pyhost. It exports only three functions.
 #include <cstdio>
 #include <optional>
 #include <pyhost/pyhost.hpp>
@@ -7,7 +7,7 @@ namespace {
 
 std::optional<pyhost::Host> host;
 
-// Prints what failed.
+// Prints the error if the action throws one.
 template <class Action>
 void attempt(Action action) {
   try {

@@ -1,8 +1,8 @@
-// A plug-in that uses pyhost, for an application that knows nothing of Python.
+// A plug-in that uses pyhost, for an application without Python.
 #include <cstdio>
 #include <pyhost/pyhost.hpp>
 
-/// Runs a module and prints its result; 0 if that went well.
+/// Runs a module and prints its result. Returns 0 on success.
 extern "C" __attribute__((visibility("default"))) int run(const char* path, const char* venv,
                                                           const char* name) {
   try {

@@ -1,8 +1,8 @@
-// An application that does with plug-ins what its arguments say, in this order. Each argument is the number
-// of a plug-in and an action: plugin_user FOLDER ACTION …
-//   load0 open0 run0 close0 unload0, and load1 …; the folder has hidden_plugin_0.so and the others.
-// open0 has the module path FOLDER/0, and run0 runs the module `tool`. All of it happens on a thread that
-// ends before the process does, except for unloading.
+// plugin_user FOLDER ACTION …: an application that loads, uses and unloads plug-ins in the order of its
+// arguments. An action is a verb and the number of a plug-in: load0, open0, run0, close0, unload0, load1, and
+// so on. FOLDER holds hidden_plugin_0.so and so on. open0 opens a host with the module path FOLDER/0. run0
+// runs the module `tool`. Plug-ins are unloaded on the main thread. All other actions run on a thread that
+// ends before the process.
 #include <dlfcn.h>
 
 #include <array>
