@@ -1,4 +1,4 @@
-// The number of cores under a CPU quota, by folders that look like control groups.
+// Computes the number of cores under a CPU quota, in folders that imitate control groups.
 #include "pool/cores.hpp"
 
 #include <doctest/doctest.h>
@@ -36,7 +36,7 @@ TEST_CASE("a CPU quota is rounded up to whole cores") {
   CHECK(quota_in_cores(groups.root, "0::/\n") == 3);
 }
 
-TEST_CASE("the smallest quota of a control group and those above it counts") {
+TEST_CASE("the smallest CPU quota of a control group and its ancestors counts") {
   const Groups groups;
   groups.write("pod/cpu.max", "200000 100000\n");
   groups.write("pod/container/cpu.max", "400000 100000\n");
@@ -45,7 +45,7 @@ TEST_CASE("the smallest quota of a control group and those above it counts") {
   CHECK_FALSE(quota_in_cores(groups.root, "0::/other\n"));
 }
 
-TEST_CASE("a CPU quota of control groups of version 1 counts") {
+TEST_CASE("a CPU quota of control groups version 1 counts") {
   const Groups groups;
   groups.write("cpu/job/cpu.cfs_quota_us", "150000\n");
   groups.write("cpu/job/cpu.cfs_period_us", "100000\n");

@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* engine = "modules.engine_of_threads:make";
 
-// An executor with two threads, whose coprocess is this build's program.
+// Writes a module whose executor has two threads and starts this build's program as its coprocess.
 void write_engine(const ModuleFolder& folder) {
   folder.write("engine_of_threads.py",
                "import concurrent.futures, os\n"

@@ -1,5 +1,5 @@
-// The host program of the fault battery: runs one module, then the module `good` in the same host or pool,
-// and says what came of each on the stdout that it was started with, whatever a module does to it.
+// The host program for tests with faults. Runs one module, and then the module `good` in the same host or
+// pool. Prints the outcome of each to its original stdout, even if a module closes or redirects stdout.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -21,7 +21,7 @@ std::string state_text(const std::string& given) {
   return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
-// One line {"ok":true,"result":…} or {"ok":false,"type":…,…}.
+// The outcome in one line: {"ok":true,"result":…} or {"ok":false,"type":…,…}.
 std::string verdict(const std::function<std::string()>& run) {
   try {
     return R"({"ok":true,"result":)" + run() + "}";
@@ -43,10 +43,10 @@ void say(int to, const std::string& tag, const std::string& text) {
   }
 }
 
-// The verdict's own descriptor. The module's stdout is stderr, so that what it prints passes for no verdict;
-// its stdin is empty, as for any service.
+// Returns a descriptor for verdicts only. Redirects stdout to stderr, so that no output of a module can be
+// taken for a verdict. Stdin becomes empty, as it is for a system service.
 int take_stdout() {
-  constexpr int out_of_reach = 1000;  // of a loop that closes the low descriptors
+  constexpr int out_of_reach = 1000;  // so that a loop that closes low descriptors does not reach it
   const int to = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, out_of_reach);
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   dup2(null, STDIN_FILENO);

@@ -1,5 +1,5 @@
 #include <doctest/doctest.h>
-#include <patchlevel.h>  // of Python: which one it is
+#include <patchlevel.h>  // the version of Python
 
 #include <atomic>
 #include <map>
@@ -55,7 +55,7 @@ TEST_CASE("the error of an extension for one interpreter names the extension and
   Host host(over_fixtures());
   Pool pool(host, interpreters(1));
   const std::string folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
-  // An import in run() is the module's own failure, one at its top its import's.
+  // A failed import in run() is an exception of the module. At the top of the module it is a failed import.
   const std::string import = "import sys; sys.path.insert(0, '" + folder + "'); import joins";
   REQUIRE_ERROR(late, ModuleRaised, pool.submit("evaluates", {{"first", import}, {"give", "1"}}).get());
   CHECK_SAYS(
@@ -74,7 +74,7 @@ TEST_CASE("a run that holds its interpreter's GIL does not delay another run's d
   Pool pool(host, interpreters(2));
   const Json waits{{"first", "import time; time.sleep(0.01)"}, {"give", "1"}};
   for (const Outcome& outcome : pool.map("evaluates", std::vector<Json>(20, waits))) REQUIRE(outcome.ok());
-  const Json adds{{"first", "sum(range(150_000_000))"}, {"give", "1"}};  // C code, for some seconds
+  const Json adds{{"first", "sum(range(150_000_000))"}, {"give", "1"}};  // runs in C code for some seconds
   auto stuck = pool.submit("evaluates", adds, {.timeout = 20ms});
   auto loops = pool.submit("evaluates", {{"first", "while True: pass"}, {"give", "1"}}, {.timeout = 40ms});
   REQUIRE_ERROR(error, TimedOut, loops.get());
@@ -88,8 +88,8 @@ TEST_CASE("a run that holds its interpreter's GIL does not delay another run's c
   host.services().provide("tell", [&](const Json&) { return ++inside; });
   Pool pool(host, interpreters(2));
   const std::string tell = "from pyhost import services\nservices.tell()\n";
-  auto stuck =
-      pool.submit("evaluates", {{"first", tell + "sum(range(150_000_000))"}, {"give", "1"}});  // for seconds
+  auto stuck = pool.submit("evaluates", {{"first", tell + "sum(range(150_000_000))"},
+                                         {"give", "1"}});  // runs in C code for some seconds
   auto loops = pool.submit("evaluates", {{"first", tell + "while True: pass"}, {"give", "1"}});
   while (inside < 2) std::this_thread::sleep_for(1ms);
   std::this_thread::sleep_for(20ms);
@@ -144,7 +144,7 @@ TEST_CASE("an interpreter with a running thread is leaked when the pool closes")
   CHECK(again.submit("wins").get() == "second");
 }
 
-TEST_CASE("an interpreter with an idle executor ends with its pool") {
+TEST_CASE("an interpreter with an idle executor is closed with its pool") {
   Options options = over_fixtures();
   options.shutdown_timeout = 20s;
   Host host(std::move(options));
@@ -173,7 +173,7 @@ TEST_CASE("pools of interpreters can be opened and closed repeatedly") {
   }
 }
 
-TEST_CASE("a module in its own interpreter can start programs, and cannot fork") {
+TEST_CASE("a module in its own interpreter can start programs but cannot fork") {
   Host host(over_fixtures());
   Pool pool(host, interpreters(1));
   REQUIRE_ERROR(error, ModuleRaised,

@@ -1,5 +1,5 @@
 #include <doctest/doctest.h>
-#include <patchlevel.h>  // of Python: which one it is
+#include <patchlevel.h>  // the version of Python
 
 #include <atomic>
 #include <cmath>
@@ -18,7 +18,7 @@ using test::over_fixtures;
 
 namespace {
 
-// Every test that takes a level runs once for each.
+// Tests that use on_every_level run once for each of these.
 #if PY_VERSION_HEX >= 0x030D0000
 const std::vector<Isolation> levels{Isolation::Shared, Isolation::Interpreter, Isolation::Process};
 #else
@@ -41,10 +41,10 @@ std::vector<Json> numbered(int count) {
   return states;
 }
 
-// Without what differs from one call to the next; null if there is no error.
+// The error as JSON, for comparison. Null if there is no error.
 Json told_by(const std::optional<Error>& error) { return error ? error->to_json() : Json(); }
 
-// A service that says when somebody is in it, and lets them go when it is told.
+// A service that counts its callers and blocks them until open() is called.
 class Gate {
  public:
   explicit Gate(Host& host) {
@@ -126,7 +126,7 @@ TEST_CASE("a run in a pool fails with the same error as a run by the host") {
   });
 }
 
-TEST_CASE("a scheduled run in a pool sees what it is for, and the next one does not") {
+TEST_CASE("a scheduled run in a pool knows its entry and due time, and the next run does not") {
   using std::chrono::system_clock;
   const Json sees{
       {"first", "import pyhost; for_what = pyhost.current_run().scheduled"},
@@ -144,7 +144,7 @@ TEST_CASE("a scheduled run in a pool sees what it is for, and the next one does 
     };
     for (int i = 1; i <= 20; ++i) submit(sees, i);
     Json large = sees;
-    large["x"] = std::string(200'000, 'x');  // sent without a copy
+    large["x"] = std::string(200'000, 'x');  // large states are sent without a copy
     submit(large, 21);
     for (int i = 1; i <= 21; ++i) {
       const Json seen = futures[static_cast<std::size_t>(2 * i - 2)].get();
@@ -216,7 +216,8 @@ TEST_CASE("a pool's timeout cancels a run, and a run can have its own") {
   });
 }
 
-TEST_CASE("the import in a pool has a timeout of its own, and the run's timeout counts from its end") {
+TEST_CASE(
+    "an import in a pool has its own timeout, and the run's timeout counts from the end of the import") {
   const test::ModuleFolder folder;
   folder.write("slow.py",
                "import time\n"
@@ -263,7 +264,7 @@ TEST_CASE("a stop token cancels a run in flight and a pending one") {
   });
 }
 
-TEST_CASE("cancel ends pending runs and runs in flight, and the pool goes on") {
+TEST_CASE("cancel ends pending runs and runs in flight, and the pool stays usable") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -328,7 +329,7 @@ TEST_CASE("a closing pool waits for runs in flight, and accepts no more") {
   });
 }
 
-TEST_CASE("runs that outlast the time given to close are cancelled") {
+TEST_CASE("runs that outlast the timeout of close are cancelled") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -418,7 +419,7 @@ TEST_CASE("a failed state is an outcome with an error, and the next outcomes fol
   });
 }
 
-TEST_CASE("map reads at most as many states ahead as was set") {
+TEST_CASE("map reads at most max_in_flight states ahead") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -470,7 +471,7 @@ TEST_CASE("leaving a map early cancels its runs in flight") {
   });
 }
 
-TEST_CASE("a run that timed out is retried as often as was set") {
+TEST_CASE("a run that timed out is retried as often as the option retries says") {
   on_every_level([](Isolation level) {
     std::atomic<int> calls = 0;
     Host host(over_fixtures());
@@ -491,7 +492,7 @@ TEST_CASE("a run that timed out is retried as often as was set") {
   });
 }
 
-TEST_CASE("one thread puts states in while another takes the outcomes") {
+TEST_CASE("one thread can push states while another takes the outcomes") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -549,7 +550,7 @@ TEST_CASE("the host's observers are notified of runs in a pool") {
   });
 }
 
-TEST_CASE("a failed worker leaves its runs to the others, and the last one reports why") {
+TEST_CASE("a failed worker leaves its runs to the others, and the last one to fail reports its error") {
   std::atomic<int> made = 0, failed = 0;
   struct Counted : detail::Job {
     std::atomic<int>&made, &failed;
@@ -620,7 +621,7 @@ TEST_CASE("a closing pool does not retry a run that timed out, and reports its e
   });
 }
 
-TEST_CASE("the longest durations are accepted, and zero or less times out at once") {
+TEST_CASE("the longest durations are accepted, and a timeout of zero or less expires at once") {
   static constexpr auto longest = std::chrono::milliseconds::max();
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
@@ -642,7 +643,7 @@ TEST_CASE("the longest durations are accepted, and zero or less times out at onc
   });
 }
 
-TEST_CASE("a thread that waits to put a state in gets HostClosed when the pool closes") {
+TEST_CASE("a thread that waits to push a state gets HostClosed when the pool closes") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));
@@ -698,7 +699,7 @@ TEST_CASE("invalid pool options are refused with a hint") {
   CHECK(host.run("wins") == "second");
 }
 
-TEST_CASE("a thread that is in Python can use and close a pool") {
+TEST_CASE("a service that a module calls can use a pool") {
   on_every_level([](Isolation level) {
     Host host(over_fixtures());
     Pool pool(host, at(level));

@@ -1,4 +1,4 @@
-"""Each fault is put to a host, and then a module that is sound: the host must answer both rightly."""
+"""A host runs a module with a fault and then a valid module, and must return the right outcome for both."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ import more_faults  # noqa: E402
 
 Fault = dict[str, Any]
 
-# What one process cannot withstand, and why; a host that runs modules in processes of their own can.
-ENDS_THE_PROCESS = "it ends the process that it runs in"
-STOPPED_BY_CHANCE = "it catches every stop that comes within its try, and most come there"
+# Faults that a host in the same process cannot survive, and why. A pool of worker processes survives them.
+ENDS_THE_PROCESS = "it ends the process of the host"
+STOPPED_BY_CHANCE = "it catches each cancellation that is raised within its try block, and most are"
 BEYOND_US = {
     "kill_abort": ENDS_THE_PROCESS,
     "kill_segv_ctypes": ENDS_THE_PROCESS,
     "kill_sigkill_self": ENDS_THE_PROCESS,
-    "kill_py_finalize": "it ends the interpreter that it runs in",
+    "kill_py_finalize": "it finalizes the interpreter",
     "kill_fatal_error": ENDS_THE_PROCESS,
-    "end_atexit_osexit": "it ends the process while that ends, with a status of its own",
+    "end_atexit_osexit": "it ends the process during shutdown with its own exit status",
     "kill_catch_all_loop": STOPPED_BY_CHANCE,
-    "sab_audit_hook_raises": "an audit hook stays until the process ends, and this one refuses every import",
-    "sab_setprofile_raises": "Python itself lets run() raise what a profiler raises: there is no result",
+    "sab_audit_hook_raises": "an audit hook cannot be removed, and this one refuses every import",
+    "sab_setprofile_raises": "Python raises the exception of a profiler in run(), so that there is no result",
     "sab_rlimit_nofile": "no file can be opened any more, and the limit cannot be raised again",
-    "sab_fd_leak": "no file can be opened any more: what a module leaks is the process's",
+    "sab_fd_leak": "no file can be opened any more, because leaked descriptors stay open in the process",
 }  # fmt: skip
-# What would never return, or not in any time that one has.
+# Faults that never return, or take too long. They run with a deadline.
 WITH_A_DEADLINE = (
     "imp_infinite_loop",
     "kill_infinite_loop",
     "kill_catch_all_loop",
     "kill_gil_hog_c",
 )
-SECONDS_FOR_WHAT_NEVER_RETURNS = 3
+SECONDS_FOR_FAULTS_THAT_NEVER_RETURN = 3
 
 
 def write(root: Path, fault: Fault) -> None:
@@ -64,7 +64,7 @@ def write(root: Path, fault: Fault) -> None:
 
 
 def run(root: Path, fault: Fault, level: str) -> tuple[int, bytes, bytes]:
-    """The status, stdout and stderr of the host; it leaves nothing running."""
+    """Returns the exit status, stdout and stderr of the host. Kills all of its processes."""
     limit = fault.get("rlim_as")
 
     def before_it_starts() -> None:
@@ -76,14 +76,14 @@ def run(root: Path, fault: Fault, level: str) -> tuple[int, bytes, bytes]:
             os.close(descriptor)
 
     state = fault.get("state", '{"a":1,"b":2}').encode("utf-8", "surrogatepass")
-    if len(state) > 100_000:  # the kernel's limit for one word
+    if len(state) > 100_000:  # near the kernel's limit for one argument
         (root / "state.json").write_bytes(state)
         state = b"@state.json"
     name = fault.get("name", "fault")
     deadline = ["500"] if fault["id"] in WITH_A_DEADLINE else []
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(root), "LANG": "C.UTF-8"}
     environment |= {"FB_MARK": str(root / "MARK")} | fault.get("env", {})
-    reader, writer = os.pipe()  # a stdin that nothing comes from and that does not end
+    reader, writer = os.pipe()  # a stdin without data that stays open
     out, err = root / "stdout", root / "stderr"
     with out.open("wb") as stdout, err.open("wb") as stderr:
         child = subprocess.Popen(
@@ -93,7 +93,7 @@ def run(root: Path, fault: Fault, level: str) -> tuple[int, bytes, bytes]:
         )  # fmt: skip
         try:
             never_returns = level == "host" and fault["id"] in BEYOND_US
-            patience = SECONDS_FOR_WHAT_NEVER_RETURNS if never_returns else PATIENCE
+            patience = SECONDS_FOR_FAULTS_THAT_NEVER_RETURN if never_returns else PATIENCE
             status = child.wait(patience)
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -131,12 +131,14 @@ def cases() -> list[Any]:
 
 
 @pytest.mark.parametrize("fault", cases())
-def test_a_host_survives(fault: Fault, tmp_path: Path) -> None:
+def test_a_host_runs_the_next_module_after_a_fault(fault: Fault, tmp_path: Path) -> None:
     check(fault, tmp_path, "host")
 
 
 @pytest.mark.parametrize("fault", faults.F + more_faults.F, ids=lambda fault: fault["id"])
-def test_a_pool_of_processes_survives(fault: Fault, tmp_path: Path) -> None:
+def test_a_pool_of_processes_runs_the_next_module_after_a_fault(
+    fault: Fault, tmp_path: Path
+) -> None:
     check(fault, tmp_path, "process")
 
 
@@ -161,5 +163,5 @@ def check(fault: Fault, tmp_path: Path, level: str) -> None:
     assert status == 0, told
 
 
-def test_known_limits_are_in_the_battery() -> None:
+def test_each_known_limit_names_a_fault() -> None:
     assert set(BEYOND_US) <= {fault["id"] for fault in faults.F + more_faults.F}

@@ -1,4 +1,4 @@
-"""Each cell of the tables in docs/forks-threads-signals.md is what happens."""
+"""Checks each cell of the tables in docs/forks-threads-signals.md against the actual outcome."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def create(state):
 
 @dataclass(frozen=True)
 class Ended:
-    """What is known when the program has ended."""
+    """The outcome and output of a program that has ended."""
 
     folder: Path
     status: int
@@ -98,12 +98,14 @@ class Ended:
     stderr: str
 
 
-During = Callable[["subprocess.Popen[str]", int], None]  # called with the pid of the run's process
+During = Callable[
+    ["subprocess.Popen[str]", int], None
+]  # its second argument is the pid of the run's process
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What a run does, what is done to it meanwhile, and what tells the outcome if the run does not."""
+    """The code of a run, actions on its process in the meantime, and how to find the outcome (`seen`)."""
 
     run: str
     next_run: str = "return 'the next run'"
@@ -125,7 +127,7 @@ def end_of_program(status: int) -> str:
 
 
 def outcome_of(line: dict[str, object]) -> str:
-    """Of a line of `pyhost map`, or the document of `pyhost run --json`."""
+    """The outcome in a line of `pyhost map` or in the document of `pyhost run --json`."""
     if "result" in line:
         return str(line["result"])
     error = line["error"]
@@ -164,7 +166,7 @@ def measure(program: str, folder: Path, situation: Situation, level: str) -> str
     if level != "run":
         command = ["map", "situation", "--isolation", level, "-j1", "--keep-going", "-q"]
         command += ["--states", "-" if situation.states_from_stdin else "states", "-o", "results"]
-    # AddressSanitizer must not report first what ends the process.
+    # Otherwise AddressSanitizer would report a crash first.
     environment = clean_environment(ASAN_OPTIONS="handle_segv=0:handle_abort=0")
     process = subprocess.Popen(
         [*situation.wrapper, program, *command, "--store", "store", *situation.words],
@@ -190,7 +192,7 @@ def measure(program: str, folder: Path, situation: Situation, level: str) -> str
         outcome += ", " + end_of_program(status)
     if level == "run" and lines and status >= 0:
         assert status == {"raises": 1, "times": 124}.get(outcome.split()[0], 0), outcome
-    if level != "run" and lines and status >= 0:  # whatever a run does, the next one is made
+    if level != "run" and lines and status >= 0:  # the next run always succeeds
         assert [line["status"] for line in lines][1:] == ["ok"], stderr
         if situation.tells_next and lines[0]["status"] == "ok":
             outcome = str(lines[1]["result"])
@@ -198,7 +200,7 @@ def measure(program: str, folder: Path, situation: Situation, level: str) -> str
     return situation.seen(ended) if situation.seen else outcome
 
 
-# --- what tells an outcome that is not the run's result
+# --- outcomes that are not the result of the run
 
 
 def child_says(ended: Ended) -> str:
@@ -253,7 +255,7 @@ def is_in_stderr(words: str) -> Callable[[Ended], str]:
     return seen
 
 
-# --- what is done to a run
+# --- actions on the process of a run
 
 
 def is_delivered(number: int, process: int) -> bool:
@@ -281,7 +283,7 @@ def close_stdout(process: subprocess.Popen[str], worker: int) -> None:
     process.stdout.close()
 
 
-# --- the situations, by the first cells of their rows
+# --- the situations; each key is the first cell of a row
 
 POOLS = ("shared", "interpreter", "process")
 FORK = "child = os.fork()\nif child == 0:\n    {}\nreturn end_of(child)"
@@ -478,7 +480,7 @@ SITUATIONS = {
 
 
 def rows() -> dict[str, dict[str, str]]:
-    """What the tables say: the cells by the names of their columns, by the first cell of their row."""
+    """The tables of the page: a dict of cells by column for each row, whose key is the first cell."""
     found: dict[str, dict[str, str]] = {}
     columns: list[str] = []
     for line in PAGE.read_text().splitlines():
@@ -495,7 +497,7 @@ def rows() -> dict[str, dict[str, str]]:
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    """No core files, and SIGINT is not ignored, as it is for a job in the background."""
+    """Disables core files, and restores SIGINT, which is ignored in background jobs."""
     limits = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, limits[1]))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -509,7 +511,9 @@ def test_each_row_of_the_page_has_a_situation() -> None:
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_a_row_of_the_page_is_what_happens(program: str, tmp_path: Path, situation: str) -> None:
+def test_each_row_of_the_page_states_the_actual_outcome(
+    program: str, tmp_path: Path, situation: str
+) -> None:
     says = rows()[situation]
     if embedded_version() < (3, 13):
         says.pop("interpreter", None)

@@ -1,4 +1,4 @@
-"""What runs print at the same time into one pipe."""
+"""Concurrent runs that print to one pipe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE, Run, clean_environment, embedded_version, write_module
 
-# Short lines are printed in two pieces. Long ones do not fit into a pipe.
+# Short lines are written in two pieces. Long ones do not fit into a pipe.
 PRINTS = """\
 import os, threading
 letter = chr(ord("a") + threading.get_native_id() % 20)

@@ -34,7 +34,7 @@ void set_handler(int signal, Handler handler) {
   sigaction(signal, &action, nullptr);
 }
 
-// The application's handler of SIGTERM, for the length of a test.
+// Installs the application's handler of SIGTERM for the duration of a test.
 class Application {
  public:
   Application() { set_handler(SIGTERM, applications_handler); }
@@ -47,7 +47,7 @@ constexpr const char* take = "import signal\nsignal.signal(signal.SIGTERM, lambd
 
 }  // namespace
 
-TEST_CASE("a signal handler of the application is back when a run has set one") {
+TEST_CASE("the application's signal handler is restored after a run that sets one") {
   const Application application;
   Host host(over_fixtures());
   for (int i = 0; i < 2; ++i) {
@@ -59,7 +59,8 @@ TEST_CASE("a signal handler of the application is back when a run has set one") 
   }
 }
 
-TEST_CASE("a signal handler of the application is back when an event loop has set one, and after an error") {
+TEST_CASE(
+    "the application's signal handler is restored after an event loop that sets one, and after an error") {
   const Application application;
   Host host(over_fixtures());
   evaluated(host, "asyncio.run(main())",
@@ -70,14 +71,14 @@ TEST_CASE("a signal handler of the application is back when an event loop has se
   CHECK(handler_of(SIGTERM) == "the application\'s");
 }
 
-TEST_CASE("the default action of a signal is back when a run has set a handler") {
+TEST_CASE("the default action of a signal is restored after a run that sets a handler") {
   Host host(over_fixtures());
   evaluated(host, "None", "import signal\nsignal.signal(signal.SIGUSR1, lambda *_: None)");
   CHECK(handler_of(SIGUSR1) == "default");
   CHECK(evaluated(host, "signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL", "import signal") == true);
 }
 
-TEST_CASE("a module gives a handler of the application back by what signal.signal has returned for it") {
+TEST_CASE("a module can restore the application's handler with the value that signal.signal returned") {
   const Application application;
   Host host(over_fixtures());
   host.services().provide("is_applications",
@@ -102,7 +103,7 @@ TEST_CASE("a handler that the application sets during a run stays") {
   CHECK(handler_of(SIGTERM) == "another");
 }
 
-TEST_CASE("a timer goes with the handler of its signal") {
+TEST_CASE("a timer is cancelled when the handler of its signal is removed") {
   Host host(over_fixtures());
   evaluated(host, "None",
             "import signal\n"
@@ -115,7 +116,7 @@ TEST_CASE("a timer goes with the handler of its signal") {
   CHECK(handler_of(SIGALRM) == "default");
 }
 
-TEST_CASE("a handler that is set in create is given back at the end of a run, or of the host") {
+TEST_CASE("a handler that create sets is removed at the end of the run, or with the host") {
   const Application application;
   ModuleFolder folder;
   folder.write("takes.py",
@@ -166,7 +167,7 @@ TEST_CASE("a stream keeps its signal handlers until its end") {
   CHECK(handler_of(SIGTERM) == "the application\'s");
 }
 
-TEST_CASE("a run on another thread gives nothing back that the main thread uses") {
+TEST_CASE("a run on another thread does not remove a handler that a run on the main thread uses") {
   const Application application;
   Host host(over_fixtures());
   host.services().provide("run_on_thread", [&](const Json&) -> Json {

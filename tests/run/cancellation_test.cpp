@@ -14,12 +14,12 @@ using test::over_fixtures;
 
 namespace {
 
-// A deadline that passes when the run is in its loop, also on a busy machine.
+// A deadline that passes while the run is in its loop, even on a busy machine.
 RunOptions soon() { return {.timeout = 300ms, .grace = 500ms}; }
 
 Json does(const char* how) { return {{"how", how}}; }
 
-// With the module loaded: on a slow machine the deadline would else pass during the import.
+// A host that has loaded the module. Otherwise the deadline could pass during the import on a slow machine.
 class HostOfEndless : public Host {
  public:
   HostOfEndless() : Host(over_fixtures()) { load("does_not_end"); }
@@ -36,10 +36,10 @@ TEST_CASE("a run that ends before its deadline is not affected by it") {
   CHECK(instance.run<std::string>({.timeout = 1h}) == R"({"a":1})");
 }
 
-TEST_CASE("a deadline stops Python code, wherever it is, and the module cleans up") {
+TEST_CASE("a deadline interrupts Python code anywhere, and the module cleans up") {
   HostOfEndless host;
   for (const char* how : {"loop", "sleep", "lock", "regex", "catch_some"}) {
-#ifdef PYHOST_SANITIZED  // Python 3.11 leaks a few bytes of a regular expression that is interrupted
+#ifdef PYHOST_SANITIZED  // Python 3.11 leaks a few bytes if a regular expression is interrupted
     if (how == std::string_view("regex")) continue;
 #endif
     CAPTURE(how);
@@ -53,7 +53,7 @@ TEST_CASE("a deadline stops Python code, wherever it is, and the module cleans u
   }
 }
 
-TEST_CASE("the error of a run past its deadline says how it ended") {
+TEST_CASE("the error of a run past its deadline says how the run ended") {
   HostOfEndless host;
   const auto told = [&](const char* how) {
     const auto error = test::error_of([&] { return host.run("does_not_end", does(how), soon()); });
@@ -86,7 +86,7 @@ TEST_CASE("a run that waits in C code is not interrupted, and its error says so"
   }).join();
 }
 
-TEST_CASE("on_stuck is called with the place of a run that goes on after its grace period") {
+TEST_CASE("on_stuck is called with the place of a run that continues after its grace period") {
   HostOfEndless host;
   std::thread([&] {
     std::atomic<int> calls = 0;
@@ -105,7 +105,7 @@ TEST_CASE("on_stuck is called with the place of a run that goes on after its gra
 
 TEST_CASE("trace and profile functions work after a cancelled run") {
   HostOfEndless host;
-  // What C code keeps from arriving is taken back as the run ends.
+  // A cancellation that C code has not let through is withdrawn at the end of the run.
   std::thread([&] {
     REQUIRE_ERROR(late, TimedOut, host.run("does_not_end", does("sleep_for_a_moment"), soon()));
     CHECK(evaluated(host, "sys.setprofile(None) or calls",
@@ -174,7 +174,7 @@ TEST_CASE("a cancelled module has half of the grace period to clean up") {
   CHECK(instance.state()["notes"].front() == "all of it");
 }
 
-TEST_CASE("a run is cancelled by its number, and all runs at once") {
+TEST_CASE("cancel cancels the run with an id, and cancel_all every run") {
   std::atomic<RunId> running = 0;
   Host host({.module_paths = {fixtures}, .callbacks = {.on_event = [&](const Event& event) {
                                            if (event.kind == EventKind::RunStarted) running = event.run;
@@ -202,7 +202,7 @@ TEST_CASE("pyhost.cancelled is set for the cancelled run only") {
   CHECK(evaluated(host, "cancelled.is_set()", set) == false);
 }
 
-TEST_CASE("a run on the main thread is cancelled while it waits, without a timeout") {
+TEST_CASE("a run without a timeout on the main thread is cancelled while it waits") {
   std::atomic<RunId> running = 0;
   Host host({.module_paths = {fixtures}, .callbacks = {.on_event = [&](const Event& event) {
                                            if (event.kind == EventKind::RunStarted) running = event.run;

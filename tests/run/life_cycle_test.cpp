@@ -16,7 +16,7 @@ using test::told;
 
 namespace {
 
-// What on_event was told, as "kind module", with the phase of what failed.
+// Records the calls of on_event as "kind module", and failures with their phase.
 struct Recorder {
   std::vector<std::string> said = {};
   std::vector<RunId> runs = {};
@@ -42,7 +42,7 @@ using Lines = std::vector<std::string>;
 
 }  // namespace
 
-TEST_CASE("on_event reports all steps of a run under one number") {
+TEST_CASE("on_event reports all steps of a run with the same id") {
   Recorder recorder;
   Host host({.module_paths = {fixtures}, .callbacks = {.on_event = recorder.function()}});
   host.run("wins");
@@ -59,17 +59,17 @@ TEST_CASE("on_event reports all steps of a run under one number") {
   CHECK(recorder.runs.front() != first);
 }
 
-TEST_CASE("create and run have numbers of their own when they are called separately") {
+TEST_CASE("create and run have different ids if they are called separately") {
   Recorder recorder;
   Host host({.module_paths = {fixtures}, .callbacks = {.on_event = recorder.function()}});
   const Instance instance = host.load("wins").create();
   instance.run();
   instance.run();
   REQUIRE(recorder.runs.size() == 7);
-  CHECK(recorder.runs[0] == recorder.runs[1]);  // found, imported
+  CHECK(recorder.runs[0] == recorder.runs[1]);  // found and imported
   CHECK(recorder.runs[1] != recorder.runs[2]);  // created
   CHECK(recorder.runs[2] != recorder.runs[3]);
-  CHECK(recorder.runs[3] == recorder.runs[4]);  // run
+  CHECK(recorder.runs[3] == recorder.runs[4]);  // started and ended
   CHECK(recorder.runs[4] != recorder.runs[5]);
 }
 
@@ -298,7 +298,8 @@ TEST_CASE("a shutdown timeout of zero still closes open objects") {
     told(host);
     open = host.load("tells_of_its_life").create();
   }
-  for (const std::string& error : errors) CHECK(error == "TimedOut");  // on a busy machine
+  for (const std::string& error : errors)
+    CHECK(error == "TimedOut");  // a busy machine may exceed the timeout
   Host next(over_fixtures());
   if (errors.empty()) CHECK(told(next).back() == "unload");
 }
@@ -308,7 +309,7 @@ TEST_CASE("an object that is closed during its run lives until the run returns")
   folder.write("waits_in_c.py",
                "import queue, weakref\n"
                "class Module(queue.SimpleQueue):\n"
-               "    run = queue.SimpleQueue.get\n"  // C code, which keeps no reference to its object
+               "    run = queue.SimpleQueue.get\n"  // C code that keeps no reference to its object
                "def create(state):\n"
                "    global made\n"
                "    module = Module()\n"
@@ -323,7 +324,7 @@ TEST_CASE("an object that is closed during its run lives until the run returns")
   Instance instance = host.load("waits_in_c").create();
   std::thread runs([&] { CHECK(instance.run() == 7); });
   while (!begun) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  std::this_thread::sleep_for(std::chrono::milliseconds(500));  // it is in C code by then
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));  // by then the run is in C code
   Instance same = instance;
   same.close();
   CHECK(evaluated(host, "made.put(7)", "import gc, modules.waits_in_c as m; gc.collect(); made = m.made()") ==
@@ -331,7 +332,7 @@ TEST_CASE("an object that is closed during its run lives until the run returns")
   runs.join();
 }
 
-TEST_CASE("an object that is closed as its run begins is not run") {
+TEST_CASE("an object that is closed just before its run starts does not run") {
   Instance* about_to_run = nullptr;
   Options options = over_fixtures();
   options.callbacks.on_event = [&](const Event& event) {
@@ -491,7 +492,7 @@ TEST_CASE("a load after an unload reads the source again, even if its size and t
   CHECK(host.run("changes") == 2);
 }
 
-TEST_CASE("an async context manager is entered and exited as others are") {
+TEST_CASE("an async context manager is entered and exited") {
   const ModuleFolder folder;
   folder.write("is_an_async_one.py",
                "import sys\n"
@@ -529,7 +530,7 @@ TEST_CASE("a task that does not end does not block the host's shutdown, and othe
                "        await asyncio.sleep(0)\n"
                "def create(state): return Module(state)\n");
   std::vector<std::string> errors;
-  std::optional<Instance> quick, slow;  // which hold the tasks
+  std::optional<Instance> quick, slow;  // the instances keep the tasks alive
   {
     Options options = folder.options();
     options.shutdown_timeout = std::chrono::seconds(2);

@@ -11,7 +11,7 @@ using test::ModuleFolder;
 
 namespace {
 
-// Each part of the module's life notes what it sees of its run.
+// Each step of the module's life cycle records current_run().
 constexpr const char* sees_its_run = R"(
 import asyncio
 import sys
@@ -78,7 +78,7 @@ def create(state):
     return Sees(state)
 )";
 
-// 2026-10-25 00:30:00.000007 UTC: the microseconds are seen, and no more.
+// Due at 2026-10-25 00:30:00.000007 UTC. Python sees microseconds, but no smaller units.
 std::shared_ptr<const Scheduled> nightly(int attempt = 1) {
   return std::make_shared<const Scheduled>(
       Scheduled{"nightly ü", std::chrono::system_clock::time_point(1'792'888'200s + 7us), attempt});
@@ -91,7 +91,7 @@ Json how(const char* name) { return {{"how", name}}; }
 
 }  // namespace
 
-TEST_CASE("a scheduled run sees its entry, due time and attempt in each part of its life") {
+TEST_CASE("a scheduled run knows its entry, due time and attempt in each step of its life cycle") {
   const ModuleFolder folder;
   folder.write("sees.py", sees_its_run);
   Host host(folder.options());
@@ -102,7 +102,7 @@ TEST_CASE("a scheduled run sees its entry, due time and attempt in each part of 
   CHECK(host.run("sees") == not_scheduled);
 }
 
-TEST_CASE("a run of an instance is scheduled by itself") {
+TEST_CASE("each run of an instance is scheduled separately") {
   const ModuleFolder folder;
   folder.write("sees.py", sees_its_run);
   Host host(folder.options());
@@ -112,7 +112,7 @@ TEST_CASE("a run of an instance is scheduled by itself") {
   CHECK(instance.run({.timeout = 1min, .scheduled = nightly(2)}) == seen);
 }
 
-TEST_CASE("async runs and each item of a stream are scheduled, and threads of the module are in no run") {
+TEST_CASE("async runs and all items of a stream are scheduled, but threads of the module are not in a run") {
   const ModuleFolder folder;
   folder.write("sees.py", sees_its_run);
   Host host(folder.options());
@@ -128,7 +128,7 @@ TEST_CASE("async runs and each item of a stream are scheduled, and threads of th
   }
 }
 
-TEST_CASE("a run within a scheduled one is not scheduled") {
+TEST_CASE("a run nested in a scheduled run is not scheduled") {
   const ModuleFolder folder;
   folder.write("sees.py", sees_its_run);
   Host host(folder.options());

@@ -27,7 +27,7 @@ class Spans {
                          [&](const Span& span) { return span.kind == kind; });
     return found;
   }
-  // In the order in which they came, as in "convert create convert run".
+  // The kinds of spans in the order of their reports, like "convert create convert run".
   std::string names() const {
     std::string names;
     for (const Span& span : all_) names += (names.empty() ? "" : " ") + std::string(to_string(span.kind));
@@ -46,7 +46,7 @@ bool is_within(const Span& inner, const Span& outer) {
 
 }  // namespace
 
-TEST_CASE("on_span reports each step of a run, with its conversions, under the run's number") {
+TEST_CASE("on_span reports each step and conversion of a run with the id of the run") {
   Spans spans;
   RunId run = 0;
   Host host(
@@ -95,7 +95,8 @@ TEST_CASE("exceptions of on_span are ignored, and runs within it are not reporte
   CHECK(told == 5);
 }
 
-TEST_CASE("the spans of a pool name their run and worker, and all have come when the pool is destroyed") {
+TEST_CASE(
+    "the spans of a pool name their run and worker, and all are reported before the pool is destroyed") {
   for (const Isolation level : {Isolation::Shared, Isolation::Process}) {
     CAPTURE(to_string(level));
     Spans spans;

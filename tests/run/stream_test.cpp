@@ -52,7 +52,7 @@ TEST_CASE("an async run can call a service that makes another async run") {
 
 TEST_CASE("a deadline cancels an awaited call") {
   Host host(over_fixtures());
-  host.run("awaits");  // so that the import of asyncio takes nothing of the deadline
+  host.run("awaits");  // imports asyncio before a deadline applies
   const auto times_out = [&] {
     REQUIRE_ERROR(error, TimedOut, host.run("awaits", {{"seconds", 1000}}, {.timeout = 1s}));
     CHECK(error.exception().type == "asyncio.exceptions.CancelledError");
@@ -63,7 +63,7 @@ TEST_CASE("a deadline cancels an awaited call") {
   std::thread(times_out).join();
 }
 
-TEST_CASE("the items of a generator form a range, made one by one") {
+TEST_CASE("the items of a generator form a range and are produced one by one") {
   Host host(over_fixtures());
   for (const char* name : {"yields", "yields_async"}) {
     CAPTURE(name);
@@ -124,7 +124,7 @@ TEST_CASE("an error in a stream is thrown by next(), and ends the stream") {
   REQUIRE_ERROR(error, ModuleRaised, raises.next());
   CHECK(error.place().line == 16);
   CHECK_FALSE(raises.next().has_value());
-  host.run("yields_async", {{"items", {1}}});  // imports asyncio, which might take as long as the deadline
+  host.run("yields_async", {{"items", {1}}});  // imports asyncio before a deadline applies
   Stream hangs = host.stream("yields_async", {{"items", {1, "hang"}}}, {.timeout = 1s});
   CHECK(hangs.next() == 1);
   REQUIRE_ERROR(late, TimedOut, hangs.next());
@@ -157,7 +157,7 @@ TEST_CASE("a stream that outlives its host has no items") {
   REQUIRE_ERROR(error, HostClosed, stream->next());
 }
 
-TEST_CASE("the timeout of a stream begins with the run, not with the first item") {
+TEST_CASE("the timeout of a stream counts from the start of the run, not from the first item") {
   const ModuleFolder folder;
   folder.write("is_created_slowly.py",
                "import time\n"
@@ -201,14 +201,14 @@ TEST_CASE("context variables of an async generator last from one item to the nex
   CHECK(Json(all_of(host.stream("keeps_its_surroundings"))) == expected);
   Stream stream = host.stream("keeps_its_surroundings");
   CHECK(stream.next() == expected[0]);
-  std::thread([&] {  // one thread at a time, whichever
+  std::thread([&] {  // any thread may use a stream, one at a time
     CHECK(stream.next() == expected[1]);
     CHECK_FALSE(stream.next().has_value());
   })
       .join();
 }
 
-TEST_CASE("a stream within an async run has a loop of its own") {
+TEST_CASE("a stream within an async run has its own event loop") {
   Host host(over_fixtures());
   const Json two{{"items", {1, 2}}};
   host.services().provide("another",
@@ -236,7 +236,7 @@ TEST_CASE("a cancellation that a generator suppresses while it is closed is repo
   REQUIRE_ERROR(error, TimedOut, [&] { return stream.close(), 0; }());
 }
 
-TEST_CASE("an exception from the end of a generator is reported, and not thrown") {
+TEST_CASE("an exception while a generator is closed is reported but not thrown") {
   const ModuleFolder folder;
   folder.write("raises_in_its_end.py",
                "class Module:\n"
@@ -278,7 +278,7 @@ TEST_CASE("an awaitable that is not a coroutine is awaited, too") {
   CHECK(host.run("returns_an_awaitable") == "here");
 }
 
-TEST_CASE("an async stream refuses to go on while its event loop runs something else") {
+TEST_CASE("an async stream refuses to continue while its event loop runs something else") {
   Host host(over_fixtures());
   Stream stream = host.stream("yields_async", {{"items", {1, 2}}});
   CHECK(stream.next() == 1);

@@ -1,4 +1,4 @@
-"""Modules that run an event loop of their own, by asyncio.run(), uvloop.run() or trio.run()."""
+"""Modules that run their own event loop with asyncio.run(), uvloop.run() or trio.run()."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Run, ctrl_c_after_start, kept_venv
 
-# run() runs main() in a loop. What main() waits for would be set by a callback, which is busy and is interrupted.
+# run() runs main() in an event loop. In some loops, main() waits for a busy callback that the deadline interrupts.
 MODULE = """
 import time
 {first}
@@ -84,7 +84,7 @@ LOOPS = {
 # The deadlines below leave time for the import of the loop on a busy machine.
 @pytest.fixture
 def words(loop: str, tmp_path: Path) -> tuple[str, ...]:
-    """The name of a module with this loop, and the options that it needs."""
+    """Writes a module with this loop; returns its name and options."""
     first, wait, run = LOOPS[loop]
     (tmp_path / "modules").mkdir()
     source = MODULE.format(first=first, wait=wait, run=run)
@@ -103,7 +103,9 @@ def test_a_deadline_on_the_main_thread_cancels_the_tasks_of_a_loop(
     assert done.returncode == 124, done.stderr
     assert "was stopped at its deadline of 3 s" in done.stderr
     assert done.stdout == "started\ncleaned up\n"
-    assert len(done.stderr.splitlines()) < 60  # each raise may be told once, not each wait
+    assert (
+        len(done.stderr.splitlines()) < 60
+    )  # few messages: each exception at most once, not each wait
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -1,4 +1,4 @@
-"""Deadlines, streams and async runs, as the command line shows them."""
+"""Deadlines, streams and async runs on the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from conftest import (
     write_module,
 )
 
-# A mutex that is locked twice: no signal ends that.
+# Locks a mutex twice. No signal interrupts this deadlock.
 STUCK = """
 import ctypes
 
@@ -57,13 +57,13 @@ def timed(
     )  # fmt: skip
 
 
-# Python 3.11 leaks a few bytes of a regular expression that is interrupted.
+# Python 3.11 leaks a few bytes if a regular expression is interrupted.
 REGEX = [] if cached("PYHOST_SANITIZE") == "ON" else ["regex"]
 
 
 @pytest.mark.parametrize("how", ["loop", "sleep", "lock", *REGEX, "standard_input"])
-def test_a_run_that_does_not_end_is_stopped_where_it_is(pyhost: Run, how: str) -> None:
-    # A stdin that nothing comes from and that does not end.
+def test_a_run_that_does_not_return_is_cancelled_at_its_deadline(pyhost: Run, how: str) -> None:
+    # A stdin without data that stays open.
     with subprocess.Popen(["sleep", "1000"], stdout=subprocess.PIPE) as silent:
         try:
             done = timed(pyhost, how, stdin=silent.stdout)
@@ -97,7 +97,7 @@ def test_a_deadline_ends_a_run_whose_thread_blocks_signals(
     assert "was stopped at its deadline of 1 s" in done.stderr
 
 
-def test_a_run_that_catches_everything_ends_with_the_process(pyhost: Run) -> None:
+def test_a_run_that_catches_every_exception_ends_with_the_process(pyhost: Run) -> None:
     done = timed(pyhost, "catch_all")
     assert done.returncode == 124
     assert "still runs" in done.stderr
@@ -115,7 +115,7 @@ def test_a_run_that_is_stuck_in_c_code_ends_with_the_process(pyhost: Run, stuck:
     assert done.stdout == "in the middle of a line"
 
 
-def test_a_run_that_is_stuck_and_keeps_pythons_lock_ends_with_the_process(
+def test_a_run_that_is_stuck_while_it_holds_the_gil_ends_with_the_process(
     pyhost: Run, stuck: Path
 ) -> None:
     done = pyhost("run", "stuck", "-p", "keeps_the_lock=true", "--timeout", "2s", "--json")
@@ -125,7 +125,7 @@ def test_a_run_that_is_stuck_and_keeps_pythons_lock_ends_with_the_process(
     assert "in C code that does not release the GIL" in error["message"]
 
 
-def test_an_on_unload_that_is_stuck_in_c_code_ends_with_the_process_after_the_result(
+def test_a_run_whose_on_unload_is_stuck_in_c_code_prints_its_result_before_the_process_ends(
     pyhost: Run, stuck: Path
 ) -> None:
     with (stuck / "modules" / "stuck.py").open("a") as module:
@@ -148,14 +148,14 @@ def test_a_run_that_timed_out_is_one_json_document(pyhost: Run) -> None:
     assert error["place"]["function"] == "loop"
 
 
-def test_a_run_that_returns_after_its_deadline_timed_out(pyhost: Run) -> None:
+def test_a_run_that_returns_after_its_deadline_has_timed_out(pyhost: Run) -> None:
     done = timed(pyhost, "listen")
     assert done.returncode == 124
     assert "after its deadline of 1 s: it had checked pyhost.cancelled" in done.stderr
 
 
 @pytest.mark.parametrize("time", ["30s", "500ms", "2m", "1.5h", "10"])
-def test_a_timeout_that_is_long_enough_changes_nothing(pyhost: Run, time: str) -> None:
+def test_a_run_within_its_timeout_returns_its_result(pyhost: Run, time: str) -> None:
     done = pyhost("run", "-m", str(FIXTURES), "wins", env={"PYHOST_TIMEOUT": time})
     assert (done.returncode, done.stdout, done.stderr) == (0, '"second"\n', "")
 
@@ -171,7 +171,9 @@ ITEMS = 'items=[1,"two",{"b":1,"a":2}]'
 
 
 @pytest.mark.parametrize("name", ["yields", "yields_async"])
-def test_each_yielded_item_is_a_line(pyhost: Run, name: str, tmp_path: Path) -> None:
+def test_each_yielded_item_is_printed_on_its_own_line(
+    pyhost: Run, name: str, tmp_path: Path
+) -> None:
     run = ("run", "-m", str(FIXTURES), name, "-p", ITEMS)
     lines = '1\n"two"\n{"b":1,"a":2}\n'
     assert pyhost(*run).stdout == lines
@@ -206,7 +208,7 @@ def test_an_item_is_printed_before_the_next_is_made(program: str, tmp_path: Path
     assert process.returncode == 0
 
 
-def test_an_error_after_some_items_is_reported_after_them(pyhost: Run) -> None:
+def test_an_error_after_some_items_is_printed_after_the_items(pyhost: Run) -> None:
     done = pyhost("run", "-m", str(FIXTURES), "yields", "-p", 'items=[1,"bad"]')
     assert done.returncode == 1
     assert done.stdout == "1\n"
@@ -221,7 +223,7 @@ def test_an_exception_of_close_is_the_runs_error(pyhost: Run) -> None:
     )
 
 
-# What a close raises is the error of its run, but for one that has failed already; then it stands after that.
+# An exception of close is the error of its run. If the run has failed, it is reported after the error of the run.
 @pytest.mark.parametrize("isolation", ["host", "process"])
 @pytest.mark.parametrize("run", ["return 1", "raise ValueError('in the run')"])
 def test_exceptions_of_the_shutdown_are_reported(
@@ -264,12 +266,12 @@ def test_map_reports_exceptions_of_on_unload(pyhost: Run, tmp_path: Path) -> Non
         assert done.returncode == 1
 
 
-def test_a_trace_function_that_is_set_at_the_start_sees_the_threads_of_a_pool(
+def test_a_trace_function_set_at_startup_traces_the_threads_of_a_pool(
     pyhost: Run, tmp_path: Path
 ) -> None:
     make_venv(tmp_path / "venv", cached("Python_EXECUTABLE"))
     (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
-    (site / "traces.pth").write_text("import traces\n")  # as coverage does it
+    (site / "traces.pth").write_text("import traces\n")  # like coverage does
     (site / "traces.py").write_text(
         "import threading\n"
         "def trace(frame, event, what):\n"
@@ -292,7 +294,7 @@ has_lazy_imports = pytest.mark.skipif(
 
 
 @has_lazy_imports
-def test_the_error_of_a_broken_lazy_import_tells_where_it_is_imported_and_used(
+def test_the_error_of_a_broken_lazy_import_has_the_places_of_import_and_use(
     pyhost: Run, tmp_path: Path
 ) -> None:
     done = pyhost(*write_module(tmp_path, "m", "no_such_thing.do()", "lazy import no_such_thing"))

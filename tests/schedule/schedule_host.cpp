@@ -1,6 +1,6 @@
-// Runs a schedule until SIGTERM, and prints each event as a line of JSON: schedule_host MODULES FROM LEASE
-// WORKERS [NAME=URL …]. FROM is a TOML file or connection:NAME, LEASE is in milliseconds, and each NAME=URL
-// is a connection.
+// schedule_host MODULES FROM LEASE WORKERS [NAME=URL …]: runs a schedule until SIGTERM, and prints each event
+// as a line of JSON. FROM is a TOML file or connection:NAME. LEASE is in milliseconds. Each NAME=URL is a
+// connection.
 #include <unistd.h>
 
 #include <chrono>

@@ -25,7 +25,7 @@ struct Fixture {
 
   std::string history() const { return (folder.path() / "schedule.db").string(); }
 
-  // Of the application's own.
+  // Options with entries of the application.
   SchedulerOptions options(std::vector<Entry> entries) const {
     return {.entries = std::move(entries),
             .history = history(),
@@ -43,7 +43,7 @@ Entry every_second(const std::string& name, const std::string& module) {
   return {.name = name, .module = module, .every = 1s};
 }
 
-// Notes the events of a scheduler.
+// Records the events of a scheduler.
 class Events {
  public:
   void listen_to(SchedulerOptions& options) {
@@ -63,7 +63,7 @@ class Events {
   std::vector<std::string> all_;
 };
 
-// Runs a scheduler on a thread of its own until it is destroyed.
+// Runs a scheduler on its own thread until this object is destroyed.
 class Running {
  public:
   explicit Running(Scheduler& scheduler)
@@ -75,11 +75,11 @@ class Running {
 
 }  // namespace
 
-TEST_CASE("a tick runs what is due once, and the history has the results") {
+TEST_CASE("a tick runs due entries once, and the history has the results") {
   Fixture f;
   Scheduler scheduler(
       f.host, f.options({{.name = "state", .module = "returns_state", .state = {{"n", 3}}, .every = 1s}}));
-  CHECK(scheduler.tick().runs.empty());  // it has been seen for the first time
+  CHECK(scheduler.tick().runs.empty());  // the first tick only registers the entry
   TickResult result;
   REQUIRE(test::eventually([&] { return !(result = scheduler.tick()).runs.empty(); }));
   REQUIRE(result.runs.size() == 1);
@@ -130,7 +130,7 @@ TEST_CASE("an entry that is triggered runs at once, and its error is in the hist
   CHECK_SAYS(unknown, "did you mean 'bad'?");
 }
 
-TEST_CASE("a running scheduler notices new entries, runs them, and ends when it is asked to") {
+TEST_CASE("a running scheduler runs new entries, and returns when it is stopped") {
   Fixture f;
   Events events;
   SchedulerOptions options = f.options({});
@@ -146,7 +146,7 @@ TEST_CASE("a running scheduler notices new entries, runs them, and ends when it 
   for (const ScheduledRun& run : scheduler.history()) CHECK(run.status == "succeeded");
 }
 
-TEST_CASE("a run in progress ends before its scheduler does, unless that is cancelled") {
+TEST_CASE("a stopped scheduler waits for its runs unless it is cancelled") {
   Fixture f;
   Events events;
   SchedulerOptions options =
@@ -168,7 +168,7 @@ TEST_CASE("a run in progress ends before its scheduler does, unless that is canc
   CHECK(history[0].error->kind() == ErrorKind::Cancelled);
 }
 
-TEST_CASE("a tick that is cancelled before it begins makes no run") {
+TEST_CASE("a tick that is cancelled before it starts runs no entry") {
   Fixture f;
   Scheduler scheduler(f.host, f.options({every_second("beat", "wins")}));
   scheduler.tick();
@@ -192,7 +192,7 @@ TEST_CASE("a broken entry of a file is refused with its place, and the others ru
   CHECK(schedule.entries[0].place == file + ":1");
   CHECK(schedule.entries[0].when == "every second");
   CHECK(schedule.entries[0].next.size() == 3);
-  CHECK(!std::filesystem::exists(f.history()));  // listing creates nothing
+  CHECK(!std::filesystem::exists(f.history()));  // entries() does not create the history
   REQUIRE(schedule.problems.size() == 2);
   CHECK(schedule.problems[0].entry == "bad");
   CHECK(schedule.problems[0].place == file + ":6");
@@ -229,7 +229,7 @@ TEST_CASE("a running scheduler reads a changed file, and keeps the entries of on
   CHECK(test::eventually([&] { return count() > before; }));
 }
 
-TEST_CASE("options of a scheduler that cannot be used together are refused") {
+TEST_CASE("invalid options of a scheduler are refused") {
   Fixture f;
   const auto refused = [&](const SchedulerOptions& options) {
     REQUIRE_ERROR(error, InvalidSchedule, Scheduler(f.host, options));

@@ -1,4 +1,4 @@
-"""What the entries of a schedule may say, and the problem that each mistake gets."""
+"""The keys and values of schedule entries, and the problem that is reported for each mistake."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def checked(**keys: Any) -> Entry:
 
 
 def problem(*, without: str = "", **keys: Any) -> Problem:
-    """Of the entry `nightly` with these keys; the entry beside it must be kept."""
+    """The problem of the entry `nightly` with these keys. Asserts that another entry is still accepted."""
     raw = {key: value for key, value in {**NIGHTLY, **keys}.items() if key != without}
     entries, problems = check_entries([raw, OTHER])
     assert [entry.name for entry in entries] == ["other"]
@@ -39,7 +39,7 @@ def problem(*, without: str = "", **keys: Any) -> Problem:
     return problems[0]
 
 
-# --- what is kept
+# --- valid entries
 
 
 def test_an_entry_has_defaults() -> None:
@@ -52,7 +52,7 @@ def test_an_entry_has_defaults() -> None:
     )  # fmt: skip
 
 
-def test_null_is_the_default() -> None:
+def test_a_null_value_is_replaced_by_the_default() -> None:
     row = {key: None for key in checks.KEYS} | NIGHTLY
     assert check_entries([row]) == check_entries([NIGHTLY])
 
@@ -65,7 +65,7 @@ def test_null_is_the_default() -> None:
         (0, 0), ("0s", 0),
     ],
 )  # fmt: skip
-def test_durations(text: Any, us: int) -> None:
+def test_a_duration_is_a_number_of_seconds_or_a_number_with_a_unit(text: Any, us: int) -> None:
     assert checked(every="1s", late=text).late == us
 
 
@@ -75,17 +75,17 @@ def test_a_state_may_be_an_object_or_its_text() -> None:
     assert checked(every=1, state=text).state == text
 
 
-def test_a_table_of_sqlite_has_numbers_for_enabled() -> None:
+def test_enabled_may_be_0_or_1_as_in_sqlite() -> None:
     assert checked(every=1, enabled=0).enabled is False
     assert checked(every=1, enabled=1).enabled is True
 
 
-def test_names_may_have_any_script() -> None:
+def test_names_of_entries_may_be_in_any_script() -> None:
     assert checked(name="Übersicht täglich 日次", every=1).name == "Übersicht täglich 日次"
     assert checked(name="n" * 200, every=1).name == "n" * 200
 
 
-def test_the_rule_changes_with_the_time_and_with_nothing_else() -> None:
+def test_the_rule_depends_only_on_when_the_entry_runs() -> None:
     first = checked(cron="0 6 * * mon", zone="Europe/Paris")
     assert (
         checked(cron="0  6 * * MON", zone="Europe/Paris", retries=3, state={"a": 1}).rule
@@ -101,7 +101,7 @@ def test_the_rule_changes_with_the_time_and_with_nothing_else() -> None:
     )
 
 
-# --- what is refused
+# --- refused entries
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_the_rule_changes_with_the_time_and_with_nothing_else() -> None:
         ({"enabled": 2}, "'enabled' cannot be 2", "true or false"),
     ],
 )  # fmt: skip
-def test_a_mistake_has_a_problem_of_its_own(keys: Any, message: str, hint: str) -> None:
+def test_each_mistake_has_its_own_problem(keys: Any, message: str, hint: str) -> None:
     found = problem(**keys)
     assert found.message.startswith(message), found
     assert hint in found.hint, found
@@ -215,7 +215,7 @@ def test_a_bad_time_is_refused(keys: Any, message: str) -> None:
     assert found.hint
 
 
-def test_a_second_entry_of_a_name_is_refused() -> None:
+def test_a_second_entry_with_the_same_name_is_refused() -> None:
     again = {**OTHER, "name": "nightly", "place": "pyhost.toml:30"}
     entries, problems = check_entries([NIGHTLY, again, {**again, "place": ""}])
     assert [entry.place for entry in entries] == ["pyhost.toml:12"]
@@ -225,7 +225,7 @@ def test_a_second_entry_of_a_name_is_refused() -> None:
     ]
 
 
-def test_entries_without_a_name_are_not_of_one_name() -> None:
+def test_several_entries_without_a_name_are_not_reported_as_duplicates() -> None:
     _, problems = check_entries([{"module": "m", "every": 1}, {"module": "m", "every": 1}])
     assert [each.message for each in problems] == ["it has no name", "it has no name"]
 
@@ -234,7 +234,7 @@ def follows(name: str, after: str) -> dict[str, Any]:
     return {"name": name, "module": "mod1", "after": after}
 
 
-def test_a_circle_of_after_is_refused_whole() -> None:
+def test_all_entries_of_a_cycle_of_after_are_refused() -> None:
     raw = [
         follows("a", "b"),
         follows("b", "c"),
@@ -263,10 +263,10 @@ def test_a_long_chain_of_after_is_checked() -> None:
     assert len(check_entries([*chain, {**OTHER, "name": "e2000"}])[0]) == 2001
 
 
-# --- what is not installed
+# --- missing packages
 
 
-def test_without_cronsim_only_cron_entries_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_cron_entries_are_refused_without_cronsim(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cronsim", None)
     assert problem() == Problem(
         "'cron' needs the Python package cronsim, which is not installed",
@@ -277,7 +277,7 @@ def test_without_cronsim_only_cron_entries_are_refused(monkeypatch: pytest.Monke
     assert checked(every="1h").every == 3600 * SECOND
 
 
-def test_without_a_database_of_zones_utc_works(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_utc_is_accepted_without_a_time_zone_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "available_timezones", set)
     monkeypatch.setattr(zones, "ZoneInfo", without_zones)
     zones.open_zone.cache_clear()

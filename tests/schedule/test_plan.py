@@ -1,4 +1,4 @@
-"""The plan of a schedule, on SQLite and on a real PostgreSQL: what is claimed, by whom, and what the history keeps."""
+"""The plan of a schedule: claims, leases and history, on SQLite and on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from pyhost._schedule.plan import Plan  # noqa: E402
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 DAY = 24 * 60 * MINUTE
-START = 1_780_000_000 * SECOND  # the time in which each test begins
+START = 1_780_000_000 * SECOND  # the time at which each test starts
 
 Row = dict[str, Any]
 
 
 class World:
-    """A database whose clock the test sets, and one Plan for each owner."""
+    """A database with a clock that the test sets, and a Plan for each owner."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -53,7 +53,7 @@ class World:
         return self.plans[owner]
 
     def set(self, now: int) -> None:
-        """Sets the clock. It goes on from there."""
+        """Sets the clock, which then runs on from this time."""
         clock = self.database.clock
         self.database.execute(f"update pyhost_schema set clock_shift = :now - {clock}", now=now)
 
@@ -70,7 +70,7 @@ class World:
         return self.plan(owner).step(self.entries(), owner, room, **more)
 
     def at(self, now: int, *, end: bool = True, **more: Any) -> list[Row]:
-        """A step at this time. Returns what was claimed, which has ended at once."""
+        """Makes a step at this time; returns its claims. Reports their success at once, unless `end` is false."""
         self.set(now)
         claimed: list[Row] = self.step(**more)["claimed"]
         if end:
@@ -82,7 +82,7 @@ class World:
         return int(found[0]["created"])
 
     def runs(self, name: str | None = None) -> list[Row]:
-        """The history, the oldest first."""
+        """The history, oldest run first."""
         found: list[Row] = self.plan("one").history(self.entries(), name, False, 100_000)["runs"]
         return found[::-1]
 
@@ -105,7 +105,7 @@ def dues(claimed: list[Row]) -> list[int]:
 
 @pytest.fixture(scope="session")
 def new_database(postgresql: int) -> Callable[[], str]:
-    """Makes an empty database on the server, and returns its URL."""
+    """A function that creates an empty database on the server and returns its URL."""
     needs_package("sqlalchemy")
     needs_package("psycopg")
     import sqlalchemy
@@ -142,7 +142,7 @@ def world(url: str) -> Iterator[World]:
 # --- when an entry is due
 
 
-def test_an_entry_is_first_due_after_it_was_first_seen(world: World) -> None:
+def test_an_entry_is_not_due_before_it_was_first_seen(world: World) -> None:
     world.add("a")
     first = world.step()
     created = world.created("a")
@@ -162,7 +162,7 @@ def test_a_restart_keeps_the_baseline(world: World) -> None:
     assert dues(world.at(created + 7 * DAY + MINUTE)) == [created + 7 * DAY]
 
 
-def test_a_claim_tells_what_to_run(world: World) -> None:
+def test_a_claim_has_the_module_state_due_time_and_timeout(world: World) -> None:
     world.add("a", module="reports.daily", state={"days": 1}, timeout="2m")
     world.step()
     due = world.created("a") + MINUTE
@@ -173,7 +173,7 @@ def test_a_claim_tells_what_to_run(world: World) -> None:
     }  # fmt: skip
 
 
-def test_a_changed_time_rule_begins_anew_and_other_edits_do_not(world: World) -> None:
+def test_a_changed_time_rule_resets_the_baseline_and_other_edits_do_not(world: World) -> None:
     world.add("a", every="1h")
     world.step()
     created = world.created("a")
@@ -204,7 +204,9 @@ def test_a_removed_entry_keeps_its_history_and_is_not_due(world: World) -> None:
         ("all", list(range(1, 11)), ["succeeded"] * 10),
     ],
 )
-def test_missed_due_times(world: World, missed: str, runs: list[int], rows: list[str]) -> None:
+def test_missed_due_times_run_as_the_entry_says(
+    world: World, missed: str, runs: list[int], rows: list[str]
+) -> None:
     world.add("a", missed=missed, late="90s", overlap="allow")
     world.step()
     created = world.created("a")
@@ -219,7 +221,7 @@ def test_missed_due_times(world: World, missed: str, runs: list[int], rows: list
     assert world.at(created + 10 * MINUTE + 20 * SECOND) == []
 
 
-def test_a_late_due_time_is_missed_by_itself(world: World) -> None:
+def test_a_single_late_due_time_is_recorded_as_missed(world: World) -> None:
     world.add("a", missed="none", late="10s")
     world.step()
     world.set(START + 80 * SECOND)
@@ -230,7 +232,7 @@ def test_a_late_due_time_is_missed_by_itself(world: World) -> None:
     assert world.statuses() == ["missed"]
 
 
-def test_of_all_missed_due_times_the_newest_thousand_run(world: World) -> None:
+def test_at_most_the_newest_thousand_missed_due_times_run(world: World) -> None:
     world.add("a", every="1s", missed="all", overlap="allow")
     world.step()
     created = world.created("a")
@@ -242,7 +244,7 @@ def test_of_all_missed_due_times_the_newest_thousand_run(world: World) -> None:
     assert "85400 due times" in missed["error"] and missed["due"] == last - 1000 * SECOND
 
 
-def test_all_missed_due_times_run_one_after_the_other_without_overlap(world: World) -> None:
+def test_all_missed_due_times_run_one_after_another_without_overlap(world: World) -> None:
     world.add("a", missed="all", overlap="skip")
     world.step()
     created = world.created("a")
@@ -255,7 +257,7 @@ def test_all_missed_due_times_run_one_after_the_other_without_overlap(world: Wor
     assert world.statuses() == ["succeeded"] * 5
 
 
-def test_a_step_until_a_time_leaves_what_is_due_later(world: World) -> None:
+def test_a_step_with_until_does_not_claim_later_due_times(world: World) -> None:
     world.add("a", overlap="allow", missed="all")
     world.step()
     created = world.created("a")
@@ -263,7 +265,7 @@ def test_a_step_until_a_time_leaves_what_is_due_later(world: World) -> None:
     assert dues(world.at(created + 3 * MINUTE)) == [created + n * MINUTE for n in (2, 3)]
 
 
-def test_only_claims_that_have_room_are_made_and_the_oldest_come_first(world: World) -> None:
+def test_a_step_claims_the_oldest_due_times_up_to_its_room(world: World) -> None:
     for name, every in (("c", "1m"), ("a", "3m"), ("b", "2m")):
         world.add(name, every=every)
     world.step()
@@ -284,7 +286,7 @@ def test_a_disabled_entry_is_not_due_and_its_pause_counts_as_missed(world: World
     assert world.statuses() == ["missed", "succeeded"]
 
 
-def test_at_runs_once(world: World) -> None:
+def test_an_entry_with_at_runs_once(world: World) -> None:
     world.add("a", at="2026-12-24T18:00")
     step = world.step()
     assert world.at(step["next"] - SECOND, end=False) == []
@@ -303,7 +305,9 @@ def test_at_runs_once(world: World) -> None:
         ("allow", ["running", "running", "running"]),
     ],
 )
-def test_overlap(world: World, overlap: str, rows: list[str]) -> None:
+def test_a_run_that_would_overlap_is_skipped_queued_or_started(
+    world: World, overlap: str, rows: list[str]
+) -> None:
     world.add("a", overlap=overlap)
     world.step()
     created = world.created("a")
@@ -320,7 +324,7 @@ def test_overlap(world: World, overlap: str, rows: list[str]) -> None:
         assert world.statuses() == ["succeeded", "running", "skipped"]
 
 
-def test_a_skipped_due_time_says_why(world: World) -> None:
+def test_a_skipped_due_time_has_a_reason(world: World) -> None:
     world.add("a")
     world.step()
     (claimed,) = world.at(START + 61 * SECOND, end=False)
@@ -378,7 +382,7 @@ def test_a_retry_waits_for_another_run_of_the_entry(world: World) -> None:
     assert key(retried) == ["a", created + MINUTE, 2]
 
 
-def test_the_run_of_a_dead_owner_is_lost_and_retried(world: World) -> None:
+def test_the_run_of_a_dead_owner_is_marked_lost_and_retried(world: World) -> None:
     world.add("a", every="1h", retries=1)
     world.step()
     now = world.created("a") + 60 * MINUTE
@@ -407,7 +411,7 @@ def test_a_lost_run_without_retries_is_reported(world: World) -> None:
     assert "lease" in json.loads(world.runs()[0]["error"])["message"]
 
 
-def test_a_renewed_lease_holds(world: World) -> None:
+def test_a_run_with_a_renewed_lease_is_not_lost(world: World) -> None:
     world.add("a", every="1h")
     world.step()
     now = world.created("a") + 60 * MINUTE
@@ -420,7 +424,7 @@ def test_a_renewed_lease_holds(world: World) -> None:
     assert world.statuses() == ["running"]
 
 
-def test_an_end_can_be_told_twice(world: World) -> None:
+def test_reporting_an_outcome_twice_has_no_further_effect(world: World) -> None:
     world.add("a", retries=3)
     world.step()
     (claimed,) = world.at(START + 61 * SECOND, end=False)
@@ -432,7 +436,7 @@ def test_an_end_can_be_told_twice(world: World) -> None:
     assert world.step("two", finished=[ended(claimed)])["lost"] == [key(claimed)]
 
 
-def test_a_claim_whose_answer_was_lost_is_made_again_by_its_owner_only(world: World) -> None:
+def test_a_claim_whose_response_was_lost_is_returned_again_to_its_owner_only(world: World) -> None:
     world.add("a", retries=1)
     world.step(repeats=True)
     due = world.created("a") + MINUTE
@@ -448,7 +452,7 @@ def test_a_claim_whose_answer_was_lost_is_made_again_by_its_owner_only(world: Wo
     assert world.statuses() == ["succeeded"]
 
 
-def test_a_run_that_its_owner_has_stopped_is_retried_at_once(world: World) -> None:
+def test_a_run_that_its_owner_cancelled_is_retried_at_once(world: World) -> None:
     world.add("a", retries=1)
     world.step()
     (first,) = world.at(world.created("a") + MINUTE, end=False)
@@ -472,7 +476,7 @@ def test_a_large_result_is_cut_and_marked(world: World) -> None:
 # --- after, trigger
 
 
-def test_an_entry_comes_once_after_each_run_that_succeeded(world: World) -> None:
+def test_an_entry_with_after_runs_once_for_each_successful_run(world: World) -> None:
     world.add("import", retries=1)
     world.add("report", after="import")
     world.step()
@@ -488,7 +492,7 @@ def test_an_entry_comes_once_after_each_run_that_succeeded(world: World) -> None
     assert world.at(created + 2 * MINUTE + 2 * SECOND) == []
 
 
-def test_an_entry_does_not_come_after_runs_that_ended_before_it_was_there(world: World) -> None:
+def test_an_entry_with_after_ignores_runs_that_ended_before_it_was_added(world: World) -> None:
     world.add("import")
     world.step()
     world.at(START + 61 * SECOND)
@@ -496,7 +500,7 @@ def test_an_entry_does_not_come_after_runs_that_ended_before_it_was_there(world:
     assert world.at(START + 65 * SECOND) == []
 
 
-def test_several_runs_that_wait_for_an_entry_after_them_all_count(world: World) -> None:
+def test_an_enabled_entry_with_after_runs_once_for_each_run_that_waits_for_it(world: World) -> None:
     world.add("import")
     world.add("report", after="import", enabled=False)
     world.step()
@@ -510,7 +514,7 @@ def test_several_runs_that_wait_for_an_entry_after_them_all_count(world: World) 
     assert ran == [created + n * MINUTE for n in (1, 2, 3)]
 
 
-def test_a_trigger_runs_an_entry_now_also_if_it_is_disabled(world: World) -> None:
+def test_a_trigger_runs_an_entry_at_once_even_if_it_is_disabled(world: World) -> None:
     world.add("a", every="1h", enabled=False)
     world.step()
     world.set(START + 5 * MINUTE)
@@ -536,14 +540,14 @@ def test_a_trigger_does_not_wait_for_a_dead_owner(world: World) -> None:
     assert world.statuses() == ["lost", "running"]
 
 
-def test_a_trigger_overlaps_where_that_is_allowed(world: World) -> None:
+def test_a_trigger_overlaps_other_runs_if_the_entry_allows_it(world: World) -> None:
     world.add("a", overlap="allow")
     for _ in range(3):
         world.plan("one").trigger(world.entries(), "one", "a")
     assert world.statuses() == ["running"] * 3
 
 
-def test_an_unknown_entry_is_refused_with_a_close_name(world: World) -> None:
+def test_an_unknown_entry_is_refused_with_a_similar_name(world: World) -> None:
     world.add("nightly")
     plan = world.plan("one")
     for call in (
@@ -558,7 +562,7 @@ def test_an_unknown_entry_is_refused_with_a_close_name(world: World) -> None:
 # --- lists and the history
 
 
-def test_a_list_makes_nothing(url: str, tmp_path: Path) -> None:
+def test_a_list_creates_no_database(url: str, tmp_path: Path) -> None:
     plan = Plan(open_connection("main", url))
     entries, _ = check_entries([{"name": "a", "module": "m", "every": "1h"}])
     listed = plan.listing(entries, [], 2)
@@ -588,7 +592,7 @@ def test_a_list_has_the_last_run_and_the_running_ones(world: World) -> None:
     assert off["next"] == [] and off["last"] is None
 
 
-def test_the_history_can_be_of_one_entry_and_of_failures(world: World) -> None:
+def test_the_history_can_be_limited_to_one_entry_or_to_failures(world: World) -> None:
     for name in ("a", "b"):
         world.add(name)
     world.step()
@@ -625,7 +629,9 @@ def test_old_rows_are_removed_and_the_baseline_stays(world: World) -> None:
     world.add("a")
     for n in range(61, 68):
         world.at(created + n * MINUTE)
-    assert len(world.runs("a")) == 10  # with the missed ones, since it is done once an hour
+    assert (
+        len(world.runs("a")) == 10
+    )  # more than keep_runs, because old rows are removed once an hour
     world.raw["a"]["enabled"] = False
     world.at(created + 125 * MINUTE)
     kept = world.runs("a")
@@ -639,7 +645,7 @@ def test_old_rows_are_removed_and_the_baseline_stays(world: World) -> None:
     ]
 
 
-def test_rows_beyond_the_days_are_removed_and_what_comes_after_them_is_not_repeated(
+def test_rows_older_than_the_kept_days_are_removed_and_their_after_entries_do_not_run_again(
     world: World,
 ) -> None:
     world.add("import")
@@ -659,7 +665,7 @@ def test_rows_beyond_the_days_are_removed_and_what_comes_after_them_is_not_repea
 # --- the clock
 
 
-def test_a_clock_that_jumps_ahead_and_back_runs_nothing_twice(world: World) -> None:
+def test_a_clock_that_jumps_ahead_and_back_runs_no_due_time_twice(world: World) -> None:
     world.add("a", every="1h", missed="latest")
     world.step()
     created = world.created("a")
@@ -677,7 +683,7 @@ def test_a_clock_that_jumps_ahead_and_back_runs_nothing_twice(world: World) -> N
     assert dues(world.at(ahead + hour)) == [ahead + hour]
 
 
-def test_a_clock_that_goes_back_by_30_days_leaves_leases_and_retries_in_reach(world: World) -> None:
+def test_leases_and_retries_do_not_wait_for_a_clock_that_went_back_by_30_days(world: World) -> None:
     world.set(START + 30 * DAY)
     world.add("fails", retries=1)
     world.add("runs", retries=1)
@@ -698,7 +704,7 @@ def test_a_clock_that_goes_back_by_30_days_leaves_leases_and_retries_in_reach(wo
 # --- several processes
 
 
-def test_what_another_process_has_claimed_meanwhile_is_not_claimed(
+def test_a_due_time_that_another_process_claims_meanwhile_is_not_claimed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.add("a", overlap="allow")
@@ -718,10 +724,10 @@ def test_what_another_process_has_claimed_meanwhile_is_not_claimed(
     monkeypatch.setattr(one, "_split", be_late)
     step = world.step()
     assert len(others) == 2 and step["claimed"] == []
-    assert step["next"] == step["now"]  # so that it looks again
+    assert step["next"] == step["now"]  # so that the caller makes another step at once
 
 
-def test_what_another_process_has_handled_later_is_not_handled_again(
+def test_a_slow_step_does_not_undo_a_later_step_of_another_process(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.add("a")
@@ -742,7 +748,7 @@ def test_what_another_process_has_handled_later_is_not_handled_again(
     assert world.statuses() == ["missed", "succeeded"]
 
 
-def test_the_primary_key_is_the_last_guard(world: World) -> None:
+def test_the_primary_key_prevents_a_second_run_of_a_due_time(world: World) -> None:
     world.add("a")
     world.step()
     created = world.created("a")
@@ -827,7 +833,7 @@ def test_processes_that_are_killed_lose_no_due_time_and_run_no_attempt_twice(
             each.wait()
         said.close()
     lines = log.read_text().splitlines()
-    assert len(set(lines)) == len(lines)  # no attempt began twice
+    assert len(set(lines)) == len(lines)  # no attempt started twice
     for name, first in created.items():
         for n in range(1, seconds + 1):
             assert (name, first + n * SECOND) in done
@@ -838,9 +844,7 @@ def test_processes_that_are_killed_lose_no_due_time_and_run_no_attempt_twice(
 # --- databases that fail
 
 
-def test_a_failure_in_the_middle_of_a_transaction_undoes_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_transaction_is_rolled_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.add("a", missed="latest")
     world.step()
     created = world.created("a")
@@ -861,7 +865,7 @@ def test_a_failure_in_the_middle_of_a_transaction_undoes_it(
     assert dues(world.step()["claimed"]) == [created + 5 * MINUTE]
 
 
-def test_claims_that_were_made_before_a_failure_are_answered(
+def test_claims_that_were_committed_before_a_failure_are_returned(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.add("a")
@@ -885,7 +889,7 @@ def test_claims_that_were_made_before_a_failure_are_answered(
     assert world.step(renew=[key(step["claimed"][0])])["failure"]["kind"] == "unreachable"
 
 
-def test_a_claim_whose_answer_was_lost_is_retried(
+def test_a_claim_whose_response_was_lost_is_retried(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.add("a", every="1h", retries=1)
@@ -962,7 +966,7 @@ def test_a_full_disk_is_unreachable_and_loses_nothing(tmp_path: Path) -> None:
     assert len(world.step(room=1000)["claimed"]) == 900
 
 
-def test_a_connection_that_the_server_ends_is_opened_again(new_database: Callable[[], str]) -> None:
+def test_a_connection_that_the_server_closes_is_reopened(new_database: Callable[[], str]) -> None:
     world = World(new_database())
     world.add("a")
     world.step()
@@ -975,7 +979,7 @@ def test_a_connection_that_the_server_ends_is_opened_again(new_database: Callabl
     assert len(world.step()["claimed"]) == 1
 
 
-def test_a_server_that_is_not_there_is_unreachable() -> None:
+def test_a_missing_server_is_unreachable() -> None:
     needs_package("sqlalchemy")
     needs_package("psycopg")
     plan = Plan(open_connection("main", "postgresql://ada@127.0.0.1:1/x"))
@@ -1020,12 +1024,12 @@ def test_other_databases_are_refused(url: str, problem: str) -> None:
     assert error.value.kind == "refused"
 
 
-def test_the_parameter_of_a_url_is_not_a_part_of_the_file(tmp_path: Path) -> None:
+def test_a_parameter_of_an_sqlite_url_is_not_part_of_the_file_name(tmp_path: Path) -> None:
     Plan(open_connection("main", f"sqlite:///{tmp_path / 'plan.db'}?timeout=1")).step([], "one", 1)
     assert [each.name for each in tmp_path.glob("*.db*")] == ["plan.db"]
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "plan.db").write_text("This is a letter to my aunt. " * 100)
     plan = Plan(open_connection("main", f"sqlite:///{tmp_path / 'plan.db'}"))
     with pytest.raises(ScheduleFailed, match="not a database") as error:
@@ -1033,7 +1037,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     assert error.value.kind == "refused"
 
 
-def test_a_history_that_was_removed_is_made_again(tmp_path: Path) -> None:
+def test_a_history_that_was_deleted_is_created_again(tmp_path: Path) -> None:
     world = World(f"sqlite:///{tmp_path / 'plan.db'}")
     world.add("a")
     world.step()
@@ -1042,7 +1046,7 @@ def test_a_history_that_was_removed_is_made_again(tmp_path: Path) -> None:
     assert (tmp_path / "plan.db").exists()
 
 
-def test_a_thousand_entries_with_nothing_due(world: World) -> None:
+def test_a_step_with_a_thousand_entries_prints_its_duration(world: World) -> None:
     for n in range(1000):
         world.add(f"e{n}", cron=f"{n % 60} {n % 24} * * *", zone="Europe/Paris")
     entries = world.entries()
@@ -1052,7 +1056,9 @@ def test_a_thousand_entries_with_nothing_due(world: World) -> None:
         world.plan(name).step(entries, name, 1)
         times.append(time.perf_counter() - began)
     first, new, kept = (f"{each * 1000:.0f} ms" for each in times)
-    print(f"1,000 entries: first seen {first}; in a new process {new}; in a kept one {kept}")
+    print(
+        f"a step with 1,000 new entries took {first}, the first step of another process {new}, its next step {kept}"
+    )
 
 
 # --- the calls of the helper process
@@ -1061,7 +1067,7 @@ A = {"name": "a", "module": "m", "every": "1m"}
 
 
 class Claims:
-    """The module as a new helper process has it."""
+    """A fresh import of the module, as in a new helper process."""
 
     def __init__(self, connections: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
         self.hidden: list[str] = []

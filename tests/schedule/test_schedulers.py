@@ -1,4 +1,4 @@
-"""Several schedulers on one database: processes that are killed, and connections that are cut."""
+"""Several schedulers on one database, while processes are killed and connections are cut."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from conftest import PATIENCE, ROOT, SECRET, clean_environment, kept_venv, small
 sys.path.insert(0, str(ROOT / "python_modules"))
 from pyhost._schedule.database import Database, open_connection  # noqa: E402
 
-# By hand: PYHOST_SCHEDULE_KILLS=100 PYHOST_SCHEDULE_DUE=2000 for the numbers of a long test.
+# Set PYHOST_SCHEDULE_KILLS=100 and PYHOST_SCHEDULE_DUE=2000 for a long test.
 KILLS = int(os.environ.get("PYHOST_SCHEDULE_KILLS", "8"))
 DUE = int(os.environ.get("PYHOST_SCHEDULE_DUE", "100"))
 ENTRIES = 8
@@ -72,12 +72,12 @@ def create(state):
 
 @pytest.fixture(scope="session")
 def drivers() -> Path:
-    """A virtual environment with what a schedule in PostgreSQL needs."""
+    """A virtual environment with the packages for a schedule in PostgreSQL."""
     return kept_venv("venv-with-drivers", ("httpx", "sqlalchemy", "psycopg[binary]"))
 
 
 class Jobs:
-    """A database with a schedule, and the schedulers that run it."""
+    """A database with a schedule, and processes that run the schedule."""
 
     def __init__(self, folder: Path, url: str, environment: dict[str, str]) -> None:
         self.folder = folder
@@ -116,7 +116,7 @@ class Jobs:
         return (self.folder / "schedulers.txt").read_text()
 
     def stop(self) -> None:
-        """Ends all schedulers after their runs."""
+        """Stops all schedulers and waits for their runs."""
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
@@ -192,7 +192,7 @@ def test_schedulers_that_are_killed_lose_no_due_time_and_run_no_attempt_twice(jo
         time.sleep(1.0)
     end = max(
         run["due"] for run in jobs.runs()
-    )  # entries go on, but what is due later is not looked at
+    )  # the schedulers continue, but later due times are not checked
     wait_until(lambda: all_done_until(jobs, end), jobs)
     jobs.stop()
     check_history(jobs, end)
@@ -225,7 +225,7 @@ def check_history(jobs: Jobs, end: int) -> None:
 
 
 class Proxy:
-    """Forwards connections to a port until it is cut; then it keeps them open and forwards nothing."""
+    """Forwards connections to a port until it is cut. Afterwards they stay open without any traffic."""
 
     def __init__(self, port: int) -> None:
         self.target = port
@@ -238,7 +238,7 @@ class Proxy:
         while True:
             client, _ = self.server.accept()
             if self.is_cut.is_set():
-                continue  # it stays open, and has no answer
+                continue  # the connection stays open without an answer
             server = socket.create_connection(("127.0.0.1", self.target))
             for a, b in ((client, server), (server, client)):
                 threading.Thread(target=self._forward, args=(a, b), daemon=True).start()
@@ -252,7 +252,7 @@ class Proxy:
 
 
 @pytest.mark.parametrize("jobs", ["postgresql"], indirect=True)
-def test_a_run_whose_claim_cannot_be_renewed_is_stopped_before_another_process_begins_it(
+def test_a_run_whose_claim_cannot_be_renewed_is_cancelled_before_another_process_starts_it(
     jobs: Jobs, postgresql: int
 ) -> None:
     proxy = Proxy(postgresql)
@@ -274,7 +274,7 @@ def test_a_run_whose_claim_cannot_be_renewed_is_stopped_before_another_process_b
         wait_until(lambda event=event: f'"event":"{event}"' in jobs.said(), jobs)
 
 
-def test_a_scheduler_that_is_asked_to_end_waits_for_its_runs(jobs: Jobs) -> None:
+def test_a_stopping_scheduler_waits_for_its_runs(jobs: Jobs) -> None:
     scheduler = jobs.start()
     wait_until(lambda: has_tables(jobs), jobs)
     jobs.add("slow", "records", {"file": str(jobs.log), "seconds": 2}, every="1s")
@@ -285,7 +285,7 @@ def test_a_scheduler_that_is_asked_to_end_waits_for_its_runs(jobs: Jobs) -> None
 
 
 @pytest.mark.parametrize("jobs", ["sqlite"], indirect=True)
-def test_a_scheduler_that_is_asked_to_end_gives_up_a_database_that_stays_away(jobs: Jobs) -> None:
+def test_a_stopping_scheduler_does_not_wait_for_an_unreachable_database(jobs: Jobs) -> None:
     scheduler = jobs.start()
     wait_until(lambda: has_tables(jobs), jobs)
     jobs.add("slow", "records", {"file": str(jobs.log), "seconds": 1}, every="1s")

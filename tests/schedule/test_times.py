@@ -1,4 +1,4 @@
-"""Due times: cron beside an oracle that follows cron(8) minute by minute, `every`, `at`, and their words."""
+"""Due times of `cron` (compared with a simulation of cron(8)), `every` and `at`, and their descriptions in words."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def entry(**keys: Any) -> Entry:
 
 
 def us(text: str) -> int:
-    """Of a time in UTC, or with an offset."""
+    """A time as microseconds since the epoch. It is in UTC unless it has an offset."""
     moment = datetime.fromisoformat(text)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
     return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)
@@ -46,9 +46,9 @@ def dues_after(entry: Entry, after: int, count: int) -> list[str]:
     return dues
 
 
-# --- cron beside the oracle
+# --- cron compared with the simulation
 
-# They change by an hour at 2:00 or 3:00, by half an hour, at midnight, by two hours, and from 0:01 back to 23:01.
+# Clocks change by an hour at 2:00 or 3:00, by half an hour, at midnight, by two hours, and from 0:01 back to 23:01.
 ZONES = {
     "Europe/Paris": 2026,
     "America/New_York": 2026,
@@ -74,7 +74,7 @@ EXPRESSIONS = (
 
 
 def values(field: str, least: int, most: int) -> set[int]:
-    """What a field of these expressions matches."""
+    """The numbers that a field of a cron expression matches."""
     found = set()
     for part in field.replace("SUN", "0").split(","):
         span, _, step = part.partition("/")
@@ -102,7 +102,7 @@ def matcher(expression: str) -> Any:
 
 @cache
 def minutes_around(zone: str, change: int) -> list[tuple[int, datetime]]:
-    """Each minute of eight days, and what clocks show then."""
+    """Each minute of eight days around a change, with the local time that clocks show."""
     tz = ZoneInfo(zone)
     begin = change - 4 * DAY
     return [
@@ -112,7 +112,7 @@ def minutes_around(zone: str, change: int) -> list[tuple[int, datetime]]:
 
 
 def changes(zone: str) -> list[int]:
-    """The two minutes of a year from which clocks are another number of hours ahead."""
+    """The two times of a year at which the UTC offset of the zone changes."""
     tz = ZoneInfo(zone)
 
     def offset(at: int) -> Any:
@@ -131,7 +131,8 @@ def changes(zone: str) -> list[int]:
 
 
 def oracle(expression: str, zone: str, change: int) -> Iterator[int]:
-    """What Debian's cron starts: it wakes up each minute and compares the clock with its own count of minutes."""
+    """The times at which Debian's cron runs a command. It wakes up each minute and compares the clock with its own
+    count of minutes."""
     matches = matcher(expression)
     minute, hour = expression.split()[:2]
     wild = minute[0] == "*" or hour[0] == "*"
@@ -140,7 +141,7 @@ def oracle(expression: str, zone: str, change: int) -> Iterator[int]:
         ahead = 1 if counted is None else (shown - counted) // timedelta(minutes=1)
         if (
             ahead < 1
-        ):  # the clock was put back: only what follows the clock runs until the count is reached
+        ):  # clocks went back: only wildcard expressions match until the count is reached
             if wild and matches(shown):
                 yield at
             continue
@@ -152,11 +153,11 @@ def oracle(expression: str, zone: str, change: int) -> Iterator[int]:
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_cron_is_that_of_debian_around_both_changes(expression: str, zone: str) -> None:
+def test_cron_times_match_debian_cron_around_clock_changes(expression: str, zone: str) -> None:
     cron = entry(cron=expression, zone=zone)
     for change in changes(zone):
         expected = [*oracle(expression, zone, change)]
-        # Long before, within the hour before, and while clocks show what they have skipped or show twice.
+        # Start long before the change, within the hour before it, and shortly after it.
         for start in (change - 3 * DAY, change - 31 * MINUTE, change + 17 * MINUTE):
             for until in (change + 10 * MINUTE, change + 3 * DAY):
                 wanted = [due for due in expected if start < due <= until]
@@ -167,34 +168,36 @@ def test_cron_is_that_of_debian_around_both_changes(expression: str, zone: str) 
                 at = due
 
 
-# --- cron by hand
+# --- cron with known times
 
 
 @pytest.mark.parametrize(
     ("expression", "zone", "after", "expected"),
     [
-        # docs/schedule.md tells of these two nights in Paris, as do the two tests below.
+        # docs/schedule.md describes these two nights in Paris. The two tests below check them, too.
         ("30 2 * * *", "Europe/Paris", "2026-03-28T12:00", "2026-03-29T03:00+02:00"),
         ("*/30 * * * *", "Europe/Paris", "2026-03-29T01:30+01:00", "2026-03-29T03:00+02:00"),
         ("30 2 * * *", "Europe/Paris", "2026-10-24T12:00", "2026-10-25T02:30+02:00"),
         ("*/30 * * * *", "Europe/Paris", "2026-10-25T02:30+02:00", "2026-10-25T02:00+01:00"),
-        # Monday at nine, whatever happened on Sunday.
+        # Monday at nine, although clocks change on Sunday.
         ("0 9 * * 1-5", "America/New_York", "2026-03-06T15:00", "2026-03-09T13:00+00:00"),
         ("30 1 * * *", "America/New_York", "2026-10-31T12:00", "2026-11-01T05:30+00:00"),
         ("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T12:00", "2026-10-03T15:30+00:00"),
         ("0 0 * * *", "America/Santiago", "2026-09-05T12:00", "2026-09-06T01:00-03:00"),
         ("0 0 1 * *", "Asia/Kolkata", "2026-01-15T00:00", "2026-01-31T18:30+00:00"),
         ("0 0 29 2 *", "UTC", "2026-01-01T00:00", "2028-02-29T00:00+00:00"),
-        # The 13th or a Friday; with a star in front, an odd day that is a Friday.
+        # Each 13th and each Friday. If the day begins with a star, both must match: a Friday with an odd day.
         ("0 12 13 * 5", "UTC", "2026-02-01T00:00", "2026-02-06T12:00+00:00"),
         ("0 12 */2 * 5", "UTC", "2026-02-01T00:00", "2026-02-13T12:00+00:00"),
     ],
 )
-def test_cron_by_hand(expression: str, zone: str, after: str, expected: str) -> None:
+def test_a_cron_expression_is_next_due_at_a_known_time(
+    expression: str, zone: str, after: str, expected: str
+) -> None:
     assert next_due(entry(cron=expression, zone=zone), 0, us(after)) == us(expected)
 
 
-def test_a_skipped_hour_runs_what_runs_once_a_day_and_nothing_else() -> None:
+def test_only_cron_entries_with_fixed_times_run_after_a_skipped_hour() -> None:
     night = us("2026-03-29T00:00+01:00"), us("2026-03-29T06:00+02:00")
     found = {
         cron: [local_text(due, "Europe/Paris")[11:] for due in due_between(
@@ -209,7 +212,7 @@ def test_a_skipped_hour_runs_what_runs_once_a_day_and_nothing_else() -> None:
     }
 
 
-def test_an_hour_that_comes_twice_runs_twice_what_follows_the_clock() -> None:
+def test_only_cron_entries_with_wildcards_run_twice_in_a_repeated_hour() -> None:
     night = us("2026-10-25T01:00+02:00"), us("2026-10-25T04:00+01:00")
     found = {
         cron: [local_text(due, "Europe/Paris")[11:] for due in due_between(
@@ -223,7 +226,7 @@ def test_an_hour_that_comes_twice_runs_twice_what_follows_the_clock() -> None:
     }
 
 
-def test_aliases_stand_for_their_expressions() -> None:
+def test_aliases_are_due_like_their_expressions() -> None:
     expected = {
         "@hourly": "2026-06-15 13:00",
         "@daily": "2026-06-16 00:00",
@@ -247,7 +250,7 @@ def test_nothing_is_due_before_the_entry_was_created() -> None:
     assert due_between(cron, created, 0, created + 60 * MINUTE) == ([created + 60 * MINUTE], 0)
 
 
-def test_the_newest_due_times_are_kept_and_the_others_counted() -> None:
+def test_only_the_newest_due_times_are_returned_and_the_others_are_counted() -> None:
     now = us("2026-06-15T12:00")
     for rule, length in ({"cron": "* * * * *"}, MINUTE), ({"every": "1s"}, SECOND):
         dues, left_out = due_between(entry(**rule), now - 30 * DAY, 0, now)
@@ -259,7 +262,7 @@ def test_the_newest_due_times_are_kept_and_the_others_counted() -> None:
 # --- every, at, after
 
 
-def test_every_is_a_grid_from_when_the_entry_was_created() -> None:
+def test_every_is_due_at_multiples_of_its_period_since_the_creation() -> None:
     grid = entry(every="90s", zone="Europe/Paris")
     created = us("2026-10-24T23:59") + 5
     length = 90 * SECOND
@@ -271,7 +274,7 @@ def test_every_is_a_grid_from_when_the_entry_was_created() -> None:
     )  # fmt: skip
     assert due_between(grid, created, created + length, created + length) == ([], 0)
     assert due_between(grid, created, created + length, created) == ([], 0)
-    # It is elapsed time: the hour that Paris has twice does not matter.
+    # `every` counts elapsed time, so the repeated hour in Paris does not matter.
     assert next_due(entry(every="1d"), created, created) == created + DAY
 
 
@@ -282,23 +285,27 @@ def test_every_is_a_grid_from_when_the_entry_was_created() -> None:
         ("2026-12-24 18:00:30", "Europe/Paris", "2026-12-24T18:00:30+01:00"),
         ("2026-12-24T18:00Z", "Europe/Paris", "2026-12-24T18:00+00:00"),
         ("2026-12-24T18:00-05:00", "Europe/Paris", "2026-12-24T23:00+00:00"),
-        ("2026-03-29T02:30:15", "Europe/Paris", "2026-03-29T03:00+02:00"),  # clocks never show it
-        ("2026-10-25T02:30", "Europe/Paris", "2026-10-25T02:30+02:00"),  # they show it twice
+        ("2026-03-29T02:30:15", "Europe/Paris", "2026-03-29T03:00+02:00"),  # clocks skip this time
+        (
+            "2026-10-25T02:30",
+            "Europe/Paris",
+            "2026-10-25T02:30+02:00",
+        ),  # clocks show this time twice
         ("2026-10-04T02:15", "Australia/Lord_Howe", "2026-10-04T02:30+11:00"),
     ],
 )
-def test_at_is_once(at: str, zone: str, expected: str) -> None:
+def test_at_is_due_once(at: str, zone: str, expected: str) -> None:
     once = entry(at=at, zone=zone)
     due = us(expected)
     assert next_due(once, 0, due - 1) == due
     assert next_due(once, 0, due) is None
-    assert next_due(once, due, 0) is None, "it is past when the entry is first seen"
+    assert next_due(once, due, 0) is None, "the time is already past when the entry is first seen"
     assert due_between(once, 0, due - 1, due) == ([due], 0)
     assert due_between(once, 0, due - 2, due - 1) == ([], 0)
     assert due_between(once, 0, due, due + DAY) == ([], 0)
 
 
-def test_after_has_no_times_of_its_own() -> None:
+def test_after_has_no_due_times() -> None:
     entries, _ = check_entries(
         [{"name": "a", "module": "m", "every": 1}, {"name": "b", "module": "m", "after": "a"}]
     )
@@ -306,7 +313,7 @@ def test_after_has_no_times_of_its_own() -> None:
     assert due_between(entries[1], 0, 0, us("2026-01-01")) == ([], 0)
 
 
-# --- words
+# --- descriptions in words
 
 
 @pytest.mark.parametrize(
@@ -341,16 +348,16 @@ def test_after_has_no_times_of_its_own() -> None:
         ({"at": "2026-12-24T18:00", "zone": "Europe/Paris"}, "once, 2026-12-24 18:00"),
     ],
 )
-def test_in_words(rule: dict[str, Any], words: str) -> None:
+def test_a_rule_is_described_in_words(rule: dict[str, Any], words: str) -> None:
     assert in_words(entry(**rule)) == words
 
 
-def test_after_in_words() -> None:
+def test_after_is_described_in_words() -> None:
     raw = [{"name": "a", "module": "m", "after": "b"}, {"name": "b", "module": "m", "every": 1}]
     assert in_words(check_entries(raw)[0][0]) == "after b"
 
 
-def test_local_text_has_the_zone_and_only_the_seconds_that_matter() -> None:
+def test_local_text_has_the_zone_and_omits_zero_seconds() -> None:
     due = us("2026-12-24T17:00")
     assert local_text(due, "Europe/Paris") == "2026-12-24 18:00 CET"
     assert local_text(due + 5 * SECOND, "UTC") == "2026-12-24 17:00:05 UTC"

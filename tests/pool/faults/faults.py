@@ -1,8 +1,8 @@
-"""What bad modules, names, states and environments do to a host, one line a fault.
+"""Faults that a host must survive: bad modules, names, states and environments, one per line.
 
-A fault has an id, a group, what a good host answers ("ok", value), ("err",) or ("any",), and the module's
-source or other keys: files, name (what the host is asked for), state (JSON text), env, stdin, rlim_as, mark
-(a planted file that must not run).
+A fault has an id, a group, the expected outcome ("ok", value), ("err",) or ("any",), and the source of the
+module. Optional keys: files, name (of the module to run), state (JSON text), env, stdin, rlim_as, mark (a
+planted file that must not run).
 """
 
 C = "class M:\n    def __init__(s, state): s.state = state\n    def run(s):\n        return s.state['a'] + s.state['b']\ndef create(state): return M(state)\n"

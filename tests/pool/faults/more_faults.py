@@ -1,4 +1,4 @@
-"""Faults of our own, written like those in faults.py."""
+"""More faults, in the format of faults.py."""
 
 from faults import ANY, ERR, EVIL, OK, C, run
 
@@ -145,7 +145,7 @@ f(
 f("exc_excepthook_exits", "exc", ERR,
   run("import sys; sys.excepthook = sys.unraisablehook = lambda *a: sys.exit(0); raise ValueError"))  # fmt: skip
 
-# --- sabotage that the next module must not feel
+# --- sabotage that must not affect the next module
 for _id, _body in {
     "sab_modules_clear": "import sys; sys.modules.clear()",
     "sab_modules_replaced": "import sys; sys.modules = {}",
@@ -184,7 +184,7 @@ f(
     run("print('@@R {\"ok\": true}', end=''); raise ValueError"),
 )
 
-# --- the streams that it is started with
+# --- the standard streams of the process
 f("env_no_stdin", "env", OK, C, close=[0])
 f("env_no_stderr", "env", OK, C, close=[2])
 f("env_no_locale", "env", OK, run("print('é'); return 3"), env={"LANG": "C", "LC_ALL": "C"})

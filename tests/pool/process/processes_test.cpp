@@ -44,7 +44,7 @@ std::ptrdiff_t descriptors() {
 
 bool has_children() { return waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD; }
 
-// What a reader makes of these bytes, which come through a socket in pieces of this size.
+// The frames that a reader returns for these bytes if they arrive in pieces of this size.
 std::vector<detail::WireFrame> frames_of(std::string_view bytes, std::size_t piece) {
   int ends[2];
   REQUIRE(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
@@ -138,7 +138,7 @@ TEST_CASE("a crash costs one run, and the next one succeeds") {
     CHECK_SAYS(error, says);
     CHECK(pool.submit("wins").get() == "second");
   }
-  for (const char* how : {"close", "scribble"}) {  // only once the run is over
+  for (const char* how : {"close", "scribble"}) {  // these take effect after the run has ended
     CAPTURE(how);
     CHECK(pool.submit("ruins_its_process", ruins(how)).get() == nullptr);
     CHECK(pool.submit("wins").get() == "second");
@@ -163,8 +163,7 @@ TEST_CASE("a run that cannot be cancelled is killed at its deadline") {
   Pool pool(host, processes());
   for (const char* how : {"loop", "stay", "flood"}) {
     CAPTURE(how);
-    pool.submit("ruins_its_process", ruins("pid"))
-        .get();  // so that the import does not count for the deadline
+    pool.submit("ruins_its_process", ruins("pid")).get();  // imports the module before a deadline applies
     REQUIRE_ERROR(error, TimedOut, pool.submit("ruins_its_process", ruins(how), {.timeout = 1s}).get());
     CHECK_SAYS(error, "was killed at its deadline of 1 s");
     CHECK(error.place().file.ends_with("ruins_its_process.py"));
@@ -207,7 +206,7 @@ TEST_CASE("a scheduled run behind a crash is still scheduled in the next worker"
   const auto scheduled = std::make_shared<const Scheduled>(Scheduled{"nightly", {}, 3});
   const Json sees{{"first", "import pyhost; for_what = pyhost.current_run().scheduled"},
                   {"give", "[for_what.entry, for_what.attempt]"}};
-  for (int i = 0; i < 50; ++i) pool.submit("wins");  // so that the next ones are sent together
+  for (int i = 0; i < 50; ++i) pool.submit("wins");  // later runs are sent in batches
   auto crash = pool.submit("ruins_its_process", ruins("abort"), {.scheduled = scheduled});
   auto next = pool.submit("evaluates", sees, {.scheduled = scheduled});
   REQUIRE_ERROR(error, WorkerCrashed, crash.get());
@@ -226,12 +225,12 @@ TEST_CASE("no run waits behind a slow one while another worker is idle") {
   pool.cancel();
 }
 
-TEST_CASE("a run behind a slow one moves to another worker also when its neighbours were cancelled") {
+TEST_CASE("a run behind a slow one moves to another worker even if the runs around it were cancelled") {
   Host host(over_fixtures());
   Pool pool(host, processes(2));
   std::vector<std::future<Json>> quick;
   for (int i = 0; i < 2000; ++i) quick.push_back(pool.submit("returns_state", {{"i", i}}));
-  for (auto& each : quick) each.get();  // from here on a batch has many
+  for (auto& each : quick) each.get();  // from now on a batch has many runs
   std::stop_source stop;
   const auto slow = pool.submit("ruins_its_process", ruins("stay"));
   std::vector<std::future<Json>> unwanted;
@@ -244,7 +243,7 @@ TEST_CASE("a run behind a slow one moves to another worker also when its neighbo
   pool.cancel();
 }
 
-TEST_CASE("a large state among small ones is run in its turn") {
+TEST_CASE("a large state among small ones runs in its turn") {
   Options options = over_fixtures();
   std::atomic<int> events = 0;
   options.callbacks.on_event = [&](const Event&) { ++events; };
@@ -270,7 +269,7 @@ TEST_CASE("a large state behind a slow run moves to another worker") {
   for (int round = 0; round < 5; ++round) {
     std::vector<std::future<Json>> quick;
     for (int i = 0; i < 2000; ++i) quick.push_back(pool.submit("returns_state", {{"i", i}}));
-    for (auto& each : quick) each.get();  // from here on a batch has many
+    for (auto& each : quick) each.get();  // from now on a batch has many runs
     quick.clear();
     std::stop_source stop;
     const auto slow = pool.submit("ruins_its_process", ruins("stay"), {.stop = stop.get_token()});
@@ -283,7 +282,7 @@ TEST_CASE("a large state behind a slow run moves to another worker") {
   pool.cancel();
 }
 
-TEST_CASE("a worker process starts before it has a run") {
+TEST_CASE("a worker process starts before it gets a run") {
   Options options = over_fixtures();
   std::atomic<bool> started = false;
   options.callbacks.on_span = [&](const Span& span) {
@@ -294,7 +293,7 @@ TEST_CASE("a worker process starts before it has a run") {
   CHECK(eventually([&] { return started.load(); }));
 }
 
-TEST_CASE("a pool starts one worker process at once, and one more for each run at most") {
+TEST_CASE("a pool starts one worker process in advance, and at most one more for each run") {
   Options options = over_fixtures();
   std::atomic<int> started = 0;
   options.callbacks.on_span = [&](const Span& span) { started += span.kind == SpanKind::Start; };
@@ -326,7 +325,7 @@ TEST_CASE("a thread that a run left behind can call services while nothing runs"
   CHECK(eventually([&] { return noted == 7; }));
 }
 
-TEST_CASE("large states are cancelled while they are sent") {
+TEST_CASE("runs with large states can be cancelled while the states are sent") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   const std::string state = R"({"i":")" + std::string(20'000'000, 'x') + R"("})";
@@ -373,7 +372,7 @@ TEST_CASE("a worker is replaced after max_runs_per_worker runs or beyond max_res
   CHECK(pid(other) != before);
 }
 
-TEST_CASE("a process that a module forks does not answer for it") {
+TEST_CASE("a process that a module forks does not send a result for the run") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   for (int i = 0; i < 5; ++i) {
@@ -382,7 +381,8 @@ TEST_CASE("a process that a module forks does not answer for it") {
   }
 }
 
-TEST_CASE("the runs of one worker take no longer together than all of them, with large results too") {
+TEST_CASE(
+    "the seconds of one worker's runs add up to no more than the elapsed time, with large results too") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   const std::vector<std::string> states(300, R"({"give":"'x' * 100_000"})");
@@ -405,12 +405,12 @@ TEST_CASE("large states and results are transferred") {
   CHECK(second.get() == large);
 }
 
-TEST_CASE("services can be called from any thread of a run, and can take long") {
+TEST_CASE("services can be called from several threads of a run at once") {
   Host host(over_fixtures());
   std::atomic<int> inside = 0;
   host.services().provide("meet", [&](const Json& arguments) -> Json {
     ++inside;
-    while (inside < 2) std::this_thread::sleep_for(1ms);  // until both are in it
+    while (inside < 2) std::this_thread::sleep_for(1ms);  // until both threads are in the service
     return arguments.at("i");
   });
   Pool pool(host, processes());
@@ -425,22 +425,22 @@ TEST_CASE("services can be called from any thread of a run, and can take long") 
   CHECK(result == Json{1, 2});
 }
 
-TEST_CASE("a worker that starts no run is replaced, and its runs succeed") {
+TEST_CASE("a worker that cannot start its runs is replaced, and the runs succeed") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   const fs::path tell = fs::temp_directory_path() / ("pyhost-gil-" + std::to_string(getpid()));
   std::ofstream(tell) << '0';
   pool.submit("ruins_its_process", {{"how", "take the GIL later"}, {"tell", tell.string()}}).get();
-  std::fstream(tell) << '1';  // the thread that the run has left takes the GIL now
+  std::fstream(tell) << '1';  // now the leftover thread of the run takes the GIL and keeps it
   CHECK(eventually([&] { return std::ifstream(tell).get() == '2'; }));
   fs::remove(tell);
   SUBCASE("for a run without a timeout") { CHECK(pool.submit("wins").get() == "second"); }
-  SUBCASE("for a run whose timeout is shorter than that takes, and begins with the run") {
+  SUBCASE("for a run with a timeout, which counts from the start of the run") {
     CHECK(pool.submit("wins", Json::object(), {.timeout = 9s}).get() == "second");
   }
 }
 
-TEST_CASE("workers that are killed while idle cost no run") {
+TEST_CASE("no run is lost with workers that are killed while idle") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   for (int i = 0; i < 5; ++i) {
@@ -451,15 +451,15 @@ TEST_CASE("workers that are killed while idle cost no run") {
   }
 }
 
-#ifndef PYHOST_SANITIZED  // whose operator new ends the process where there is no memory
+#ifndef PYHOST_SANITIZED  // the sanitizer's operator new aborts if there is no memory
 
-TEST_CASE("a state for which a worker has no memory is refused, and the next one runs") {
+TEST_CASE("a state that does not fit into a worker's memory is refused, and the next one runs") {
   Host host(over_fixtures());
   PoolOptions options = processes();
   options.memory_limit = std::size_t{80} << 20;
   Pool pool(host, options);
   const Json small{{"give", "len(state['give'])"}};
-  // The first one cannot even be read, the second one cannot be made into a str besides.
+  // The worker has no memory to read the first state. It can read the second one but not convert it to a str.
   for (const auto& [size, why] :
        {std::pair(std::size_t{100} << 20, "its worker process has too little memory left"),
         std::pair(std::size_t{60} << 20, "MemoryError")}) {
@@ -501,7 +501,7 @@ TEST_CASE("on_unload in a worker can call the host's services") {
   CHECK(called == 2);
 }
 
-TEST_CASE("a trace function that raises is removed, and the worker goes on") {
+TEST_CASE("a trace function that raises is removed, and the worker continues") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   const Json before = pid(pool);
@@ -510,7 +510,7 @@ TEST_CASE("a trace function that raises is removed, and the worker goes on") {
   CHECK(pid(pool) == before);
 }
 
-TEST_CASE("children of a worker end with it where SIGCHLD is ignored") {
+TEST_CASE("children of a worker are killed with it even if SIGCHLD is ignored") {
   struct sigaction ignore{}, before{};
   ignore.sa_handler = SIG_IGN;
   sigaction(SIGCHLD, &ignore, &before);
@@ -565,7 +565,8 @@ TEST_CASE("a worker that dies while idle is reaped at once, and replaced for the
   };
   const pid_t first = process();
   REQUIRE(kill(first, SIGKILL) == 0);
-  while (kill(first, 0) == 0) std::this_thread::sleep_for(10ms);  // as it does a zombie
+  while (kill(first, 0) == 0)
+    std::this_thread::sleep_for(10ms);  // kill() also succeeds for a zombie that has not been reaped
   CHECK(process() != first);
 }
 

@@ -1,5 +1,5 @@
-// Kills and crashes as many workers as it is told, and then says whether anything of them is left:
-// soak CRASHES TIMEOUTS MODULES. Run by hand with 10000 10001; the suite runs a short form.
+// soak CRASHES TIMEOUTS MODULES: lets this many workers crash or time out, and then reports leaked processes,
+// descriptors and memory. The test suite uses small numbers. For a long test, run it with 10000 10001.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +30,8 @@ long resident_pages() {
   return resident;
 }
 
-// So many runs, each of which has to fail by this kind and be followed by one that is right.
+// Makes `count` runs that must fail with this kind, and some that must succeed. Returns the number of wrong
+// outcomes.
 int wrong(pyhost::Pool& pool, long count, const char* how, pyhost::RunOptions submission,
           pyhost::ErrorKind kind) {
   int wrong = 0;
@@ -68,7 +69,7 @@ int pyhost::test::soak(int argc, char** argv) {
   const auto left = descriptors() - before;
   std::printf("%ld crashes, %ld timeouts: %d wrong, %td descriptors and %s left, %ld KiB more resident\n",
               crashes, timeouts, failures, left, children ? "children" : "no child", grown);
-#ifdef PYHOST_SANITIZED  // it keeps what was freed for a while, to catch late uses
+#ifdef PYHOST_SANITIZED  // the sanitizer keeps freed memory for a while, to find uses after free
   constexpr long may_grow = 1 << 20;
 #else
   constexpr long may_grow = 2048;

@@ -1,4 +1,4 @@
-"""Pools under the limits that a system, a user or a container sets."""
+"""Pools under limits of the system, a user or a container."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ STATES = '{"give": "1"}\n' * 50
 MAP = ("map", "evaluates", "--states", "-", "-m", str(FIXTURES))
 
 
-def test_the_workers_that_fit_into_the_limit_of_threads_make_the_runs(program: str) -> None:
-    # A user who has no other processes, and root's right to read files. Two capabilities would lift the limit.
+def test_fewer_workers_complete_all_runs_under_a_limit_of_threads(program: str) -> None:
+    # Runs as a user without other processes, who may still read all files. Two capabilities would lift the limit.
     as_user = [
         "setpriv", f"--ruid={50_000 + os.getpid() % 10_000}", "--securebits=+no_setuid_fixup",
         "--bounding-set=-sys_resource,-sys_admin",
@@ -33,7 +33,7 @@ def test_the_workers_that_fit_into_the_limit_of_threads_make_the_runs(program: s
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 50)
 
 
-def test_the_workers_that_fit_into_the_limit_of_descriptors_make_the_runs(pyhost: Run) -> None:
+def test_fewer_workers_complete_all_runs_under_a_limit_of_descriptors(pyhost: Run) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
@@ -45,7 +45,7 @@ def test_the_workers_that_fit_into_the_limit_of_descriptors_make_the_runs(pyhost
 
 @pytest.fixture
 def small_group() -> Iterator[Path]:
-    """A control group with 200 MB of memory; gives its file cgroup.procs."""
+    """The file cgroup.procs of a control group with 200 MB of memory."""
     lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
     groups = {controllers: path.lstrip("/") for _, controllers, path in lines}
     root = Path("/sys/fs/cgroup")
@@ -66,7 +66,7 @@ def small_group() -> Iterator[Path]:
         group.rmdir()
 
 
-def test_a_worker_that_the_out_of_memory_killer_ended_is_reported_as_such(
+def test_a_worker_killed_by_the_out_of_memory_killer_is_reported_as_such(
     pyhost: Run, small_group: Path
 ) -> None:
     def enter() -> None:

@@ -1,4 +1,4 @@
-"""Worker processes die with the process that has their pool, however that dies; and `pyhost run` in one."""
+"""Worker processes end with the process of their pool, however that ends. `pyhost run --isolation process`."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def test_no_worker_outlives_its_pool(program: str, tmp_path: Path, end: signal.S
         process.kill()
 
 
-def test_a_run_in_a_process_prints_its_result(pyhost: Run) -> None:
+def test_a_run_in_a_worker_process_prints_its_result(pyhost: Run) -> None:
     done = pyhost("run", "returns_state", "-p", "a=1", *IN_PROCESS, *MODULES)
     assert (done.returncode, done.stdout, done.stderr) == (0, '{"a":1}\n', "")
     done = pyhost("run", "yields", "-p", "items=[1,2]", *IN_PROCESS, *MODULES)
     assert done.stdout == "[1,2]\n"
 
 
-def test_output_of_a_module_in_a_process_is_printed(pyhost: Run) -> None:
+def test_output_of_a_module_in_a_worker_process_is_printed(pyhost: Run) -> None:
     words = ("run", "evaluates", "-p", "give=print('here')", *IN_PROCESS, *MODULES)
     assert pyhost(*words).stdout == "here\n"
     done = pyhost(*words, "--json")
@@ -86,7 +86,7 @@ def test_a_crash_has_a_message_and_an_exit_code(
     assert says in done.stderr
 
 
-def test_a_run_in_a_process_is_killed_at_its_timeout(pyhost: Run) -> None:
+def test_a_run_in_a_worker_process_is_killed_at_its_timeout(pyhost: Run) -> None:
     words = ("-p", "how=stay", "--timeout", "300ms", *IN_PROCESS, *MODULES)
     done = pyhost("run", "ruins_its_process", *words)
     assert done.returncode == 124
@@ -94,7 +94,7 @@ def test_a_run_in_a_process_is_killed_at_its_timeout(pyhost: Run) -> None:
 
 
 @pytest.mark.parametrize("then", ["raise", "time.sleep(100_000)"])
-def test_ctrl_c_lets_a_module_in_a_process_clean_up(
+def test_ctrl_c_lets_a_module_in_a_worker_process_clean_up(
     program: str, tmp_path: Path, then: str
 ) -> None:
     body = f"""
@@ -120,10 +120,10 @@ except BaseException as stopped:
 
 
 @pytest.mark.parametrize("how", ["stays", "crashes", "returns"])
-def test_shared_memory_of_a_module_goes_with_its_worker(
+def test_shared_memory_of_a_module_is_removed_when_its_worker_ends(
     pyhost: Run, tmp_path: Path, how: str
 ) -> None:
-    """multiprocessing's resource tracker removes it, if it may outlive the worker for a moment."""
+    """The resource tracker of multiprocessing removes it, if it is allowed to outlive the worker for a moment."""
     ends = {"stays": "time.sleep(100_000)", "crashes": "os.abort()", "returns": "pass"}
     body = f"""
 import os, time
@@ -139,7 +139,7 @@ open('name', 'w').write(memory.name)
     assert not Path("/dev/shm", name).exists()
 
 
-def test_a_run_beyond_its_memory_limit_fails(pyhost: Run) -> None:
+def test_a_run_that_exceeds_its_memory_limit_fails(pyhost: Run) -> None:
     words = ("-p", "how=allocate", "-p", "bytes=400000000", *IN_PROCESS, *MODULES)
     assert pyhost("run", "ruins_its_process", *words).stdout == "400000000\n"
     done = pyhost("run", "ruins_its_process", *words, "--memory-limit", "200M")
@@ -158,7 +158,7 @@ LIBRARY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @pytest.mark.parametrize("given", [None, "7"])
-def test_libraries_share_the_cores_between_workers(
+def test_the_threads_of_libraries_are_divided_among_the_workers(
     pyhost: Run, monkeypatch: pytest.MonkeyPatch, given: str | None
 ) -> None:
     for name in LIBRARY_THREADS:
@@ -175,7 +175,7 @@ def test_libraries_share_the_cores_between_workers(
 
 @pytest.mark.parametrize("call", ["input('?')", "breakpoint()", "getpass.getpass()"])
 @pytest.mark.parametrize("command", ["run", "map"])
-def test_calls_that_ask_the_user_say_that_a_worker_has_no_stdin(
+def test_input_in_a_worker_raises_an_error_that_explains_the_missing_stdin(
     pyhost: Run, tmp_path: Path, command: str, call: str
 ) -> None:
     write_module(tmp_path, "asks", call, "import getpass")
@@ -188,7 +188,7 @@ def test_calls_that_ask_the_user_say_that_a_worker_has_no_stdin(
     assert "stdin of a worker process is /dev/null" in done.stderr + done.stdout
 
 
-def test_input_reads_the_stdin_that_a_module_makes(pyhost: Run, tmp_path: Path) -> None:
+def test_input_reads_from_a_stdin_that_the_module_replaced(pyhost: Run, tmp_path: Path) -> None:
     body = (
         "sys.stdin = io.StringIO('first')\nline = input()\n"
         "try: input()\nexcept EOFError as error: return [line, str(error)]"
@@ -267,7 +267,7 @@ return seen
     assert pyhost(*words, *IN_PROCESS).stdout == "[15]\n"
 
 
-def test_the_exit_code_of_a_crash_is_known_if_the_caller_ignores_sigchld(pyhost: Run) -> None:
+def test_the_exit_code_of_a_crash_is_correct_if_the_caller_ignores_sigchld(pyhost: Run) -> None:
     words = ("run", "ruins_its_process", "-p", "how=segfault", *IN_PROCESS, *MODULES)
     done = pyhost(*words, preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN) and None)
     assert done.returncode == 139, done.stderr
