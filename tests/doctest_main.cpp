@@ -1,4 +1,4 @@
-// The tests' main, which is doctest's, but for a worker of the tests' own pools.
+// Runs the doctest cases. The same program is the worker process of the pools that the tests open.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-// The sanitizer preset has its sanitizers.
+// Checks that the sanitizer presets enable their sanitizers.
 #include <doctest/doctest.h>
 
 #ifndef __SANITIZE_ADDRESS__

@@ -1,4 +1,4 @@
-// What the doctest files share: a host over the fixtures, and the error that an action throws.
+// Helpers for the doctest files: a host over the fixtures, temporary modules, and checks of errors.
 #pragma once
 
 #include <unistd.h>
@@ -18,7 +18,7 @@ inline const std::filesystem::path fixtures = PYHOST_FIXTURES;
 
 inline Options over_fixtures() { return {.module_paths = {fixtures}}; }
 
-/// A module path with modules that the test writes itself; gone with it.
+/// A temporary module path for modules that the test writes. The destructor removes it.
 class ModuleFolder {
  public:
   ModuleFolder() { std::filesystem::create_directories(path_ / "modules"); }
@@ -32,7 +32,7 @@ class ModuleFolder {
     std::ofstream(path_ / "modules" / file) << source;
   }
 
-  /// These modules, and the fixtures.
+  /// Options whose module paths are this folder and the fixtures.
   Options options() const { return {.module_paths = {path_, fixtures}}; }
   const std::filesystem::path& path() const { return path_; }
 
@@ -45,7 +45,7 @@ class ModuleFolder {
   std::filesystem::path path_ = next_path();
 };
 
-/// The error that the action throws; nothing if it throws none.
+/// Returns the error that the action throws, or nothing if it does not throw.
 template <class Action>
 std::optional<Error> error_of(Action action) {
   try {
@@ -56,10 +56,10 @@ std::optional<Error> error_of(Action action) {
   return std::nullopt;
 }
 
-/// Far longer than even a busy machine takes for anything that a test waits for.
+/// Longer than any wait of a test takes, even on a busy machine.
 inline constexpr std::chrono::minutes patience(10);
 
-/// Waits until the condition holds, and returns whether it does.
+/// Waits until the condition holds. Returns false if it does not hold in time.
 template <class Condition>
 bool eventually(Condition condition) {
   const auto until = std::chrono::steady_clock::now() + patience;
@@ -70,19 +70,19 @@ bool eventually(Condition condition) {
   return true;
 }
 
-/// What the expression is worth in Python once the statements have been run.
+/// Runs the statements `first` in Python, and returns the value of the expression `give`.
 inline Json evaluated(Host& host, const std::string& give, const std::string& first = {}) {
   return host.run("evaluates", {{"give", give}, {"first", first}});
 }
 
-/// What modules have noted in sys.told, which is empty then.
+/// Returns the notes of fixture modules in sys.told, and clears the list.
 inline std::vector<std::string> told(Host& host) {
   return evaluated(host, "told", "import sys; told = list(getattr(sys, 'told', [])); sys.told = []");
 }
 
 }  // namespace pyhost::test
 
-// Checks the kind and hands the error on, or ends the test case here.
+// Requires that the expression throws an Error of the kind `wanted`, and declares it as `name`.
 #define REQUIRE_ERROR(name, wanted, ...)                                          \
   const auto name##_thrown = pyhost::test::error_of([&] { return __VA_ARGS__; }); \
   REQUIRE(name##_thrown.has_value());                                             \

@@ -60,7 +60,7 @@ TEST_CASE("threading.settrace and setprofile apply to C++ threads that run their
 }
 
 TEST_CASE("a child that is forked on a C++ thread exits normally") {
-  // The fork of CPython 3.13 to 3.15 crashes in the child if a pool had to leave an interpreter.
+  // In CPython 3.13 to 3.15, a forked child crashes if a pool has leaked an interpreter.
   if (PyInterpreterState_Head() != PyInterpreterState_Main()) return;
   Host host(over_fixtures());
   const char* const fork =

@@ -15,7 +15,7 @@ Error error_of_code(Host& host, const std::string& code) {
   const auto error = test::error_of([&] { return host.run("evaluates", {{"first", code}, {"give", "1"}}); });
   REQUIRE_MESSAGE(error.has_value(), code);
   CHECK(error->kind() == ErrorKind::ModuleRaised);
-  // Whatever it is: all ways to tell it work, and the result is valid UTF-8.
+  // Each exception can be converted to JSON and to text, and the text is valid UTF-8.
   CHECK_NOTHROW(static_cast<void>(error->to_json().dump()));
   CHECK(std::string(error->what()).find('\n') == std::string::npos);
   CHECK(error->rendered().find('\x1b') == std::string::npos);
@@ -29,7 +29,7 @@ PythonException raised_by(Host& host, const std::string& code) {
 
 }  // namespace
 
-TEST_CASE("a __str__ that raises, exits, recurses or returns no str is reported") {
+TEST_CASE("a __str__ that raises, exits, recurses or does not return a str is reported") {
   Host host(over_fixtures());
   const auto message_with = [&](const std::string& body) {
     return raised_by(host, "class E(Exception):\n def __str__(self):\n  " + body + "\nraise E()").message;
@@ -54,7 +54,7 @@ TEST_CASE("a __str__ that never returns is interrupted, and later ones are not c
   CHECK(raised.message == "(no message: its __str__ did not return in time)");
   REQUIRE(raised.chain.size() == 1);
   CHECK(raised.chain[0].message == "(no message: the __str__ of another exception used up the time)");
-  // What was raised to interrupt it does not arrive later.
+  // The exception that interrupted it is not raised later.
   CHECK(host.run("evaluates", {{"give", "sum(range(10**5))"}}) == 4999950000);
 }
 
@@ -235,9 +235,9 @@ TEST_CASE("the host's on_error sees an error before the caller does, and cannot 
   options.callbacks.on_error = [&](const Error& error) {
     seen.emplace_back(to_string(error.kind()));
     on = std::this_thread::get_id();
-    // Without the GIL: another thread gets through, and so does this one.
+    // on_error is called without the GIL, so another thread can run modules, and so can this one.
     std::thread([&] { CHECK(open->run("wins") == "second"); }).join();
-    static_cast<void>(open->run("raises_in_create"));  // told no more; leaves by throwing
+    static_cast<void>(open->run("raises_in_create"));  // not reported recursively; its exception is ignored
   };
   Host host(std::move(options));
   open = &host;
@@ -248,7 +248,7 @@ TEST_CASE("the host's on_error sees an error before the caller does, and cannot 
   REQUIRE_ERROR(contract, BadContract, host.load("has_no_create"));
   REQUIRE_ERROR(result, InvalidResult, host.run("gives_a_set"));
   CHECK(seen == std::vector<std::string>{"ModuleRaised", "ImportFailed", "BadContract", "InvalidResult"});
-  // These are no module's doing.
+  // These are not errors of a module.
   REQUIRE_ERROR(name, InvalidName, host.load("no name"));
   REQUIRE_ERROR(missing, ModuleNotFound, host.load("nowhere_to_be_found"));
   REQUIRE_ERROR(state, InvalidState, host.run("wins", "[1]"));

@@ -1,4 +1,4 @@
-// Python computes in the default floating-point environment, and the application in its own.
+// Python uses the default floating-point environment, and the application its own.
 #include <doctest/doctest.h>
 
 #include <cfenv>
@@ -17,7 +17,7 @@ using test::over_fixtures;
 
 namespace {
 
-// Gives the default environment back at the end of a test case.
+// Restores the default environment at the end of a test case.
 struct Restored {
   Restored() = default;
   ~Restored() { std::fesetenv(FE_DFL_ENV); }
@@ -30,7 +30,8 @@ volatile double three = 3;
 
 double upward_third() { return 1 / three; }
 
-// Its run() sets the rounding of the thread by libm, and calls the service "third" if there is one.
+// A module whose run() sets the rounding mode of the thread, and calls the service "third" if the state has
+// "call".
 constexpr const char* rounds_upward = R"(
 import ctypes, pyhost
 
@@ -103,7 +104,7 @@ TEST_CASE("traps of the application do not end the process in a module's calcula
   Host host(over_fixtures());
   const Restored at_end;
   constexpr int traps = FE_DIVBYZERO | FE_INVALID | FE_OVERFLOW;
-  if (feenableexcept(traps) == -1) return;  // a processor that has none
+  if (feenableexcept(traps) == -1) return;  // this processor has no traps
   CHECK(evaluated(host, "1e308 * 10 == float('inf')") == true);
   CHECK(evaluated(host, "str(float('inf') - float('inf'))") == "nan");
   CHECK(fegetexcept() == traps);

@@ -1,4 +1,4 @@
-"""The Python side: run_module, with which authors test their modules, keeps the host's contract."""
+"""run_module, with which authors test their modules, follows the same contract as a host."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def over_fixtures(name: str, state: Any = None) -> Any:
 def run_pytest(
     folder: Path, *words: str, test: str, **files: str
 ) -> subprocess.CompletedProcess[str]:
-    """Real pytest over one test file and modules, in a folder of its own."""
+    """Runs pytest on one test file and these modules, in the folder."""
     (folder / "tests").mkdir(exist_ok=True)
     (folder / "tests" / "test_it.py").write_text(test)
     (folder / "modules").mkdir(exist_ok=True)
@@ -42,7 +42,7 @@ def run_pytest(
     )
 
 
-def test_run_module_returns_the_result_as_json_has_it() -> None:
+def test_run_module_returns_the_result_as_converted_to_json() -> None:
     state = {"a": [1, {"b": None}], "f": 0.1}
     result = over_fixtures("returns_state", state)
     assert result == state
@@ -100,7 +100,7 @@ FINE = [
 
 
 @pytest.mark.parametrize("give", RESULTS)
-def test_a_result_is_refused_with_the_hosts_words(pyhost: Run, give: str) -> None:
+def test_an_invalid_result_is_refused_with_the_message_of_a_host(pyhost: Run, give: str) -> None:
     with pytest.raises(ContractError) as refused:
         over_fixtures("evaluates", {"give": give})
     done = pyhost("run", "evaluates", "-m", str(FIXTURES), "-p", f"give={give}", "--json")
@@ -149,7 +149,7 @@ def test_a_state_that_is_not_a_json_object_is_refused(state: Any) -> None:
         "has_async_create",
     ],
 )
-def test_a_broken_contract_has_the_hosts_words(pyhost: Run, name: str) -> None:
+def test_a_broken_contract_is_reported_with_the_message_of_a_host(pyhost: Run, name: str) -> None:
     with pytest.raises(ContractError) as refused:
         over_fixtures(name)
     error = json.loads(pyhost("run", name, "-m", str(FIXTURES), "--json").stdout)["error"]
@@ -174,7 +174,7 @@ def test_a_broken_contract_has_the_hosts_words(pyhost: Run, name: str) -> None:
         ),
     ],
 )
-def test_check_run_and_run_module_use_the_same_words(
+def test_check_and_run_and_run_module_report_the_same_messages(
     pyhost: Run, tmp_path: Path, source: str, says: str
 ) -> None:
     (tmp_path / "modules").mkdir()
@@ -204,7 +204,7 @@ def test_check_run_and_run_module_use_the_same_words(
         ),
     ],
 )
-def test_an_error_of_the_modules_own_is_no_broken_contract(
+def test_an_exception_of_the_module_is_not_reported_as_a_broken_contract(
     pyhost: Run, tmp_path: Path, source: str, error: type[BaseException]
 ) -> None:
     (tmp_path / "modules").mkdir()
@@ -250,7 +250,9 @@ def test_an_exception_of_a_module_is_raised_unchanged(
     assert type(raised.value) is error
 
 
-def test_a_failed_import_within_a_module_is_not_a_missing_module(tmp_path: Path) -> None:
+def test_a_failed_import_within_a_module_is_not_reported_as_a_missing_module(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "modules").mkdir()
     raises = "raise ModuleNotFoundError('mine', name=__name__)\n"
     (tmp_path / "modules" / "odd.py").write_text(raises)
@@ -275,7 +277,7 @@ def test_the_modules_namespace_exists_only_during_run_module(tmp_path: Path) -> 
 # --- in pytest
 
 
-def test_the_fixture_runs_modules_of_the_project_and_shipped_ones(tmp_path: Path) -> None:
+def test_the_fixture_runs_modules_of_the_project_and_shipped_modules(tmp_path: Path) -> None:
     done = run_pytest(
         tmp_path,
         test=(
@@ -289,7 +291,7 @@ def test_the_fixture_runs_modules_of_the_project_and_shipped_ones(tmp_path: Path
     assert "did you mean 'mine'?" in done.stdout
 
 
-def test_each_test_imports_modules_again_and_can_patch_them(tmp_path: Path) -> None:
+def test_each_test_gets_a_new_import_of_a_module_and_can_patch_it(tmp_path: Path) -> None:
     done = run_pytest(
         tmp_path,
         test=(
@@ -350,7 +352,7 @@ def test_the_package_and_the_shipped_modules_are_typed() -> None:
     assert (PYTHON_MODULES / "pyhost" / "py.typed").exists()
 
 
-def test_a_type_checker_knows_the_contract(tmp_path: Path) -> None:
+def test_a_type_checker_finds_violations_of_the_contract(tmp_path: Path) -> None:
     needs_package("mypy")
     (tmp_path / "good.py").write_text(
         "from typing import Any\nfrom pyhost import Factory, Module\n"
@@ -370,7 +372,7 @@ def test_a_type_checker_knows_the_contract(tmp_path: Path) -> None:
     assert results[1].count("error:") == 2, results[1]
 
 
-def test_the_protocols_work_with_isinstance() -> None:
+def test_the_protocols_can_be_used_with_isinstance() -> None:
     from pyhost import Factory, Module
 
     class Runs:
@@ -382,7 +384,7 @@ def test_the_protocols_work_with_isinstance() -> None:
         from pyhost import nothing_of_the_kind  # type: ignore[attr-defined]  # noqa: F401
 
 
-def test_importing_the_package_imports_nothing_else() -> None:
+def test_importing_pyhost_imports_no_other_module() -> None:
     code = (
         f"import sys; sys.path.append({str(PYTHON_MODULES)!r}); before = set(sys.modules)\n"
         "import pyhost; print(sorted(set(sys.modules) - before))\n"
@@ -394,7 +396,7 @@ def test_importing_the_package_imports_nothing_else() -> None:
     assert done.stdout == "['pyhost']\nFalse\n"
 
 
-def test_a_module_in_a_host_can_import_it(pyhost: Run, tmp_path: Path) -> None:
+def test_a_module_in_a_host_can_import_pyhost(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "typed.py").write_text(
         "import pyhost\nfrom pyhost import Module\n"
@@ -423,7 +425,7 @@ def test_life_cycle_functions_are_called_as_by_a_host() -> None:
     assert told == ["load", "run one", "close one", "run two", "close two", "unload"]
 
 
-def test_without_a_host_no_run_is_cancelled() -> None:
+def test_cancelled_is_never_set_without_a_host() -> None:
     from pyhost import Stopped, cancelled
 
     assert not cancelled.is_set()
@@ -432,7 +434,7 @@ def test_without_a_host_no_run_is_cancelled() -> None:
     assert f"{Stopped.__module__}.{Stopped.__qualname__}" == "pyhost.Stopped"
 
 
-def test_run_module_stands_in_for_current_run(tmp_path: Path) -> None:
+def test_current_run_is_available_during_run_module(tmp_path: Path) -> None:
     from datetime import datetime, timezone
 
     from pyhost import Scheduled, current_run
@@ -455,7 +457,7 @@ def test_run_module_stands_in_for_current_run(tmp_path: Path) -> None:
     assert current_run() is None
 
 
-def test_the_fixture_run_module_takes_what_a_run_is_scheduled_for(tmp_path: Path) -> None:
+def test_the_fixture_run_module_accepts_the_schedule_of_a_run(tmp_path: Path) -> None:
     test = (
         "from datetime import datetime, timezone\nimport pyhost\n"
         "def test_it(run_module):\n"

@@ -1,4 +1,4 @@
-"""The modules that ship with pyhost, run as plain Python: they need no host to be right."""
+"""Tests the modules that ship with pyhost as plain Python, without a host."""
 
 import contextlib
 import importlib.util
@@ -19,7 +19,7 @@ MODULES = ROOT / "python_modules" / "modules"
 
 
 def load(name: str) -> ModuleType:
-    # By file: the modules must work without the package around them.
+    # Loaded from the file, because the modules must not depend on their package.
     spec = importlib.util.spec_from_file_location(name, MODULES / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -28,7 +28,7 @@ def load(name: str) -> ModuleType:
 
 
 def run(name: str, state: dict[str, Any]) -> Any:
-    """The result, which must come back from JSON just as it was."""
+    """The result. Asserts that it is unchanged after a conversion to JSON and back."""
     result = load(name).create(state).run()
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     return result
@@ -49,7 +49,7 @@ def test_the_first_line_of_a_module_says_what_it_does(name: str) -> None:
 # --- mod1
 
 
-def test_mod1_says_what_the_article_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_mod1_prints_the_text_of_the_article(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("mod1", {}) is None
     assert capsys.readouterr().out == "This is module1 doing its thing\n"
 
@@ -142,7 +142,7 @@ def test_a_price_that_is_not_a_number_is_named_with_its_position(price: Any) -> 
 
 @pytest.mark.parametrize(
     "price",
-    # named, since neither pytest nor a careless message could write so long a number
+    # has an id, because the number itself is too long to print
     ["nan", "Infinity", 1e30, pytest.param(10**5000, id="huge"), "1e-61", "1e999999999"],
 )
 def test_a_price_out_of_range_is_refused(price: Any) -> None:
@@ -244,7 +244,7 @@ def test_a_mean_is_exact_and_never_overflows() -> None:
     assert columns("n\n" + "0.1\n" * 10)[0]["mean"] == 0.1
 
 
-def test_a_csv_with_a_header_alone_has_no_rows() -> None:
+def test_a_csv_with_only_a_header_has_no_rows() -> None:
     assert run("csv_summary", {"text": "\na\n"}) == {
         "rows": 0,
         "columns": [{"name": "a", "kind": "empty", "count": 0, "missing": 0}],
@@ -303,7 +303,7 @@ def test_an_invalid_csv_state_has_a_message(state: dict[str, Any], message: str)
 
 
 @pytest.mark.parametrize("delimiter", ["", ";;", "\n", '"', 1, None])
-def test_a_delimiter_is_one_character(delimiter: Any) -> None:
+def test_a_delimiter_must_be_one_character(delimiter: Any) -> None:
     message = refusal("csv_summary", {"text": "a", "delimiter": delimiter})
     assert message.startswith("state.delimiter must be one character")
 
@@ -312,7 +312,7 @@ def test_a_delimiter_is_one_character(delimiter: Any) -> None:
 
 
 class Site(ThreadingHTTPServer):
-    """A small web site on loopback; its slow pages take ten seconds, or until it closes."""
+    """A small web site on loopback. Its slow pages take ten seconds, or until the site is closed."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Page)
@@ -364,7 +364,7 @@ class Page(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def handle(self) -> None:
-        with contextlib.suppress(OSError):  # the module hung up, as it should
+        with contextlib.suppress(OSError):  # the module closed the connection, as expected
             super().handle()
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -397,7 +397,7 @@ def test_a_page_that_answers_is_ok(site: Site) -> None:
     assert check(site.url("/ok")) == answer
 
 
-def test_a_missing_page_is_an_answer_and_not_ok(site: Site) -> None:
+def test_a_missing_page_has_a_status_and_is_not_ok(site: Site) -> None:
     answer = {"ok": False, "status": 404, "bytes": 12, "error": "404 Not Found"}
     assert check(site.url("/missing")) == answer
 
@@ -427,8 +427,8 @@ def test_a_page_that_takes_too_long_times_out(site: Site, path: str) -> None:
     assert (found["ok"], found["error"]) == (False, "timed out")
 
 
-def test_a_closed_port_says_that_the_connection_was_refused(site: Site) -> None:
-    with socket.socket() as bound:  # bound and not listening: nobody else can open this port
+def test_a_closed_port_is_reported_as_connection_refused(site: Site) -> None:
+    with socket.socket() as bound:  # bound but not listening, so no other process can use the port
         bound.bind(("127.0.0.1", 0))
         found = check(f"http://127.0.0.1:{bound.getsockname()[1]}/")
     assert found == {"ok": False, "status": None, "bytes": 0, "error": "Connection refused"}
@@ -464,7 +464,7 @@ def test_one_bad_page_of_several_makes_the_result_not_ok(site: Site) -> None:
         ("http://127.0.0.1/a b", "control characters"),
     ],
 )
-def test_a_url_that_cannot_be_asked_for_is_a_failed_check(site: Site, url: str, error: str) -> None:
+def test_an_unusable_url_is_a_failed_check(site: Site, url: str, error: str) -> None:
     found = check(url)
     assert (found["ok"], found["status"]) == (False, None)
     assert error in found["error"]

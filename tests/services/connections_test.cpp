@@ -1,4 +1,4 @@
-// What a host offers by Options.connections and Options.store; test_connections.py has the rest.
+// Options.connections and Options.store. More tests are in test_connections.py.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -54,7 +54,7 @@ TEST_CASE("nested runs of one module share their data in the store, and no count
 }
 
 TEST_CASE(
-    "a nested run in another process is refused the store that its caller holds, and has that of others") {
+    "a nested run in another process cannot use the data that its caller holds, but that of other modules") {
   const Folder folder;
   Host host(with_store(folder));
   host.services().provide("again", [&](const Json&) { return host.run("counts_in_the_store"); });
@@ -171,8 +171,7 @@ TEST_CASE("the error of a host without a store says how to configure one") {
   CHECK(none.message().find("this host has no store: set its file with `--store FILE`") != std::string::npos);
 }
 
-TEST_CASE(
-    "a connection is the same in all runs of a host, another on another thread, and closed with the host") {
+TEST_CASE("a connection is shared by all runs on a thread, and closed with the host") {
   const Json make{{"to", "main"}, {"give", "str(opened.execute('create table t (n)'))[:1]"}};
   const Folder folder;
   const Options options{.module_paths = {test::fixtures},

@@ -31,7 +31,7 @@ Json evaluated(Host& host, const std::string& give, const std::string& first = {
 
 }  // namespace
 
-// The module is there for every host of the process: it is made known before Python starts.
+// The module is registered before Python starts, so every host in the process has it.
 PYBIND11_EMBEDDED_MODULE(desk, module) {
   py::class_<Counter, std::shared_ptr<Counter>>(module, "Counter")
       .def(py::init<int>())
@@ -70,7 +70,7 @@ TEST_CASE("a C++ object that both sides share lives until the last reference is 
     counter.reset();
     CHECK(evaluated(host, "desk.shared.value") == 2);
   }
-  CHECK_FALSE(watched.expired());  // the embedded module is none of the host's: it stays
+  CHECK_FALSE(watched.expired());  // the embedded module is not unloaded with the host
   Host next(over_fixtures());
   CHECK(evaluated(next, "desk.shared.value") == 2);
   CHECK(evaluated(next, "None", "del desk.shared") == nullptr);
@@ -121,7 +121,7 @@ TEST_CASE("a service that uses Python objects can acquire the GIL itself, on any
                   "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor()") == 7);
 }
 
-TEST_CASE("the error of a service that outlived its host says so") {
+TEST_CASE("the error of a service that outlives its host says so") {
   py::object quote;
   {
     Host host(over_fixtures());

@@ -17,12 +17,12 @@ using test::over_fixtures;
 
 namespace {
 
-// Puts back what a test case did to logging, which is the whole process's.
+// Restores the settings of logging, which are global to the process.
 constexpr const char* restores =
     "logging.disable(0); logging.getLogger().setLevel(30); logging.getLogger().handlers.clear()\n"
     "desk = logging.getLogger('desk'); desk.setLevel(0); desk.disabled = False; desk.propagate = True\n";
 
-// What this process writes to stderr as long as it lives.
+// Captures the stderr of this process during its lifetime.
 class Stderr {
  public:
   Stderr() { dup2(fileno(file_), STDERR_FILENO); }
@@ -46,7 +46,7 @@ class Stderr {
   int before_ = dup(STDERR_FILENO);
 };
 
-// What a host's modules log.
+// Collects the log records of a host.
 class Log {
  public:
   Options options() {
@@ -96,7 +96,7 @@ TEST_CASE("a log record reaches the application as plain data") {
         std::string("2026-01-01T00:00:00.000000Z").size());
 }
 
-TEST_CASE("the records of a run have its number") {
+TEST_CASE("the records of a run have the id of the run") {
   Log log;
   Host host(log.options());
   host.run("logs", {{"times", 2}});
@@ -154,7 +154,7 @@ TEST_CASE("the application sets the level, and a logger can set its own") {
   host.run("logs", {{"times", 0}, {"first", restores}});
 }
 
-TEST_CASE("records arrive whatever a module does to logging") {
+TEST_CASE("records reach the application whatever a module does to logging") {
   Log log;
   Host host(log.options());
   for (const char* first : {
@@ -170,11 +170,11 @@ TEST_CASE("records arrive whatever a module does to logging") {
     CHECK(log.taken(host).size() == 1);
   }
   host.run("logs", {{"first", "logging.disable(30)"}});
-  CHECK(log.taken(host).empty());  // what is meant for all loggers holds
+  CHECK(log.taken(host).empty());  // logging.disable() still applies to all loggers
   host.run("logs", {{"times", 0}, {"first", restores}});
 }
 
-TEST_CASE("records from on_unload arrive") {
+TEST_CASE("records from on_unload reach the application") {
   std::vector<std::string> messages;
   Options options = over_fixtures();
   options.logging.on_log = [&](const LogRecord& record) {
@@ -193,7 +193,7 @@ TEST_CASE("records from on_unload arrive") {
   CHECK(messages == std::vector<std::string>{"evaluates 1 on_unload"});
 }
 
-TEST_CASE("a field that is not JSON arrives as its repr, and bad arguments are reported") {
+TEST_CASE("a field that is not JSON is passed on as its repr, and bad arguments are reported") {
   Log log;
   Host host(log.options());
   host.run("logs", {{"times", 0},
@@ -208,7 +208,7 @@ TEST_CASE("a field that is not JSON arrives as its repr, and bad arguments are r
   CHECK(records[0].message.starts_with("%d (its arguments do not fit: TypeError("));
 }
 
-TEST_CASE("an unusual record arrives all the same") {
+TEST_CASE("an unusual record reaches the application") {
   Log log;
   Host host(log.options());
   host.run("logs", {{"times", 0}, {"first", restores}});
@@ -318,7 +318,7 @@ TEST_CASE("a module that replaces the record factory does not prevent later host
   CHECK(records[0].fields == Json{{"symbol", "ABC"}});
 }
 
-TEST_CASE("a module that removes pyhost's modules leaves logging intact for the next host") {
+TEST_CASE("a module that removes pyhost's modules does not break logging for the next host") {
   Host(over_fixtures()).run("logs", {{"times", 0}, {"first", restores}});
   for (int i = 0; i < 2; ++i) {
     Log log;
@@ -443,7 +443,7 @@ TEST_CASE("the longest duration is accepted as a timeout") {
     host.run("logs", {{"times", 10}});
   }
   CHECK(given == 20);
-  const Host sets_it_back(over_fixtures());  // for the end of this process
+  const Host sets_it_back(over_fixtures());  // with the default timeout at the end of the process
 }
 
 TEST_CASE("a sink that runs a module while the host closes gets HostClosed") {
@@ -457,7 +457,7 @@ TEST_CASE("a sink that runs a module while the host closes gets HostClosed") {
   };
   options.logging.on_log = [&](const LogRecord&) {
     closing.wait();
-    std::this_thread::sleep_for(std::chrono::seconds(1));  // until only the log is left
+    std::this_thread::sleep_for(std::chrono::seconds(1));  // until the host waits only for its log
     CHECK_FALSE(running->logs().flush());
     CHECK(running->logs().dropped() == 0);
     const auto error = test::error_of([&] { return running->run("logs"); });
@@ -509,7 +509,7 @@ TEST_CASE("a sink can throw, and can run modules that log") {
   running = &host;
   host.run("logs");
   CHECK(host.logs().flush(test::patience));
-  CHECK(host.logs().flush(test::patience));  // what the sink itself had logged
+  CHECK(host.logs().flush(test::patience));  // the records that the sink itself logged
   CHECK(given == 2);
 }
 

@@ -1,4 +1,4 @@
-// Prints the stubs of services that have names of Python's own, and docs that have to be escaped.
+// Prints the stubs of services whose names are Python builtins, and whose docs need escaping.
 #include <iostream>
 #include <pyhost/pyhost.hpp>
 #include <string>

@@ -17,7 +17,7 @@ struct NoMarket : std::runtime_error {
   int code;
 };
 
-// What an expression is worth in a module, after some statements.
+// The value of an expression in a module, after some statements.
 Json evaluated(Host& host, const std::string& give, const std::string& first = {}) {
   const std::string imports = "import pyhost\nfrom pyhost import services\n";
   return host.run("evaluates", {{"first", imports + first}, {"give", give}});
@@ -146,7 +146,7 @@ TEST_CASE("an exception that a module raises because of a service is the module'
   REQUIRE_ERROR(error, ModuleRaised, evaluated(host, "1", caught + "raise ValueError('closed') from e\n"));
   CHECK(error.exception().type == "ValueError");
   CHECK_SAYS(error, "caused by pyhost.ServiceError: service 'quote': ");
-  // Not even one that was given the first one's attributes.
+  // Not even an exception with the attributes of the first one.
   const std::string copy =
       "f = pyhost.ServiceError('a', 'b', 'c'); f.__dict__.update(e.__dict__)\n    raise f\n";
   REQUIRE_ERROR(copied, ModuleRaised, evaluated(host, "1", caught + copy));
@@ -162,7 +162,7 @@ TEST_CASE("a service can be replaced and withdrawn while modules use it") {
   host.services().provide("number", [](const Json&) -> Json { return 1; });
   CHECK(asks.run() == 1);
   host.services().provide("number", [&](const Json&) -> Json {
-    host.services().provide("number", [](const Json&) -> Json { return 3; });  // by itself
+    host.services().provide("number", [](const Json&) -> Json { return 3; });  // a service may replace itself
     return 2;
   });
   CHECK(asks.run() == 2);
@@ -212,7 +212,7 @@ TEST_CASE("a service is called on the module's thread without the GIL") {
   CHECK(evaluated(host, "services.check()") == Json{here, {{"a", 1}}});
 }
 
-TEST_CASE("a module calls a service from threads, tasks and executors of its own") {
+TEST_CASE("a module can call a service from its own threads, tasks and executors") {
   Host host(over_fixtures());
   host.services().provide("thread", [](const Json& asked) -> Json {
     return {asked["n"], std::hash<std::thread::id>()(std::this_thread::get_id())};
@@ -315,7 +315,7 @@ TEST_CASE("services can withdraw and replace each other on two threads at once")
   CHECK(evaluated(host, "[services.a(), hasattr(services, 'b')]") == Json{Json::object(), false});
 }
 
-TEST_CASE("services and modules call each other up to a hundred levels deep") {
+TEST_CASE("services and modules can call each other up to a hundred levels deep") {
   Host host(over_fixtures());
   int most = 0;
   host.services().provide("deeper", [&](const Json& arguments) -> Json {

@@ -1,4 +1,4 @@
-"""The project's file, connections to real servers, and the store, as a user of the program sees them."""
+"""The project file, connections to real servers, and the store, on the command line."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def project(folder: Path, text: str, name: str = "pyhost.toml") -> None:
 
 
 def module(folder: Path, name: str, run: str, first: str = "", of: str = "def") -> None:
-    """Writes a module whose run has this body."""
+    """Writes a module whose run() has this body."""
     file = folder / "modules" / f"{name}.py"
     file.parent.mkdir(parents=True, exist_ok=True)
     body = textwrap.indent(textwrap.dedent(run), "        ")
@@ -59,7 +59,7 @@ def lines(*states: object) -> str:
 
 
 def run_once(pyhost: Run, level: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Runs a module by `pyhost run`, or at this level of `pyhost map`. Prints the result alone."""
+    """Runs a module by `pyhost run`, or by `pyhost map` at this level. Its stdout is only the result."""
     if level == "run":
         return pyhost("run", *words)
     done = pyhost("map", *words, "--isolation", level, "--states", "-", input="{}\n")
@@ -72,7 +72,7 @@ def connects(to: str, give: str) -> tuple[str, ...]:
     return ("run", "connects", "-m", str(FIXTURES), "-p", f"to={to}", "-p", f"give={give}")
 
 
-# --- the project's file
+# --- the project file
 
 
 def test_the_nearest_project_file_sets_module_paths_and_states(pyhost: Run, tmp_path: Path) -> None:
@@ -132,7 +132,9 @@ def test_a_table_in_pyproject_toml_is_read(pyhost: Run, tmp_path: Path) -> None:
     below.mkdir()
     project(below, "[tool.other]\na = 1\n", "pyproject.toml")
     assert pyhost("run", "wins", cwd=below).returncode == 0
-    project(tmp_path, "module_paths = []\n")  # which comes before the other one in the same folder
+    project(
+        tmp_path, "module_paths = []\n"
+    )  # takes precedence over pyproject.toml in the same folder
     assert "configuration: " + str(tmp_path / "pyhost.toml") in pyhost("run", "mod1", "-v").stderr
 
 
@@ -240,12 +242,12 @@ def test_an_error_in_pyproject_toml_is_reported(
 # --- the store
 
 
-def test_a_store_counts_from_process_to_process(pyhost: Run, tmp_path: Path) -> None:
+def test_a_count_in_the_store_continues_in_the_next_process(pyhost: Run, tmp_path: Path) -> None:
     store = ("--store", str(tmp_path / "counts.db"))
     assert [pyhost(*COUNTS, *store).stdout for _ in range(3)] == ["1\n", "2\n", "3\n"]
 
 
-def test_a_run_that_fails_leaves_the_store_as_it_was(pyhost: Run, tmp_path: Path) -> None:
+def test_a_run_that_fails_does_not_change_the_store(pyhost: Run, tmp_path: Path) -> None:
     store = ("--store", str(tmp_path / "counts.db"))
     assert pyhost(*COUNTS, *store).stdout == "1\n"
     assert pyhost(*COUNTS, *store, "-p", "raises=true").returncode == 1
@@ -255,7 +257,9 @@ def test_a_run_that_fails_leaves_the_store_as_it_was(pyhost: Run, tmp_path: Path
     assert pyhost(*COUNTS, *store).stdout == "2\n"
 
 
-def test_concurrent_processes_lose_no_count(program: str, pyhost: Run, tmp_path: Path) -> None:
+def test_concurrent_processes_lose_no_change_to_the_store(
+    program: str, pyhost: Run, tmp_path: Path
+) -> None:
     store = ("--store", str(tmp_path / "counts.db"))
     running = [
         subprocess.Popen([program, *COUNTS, *store], stdout=subprocess.PIPE, text=True, env=clean_environment())
@@ -275,7 +279,7 @@ def test_a_file_that_is_not_a_store_is_reported(pyhost: Run, tmp_path: Path) -> 
     assert f"the store {tmp_path / 'text.db'} cannot be used: file is not a database" in done.stderr
 
 
-def test_a_store_belongs_to_a_run(pyhost: Run, tmp_path: Path) -> None:
+def test_using_the_store_outside_a_run_raises(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "hurries.py").write_text(
         "import threading\nfrom pyhost import store\nsaid = []\ndef use():\n    try: store['a'] = 1\n"
@@ -289,7 +293,7 @@ def test_a_store_belongs_to_a_run(pyhost: Run, tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def held_store(folder: Path, by: str) -> Iterator[None]:
-    """Holds counts.db as another program does, or what counts_in_the_store has in it as another run does."""
+    """Locks counts.db like another program, or the data of counts_in_the_store like another run."""
     if by == "another run":
         held = _store._File(str(folder / "counts.db"))
         held.values_of("counts_in_the_store")
@@ -326,7 +330,7 @@ def test_a_run_that_waits_for_the_store_can_be_cancelled(
         )
         assert run.stdout is not None
         assert run.stdout.readline() == "waits\n"
-        time.sleep(0.2)  # so that it does wait, as a rule
+        time.sleep(0.2)  # usually enough for the run to wait for the store
         run.send_signal(signal.SIGINT)
         _, said = run.communicate(timeout=60)
     assert run.returncode == -signal.SIGINT
@@ -335,7 +339,7 @@ def test_a_run_that_waits_for_the_store_can_be_cancelled(
 
 @pytest.mark.parametrize("level", ["run", *LEVELS])
 @pytest.mark.parametrize("by", ["another program", "another run"])
-def test_waits_for_the_store_do_not_count_for_the_deadline(
+def test_time_spent_waiting_for_the_store_does_not_count_towards_the_deadline(
     pyhost: Run, offered: dict[str, str], tmp_path: Path, by: str, level: str
 ) -> None:
     words = (*COUNTS[1:], "--store", "counts.db", "--timeout", "2s")
@@ -372,7 +376,7 @@ WRITES_IN_TURN = (
     ],
     ids=["execute", "executemany", "commit"],
 )
-def test_waits_for_a_sqlite_file_do_not_count_for_the_deadline(
+def test_time_spent_waiting_for_a_sqlite_file_does_not_count_towards_the_deadline(
     pyhost: Run, tmp_path: Path, how: str, lock: str, level: str
 ) -> None:
     project(tmp_path, '[connections]\ncounts = "sqlite:///counts.db"\n')
@@ -395,7 +399,7 @@ def test_waits_for_a_sqlite_file_do_not_count_for_the_deadline(
     assert json.loads(done.stdout)[:3] == [0, 1, 2]
 
 
-def test_the_process_that_holds_the_store_for_too_long_is_named(
+def test_the_process_that_holds_the_store_for_too_long_is_reported(
     offered: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_store, "PATIENCE", 0.01)
@@ -412,7 +416,9 @@ def test_the_process_that_holds_the_store_for_too_long_is_named(
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("how", ["plain", "yields", "awaits"])
-def test_a_map_counts_every_run_once(pyhost: Run, tmp_path: Path, level: str, how: str) -> None:
+def test_each_run_of_a_map_changes_the_store_once(
+    pyhost: Run, tmp_path: Path, level: str, how: str
+) -> None:
     body = 'store["n"] = store.get("n", 0) + 1\n'
     body += {"plain": "", "yields": "yield 1\n", "awaits": "await asyncio.sleep(0)\n"}[how]
     module(tmp_path, "counts", body, "import asyncio", "async def" if how == "awaits" else "def")
@@ -559,7 +565,7 @@ def test_a_missing_package_is_reported_with_the_command_that_installs_it(
     )
 
 
-def test_a_variable_that_the_application_sets_after_the_start_of_python_is_seen(
+def test_a_variable_that_the_application_sets_after_python_started_is_used(
     pyhost: Run, tmp_path: Path
 ) -> None:
     project(tmp_path, '[connections]\nmain = "sqlite:///${PYHOST_TEST_LATE}"\n')
@@ -577,7 +583,7 @@ def test_a_variable_that_the_application_sets_after_the_start_of_python_is_seen(
     assert (done.returncode, done.stdout) == (0, "[null,1]\n"), done.stderr
 
 
-def test_a_variable_that_is_not_set_is_named(pyhost: Run, tmp_path: Path) -> None:
+def test_an_unset_variable_is_reported_by_name(pyhost: Run, tmp_path: Path) -> None:
     project(tmp_path, '[connections]\nmain = "sqlite:///${NO_SUCH_FOLDER}/a.db"\n')
     done = pyhost(*connects("main", "1"))
     assert (
@@ -617,7 +623,7 @@ def test_a_missing_postgresql_driver_is_reported_with_its_package(
 
 @pytest.fixture(scope="session")
 def drivers() -> Path:
-    """A virtual environment with what real connections take."""
+    """A virtual environment with the packages for real connections."""
     return kept_venv("venv-with-drivers", ("httpx", "sqlalchemy", "psycopg[binary]"))
 
 
@@ -635,14 +641,14 @@ class Prices(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def prices() -> Iterator[int]:
-    """The port of a real server."""
+    """The port of a real HTTP server."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Prices)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_port
     server.shutdown()
 
 
-def test_http_goes_to_a_real_server_with_the_secret_of_the_environment(
+def test_an_http_connection_sends_the_secret_from_the_environment(
     pyhost: Run, drivers: Path, prices: int, tmp_path: Path
 ) -> None:
     project(tmp_path, f'[connections]\nprices = "http://ada:${{WORD}}@127.0.0.1:{prices}/v1"\n')
@@ -667,7 +673,7 @@ def test_neither_a_log_nor_an_error_shows_a_secret_in_the_path(
     assert f"'http://127.0.0.1:{prices}/***/'" in raised.stderr
 
 
-# Characters that httpx, quote() and repr() treat each in another way.
+# Characters that httpx, quote() and repr() escape in different ways.
 MIXED = 'it\'s "open" sesame, 100% é🔑\\n&=+~'
 
 
@@ -795,7 +801,7 @@ def on_postgresql(port: int) -> str:
     return f'[connections]\nmain = "postgresql://ada:${{WORD}}@127.0.0.1:{port}/postgres"\n'
 
 
-def test_postgresql_is_a_real_server_and_its_password_comes_from_the_environment(
+def test_a_postgresql_connection_uses_the_password_from_the_environment(
     pyhost: Run, drivers: Path, postgresql: int, tmp_path: Path
 ) -> None:
     project(tmp_path, on_postgresql(postgresql))
@@ -822,7 +828,7 @@ def test_a_password_among_the_parameters_is_not_shown(
     assert "cret" not in done.stderr
 
 
-def test_a_connection_that_the_server_has_ended_is_not_given_to_a_run(
+def test_a_connection_that_the_server_has_closed_is_replaced(
     pyhost: Run, drivers: Path, postgresql: int, tmp_path: Path
 ) -> None:
     project(tmp_path, on_postgresql(postgresql))
@@ -919,7 +925,7 @@ def test_a_malformed_variable_is_refused(pyhost: Run, tmp_path: Path, variable: 
     assert "connection 'main' has a '${' that does not begin a variable" in done.stderr
 
 
-def test_two_dollars_stand_for_one(pyhost: Run, tmp_path: Path) -> None:
+def test_two_dollars_are_read_as_one(pyhost: Run, tmp_path: Path) -> None:
     project(tmp_path, '[connections]\nmain = "sqlite:///$${HOME}.db"\n')
     done = pyhost(*connects("main", "opened.execute('create table t (n)').rowcount"))
     assert done.returncode == 0, done.stderr
@@ -1065,7 +1071,7 @@ def test_threads_that_end_leave_no_connection_open(pyhost: Run, tmp_path: Path) 
 
 @pytest.fixture
 def offered(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What a host would offer to this process."""
+    """The connections of an imitated host in this process."""
     urls: dict[str, str] = {}
     monkeypatch.setitem(
         sys.modules,
@@ -1164,7 +1170,7 @@ def test_secrets_of_a_url_are_found(
         assert not found
 
 
-def test_connections_and_store_of_a_closed_host_say_so(
+def test_connections_and_store_of_a_closed_host_raise_an_error_that_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(
@@ -1179,7 +1185,7 @@ def test_connections_and_store_of_a_closed_host_say_so(
 
 
 @pytest.mark.parametrize("isolation", ["host", "process"])
-def test_a_forked_child_opens_connections_of_its_own_and_has_no_store(
+def test_a_forked_child_opens_its_own_connections_and_has_no_store(
     pyhost: Run, tmp_path: Path, isolation: str
 ) -> None:
     project(tmp_path, '[connections]\ndb = "sqlite:///db"\n')

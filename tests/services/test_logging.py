@@ -1,4 +1,4 @@
-"""What modules log, on the command line."""
+"""Logging of modules on the command line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_record_is_one_line_with_time_level_logger_message_and_fields(pyhost: 
     assert done.stdout == ""
 
 
-def test_json_is_one_document_a_line(pyhost: Run) -> None:
+def test_the_json_format_has_one_document_per_line(pyhost: Run) -> None:
     done = logged(pyhost, "--log-format", "json", "-p", EXTRA, "-p", "times=2")
     records = [json.loads(line) for line in done.stderr.splitlines()]
     assert [record["message"] for record in records] == ["spread is 0.5"] * 2
@@ -41,7 +41,7 @@ def test_json_is_one_document_a_line(pyhost: Run) -> None:
 @pytest.mark.parametrize("where", ["host", "process"])
 def test_the_number_of_dropped_records_is_reported_at_the_end(program: str, where: str) -> None:
     words = ["run", "logs", "-m", str(FIXTURES), "--log-level", "info", "-p", "times=30000"]
-    # What a worker process still holds in the end may take a busy machine longer than the usual five seconds.
+    # On a busy machine, the last records of a worker process may take longer than the default five seconds.
     words += ["--isolation", where, "--shutdown-timeout", "60"]
     with subprocess.Popen(
         [program, *words, "-p", "last=all are logged"],
@@ -51,7 +51,7 @@ def test_the_number_of_dropped_records_is_reported_at_the_end(program: str, wher
         env=clean_environment(),
     ) as slow:
         assert slow.stdout is not None and slow.stderr is not None
-        # Nobody reads until then, and the pipe is soon full.
+        # Nothing reads stderr until then, so the pipe fills up.
         assert slow.stdout.readline() == "all are logged\n"
         lines = slow.stderr.read().splitlines()
     told = [re.fullmatch(r"warning: (\d+) log records were dropped, .*", line) for line in lines]
@@ -136,7 +136,7 @@ def logged_by_a_child(pyhost: Run, first: str = "pass") -> subprocess.CompletedP
     return logged(pyhost, "--log-level", "info", "-p", given, "-p", "times=0")
 
 
-def test_a_child_that_python_forks_logs_as_under_python3(pyhost: Run) -> None:
+def test_a_forked_child_logs_as_under_python3(pyhost: Run) -> None:
     assert logged_by_a_child(pyhost).stderr == "WARNING:root:child\n"
 
 
@@ -160,7 +160,7 @@ ANEW = "import logging\nlogging.getLogger('desk').warning('anew')"
         "try: import logging\nexcept KeyboardInterrupt: del sys.meta_path[0]\n" + ANEW,
     ],
 )
-def test_a_module_that_imports_logging_in_its_own_way_logs_as_others_do(
+def test_a_module_that_imports_logging_by_its_own_loader_logs_to_the_host(
     pyhost: Run, first: str
 ) -> None:
     words = ("-m", str(FIXTURES), "--log-level", "info", "-p", "give=None", "-p", f"first={first}")
@@ -174,7 +174,7 @@ def test_a_logger_from_before_a_reload_still_logs_to_the_host(pyhost: Run) -> No
     assert re.fullmatch(r"\S+ info desk: old\n", done.stderr), done.stderr
 
 
-def test_handlers_of_a_module_that_configures_the_console_work(
+def test_handlers_of_a_module_that_configures_the_console_are_called(
     pyhost: Run, tmp_path: object
 ) -> None:
     first = (
@@ -211,7 +211,7 @@ def test_a_stalled_reader_gets_the_number_of_dropped_records(program: str, where
     ) as slow:
         assert slow.stdout is not None and slow.stderr is not None
         assert slow.stdout.readline() == "all are logged\n"
-        time.sleep(3)  # longer than the program waits, unless the machine is busy
+        time.sleep(3)  # usually longer than the program waits
         lines = slow.stderr.read().splitlines()
     told = [re.fullmatch(r"pyhost: (\d+) log records were dropped, .*", line) for line in lines]
     dropped = [int(match[1]) for match in told if match]
@@ -219,7 +219,7 @@ def test_a_stalled_reader_gets_the_number_of_dropped_records(program: str, where
 
 
 @pytest.mark.parametrize("where", ["host", "process"])
-def test_records_of_on_unload_arrive(pyhost: Run, where: str) -> None:
+def test_records_from_on_unload_are_printed(pyhost: Run, where: str) -> None:
     first = "import sys; sys.modules['modules.logs'].on_unload = lambda: logging.warning('bye')"
     words = ("--log-level", "info", "--isolation", where, "-p", f"first={first}")
     done = logged(pyhost, *words)

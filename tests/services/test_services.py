@@ -1,4 +1,4 @@
-"""What a host provides, as type checkers and tests without a host see it."""
+"""The services of a host, as seen by type checkers and by tests without a host."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ services.quote({"symbol": "ABC"})
 """
 
 
-def test_a_type_checker_knows_the_services_of_a_host(tmp_path: Path) -> None:
+def test_a_type_checker_checks_calls_of_services_against_their_stubs(tmp_path: Path) -> None:
     needs_package("mypy")
     (tmp_path / "modules").mkdir()
     module = "def create(state):\n    class M:\n        def run(self): pass\n    return M()\n"
@@ -52,7 +52,7 @@ def test_a_type_checker_knows_the_services_of_a_host(tmp_path: Path) -> None:
     assert "qoute" in seen[2], seen[2]
 
 
-def test_a_type_checker_takes_services_that_hide_names_of_python(tmp_path: Path) -> None:
+def test_a_type_checker_accepts_services_that_hide_names_of_python(tmp_path: Path) -> None:
     needs_package("mypy")
     words = small_program("prints_stubs")
     stubs = subprocess.check_output(words, cwd=tmp_path, env=clean_environment())
@@ -77,7 +77,7 @@ def test_a_type_checker_takes_services_that_hide_names_of_python(tmp_path: Path)
     assert docs[0] == 'What a "Any" costs, \N{GRINNING FACE},\nand not \\ more.'
 
 
-def test_the_program_provides_nothing_and_says_so(pyhost: Run) -> None:
+def test_the_program_reports_that_it_provides_no_services(pyhost: Run) -> None:
     done = pyhost("stubs")
     assert done.returncode == 0
     assert "This host provides no services" in done.stdout
@@ -100,7 +100,7 @@ def test_a_service_error_can_be_pickled() -> None:
     assert (again.service, again.type, again.message, again.kind) == error.args
 
 
-def test_a_module_on_the_command_line_can_ask_for_a_service(pyhost: Run) -> None:
+def test_a_module_on_the_command_line_can_test_for_a_service(pyhost: Run) -> None:
     fixtures = str(ROOT / "tests" / "fixtures")
     first = "first=from pyhost import services"
     give = 'give=[hasattr(services, "quote"), dir(services)]'
