@@ -35,7 +35,7 @@ def main() -> int:
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         complaints = list(filter(None, threads.map(complaint, sources)))
     print("".join(complaints), file=sys.stderr, end="")
-    print(f"{len(sources)} files, of which {len(complaints)} do not compile by themselves")
+    print(f"{len(sources)} files; {len(complaints)} of them do not compile by themselves")
     return 1 if complaints or not sources else 0
 
 

@@ -1,4 +1,4 @@
-"""The article's host, as it stands there, and a loop around it that costs next to nothing."""
+"""The host from the article, unchanged, and a loop around it whose cost is negligible."""
 
 
 def run_module(module_name):

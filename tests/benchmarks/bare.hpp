@@ -1,4 +1,4 @@
-// The floor: the same calls in bare C API, as somebody would write them who cares for nothing but speed.
+// The baseline: the same calls in the bare C API, written for speed alone.
 #pragma once
 
 #include <stdexcept>
@@ -11,7 +11,7 @@ namespace py = pyhost::detail::py;
 using pyhost::detail::borrow;
 using pyhost::detail::steal;
 
-/// Holds the GIL the way that every page on the C API shows.
+/// Holds the GIL by PyGILState_Ensure, as most programs do.
 class Gil {
  public:
   Gil() : state_(PyGILState_Ensure()) {}
@@ -31,7 +31,7 @@ inline PyObject* checked(PyObject* object) {
   return object;
 }
 
-/// A module's create, and the name of run, looked up before.
+/// The create function of a module and the name "run", looked up in advance.
 struct Calls {
   PyObject* create;
   PyObject* run;
@@ -52,7 +52,7 @@ inline void run(const Calls& calls, PyObject* object) {
       checked(PyObject_VectorcallMethod(calls.run, arguments, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr)));
 }
 
-/// The GIL taken once for both calls.
+/// Acquires the GIL once for both calls.
 inline void create_and_run_at_once(const Calls& calls) {
   const Gil gil;
   PyObject* object = create(calls);
@@ -60,7 +60,7 @@ inline void create_and_run_at_once(const Calls& calls) {
   Py_DECREF(object);
 }
 
-/// The GIL taken at each call, as a caller must who does something else in between.
+/// Acquires the GIL for each call, as a caller must that does something else in between.
 inline void create_then_run(const Calls& calls) {
   PyObject* object = nullptr;
   {
@@ -72,7 +72,7 @@ inline void create_then_run(const Calls& calls) {
   Py_DECREF(object);
 }
 
-/// The same with an object that is kept for a while, and given up by a third call.
+/// Acquires the GIL for each call, and a third time to destroy the object later.
 inline void create_then_run_then_drop(const Calls& calls) {
   PyObject* object = nullptr;
   {

@@ -1,7 +1,7 @@
-"""Runs the benchmarks and prints one table: pyhost beside its floor and its anchors, from the same run.
+"""Measures pyhost, the bare C API and other libraries in the same run, and prints their times and ratios.
 
-Times are processor time, medians over repetitions that are interleaved, so that a busy machine
-weighs on all columns alike. A ratio below 1 says that pyhost is the faster one.
+Times are medians over interleaved repetitions, so that other load on the machine affects all of them
+alike. Within a process they are processor time. A ratio below 1 means that pyhost is faster.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -17,14 +18,22 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from pools import measure_and_print
+from pools import Pools, measure_and_print
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 Row = dict[str, float]
-ORDER = ["pyhost", "floor", "pybind11", "pybind11_json", "orjson", "json", "article"]
+ORDER = ["pyhost", "C API", "pybind11", "pybind11_json", "orjson", "json", "article's host"]
+CREATE_AND_RUN = "create+run, main thread"
+RUN_BY_NAME = "host.run(name), C API acquires the GIL once"
+PROCESS = "process of `pyhost run mod1`"
+CONVERSIONS = ("text to dict", "dict to text", "DOM to dict", "dict to DOM")
+HEADING = (
+    "pyhost's time, then its ratio to the time of each alternative; below 1, pyhost is faster\n"
+)
 
 
 def clean_environment() -> dict[str, str]:
@@ -33,7 +42,7 @@ def clean_environment() -> dict[str, str]:
 
 
 def make_texts(folder: Path) -> None:
-    """Texts of the three characters that readers of JSON are measured by: prose, numbers, records."""
+    """Writes texts of the three kinds that are common in benchmarks of JSON: prose, numbers, records."""
     chance = random.Random(7)
     words = 'the quick brown fox état naïve 日本語 こんにちは 世界 привет \\ " line\n 😀'.split(" ")
     tweets = [
@@ -62,7 +71,7 @@ def make_texts(folder: Path) -> None:
 
 
 def in_process(program: Path, data: Path, repetitions: int, only: str) -> dict[str, Row]:
-    """Row by row the nanoseconds of pyhost, floor and anchors."""
+    """Measures calls and conversions. Returns the nanoseconds of each library, by row."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         done = subprocess.run(
@@ -88,21 +97,21 @@ def in_process(program: Path, data: Path, repetitions: int, only: str) -> dict[s
     rows: dict[str, Row] = {}
     for run in runs:
         if run.get("aggregate_name") == "median":
-            row, who = run["run_name"].split("/process_time")[0].split("|")
+            row, library = run["run_name"].split("/process_time")[0].split("|")
             scale = {"ns": 1.0, "us": 1e3, "ms": 1e6}[run["time_unit"]]
-            rows.setdefault(row, {})[who] = run["cpu_time"] * scale
+            rows.setdefault(row, {})[library] = run["cpu_time"] * scale
     return rows
 
 
 def wall_of_processes(commands: dict[str, list[str]], repetitions: int) -> Row:
-    """Nanoseconds from start to end of whole processes, run in turns."""
-    seconds: dict[str, list[float]] = {who: [] for who in commands}
+    """Runs the commands in turns. Returns the nanoseconds from start to end of each process."""
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(repetitions):
-        for who, command in commands.items():
+        for name, command in commands.items():
             start = time.perf_counter()
             subprocess.run(command, stdout=subprocess.PIPE, check=True, env=clean_environment())
-            seconds[who].append(time.perf_counter() - start)
-    return {who: statistics.median(all_of) * 1e9 for who, all_of in seconds.items()}
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(each) * 1e9 for name, each in seconds.items()}
 
 
 def start_of_the_process(program: Path, python: str) -> Row:
@@ -115,7 +124,7 @@ def start_of_the_process(program: Path, python: str) -> Row:
         host.write_text((HERE / "article_host.py").read_text())
         commands = {
             "pyhost": [str(program), "run", "mod1", "-m", folder],
-            "article": [python, str(host)],
+            "article's host": [python, str(host)],
         }
         wall_of_processes(commands, 2)  # writes the .pyc files
         return wall_of_processes(commands, 41)
@@ -137,7 +146,7 @@ print(json.dumps({"peak_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def memory_for_a_large_state(program: Path, python: str, data: Path) -> dict[str, Row]:
-    """Peak of a process that holds a text of 100 MB and what it becomes, for texts of three characters."""
+    """The peak memory of a process that reads a state of 100 MB, for each kind of text."""
     rows: dict[str, Row] = {}
     with tempfile.TemporaryDirectory() as folder:
         for file in sorted(data.glob("*.json")):
@@ -149,7 +158,7 @@ def memory_for_a_large_state(program: Path, python: str, data: Path) -> dict[str
                     out.write(b"," + text)
                 out.write(b"]}")
             site = sysconfig.get_path("purelib")
-            rows[f"memory of a state of 100 MB, {file.name}"] = {
+            rows[f"peak memory with a state of 100 MB, {file.name}"] = {
                 "pyhost": peak_kib([str(program), "--read", str(large)])["peak_kib"],
                 "orjson": peak_kib([python, "-c", ORJSON_READS, str(large), site])["peak_kib"],
             }
@@ -170,36 +179,99 @@ def print_rows(rows: dict[str, Row], shown: Callable[[float], str]) -> None:
     for row, values in sorted(rows.items()):
         if "pyhost" not in values:
             continue
-        others = [who for who in ORDER if who in values and who != "pyhost"]
-        told = [
-            f"{values['pyhost'] / values[who]:5.2f} x {who} ({shown(values[who])})"
-            for who in others
+        ratios = [
+            f"{values['pyhost'] / values[other]:5.2f} x {other} ({shown(values[other])})"
+            for other in ORDER[1:]
+            if other in values
         ]
-        print(f"{row:<44} {shown(values['pyhost']):>10}   " + "   ".join(told))
+        print(f"{row:<44} {shown(values['pyhost']):>10}   " + "   ".join(ratios))
 
 
-def geometric_means(rows: dict[str, Row], files: Iterable[str]) -> None:
-    for kind in ("text to dict", "DOM to dict", "dict to text", "dict to DOM"):
-        of_files = [rows[f"{kind}, {file}"] for file in files if f"{kind}, {file}" in rows]
-        for who in ORDER[1:]:
-            ratios = [row["pyhost"] / row[who] for row in of_files if who in row]
-            if ratios:
-                print(
-                    f"{kind + ', geometric mean':<44} {'':>10}   {statistics.geometric_mean(ratios):5.2f} x {who}"
-                )
+def mean_ratio(rows: dict[str, Row], kind: str, files: Iterable[str], other: str) -> float | None:
+    """The geometric mean, over the files, of pyhost's time divided by that of the other library."""
+    of_files = [rows[f"{kind}, {file}"] for file in files if f"{kind}, {file}" in rows]
+    ratios = [row["pyhost"] / row[other] for row in of_files if other in row]
+    return statistics.geometric_mean(ratios) if ratios else None
+
+
+def print_mean_ratios(rows: dict[str, Row], files: list[str]) -> None:
+    for kind in CONVERSIONS:
+        for other in ORDER[1:]:
+            ratio = mean_ratio(rows, kind, files, other)
+            if ratio is not None:
+                print(f"{kind + ', geometric mean':<44} {'':>10}   {ratio:5.2f} x {other}")
+
+
+@dataclass
+class Comparison:
+    operation: str
+    other: str
+    ratio: float
+    pyhost_time: str = ""
+    other_time: str = ""
+
+    def line(self) -> str:
+        cells = (self.operation, self.pyhost_time, self.other, self.other_time, f"{self.ratio:.2f}")
+        return "| " + " | ".join(cells) + " |"
+
+
+def comparisons(times: dict[str, Row], files: list[str], pools: Row) -> list[Comparison]:
+    """The central ratios, for the README."""
+
+    def of_row(operation: str, row: str, other: str, other_name: str) -> Comparison:
+        ours, theirs = times[row]["pyhost"], times[row][other]
+        return Comparison(
+            operation, other_name, ours / theirs, shown_time(ours), shown_time(theirs)
+        )
+
+    def of_files(operation: str, kind: str, other: str) -> Comparison:
+        ratio = mean_ratio(times, kind, files, other)
+        assert ratio is not None
+        return Comparison(operation, other, ratio)
+
+    executor = "ProcessPoolExecutor, chunksize 100"
+    in_pool = {name: 1e9 / rate for name, rate in pools.items()}
+    return [
+        of_row("`create` and `run` of a loaded module", CREATE_AND_RUN, "C API", "bare C API"),
+        of_row("`host.run(name)`", RUN_BY_NAME, "C API", "bare C API, one GIL acquisition"),
+        of_files("JSON text to `dict`", "text to dict", "orjson"),
+        of_files("`dict` to JSON text", "dict to text", "orjson"),
+        of_files("`nlohmann::json` to `dict`", "DOM to dict", "pybind11_json"),
+        of_files("`dict` to `nlohmann::json`", "dict to DOM", "pybind11_json"),
+        Comparison("empty run in a pool of 2 processes", f"`{executor.replace(',', '`,')}",
+                   in_pool["process"] / in_pool[executor],
+                   shown_time(in_pool["process"]), shown_time(in_pool[executor])),
+        of_row("whole process, `pyhost run mod1`", PROCESS, "article's host", "`python3 host.py`"),
+    ]  # fmt: skip
+
+
+def print_markdown(lines: list[Comparison]) -> None:
+    print("| operation | pyhost | compared with | its time | ratio |")
+    print("|---|--:|---|--:|--:|")
+    for each in lines:
+        print(each.line())
+    print(
+        "\nRatio: pyhost's time divided by the other time; below 1, pyhost is faster. Conversions: geometric"
+    )
+    print("mean over three texts (prose, numbers, records).")
 
 
 def main() -> None:
     words = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     words.add_argument(
-        "--data", type=Path, help="a folder of .json files, instead of generated ones"
+        "--data", type=Path, help="a folder with .json files to use instead of generated ones"
     )
-    words.add_argument("--json", type=Path, help="write the figures to this file")
+    words.add_argument("--json", type=Path, help="write all figures to this file")
+    words.add_argument(
+        "--markdown",
+        action="store_true",
+        help="measure only the central ratios; print a Markdown table",
+    )
     words.add_argument("--repetitions", type=int, default=7)
     words.add_argument(
         "--only",
         default=".",
-        help="a regular expression for rows; leaves whole processes out. pools: those alone",
+        help="measure only rows within a process that match this regular expression; pools: only pools",
     )
     words.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
     words.add_argument("--python", required=True, help=argparse.SUPPRESS)
@@ -212,22 +284,30 @@ def main() -> None:
         data = given.data or Path(made)
         if not given.data:
             make_texts(data)
+        files = sorted(file.name for file in data.glob("*.json"))
+        if given.markdown:
+            rows = [CREATE_AND_RUN, RUN_BY_NAME, *CONVERSIONS]
+            pattern = "|".join("^" + re.escape(row) for row in rows)
+            times = in_process(program, data, given.repetitions, pattern)
+            times[PROCESS] = start_of_the_process(given.build / "pyhost", given.python)
+            pools = Pools(given.build, given.python, clean_environment(), 5).rates_of_empty_runs()
+            print_markdown(comparisons(times, files, pools))
+            return
         times = in_process(program, data, given.repetitions, given.only)
         memory: dict[str, Row] = {}
         million: dict[str, float] = {}
         if given.only == ".":
-            times["start of the process, mod1"] = start_of_the_process(
-                given.build / "pyhost", given.python
-            )
+            times[PROCESS] = start_of_the_process(given.build / "pyhost", given.python)
             memory = memory_for_a_large_state(program, given.python, data)
             million = peak_kib([str(program), "--million"])
+        print(HEADING)
         print_rows(times, shown_time)
-        geometric_means(times, sorted(file.name for file in data.glob("*.json")))
+        print_mean_ratios(times, files)
         print_rows(memory, shown_kib)
     if million:
         print(
-            f"1,000,000 create+run: {million['grown_kib']:.0f} KiB more after the first 100,000; "
-            f"the last 100,000 took {million['last'] / million['first']:.2f} x the first"
+            f"1,000,000 x create+run: memory grew by {million['grown_kib']:.0f} KiB after the first 100,000; "
+            f"the last 100,000 took {million['last'] / million['first']:.2f} x the time of the first"
         )
     of_pools: dict[str, object] = {}
     if given.only == ".":

@@ -1,9 +1,9 @@
-"""How long pyhost list and check take over many modules, beside python3 -m compileall over the same.
+"""Measures pyhost list and check over many modules, compared with python3 -m compileall over the same modules.
 
     python3 tests/benchmarks/commands.py build/release/pyhost [MODULES [RUNS]]
 
-Makes a folder of 1,000 modules, one in ten of them broken, and runs the three in turn as whole
-processes. Prints the median of each, and of the ratios run by run.
+Makes a folder of 1,000 modules, every tenth of them broken, and runs the three commands in turn. Prints the
+median time of each, and the median of the ratios in each turn.
 """
 
 import statistics
@@ -39,7 +39,7 @@ def main() -> None:
     runs = int(sys.argv[3]) if len(sys.argv) > 3 else 7
     with tempfile.TemporaryDirectory() as folder:
         make_modules(Path(folder, "modules"), count)
-        # -f: else the second run would find all compiled already. It ends with 1, as some are broken.
+        # Without -f, the second run would find everything compiled. The exit code is 1, because some are broken.
         anchor = [sys.executable, "-m", "compileall", "-q", "-f", folder]
         commands = {
             "list": ([program, "list", "-m", folder], (0,)),
@@ -47,7 +47,7 @@ def main() -> None:
         }
         anchors: list[float] = []
         taken: dict[str, list[float]] = {name: [] for name in commands}
-        for run in range(runs + 1):  # the first one warms up
+        for run in range(runs + 1):  # the first turn is a warm-up
             anchors.append(seconds(anchor, (1,)))
             for name, (command, codes) in commands.items():
                 taken[name].append(seconds(command, codes))
@@ -55,11 +55,11 @@ def main() -> None:
                 anchors.clear()
                 for each in taken.values():
                     each.clear()
-    print(f"{count} modules, medians of {runs} runs in turn")
+    print(f"{count} modules, medians of {runs} interleaved runs")
     print(f"compileall  {statistics.median(anchors):.3f} s")
     for name, each in taken.items():
         ratio = statistics.median(a / b for a, b in zip(each, anchors))
-        print(f"{name:<10}  {statistics.median(each):.3f} s, {ratio:.2f} x compileall")
+        print(f"{name:<10}  {statistics.median(each):.3f} s, {ratio:.2f} x the time of compileall")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-// What a crossing costs, with the floor and the anchors beside it in the same run. `./dev bench` makes a
-// table of it. A benchmark's name is "row|who".
+// Measures calls and conversions between C++ and Python by pyhost, by the bare C API and by other libraries,
+// in the same process. `./dev bench` prints the results. The name of a benchmark is "row|library".
 #include <benchmark/benchmark.h>
 
 #include <sys/resource.h>
@@ -56,31 +56,32 @@ std::vector<Text> texts(const fs::path& folder) {
   return found;
 }
 
-// Time is the processor's, of all threads, so that a busy machine does not count.
+// Measures the processor time of all threads, so that other load on the machine does not count.
 template <class Action>
-void measure(const std::string& row, const std::string& who, Action action) {
-  benchmark::RegisterBenchmark((row + "|" + who).c_str(), [action](benchmark::State& state) {
+void measure(const std::string& row, const std::string& library, Action action) {
+  benchmark::RegisterBenchmark((row + "|" + library).c_str(), [action](benchmark::State& state) {
     for (auto _ : state) action();
   })->MeasureProcessCPUTime();
 }
 
 template <class Action>
-void measure_on_another_thread(const std::string& row, const std::string& who, Action action) {
-  benchmark::RegisterBenchmark((row + "|" + who).c_str(), [action](benchmark::State& state) {
+void measure_on_another_thread(const std::string& row, const std::string& library, Action action) {
+  benchmark::RegisterBenchmark((row + "|" + library).c_str(), [action](benchmark::State& state) {
     std::thread([&] {
-      const PyGILState_STATE kept = PyGILState_Ensure();  // a thread state for each of them, the floor's too
-      PyThreadState* let_go = PyEval_SaveThread();
+      const PyGILState_STATE acquired =
+          PyGILState_Ensure();  // a thread state for all of them, including the baseline
+      PyThreadState* released = PyEval_SaveThread();
       for (auto _ : state) action();
-      PyEval_RestoreThread(let_go);
-      PyGILState_Release(kept);
+      PyEval_RestoreThread(released);
+      PyGILState_Release(acquired);
     }).join();
   })->MeasureProcessCPUTime();
 }
 
-// What is measured with the GIL held throughout, and outside of any call of pyhost's.
+// Measures an action with the GIL held throughout, outside of any call by pyhost.
 template <class Action>
-void measure_inside(const std::string& row, const std::string& who, Action action) {
-  benchmark::RegisterBenchmark((row + "|" + who).c_str(), [action](benchmark::State& state) {
+void measure_inside(const std::string& row, const std::string& library, Action action) {
+  benchmark::RegisterBenchmark((row + "|" + library).c_str(), [action](benchmark::State& state) {
     const Gil gil;
     for (auto _ : state) action();
   })->MeasureProcessCPUTime();
@@ -117,46 +118,46 @@ void register_calls(Host& host) {
 
   const std::string main = "create+run, main thread";
   measure(main, "pyhost", pyhost_calls);
-  measure(main, "floor", [calls] { create_then_run(calls); });
+  measure(main, "C API", [calls] { create_then_run(calls); });
   measure(main, "pybind11", pybind11);
-  benchmark::RegisterBenchmark((main + "|article").c_str(), article)->MeasureProcessCPUTime();
+  benchmark::RegisterBenchmark((main + "|article's host").c_str(), article)->MeasureProcessCPUTime();
 
   const std::string another = "create+run, another thread";
   measure_on_another_thread(another, "pyhost", pyhost_calls);
-  measure_on_another_thread(another, "floor", [calls] { create_then_run(calls); });
+  measure_on_another_thread(another, "C API", [calls] { create_then_run(calls); });
   measure_on_another_thread(another, "pybind11", pybind11);
 
-  const std::string kept = "create+run, instance kept a while";
+  const std::string kept = "create+run, instance destroyed later";
   measure(kept, "pyhost", [quiet] {
     const Instance instance = quiet.create({});
     benchmark::DoNotOptimize(instance.run());
   });
-  measure(kept, "floor", [calls] { create_then_run_then_drop(calls); });
+  measure(kept, "C API", [calls] { create_then_run_then_drop(calls); });
 
-  const std::string by_name = "host.run(name), floor takes the GIL once";
+  const std::string by_name = "host.run(name), C API acquires the GIL once";
   measure(by_name, "pyhost", [&host] { benchmark::DoNotOptimize(host.run("quiet")); });
-  measure(by_name, "floor", [calls] { create_and_run_at_once(calls); });
+  measure(by_name, "C API", [calls] { create_and_run_at_once(calls); });
   measure(by_name, "pybind11", pybind11);
-  benchmark::RegisterBenchmark((by_name + "|article").c_str(), article)->MeasureProcessCPUTime();
+  benchmark::RegisterBenchmark((by_name + "|article's host").c_str(), article)->MeasureProcessCPUTime();
 
-  const std::string ten = "10 keys in and out";
+  const std::string ten = "state and result of 10 keys, Json";
   measure(ten, "pyhost", [echoes] { benchmark::DoNotOptimize(echoes.create(ten_keys).run()); });
   measure(ten, "pybind11_json", [echo] {
     const py::gil_scoped_acquire acquire;
     const py::object object = py::handle(echo).attr("create")(pyjson::from_json(ten_keys));
     benchmark::DoNotOptimize(pyjson::to_json(object.attr("run")()));
   });
-  const std::string ten_as_text = "10 keys in and out, text";
+  const std::string ten_as_text = "state and result of 10 keys, text";
   measure(ten_as_text, "pyhost", [echoes, text = ten_keys.dump()] {
     benchmark::DoNotOptimize(echoes.create(text).run<std::string>());
   });
-  const std::string cached = "load of a module that is loaded";
+  const std::string cached = "load, module already loaded";
   measure(cached, "pyhost", [&host] { benchmark::DoNotOptimize(host.load("quiet")); });
-  measure(cached, "floor", [] {
+  measure(cached, "C API", [] {
     const Gil held;
     Py_DECREF(checked(PyImport_ImportModule("modules.quiet")));
   });
-  const std::string cold = "load of a module that is not";
+  const std::string cold = "load, module not loaded yet";
   const auto forget = [] {
     const Gil held;
     PyDict_DelItemString(PyImport_GetModuleDict(), "modules.quiet");
@@ -165,7 +166,7 @@ void register_calls(Host& host) {
     forget();
     benchmark::DoNotOptimize(host.load("quiet"));
   });
-  measure(cold, "floor", [forget] {
+  measure(cold, "C API", [forget] {
     forget();
     const Gil held;
     Py_DECREF(checked(PyImport_ImportModule("modules.quiet")));
@@ -184,7 +185,7 @@ void register_conversions(const std::vector<Text>& all) {
     PyObject* str = checked(PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size())));
     PyObject* bytes = checked(PyBytes_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size())));
     PyObject* dict = call(json_loads, str);
-    PyObject* orjson_dict = call(json_loads, str);  // of its own: orjson leaves UTF-8 behind in each str
+    PyObject* orjson_dict = call(json_loads, str);  // a separate dict: orjson caches UTF-8 in each str
     const Json dom = Json::parse(text);
 
     const std::string in = "text to dict, " + given.name;
@@ -216,7 +217,7 @@ long resident_kib() {
   return 0;
 }
 
-// A million runs: what they add to memory, and whether the last ones are as fast as the first.
+// Makes a million runs. Prints how much memory they add, and the times of the first and the last 100,000.
 int run_a_million(Host& host) {
   const Module quiet = host.load("quiet");
   const auto some = [&] {
@@ -232,7 +233,7 @@ int run_a_million(Host& host) {
   return 0;
 }
 
-// The peak of a process that reads one file as a state.
+// Prints the peak memory of a process that reads one file as a state.
 int read_one(Host& host, const fs::path& file) {
   const std::string text = read_file(file);
   const Module quiet = host.load("quiet");

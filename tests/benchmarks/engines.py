@@ -1,9 +1,9 @@
-"""What `pyhost map` carries on one machine and by each engine, and what its driver carries with 512 workers.
+"""Measures the throughput of `pyhost map` locally and with each engine, and of its driver with 512 workers.
 
     python3 tests/benchmarks/engines.py --build build/release-3.11.7 [--only TEXT]
 
-Runs whole processes in turn, and prints medians. Dask and Ray are measured where this Python has them; their
-schedulers and workers are processes of their own.
+Runs whole processes in turn, and prints medians. Dask and Ray are measured if they are installed for this Python.
+Their schedulers and workers are separate processes.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Map:
     def states(self, count: int, seconds: float) -> str:
         path = self._folder / f"{count}-{seconds}.jsonl"
         if not path.exists():
-            # Line by line: the peak that is measured begins with that of this process.
+            # Written line by line, because the measured peak memory includes that of this process before the fork.
             with open(path, "w") as states:
                 for _ in range(count):
                     states.write(json.dumps({"seconds": seconds}) + "\n")
@@ -100,7 +100,7 @@ Way = tuple[str, Callable[[int, float], Took]]
 
 
 def ways_of(map: Map, stack: ExitStack, folder: Path, program: str, workers: int) -> list[Way]:
-    """The ways to run states, each with this number of workers."""
+    """Functions that run states locally and with each engine, with this number of workers."""
 
     def by(*words: str) -> Callable[[int, float], Took]:
         return lambda count, seconds: map.run(count, seconds, *words)
@@ -132,13 +132,13 @@ def print_ways(map: Map, folder: Path, program: str) -> None:
         two = ways_of(map, stack, folder, program, 2)
         one = dict(ways_of(map, stack, folder, program, 1))
         print(
-            f"{'2 workers':<18}{'first':>8}{'runs of nothing':>18}{'peak':>10}{'runs of 1 ms':>15}{'1 worker':>10}{'ratio':>7}"
+            f"{'2 workers':<18}{'first':>8}{'empty runs':>18}{'peak':>10}{'runs of 1 ms':>15}{'1 worker':>10}{'speedup':>8}"
         )
         took: dict[str, list[tuple[Took, Took, Took]]] = {name: [] for name, _ in two}
         for turn in range(ROUNDS + 1):
             for name, run in two:
                 each = run(200_000, 0), run(8_000, 0.001), one[name](4_000, 0.001)
-                if turn:  # the first one sends the modules
+                if turn:  # the first turn sends the modules
                     took[name].append(each)
         for name, rounds in took.items():
             nothing, by_two, by_one = zip(*rounds)
@@ -149,7 +149,7 @@ def print_ways(map: Map, folder: Path, program: str) -> None:
             rate_of_one = statistics.median(4_000 / took.after_first() for took in by_one)
             print(
                 f"{name:<18}{first:>6.2f} s{rate:>16,.0f}/s{peak:>6,.0f} MiB{rate_of_two:>13,.0f}/s"
-                f"{rate_of_one:>8,.0f}/s{rate_of_two / rate_of_one:>7.2f}"
+                f"{rate_of_one:>8,.0f}/s{rate_of_two / rate_of_one:>8.2f}"
             )
 
 
@@ -158,13 +158,13 @@ def print_memory(map: Map, folder: Path, program: str) -> None:
         for name, run in ways_of(map, stack, folder, program, 2):
             small, large = run(100_000, 0), run(1_000_000, 0)
             print(
-                f"{name:<18} peak {small.peak / MIB:,.0f} MiB for 100,000 states and {large.peak / MIB:,.0f} MiB for "
-                f"1,000,000, in {large.whole:.1f} s"
+                f"{name:<18} peak memory {small.peak / MIB:,.0f} MiB with 100,000 states, and {large.peak / MIB:,.0f} MiB with "
+                f"1,000,000 states, which took {large.whole:.1f} s"
             )
 
 
 def print_driver(map: Map) -> None:
-    print(f"{'512 workers sleep':<18}{'at most':>14}{'carried':>14}{'processor':>12}{'peak':>12}")
+    print(f"{'512 sleepers':<18}{'at most':>14}{'completed':>14}{'processor':>12}{'peak':>12}")
     for seconds, count in (
         (1.0, 5_000),
         (0.1, 50_000),

@@ -1,5 +1,5 @@
-// One pool, over many small states: prints its rate, the private memory of it all, and, if asked, how many
-// times it carries what a pool of one worker does, as a line of JSON.
+// Runs many small states in one pool. Prints a line of JSON: runs per second, the private memory of all
+// processes, and on request the speedup over a pool of one worker.
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
@@ -25,7 +25,7 @@ struct Wanted {
   std::size_t count;
 };
 
-Wanted wanted_by(char** words) {
+Wanted parse(char** words) {
   const std::map<std::string_view, Isolation> levels{{"shared", Isolation::Shared},
                                                      {"interpreter", Isolation::Interpreter},
                                                      {"process", Isolation::Process}};
@@ -44,7 +44,7 @@ double seconds_of_all(pyhost::Pool& pool, const Wanted& wanted, std::size_t coun
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
 }
 
-// Of this process and its children, in KiB: what no other process shares (USS).
+// The memory in KiB of one process that no other process shares (USS).
 std::size_t private_kib(const std::filesystem::path& process) {
   std::ifstream rollup(process / "smaps_rollup");
   std::size_t sum = 0;
@@ -58,14 +58,15 @@ std::size_t private_kib(const std::filesystem::path& process) {
 std::size_t private_kib_of_all() {
   std::size_t sum = private_kib("/proc/self");
   for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
-    std::ifstream children(thread.path() / "children");  // of this thread alone
+    std::ifstream children(thread.path() / "children");  // lists only the children of this thread
     for (std::string child; children >> child;) sum += private_kib("/proc/" + child);
   }
   return sum;
 }
 
-// By turns of a few tenths of a second: a machine's speed changes within seconds, and between two programs.
-double times_what_one_carries(pyhost::Host& host, pyhost::Pool& pool, const Wanted& wanted) {
+// Measures both pools in turns of a few tenths of a second, because the speed of a machine changes within
+// seconds.
+double speedup_over_one_worker(pyhost::Host& host, pyhost::Pool& pool, const Wanted& wanted) {
   constexpr std::size_t turns = 21;
   pyhost::Pool one(host, {.workers = 1, .isolation = wanted.isolation});
   seconds_of_all(one, wanted, wanted.count / 10 + 1000);
@@ -80,16 +81,16 @@ double times_what_one_carries(pyhost::Host& host, pyhost::Pool& pool, const Want
 
 }  // namespace
 
-// pool_bench LEVEL WORKERS MODULE STATE COUNT [beside-one]
+// pool_bench LEVEL WORKERS MODULE STATE COUNT [speedup]
 int main(int count, char** words) {
-  const bool beside_one = count == 7 && std::string_view(words[6]) == "beside-one";
-  if (count != 6 && !beside_one) return 2;
-  const Wanted wanted = wanted_by(words);
+  const bool wants_speedup = count == 7 && std::string_view(words[6]) == "speedup";
+  if (count != 6 && !wants_speedup) return 2;
+  const Wanted wanted = parse(words);
   pyhost::Host host({.module_paths = {PYHOST_BENCH_FOLDER}});
   pyhost::Pool pool(host, {.workers = wanted.workers, .isolation = wanted.isolation});
   seconds_of_all(pool, wanted, wanted.count / 10 + 1000 * wanted.workers);
   const double seconds = seconds_of_all(pool, wanted, wanted.count);
   Json found{{"rate", static_cast<double>(wanted.count) / seconds}, {"private_kib", private_kib_of_all()}};
-  if (beside_one) found["beside_one"] = times_what_one_carries(host, pool, wanted);
+  if (wants_speedup) found["speedup"] = speedup_over_one_worker(host, pool, wanted);
   std::cout << found << '\n';
 }

@@ -1,4 +1,4 @@
-"""The same as pool_bench by concurrent.futures: prints how many runs a second were made."""
+"""Makes the runs of pool_bench with concurrent.futures. Prints the number of runs per second."""
 
 from __future__ import annotations
 

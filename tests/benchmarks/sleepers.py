@@ -1,4 +1,4 @@
-"""An executor whose workers sleep, so that one machine can weigh the driver of an engine with hundreds of them."""
+"""An executor whose workers only sleep, so that one machine can measure an engine's driver with hundreds of workers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Future = concurrent.futures.Future[bytes]
 
 @functools.lru_cache(maxsize=256)
 def lines(count: int) -> bytes:
-    """The outcomes of `count` states, as a worker sends them."""
+    """The outcomes of `count` states in the format of a worker."""
     names = {"status": "ok", "hash": "0" * 64, "code": "0" * 64, "seconds": 0.001, "result": 1}
     each = (json.dumps({"index": i, **names}, separators=(",", ":")) for i in range(count))
     return "".join(line + "\n" for line in each).encode()
 
 
 class Sleepers(concurrent.futures.Executor):
-    """`workers` that take `seconds` for each state."""
+    """Simulates `workers` workers that take `seconds` for each state."""
 
     def __init__(self, workers: int, seconds: float) -> None:
         self._max_workers = workers
         self._seconds = seconds
-        self._free = [0.0] * workers  # when each worker is free, as a heap
+        self._free = [0.0] * workers  # the time when each worker becomes idle, as a heap
         self._ends: list[tuple[float, int, Future, int]] = []
         self._numbers = itertools.count()
         self._changed = threading.Condition()
@@ -58,5 +58,5 @@ class Sleepers(concurrent.futures.Executor):
 
 
 def make() -> Sleepers:
-    """Of SLEEPERS workers that take SLEEP seconds for each state."""
+    """Simulates SLEEPERS workers that take SLEEP seconds for each state."""
     return Sleepers(int(os.environ["SLEEPERS"]), float(os.environ["SLEEP"]))

@@ -114,7 +114,7 @@ def test_a_module_that_an_earlier_path_hides_is_reported(pyhost: Run, tmp_path: 
     assert pyhost("run", "pack.b", *words).returncode == 3
 
 
-def test_a_plain_folder_spans_paths_and_gives_way_to_a_module(pyhost: Run, tmp_path: Path) -> None:
+def test_a_plain_folder_spans_paths_and_is_hidden_by_a_module(pyhost: Run, tmp_path: Path) -> None:
     write(tmp_path / "one", {"plain/a.py": GOOD, "given/x.py": GOOD})
     write(tmp_path / "two", {"plain/b.py": GOOD, "given.py": GOOD})
     words = ("-m", "one", "-m", "two")

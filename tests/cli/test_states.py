@@ -51,7 +51,7 @@ def test_an_array_of_states_in_gzip_is_read(pyhost: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("states", [b"", b"\n"])
-def test_gzip_without_states_gives_no_results(pyhost: Run, tmp_path: Path, states: bytes) -> None:
+def test_gzip_without_states_has_no_results(pyhost: Run, tmp_path: Path, states: bytes) -> None:
     (tmp_path / "states").write_bytes(gzip.compress(states))
     assert results(pyhost(*MAP, "states")) == []
 

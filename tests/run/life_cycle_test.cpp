@@ -248,7 +248,7 @@ TEST_CASE("the error of a moved-from handle says so") {
   stream.close();
 }
 
-TEST_CASE("exceptions of close and on_unload are reported, and the shutdown goes on") {
+TEST_CASE("exceptions of close and on_unload are reported, and the shutdown continues") {
   std::vector<std::string> errors;
   const auto note = [&](const Error& error) {
     errors.push_back(std::string(to_string(error.phase())) + ": " + error.exception().message);

@@ -1,4 +1,4 @@
-"""Pure Python for about 100 µs: so many steps as the state says."""
+"""Runs a loop of state["steps"] steps in pure Python; 1,500 take about 100 µs."""
 
 
 class Module:
