@@ -77,14 +77,14 @@ def test_with_json_an_error_is_the_document(pyhost: Run) -> None:
         (["-p", 'a"b=1'], '{"a\\"b":1}'),
     ],
 )  # fmt: skip
-def test_a_state_is_given_as_text_and_parameters(
+def test_a_state_can_be_given_as_text_and_parameters(
     pyhost: Run, words: list[str], result: str
 ) -> None:
     done = pyhost("run", "returns_state", *words, *MODULES)
     assert (done.returncode, done.stdout, done.stderr) == (0, result + "\n", "")
 
 
-def test_a_state_comes_from_a_file_or_from_stdin(pyhost: Run, tmp_path: Path) -> None:
+def test_a_state_can_come_from_a_file_or_from_stdin(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text('{"from": "file"}')
     assert (
         pyhost("run", "returns_state", "-s", "@state.json", *MODULES).stdout == '{"from":"file"}\n'
@@ -303,7 +303,7 @@ def test_version_prints_the_version_of_the_project(pyhost: Run) -> None:
     assert pyhost("--version").stdout == f"pyhost {version}\n"
 
 
-def test_a_foreign_python_first_on_path_changes_nothing(pyhost: Run, tmp_path: Path) -> None:
+def test_a_foreign_python_first_on_path_is_not_used(pyhost: Run, tmp_path: Path) -> None:
     fake = tmp_path / "python3"
     fake.write_text("#!/bin/sh\nexit 99\n")
     fake.chmod(0o755)

@@ -387,7 +387,7 @@ def test_check_accepts_valid_modules(pyhost: Run, tmp_path: Path, source: str) -
     assert checked(pyhost) == []
 
 
-def test_the_shipped_modules_pass(pyhost: Run) -> None:
+def test_the_shipped_modules_pass_check(pyhost: Run) -> None:
     done = pyhost("check", "--import")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "4 modules checked, no error\n"
@@ -424,14 +424,18 @@ IMPORTED = [
 
 
 @pytest.mark.parametrize(("source", "code"), IMPORTED)
-def test_check_with_import_finds_more(pyhost: Run, tmp_path: Path, source: str, code: str) -> None:
+def test_check_with_import_finds_errors_that_the_source_does_not_show(
+    pyhost: Run, tmp_path: Path, source: str, code: str
+) -> None:
     write(tmp_path, {"m.py": source})
     without = [c for _, _, _, c in checked(pyhost)]
     assert without in ([], ["create-unseen"], ["run-unseen"])
     assert [c for _, _, _, c in checked(pyhost, "--import")] == [code]
 
 
-def test_check_with_import_decides_what_the_source_leaves_open(pyhost: Run, tmp_path: Path) -> None:
+def test_check_with_import_accepts_modules_that_the_source_leaves_undecided(
+    pyhost: Run, tmp_path: Path
+) -> None:
     write(
         tmp_path,
         {
@@ -550,7 +554,7 @@ def test_every_flag_has_a_variable_and_the_flag_wins(pyhost: Run, tmp_path: Path
     assert names(json.loads(pyhost("list", env={**variables, "PYHOST_JSON": "1"}).stdout)) == ["m"]
 
 
-def test_a_failure_with_json_is_a_document(pyhost: Run) -> None:
+def test_with_json_a_failure_is_a_document(pyhost: Run) -> None:
     for words in (["check", "nope"], ["list", "-m", "no/such"]):
         done = pyhost(*words, "--json")
         assert "kind" in json.loads(done.stdout)["error"]

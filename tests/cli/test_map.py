@@ -118,7 +118,7 @@ def test_states_are_json_lines_or_one_array(pyhost: Run, tmp_path: Path, text: s
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "[]", " [ ] \n"])
-def test_no_states_give_no_lines(pyhost: Run, tmp_path: Path, text: str) -> None:
+def test_no_states_have_no_results(pyhost: Run, tmp_path: Path, text: str) -> None:
     done = pyhost(*words("returns_state", "shared", "-o", "out"), input=text)
     assert (done.returncode, done.stdout) == (0, "")
     assert (tmp_path / "out").read_text() == ""
@@ -639,7 +639,7 @@ def test_stdout_cannot_be_the_states_file(pyhost: Run, tmp_path: Path) -> None:
     ("name", "given", "code"),
     [("evaluatse", gives("2"), 3), ("raises_in_import", gives("2"), 3), ("evaluates", "[2", 2)],
 )
-def test_a_call_without_results_keeps_earlier_results(
+def test_a_call_that_fails_at_once_keeps_earlier_results(
     pyhost: Run, tmp_path: Path, name: str, given: str, code: int
 ) -> None:
     pyhost(*words("evaluates", "shared", "-o", "out"), input=gives("1"))
@@ -818,7 +818,7 @@ SLURM = {
         ({"JOB_COMPLETION_INDEX": "1", "JOB_COMPLETIONS": "3"}, [1, 4, 7]),
     ],
 )
-def test_a_cluster_says_which_shard_it_is(
+def test_the_shard_is_read_from_the_variables_of_a_cluster(
     pyhost: Run, variables: dict[str, str], expected: list[int]
 ) -> None:
     given = states({"i": i} for i in range(8))

@@ -279,7 +279,9 @@ def test_executors_that_a_module_left_open_do_not_keep_the_process_alive(
     assert (done.returncode, done.stdout, done.stderr) == (0, "[32,32]\n", "")
 
 
-def test_a_daemon_thread_that_prints_does_not_disturb_the_end(pyhost: Run, tmp_path: Path) -> None:
+def test_a_daemon_thread_that_prints_does_not_disturb_the_shutdown(
+    pyhost: Run, tmp_path: Path
+) -> None:
     words = write_module(
         tmp_path,
         "prints_for_ever",

@@ -62,7 +62,7 @@ def test_removing_the_results_file_during_a_map_is_an_error(pyhost: Run, tmp_pat
     assert (done.returncode, done.stderr.count("'out' was removed")) == (74, 1)
 
 
-def test_a_call_without_results_leaves_no_file_behind(pyhost: Run, tmp_path: Path) -> None:
+def test_a_call_that_fails_at_once_leaves_no_file_behind(pyhost: Run, tmp_path: Path) -> None:
     assert pyhost("map", "missing", *MAP[2:], input=gives("1")).returncode == 3
     assert not (tmp_path / "out").exists()
 

@@ -338,7 +338,7 @@ def test_an_entry_of_a_file_cannot_be_paused(pyhost: Run) -> None:
     assert "enabled = false" in done.stderr
 
 
-def test_a_database_out_of_reach_ends_with_75(pyhost: Run, tmp_path: Path) -> None:
+def test_an_unreachable_database_ends_with_75(pyhost: Run, tmp_path: Path) -> None:
     (tmp_path / "pyhost.toml").write_text(
         '[connections]\njobs = "sqlite:///no/folder/jobs.db"\n[schedule]\nfrom = "connection:jobs"\n'
     )

@@ -38,7 +38,7 @@ TEST_CASE("a module cannot write into a read-only buffer") {
   CHECK(error.exception().type == "TypeError");
 }
 
-TEST_CASE("an image has its shape and its strides") {
+TEST_CASE("a module sees the shape and the strides of an image") {
   Host host(over_fixtures());
   // Two rows of three pixels, each row padded to four bytes. Then the same pixels in column order.
   auto pixels =

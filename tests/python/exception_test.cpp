@@ -198,7 +198,7 @@ TEST_CASE("an exception without a complete traceback is reported") {
   CHECK(raised_by(host, "raise ValueError('x') from KeyError('never raised')").chain.at(0).frames.empty());
 }
 
-TEST_CASE("a syntax error has its file, line and column, and wrong values in it do no harm") {
+TEST_CASE("a syntax error has its file, line and column, and invalid values in it are tolerated") {
   Host host(over_fixtures());
   REQUIRE_ERROR(error, ImportFailed, host.load("has_an_unclosed_bracket"));
   CHECK(error.place().line == 3);
@@ -273,7 +273,7 @@ TEST_CASE("a module's on_error can add notes to its exception, and cannot suppre
   CHECK(number.exception().notes.at(0) == "its on_error failed: TypeError: 'int' object is not callable");
 }
 
-TEST_CASE("common mistakes have a hint") {
+TEST_CASE("the errors of common mistakes have a hint") {
   Host host(over_fixtures());
   const auto hint = [&](const char* name) {
     const auto error = test::error_of([&] { return host.run(name); });

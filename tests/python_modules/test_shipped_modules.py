@@ -92,7 +92,7 @@ def test_money_is_exact_where_floats_are_not() -> None:
     assert run("portfolio", long)["total"] == "12345678901234569124.57"
 
 
-def test_only_the_end_is_rounded_and_half_a_cent_goes_to_the_even_cent() -> None:
+def test_only_the_final_result_is_rounded_and_half_a_cent_rounds_to_even() -> None:
     result = run("portfolio", portfolio(*(position("A", 1, 0.005) for _ in range(3))))
     assert [each["value"] for each in result["positions"]] == ["0.00", "0.00", "0.00"]
     assert result["total"] == "0.02"
@@ -215,7 +215,7 @@ def test_a_csv_is_summarised_column_by_column() -> None:
     }
 
 
-def test_a_csv_file_reads_like_its_text(tmp_path: Path) -> None:
+def test_a_csv_file_has_the_same_result_as_its_text(tmp_path: Path) -> None:
     text = 'a;b\r\n1;"two\r\nlines; one field"\r\n\r\n2;ü\r\n'
     file = tmp_path / "data.csv"
     file.write_bytes(b"\xef\xbb\xbf" + text.encode())
@@ -259,7 +259,7 @@ def test_too_many_different_values_are_not_counted() -> None:
     assert (column["distinct"], column["most_common"]) == (None, None)
 
 
-def test_a_ragged_row_is_named_by_its_line(tmp_path: Path) -> None:
+def test_a_ragged_row_is_reported_with_its_line(tmp_path: Path) -> None:
     text = 'a,b\n1,"2\n2"\n\n3\n'
     assert refusal("csv_summary", {"text": text}) == (
         "state.text, line 5: 1 fields, but the header has 2"
@@ -281,7 +281,7 @@ def test_a_csv_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     assert refusal("csv_summary", {"path": str(file)}).endswith("not UTF-8 text")
 
 
-def test_a_missing_file_is_named() -> None:
+def test_a_missing_file_is_reported() -> None:
     with pytest.raises(FileNotFoundError, match="no/such.csv"):
         run("csv_summary", {"path": "no/such.csv"})
 
@@ -392,7 +392,7 @@ def check(url: str, timeout: float = 60, **more: Any) -> dict[str, Any]:
     return dict(found)
 
 
-def test_a_page_that_answers_is_ok(site: Site) -> None:
+def test_a_page_that_responds_is_ok(site: Site) -> None:
     answer = {"ok": True, "status": 200, "bytes": 5, "error": None}
     assert check(site.url("/ok")) == answer
 

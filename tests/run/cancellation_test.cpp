@@ -153,7 +153,7 @@ TEST_CASE("a stop token cancels a run") {
   CHECK(host.run("wins", {}, {.stop = std::stop_source().get_token()}) == "second");
 }
 
-TEST_CASE("a run that is cancelled before it begins is not started, and its error says so") {
+TEST_CASE("a run that is cancelled before its start is not started, and its error says so") {
   HostOfEndless host;
   std::stop_source source;
   source.request_stop();
@@ -275,7 +275,7 @@ TEST_CASE("a deadline that passes before a run begins is reported to the observe
   CHECK(said == std::vector<std::string>{"Failed", "error wins"});
 }
 
-TEST_CASE("pyhost.cancelled is true in a condition only when the run must stop") {
+TEST_CASE("pyhost.cancelled is true in a condition only if the run is cancelled") {
   Host host(over_fixtures());
   CHECK(evaluated(host, "bool(cancelled)", "from pyhost import cancelled") == false);
   const Json waits{{"first",

@@ -145,7 +145,8 @@ TEST_CASE("close() closes an object once, for all its handles") {
   REQUIRE_ERROR(state, HostClosed, same.state());
 }
 
-TEST_CASE("close() drops an object on its own thread, and the last handle may go on another") {
+TEST_CASE(
+    "close() destroys the object on the calling thread, and the last handle can be destroyed on another") {
   const ModuleFolder folder;
   folder.write("belongs_to_its_thread.py",
                "import sys, threading\n"

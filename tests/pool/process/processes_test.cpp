@@ -120,7 +120,7 @@ TEST_CASE("an error is the same after serialization") {
   CHECK_THROWS_AS(detail::error_from_json(Json::object()), Json::exception);
 }
 
-TEST_CASE("a crash costs one run, and the next one succeeds") {
+TEST_CASE("a crash fails one run, and the next one succeeds") {
   Host host(over_fixtures());
   Pool pool(host, processes());
   for (const auto& [how, says] : std::vector<std::pair<std::string, std::string>>{
