@@ -229,8 +229,16 @@ def comparisons(times: dict[str, Row], files: list[str], pools: Row) -> list[Com
         assert ratio is not None
         return Comparison(operation, other, ratio)
 
-    executor = "ProcessPoolExecutor, chunksize 100"
-    in_pool = {name: 1e9 / rate for name, rate in pools.items()}
+    def of_pool(executor: str, options: str) -> Comparison:
+        ours, theirs = 1e9 / pools["process"], 1e9 / pools[f"{executor}, {options}"]
+        return Comparison(
+            "empty run in a pool of 2 processes",
+            f"`{executor}`, {options}",
+            ours / theirs,
+            shown_time(ours),
+            shown_time(theirs),
+        )
+
     return [
         of_row("`create` and `run` of a loaded module", CREATE_AND_RUN, "C API", "bare C API"),
         of_row("`host.run(name)`", RUN_BY_NAME, "C API", "bare C API, one GIL acquisition"),
@@ -238,11 +246,10 @@ def comparisons(times: dict[str, Row], files: list[str], pools: Row) -> list[Com
         of_files("`dict` to JSON text", "dict to text", "orjson"),
         of_files("`nlohmann::json` to `dict`", "DOM to dict", "pybind11_json"),
         of_files("`dict` to `nlohmann::json`", "dict to DOM", "pybind11_json"),
-        Comparison("empty run in a pool of 2 processes", f"`{executor.replace(',', '`,')}",
-                   in_pool["process"] / in_pool[executor],
-                   shown_time(in_pool["process"]), shown_time(in_pool[executor])),
+        of_pool("ProcessPoolExecutor", "chunksize 1"),
+        of_pool("ProcessPoolExecutor", "chunksize 100"),
         of_row("whole process, `pyhost run mod1`", PROCESS, "article's host", "`python3 host.py`"),
-    ]  # fmt: skip
+    ]
 
 
 def print_markdown(lines: list[Comparison]) -> None:
