@@ -22,7 +22,7 @@ for manifest in json.load(sys.stdin):
 def check_manifests(*manifests: Any) -> None:
     """Fails on fields that are unknown, missing or of a wrong type."""
     if embedded_version() < (3, 10):
-        pytest.skip("the client of Kubernetes is not there for this Python")
+        pytest.skip("the Kubernetes client is not installed for this Python")
     for manifest in manifests:
         assert manifest["apiVersion"] == VERSIONS[manifest["kind"]]
     python = kept_venv("kubernetes-client", ["kubernetes==37.0.2"]) / "bin" / "python"

@@ -225,7 +225,8 @@ def test_a_file_left_open_is_flushed_and_atexit_handlers_run(pyhost: Run, tmp_pa
 
 
 @pytest.mark.skipif(
-    embedded_version() < (3, 10), reason="importlib.resources reads no namespace package there"
+    embedded_version() < (3, 10),
+    reason="importlib.resources reads namespace packages from Python 3.10 on",
 )
 @pytest.mark.parametrize("child", [False, True])
 def test_files_beside_modules_are_readable_by_importlib_resources(

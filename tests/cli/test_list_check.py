@@ -468,7 +468,7 @@ def test_check_with_import_reports_broken_lazy_imports(
     pyhost: Run, tmp_path: Path, broken: str
 ) -> None:
     if embedded_version() < (3, 15):
-        pytest.skip("lazy imports come with Python 3.15")
+        pytest.skip("lazy imports need Python 3.15")
     helpers = {
         "_raises.py": "1 / 0\n",
         "_raises_from.py": "raise ValueError('x') from KeyError('y')\n",

@@ -129,7 +129,7 @@ def test_a_worker_with_a_full_disk_leaves_no_partly_unpacked_modules(
     full.mkdir()
     words = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(full)]
     if shutil.which("mount") is None or subprocess.run(words, capture_output=True).returncode != 0:
-        pytest.skip("no file system can be mounted here")
+        pytest.skip("file systems cannot be mounted here")
     try:
         monkeypatch.setenv("XDG_CACHE_HOME", str(full))
         (project / "modules" / "large").write_bytes(b"x" * 100_000)

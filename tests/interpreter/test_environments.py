@@ -195,7 +195,7 @@ def test_an_unusable_venv_is_refused_if_requested_and_skipped_if_found(
 
 def test_a_venv_that_another_user_owns_is_not_used(pyhost: Run, venv: Path, tmp_path: Path) -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root can give a file away")
+        pytest.skip("only root can change the owner of a file")
     (tmp_path / "modules").mkdir()
     shutil.copytree(venv, tmp_path / ".venv", symlinks=True)
     os.chown(tmp_path / ".venv" / "pyvenv.cfg", 12345, 12345)
@@ -212,7 +212,7 @@ def test_verbose_reports_the_python_and_the_venv(pyhost: Run, venv: Path) -> Non
 # --- real packages and processes
 
 
-@pytest.mark.skipif(SANITIZED, reason="numpy and pydantic are not built for the sanitizers")
+@pytest.mark.skipif(SANITIZED, reason="numpy and pydantic are built without sanitizers")
 def test_modules_can_use_real_packages_of_a_venv(
     pyhost: Run, packages: Path, tmp_path: Path
 ) -> None:
@@ -228,7 +228,7 @@ def test_modules_can_use_real_packages_of_a_venv(
 
 
 @pytest.mark.skipif(embedded_version() < (3, 13), reason="interpreters need Python 3.13")
-@pytest.mark.skipif(SANITIZED, reason="numpy is not built for the sanitizers")
+@pytest.mark.skipif(SANITIZED, reason="numpy is built without sanitizers")
 def test_an_extension_that_needs_the_main_interpreter_is_named_with_its_importer(
     pyhost: Run, packages: Path, tmp_path: Path
 ) -> None:
@@ -276,7 +276,7 @@ def test_subprocess_of_sys_executable_is_the_same_python(pyhost: Run, venv: Path
     assert in_the_host(pyhost, expression, imports="import subprocess, sys") == [True, True]
 
 
-@pytest.mark.skipif(SANITIZED, reason="it is about packages")
+@pytest.mark.skipif(SANITIZED, reason="numpy is built without sanitizers")
 def test_pip_works_from_inside_a_module(pyhost: Run, packages: Path) -> None:
     listed = in_the_host(
         pyhost,
@@ -307,7 +307,7 @@ def test_asyncio_can_start_a_subprocess_in_a_module(pyhost: Run, tmp_path: Path)
 EMBEDDINGS = BUILD / "tests"
 
 
-@pytest.mark.skipif(SANITIZED, reason="python3 is not built with the sanitizers")
+@pytest.mark.skipif(SANITIZED, reason="python3 is built without sanitizers")
 def test_a_python_that_runs_already_is_joined(tmp_path: Path) -> None:
     script = (
         "import sys, threading, joins\n"
@@ -355,7 +355,7 @@ def test_extension_modules_import_in_a_plug_in_that_was_loaded_locally(
     assert (done.returncode, done.stdout, done.stderr) == (0, "[3,true]\n", "")
 
 
-@pytest.mark.skipif(SANITIZED, reason="numpy is not built for the sanitizers")
+@pytest.mark.skipif(SANITIZED, reason="numpy is built without sanitizers")
 @pytest.mark.parametrize(
     ("give", "shown"),
     [

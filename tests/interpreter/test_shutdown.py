@@ -43,7 +43,7 @@ ALIVE = "static alive, thread_local alive"
 
 pytestmark = pytest.mark.skipif(
     SANITIZED,
-    reason="a program without the sanitizers' runtime cannot load what was built with them",
+    reason="a program without the sanitizers' runtime cannot load libraries that are built with them",
 )
 
 

@@ -146,7 +146,7 @@ def check(fault: Fault, tmp_path: Path, level: str) -> None:
     if fault.get("rlim_as") and cached("PYHOST_SANITIZE") == "ON":
         pytest.skip("AddressSanitizer needs more address space than the fault allows")
     if fault.get("since", (3, 9)) > sys.version_info[:2]:
-        pytest.skip("this Python does not have what the fault needs")
+        pytest.skip("the fault needs a newer Python")
     write(tmp_path, fault)
     status, stdout, stderr = run(tmp_path, fault, level)
     told = stderr[-2000:].decode(errors="replace")

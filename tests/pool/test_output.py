@@ -25,7 +25,7 @@ for _ in range(20):
 @pytest.mark.parametrize("level", ["process", "shared", "interpreter"])
 def test_lines_of_parallel_runs_stay_whole(program: str, tmp_path: Path, level: str) -> None:
     if level == "interpreter" and embedded_version() < (3, 13):
-        pytest.skip("interpreters with a GIL of their own need Python 3.13")
+        pytest.skip("interpreters with their own GIL need Python 3.13")
     _, name, *modules = write_module(tmp_path, "prints", PRINTS)
     (tmp_path / "states").write_text("{}\n" * 16)
     words = (

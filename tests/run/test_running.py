@@ -289,7 +289,7 @@ def test_a_trace_function_set_at_startup_traces_the_threads_of_a_pool(
 
 
 has_lazy_imports = pytest.mark.skipif(
-    embedded_version() < (3, 15), reason="lazy imports come with Python 3.15"
+    embedded_version() < (3, 15), reason="lazy imports need Python 3.15"
 )
 
 

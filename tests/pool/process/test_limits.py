@@ -55,11 +55,11 @@ def small_group() -> Iterator[Path]:
     try:
         group.mkdir()
     except OSError as refused:
-        pytest.skip(f"no control group can be made: {refused}")
+        pytest.skip(f"control groups cannot be created: {refused}")
     limit = group / ("memory.limit_in_bytes" if version_1 else "memory.max")
     try:
         if not limit.exists():
-            pytest.skip("control groups here have no limit of memory")
+            pytest.skip("control groups here do not limit memory")
         limit.write_text("200000000")
         yield group / "cgroup.procs"
     finally:
