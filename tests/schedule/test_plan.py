@@ -727,7 +727,7 @@ def test_a_due_time_that_another_process_claims_meanwhile_is_not_claimed(
     assert step["next"] == step["now"]  # so that the caller makes another step at once
 
 
-def test_a_slow_step_does_not_undo_a_later_step_of_another_process(
+def test_due_times_that_another_process_handled_meanwhile_are_not_handled_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.add("a")
