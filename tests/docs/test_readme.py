@@ -128,8 +128,8 @@ def test_a_cpp_example_of_the_docs_prints_what_its_page_shows(
     assert done.stdout == blocks(page, "text")[blocks(page, "cpp").index(example.read_text())]
 
 
-def test_the_test_of_a_module_that_a_page_shows_passes(tmp_path: Path) -> None:
-    write_modules(ROOT / "docs" / "running.md", tmp_path)
+def test_the_tests_of_modules_that_a_page_shows_pass(tmp_path: Path) -> None:
+    write_modules(ROOT / "docs" / "modules.md", tmp_path)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "pyhost.pytest_fixtures", "tests"],
         cwd=tmp_path,
@@ -137,7 +137,7 @@ def test_the_test_of_a_module_that_a_page_shows_passes(tmp_path: Path) -> None:
         text=True,
         env=clean_environment(PYTHONPATH=str(ROOT / "python_modules")),
     )
-    assert "1 passed" in done.stdout, done.stdout
+    assert "2 passed" in done.stdout, done.stdout
 
 
 def test_the_readme_is_short_and_its_first_code_comes_early() -> None:

@@ -29,5 +29,5 @@ int main() {
     std::cout << to_string(error.kind()) << std::endl;
   }
   another.join();
-  host.unload("waits");  // the next load reads modules/waits.py anew
+  host.unload("waits");  // the next load reads modules/waits.py again
 }
