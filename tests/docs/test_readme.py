@@ -12,7 +12,8 @@ from conftest import BUILD, PATIENCE, ROOT, clean_environment, needs_package
 
 README = ROOT / "README.md"
 # Pages without programs. Other tests check them: tests/architecture, tests/engine/test_recipes.py,
-# tests/engine/test_engines.py, tests/pool/test_forks_threads_signals.py and test_schedule_files.py.
+# tests/engine/test_engines.py, tests/pool/test_forks_threads_signals.py, test_schedule_files.py and
+# test_troubleshooting.py.
 WITHOUT_PROGRAMS = (
     "architecture",
     "clusters",
@@ -20,6 +21,7 @@ WITHOUT_PROGRAMS = (
     "engines",
     "forks-threads-signals",
     "schedule-deployment",
+    "troubleshooting",
 )
 DOCS = sorted(page for page in (ROOT / "docs").glob("*.md") if page.stem not in WITHOUT_PROGRAMS)
 # The first example of a page is named like the page. The names of the others begin with its name and "_".
