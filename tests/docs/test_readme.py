@@ -17,6 +17,7 @@ README = ROOT / "README.md"
 WITHOUT_PROGRAMS = (
     "architecture",
     "clusters",
+    "command-line",
     "engine-numbers",
     "engines",
     "forks-threads-signals",
