@@ -212,6 +212,15 @@ def test_a_block_that_fails_to_load_ends_the_command_with_its_exit_code(
     assert not (project / "results.jsonl").exists()
 
 
+def test_the_parts_that_are_started_by_hand_run_all_states(project: Path) -> None:
+    (command,) = (block for block in BLOCKS if "--shard 1/4" in block)
+    for part in "1234":
+        text = command.replace("1/4", f"{part}/4").replace("results-1", f"results-{part}")
+        subprocess.run(["sh", "-c", text], cwd=project, env=clean_environment(), timeout=PATIENCE)
+    subprocess.run(["sh", "-c", JOIN], cwd=project, check=True)
+    check_results(project, project)
+
+
 # Valid options, from the manual page sbatch(1).
 SBATCH = {
     "job-name": r"\w+", "array": r"0-\d+", "chdir": r"/\S+", "cpus-per-task": r"\d+", "mem": r"\d+[KMGT]",
