@@ -15,6 +15,8 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parents[2]
 # Files of the repository that are pages of the site.
 PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
+# Without this, the changelog is the first result of most searches.
+FRONT_MATTER = {"changelog.md": "---\nsearch: {boost: 0.1}\n---\n"}
 
 
 def on_files(files: Files, config: Any, **_: Any) -> Files:
@@ -34,7 +36,7 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
 
 
 def add(files: Files, config: Any, page: str, text: str) -> None:
-    files.append(File.generated(config, page, content=text))
+    files.append(File.generated(config, page, content=FRONT_MATTER.get(page, "") + text))
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
