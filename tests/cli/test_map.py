@@ -717,7 +717,7 @@ def test_ctrl_c_finishes_runs_in_flight_and_says_how_to_resume(
 ) -> None:
     process, said = interrupted(program, tmp_path, started, how=GO_ON, by=by)
     assert process.wait(PATIENCE) == -by
-    assert "the runs that have begun are finished" in said
+    assert "stopping after the runs in flight" in said
     assert "hint: to continue out, use the same command with --resume\n" in said
     done = lines_of((tmp_path / "out").read_text())
     assert [line["result"] for line in done if line["index"] in (0, 1)] == [7, 7]
@@ -830,7 +830,7 @@ def test_the_shard_is_read_from_the_variables_of_a_cluster(
     ("variables", "said"),
     [
         ({"JOB_COMPLETION_INDEX": "1"}, "set JOB_COMPLETIONS in the container's env"),
-        ({"JOB_COMPLETION_INDEX": "3", "JOB_COMPLETIONS": "3"}, "is no part of 3"),
+        ({"JOB_COMPLETION_INDEX": "3", "JOB_COMPLETIONS": "3"}, "the number of parts is 3"),
         ({"JOB_COMPLETION_INDEX": "x"}, "JOB_COMPLETION_INDEX is not a number: 'x'"),
         ({"SLURM_ARRAY_TASK_ID": "1"}, "SLURM_ARRAY_TASK_MIN or _COUNT is not"),
         (SLURM | {"SLURM_ARRAY_TASK_ID": "8"}, "a Slurm array without gaps"),

@@ -71,8 +71,9 @@ void add_run(CLI::App& program, CommandLine& result) {
   add_host_arguments(command, arguments.host);
   add_log_arguments(command, arguments.log);
   command
-      .add_option("-o,--output", arguments.output,
-                  "Write the result to this file; - is stdout, and sends the module's own output to stderr")
+      .add_option(
+          "-o,--output", arguments.output,
+          "Write the result to this file. With -, write it to stdout, and the module's own output to stderr")
       ->envname("PYHOST_OUTPUT");
   command
       .add_option("--timeout", arguments.timeout,
@@ -143,7 +144,8 @@ void add_map(CLI::App& program, CommandLine& result) {
       ->required()
       ->envname("PYHOST_STATES");
   add_parameters(command, arguments.parameters, "each state");
-  command.add_option("-j,--jobs", arguments.workers, "How many runs at once (default: one for each core)")
+  command
+      .add_option("-j,--jobs", arguments.workers, "The number of runs at once (default: one for each core)")
       ->check(CLI::Range(jobs_range.least, jobs_range.most))
       ->envname("PYHOST_JOBS");
   command
@@ -158,8 +160,8 @@ void add_map(CLI::App& program, CommandLine& result) {
   command
       .add_option(
           "--import-timeout", arguments.import_timeout,
-          "Cancel an import of the module after this time; --timeout does not include imports (default: 60s, "
-          "or --timeout if that is longer)")
+          "Cancel an import of the module after this time (default: 60s, or --timeout if longer). --timeout "
+          "excludes imports")
       ->envname("PYHOST_IMPORT_TIMEOUT");
   command
       .add_option("--memory-limit", arguments.memory_limit,
@@ -177,8 +179,8 @@ void add_map(CLI::App& program, CommandLine& result) {
   command
       .add_option(
           "--engine", arguments.engine,
-          "Run on other machines: dask://HOST:PORT, ray://HOST:PORT, or package.module:function, a function "
-          "that returns a concurrent.futures.Executor")
+          "Run on other machines: dask://HOST:PORT, ray://HOST:PORT, or package.module:function, which "
+          "returns a concurrent.futures.Executor")
       ->envname("PYHOST_ENGINE");
   command
       .add_option("--engine-resources", arguments.engine_resources,
@@ -208,7 +210,7 @@ void add_map(CLI::App& program, CommandLine& result) {
   command
       .add_option(
           "--shard", arguments.shard,
-          "Run only a part of the states: i/n, as in 1/4 for the first of four; auto takes it from Slurm or "
+          "Run only part i of n, as in 1/4 for the first of four; auto uses the variables of Slurm or "
           "Kubernetes. Each part needs its own -o")
       ->envname("PYHOST_SHARD");
   add_trace(command, arguments.trace);
@@ -275,8 +277,8 @@ void add_check(CLI::App& program, CommandLine& result) {
       "Each line is file:line:column: message [code]; `pyhost check --codes` explains the codes. Only a\n"
       "mistake that is certain to fail is an error. Modules whose names begin with _ and packages that only\n"
       "contain modules need no create, unless they are named as NAME.\n\n"
-      "Exit codes: 0 no errors; 2 usage error or invalid name; 3 there are errors, or no such module;\n"
-      "70 Python could not start; 74 the diagnostics could not be written.");
+      "Exit codes: 0 no errors; 2 usage error or invalid name; 3 there are errors, or a named module does\n"
+      "not exist; 70 Python could not start; 74 the diagnostics could not be written.");
 }
 
 void add_new(CLI::App& program, CommandLine& result) {
@@ -344,7 +346,7 @@ int print_mistake(const CLI::App& program, const CLI::ParseError& mistake, int a
 CommandLine parse_command_line(int argc, char** argv) {
   CommandLine result;
   CLI::App program("Runs Python modules: JSON in, JSON out.", "pyhost");
-  program.set_version_flag("--version", "pyhost " PYHOST_VERSION);
+  program.set_version_flag("--version", "pyhost " PYHOST_VERSION, "Print the version and exit");
   program.set_help_flag("-h,--help", "Print this help and exit");
   program.formatter(with_lines_kept(std::make_shared<HelpFormat>()));
   program.require_subcommand(1);

@@ -59,8 +59,8 @@ void add_log_arguments(CLI::App& command, LogArguments& arguments) {
       ->envname("PYHOST_LOG_LEVEL");
   command
       .add_option("--log-format", arguments.format,
-                  "The format of log records: text, or json with one document per line. Without --log-level "
-                  "and --log-format, logging works as under python3")
+                  "The format of log records: text, or json with one document per line. Without both log "
+                  "options, logging works as under python3")
       ->check(is_one_of({log_formats.begin(), log_formats.end()}))
       ->envname("PYHOST_LOG_FORMAT");
 }

@@ -101,8 +101,8 @@ void add_schedule_trigger(const ScheduleCommand& schedule) {
   add_entry_name(command, arguments.name);
   add_log_arguments(command, arguments.log);
   command.footer(
-      "The run is stored in the history. A paused entry runs, too. An entry that is already running runs\n"
-      "only if it has overlap = \"allow\".\n\n"
+      "The run is stored in the history. A paused entry runs, too. If a run of the entry is in progress, it\n"
+      "runs only with overlap = \"allow\".\n\n"
       "Exit codes: those of `pyhost run`; 2 also if the entry does not exist or is already running;\n"
       "75 the database cannot be reached.");
 }
@@ -124,7 +124,7 @@ void add_schedule_pause(const ScheduleCommand& schedule, bool resumes) {
 void add_run_options(CLI::App& command, ScheduleRunArguments& arguments) {
   command
       .add_option("-j,--jobs", arguments.workers,
-                  "How many runs at once (default: as in the file, otherwise one for each core)")
+                  "The number of runs at once (default: as in the file, otherwise one for each core)")
       ->check(CLI::Range(1, 1024))
       ->envname("PYHOST_JOBS");
   add_log_arguments(command, arguments.log);
