@@ -49,7 +49,7 @@ def _is_being_imported(name: str) -> bool:
 def _used_by(
     users: Iterable[str], without: Iterable[str] = (), by_unknown: Iterable[str] = ()
 ) -> set[str]:
-    """Returns these modules and their imports, direct and indirect, without following those in `without`.
+    """Returns these modules and their imports, direct and indirect. Skips the modules in `without`.
 
     `by_unknown` is used as the imports of a module whose source cannot be read.
     """

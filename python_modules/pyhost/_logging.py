@@ -125,7 +125,7 @@ def _bridge(logging: Any) -> None:
     usual |= {"message", "asctime", "taskName", "is_for_host_alone"}
 
     def wants(logger: Any, level: int) -> bool:
-        """Returns whether the host wants the record. Its level replaces that of the root logger."""
+        """Returns whether the host wants the record. Its level replaces that of the root logger; the levels of others apply."""
         if _level is None or level < _level or logger.manager.disable >= level:
             return False
         while logger is not None and logger is not root:
