@@ -1046,21 +1046,6 @@ def test_a_history_that_was_deleted_is_created_again(tmp_path: Path) -> None:
     assert (tmp_path / "plan.db").exists()
 
 
-def test_a_step_with_a_thousand_entries_prints_its_duration(world: World) -> None:
-    for n in range(1000):
-        world.add(f"e{n}", cron=f"{n % 60} {n % 24} * * *", zone="Europe/Paris")
-    entries = world.entries()
-    times = []
-    for name in ("one", "two", "two"):
-        began = time.perf_counter()
-        world.plan(name).step(entries, name, 1)
-        times.append(time.perf_counter() - began)
-    first, new, kept = (f"{each * 1000:.0f} ms" for each in times)
-    print(
-        f"a step with 1,000 new entries took {first}, the first step of another process {new}, its next step {kept}"
-    )
-
-
 # --- the calls of the helper process
 
 A = {"name": "a", "module": "m", "every": "1m"}

@@ -33,7 +33,7 @@ def test_a_type_checker_checks_calls_of_services_against_their_stubs(tmp_path: P
     (tmp_path / "modules").mkdir()
     module = "def create(state):\n    class M:\n        def run(self): pass\n    return M()\n"
     (tmp_path / "modules" / "desk.py").write_text(module)
-    program = BUILD / "tests" / "docs_services"
+    program = BUILD / "tests" / "docs_services_hints"
     done = subprocess.run(
         [program], cwd=tmp_path, capture_output=True, text=True, env=clean_environment()
     )
