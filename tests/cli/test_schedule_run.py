@@ -261,7 +261,7 @@ def test_the_first_signal_lets_the_runs_in_flight_finish(folder: Folder) -> None
     process = folder.start("run")
     folder.wait_until(lambda: len(folder.begun()) == 1)
     process.send_signal(signal.SIGTERM)
-    folder.wait_for("stopping after the runs in progress")
+    folder.wait_for("stopping after the runs in flight")
     time.sleep(0.5)
     assert process.poll() is None
     folder.go()
@@ -284,7 +284,7 @@ def test_the_second_signal_cancels_the_runs_in_flight_and_the_history_records_th
     process = folder.start("run")
     folder.wait_until(lambda: len(folder.begun()) == 1)
     process.send_signal(signal.SIGTERM)
-    folder.wait_for("stopping after the runs in progress")
+    folder.wait_for("stopping after the runs in flight")
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == -signal.SIGTERM
     run = folder.history()[0]

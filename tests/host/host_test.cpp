@@ -23,7 +23,7 @@ TEST_CASE("only one host can be open at a time, and another one afterwards") {
   {
     Host host(over_fixtures());
     REQUIRE_ERROR(error, StartupFailed, [] { return Host(over_fixtures()).run("wins"); }());
-    CHECK_SAYS(error, "open already");
+    CHECK_SAYS(error, "already open");
     CHECK(host.run("wins") == "second");
   }
   for (int i = 0; i < 20; ++i) {
