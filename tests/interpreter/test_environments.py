@@ -464,7 +464,7 @@ def test_the_doctor_reports_a_missing_standard_library_and_module_path(
     assert "does not contain the standard library" in found["standard library"]["problem"]
     assert f"lib/python{VERSION}" in found["standard library"]["cure"]
     assert "'no/such/folder' does not exist" in found["module path"]["problem"]
-    assert "holds a folder 'modules'" in found["module path"]["cure"]
+    assert "contains a folder 'modules'" in found["module path"]["cure"]
     assert found["start"]["value"].startswith("not tried")
 
 
