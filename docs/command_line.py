@@ -22,7 +22,7 @@ SHARED = "Options of all "
 CODE = re.compile(
     r"""(?<![\w/.-])(
       \w+://[\w:.]*\w | [\w.]+/(?:[\w./]*[\w/])? | \.venv | @FILE | \[\[?[\w.]+\]\]?
-      | -?-[a-z][\w-]*(?:[ ](?:[A-Z]+|json|process)\b)? | -(?=[ ])
+      | -?-[a-z][\w-]*(?:[ ](?:[A-Z]+|json|process)\b)? | -(?=[ ]) | :(?=\.) | \.(?=[ ]if)
       | \w+_\w+ | PYTHON[A-Z]+ | \w+=\w+ | \w+:\w+:\w+ | \w+\.\w+[.:]\w+ | [a-z]+:[A-Z]+ | \w+\(\)
     )(?![\w/])""",
     re.VERBOSE,
