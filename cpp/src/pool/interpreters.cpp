@@ -81,7 +81,7 @@ class Interpreter {
     throw Error({.kind = ErrorKind::StartupFailed,
                  .phase = Phase::Start,
                  .message = std::string("an interpreter of the pool did not start: ") +
-                            (status.err_msg != nullptr ? status.err_msg : "Python gives no reason"),
+                            (status.err_msg != nullptr ? status.err_msg : "Python reported no reason"),
                  .hint = "use Isolation::Shared or Isolation::Process"});
   }
 

@@ -104,8 +104,8 @@ class RunQueue {
     bool can_wake() const noexcept { return asleep > waking; }
   };
 
-  // Returns the workers of which one must be notified, or null. put() notifies at most one. A worker that
-  // wakes up notifies the next one if there are more jobs.
+  // Returns the group of workers in which one must be notified, or null. put() notifies at most one worker. A
+  // worker that wakes up notifies the next one if there are more jobs.
   Waiting* next_to_wake();
   void put_locked(std::unique_ptr<Job> job);
   void wait_locked(std::unique_lock<std::mutex>& lock, Waiting& waiting, const std::function<void()>& idle);
