@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <future>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,41 @@ TEST_CASE("map and submit return the same with and without an engine") {
     CHECK(lines.at(0) == "the workers of the engine run 2 states at once");
   }
   CHECK((waitpid(-1, nullptr, WNOHANG) == -1 && errno == ECHILD));  // the coprocess has ended
+}
+
+TEST_CASE("a stop token cancels only its own runs, also if others are sent to the engine at the same time") {
+  const ModuleFolder folder;
+  write_engine(folder);
+  folder.write("waits_for_a_file.py",
+               "import pathlib, time\n"
+               "class Module:\n"
+               "    def __init__(self, state): self.state = state\n"
+               "    def run(self):\n"
+               "        while not pathlib.Path(self.state['file']).exists(): time.sleep(0.01)\n"
+               "        return self.state['n']\n"
+               "def create(state): return Module(state)\n");
+  Host host({.module_paths = {folder.path()}});
+  Pool pool(host, {.isolation = Isolation::Process, .engine = engine});
+  for (const Outcome& outcome : pool.map("halves", std::vector<Json>(100, {{"n", 2}}))) REQUIRE(outcome.ok());
+  // From here on a chunk has several states.
+  const std::string file = (folder.path() / "go").string();
+  std::stop_source stop;
+  std::vector<std::future<Json>> runs;
+  for (int n = 0; n < 40; ++n) {
+    RunOptions options;
+    if (n % 2 == 0) options.stop = stop.get_token();
+    runs.push_back(pool.submit("waits_for_a_file", {{"n", n}, {"file", file}}, options));
+  }
+  stop.request_stop();
+  folder.write("../go", "");
+  for (int n = 0; n < 40; ++n) {
+    CAPTURE(n);
+    std::future<Json>& run = runs[static_cast<std::size_t>(n)];
+    if (n % 2 == 0)
+      CHECK(test::error_of([&] { return run.get(); }).value().kind() == ErrorKind::Cancelled);
+    else
+      CHECK(run.get() == n);
+  }
 }
 
 TEST_CASE("an unknown engine is refused when the pool is opened") {

@@ -64,9 +64,9 @@ Json order_of(const Job& job) {
           {"import_timeout", seconds_of(job.options.import_timeout)}};
 }
 
-bool has_same_order(const Job& one, const Job& other) {
+bool can_share_chunk(const Job& one, const Job& other) {
   return one.module == other.module && one.options.timeout == other.options.timeout &&
-         one.options.import_timeout == other.options.import_timeout;
+         one.options.import_timeout == other.options.import_timeout && one.options.stop == other.options.stop;
 }
 
 // Replaces line breaks by spaces. JSON text has line breaks only between its tokens.

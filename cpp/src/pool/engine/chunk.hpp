@@ -14,8 +14,8 @@ namespace pyhost::detail {
 /// order.
 Json order_of(const Job& job);
 
-/// Returns whether order_of() is the same for both jobs.
-bool has_same_order(const Job& one, const Job& other);
+/// Returns whether both jobs can be in one chunk: they have the same order, and the same stop token.
+bool can_share_chunk(const Job& one, const Job& other);
 
 /// Returns the states of the jobs, one per line.
 std::string lines_of(const Jobs& jobs);

@@ -81,8 +81,8 @@ class EngineWorker : public Worker {
     return true;
   }
 
-  // Submits the first jobs of next_ as a chunk. Jobs with another order, and jobs that would make the chunk
-  // too large, are left for the next chunk.
+  // Submits the first jobs of next_ as a chunk. Jobs that cannot share a chunk with the first one, and jobs
+  // that would make the chunk too large, are left for the next chunk.
   void submit_chunk() {
     Jobs jobs;
     const Job& first = *next_.front();
@@ -92,7 +92,7 @@ class EngineWorker : public Worker {
     for (; count < next_.size(); ++count) {
       const Job& job = *next_[count];
       bytes += job.state.size();
-      if (count > 0 && (bytes > max_chunk_bytes || !has_same_order(job, first))) break;
+      if (count > 0 && (bytes > max_chunk_bytes || !can_share_chunk(job, first))) break;
     }
     std::move(next_.begin(), next_.begin() + static_cast<std::ptrdiff_t>(count), std::back_inserter(jobs));
     next_.erase(next_.begin(), next_.begin() + static_cast<std::ptrdiff_t>(count));
