@@ -73,13 +73,6 @@ def test_the_cpp_example_of_the_readme_is_the_tested_consumer() -> None:
     )
 
 
-def test_the_cmake_example_of_the_readme_is_that_of_the_tested_consumer() -> None:
-    assert (
-        blocks(README, "cmake")[0]
-        in (ROOT / "tests" / "install" / "consumer" / "CMakeLists.txt").read_text()
-    )
-
-
 @pytest.mark.parametrize("page", [README, *DOCS], ids=lambda page: page.stem)
 def test_every_console_block_prints_what_it_shows(page: Path, program: str, tmp_path: Path) -> None:
     write_modules(page, tmp_path)
@@ -101,7 +94,7 @@ def test_every_console_block_prints_what_it_shows(page: Path, program: str, tmp_
             )  # fmt: skip
             assert same(done.stdout.replace(f"{tmp_path}/", "")) == same(shown), command
             ran += 1
-    assert ran >= (4 if page == README else 1)
+    assert ran >= 1
 
 
 def page_of(example: Path) -> Path:
@@ -144,8 +137,11 @@ def test_the_tests_of_modules_that_a_page_shows_pass(tmp_path: Path) -> None:
 
 
 def test_the_readme_is_short_and_its_first_code_comes_early() -> None:
-    lines = README.read_text().splitlines()
-    assert len(lines) <= 130
+    text = README.read_text()
+    lines = text.splitlines()
+    assert len(lines) <= 100
+    words = [each for each in text.split() if any(map(str.isalnum, each))]
+    assert len(words) <= 600
     assert any(line.startswith("```") for line in lines[:10])
 
 

@@ -2,17 +2,12 @@
 #include <pyhost/pyhost.hpp>
 
 int main() {
-  pyhost::Host host;  // starts Python, finds the modules
-  host.run("mod1");   // prints: This is module1 doing its thing
-
-  pyhost::Module summary = host.load("csv_summary");
-  pyhost::Instance trips = summary.create({{"text", "city,price\nOslo,12.5\nBergen,9.0\n"}});
-  pyhost::Json result = trips.run();
-  std::cout << result["rows"] << '\n';  // prints: 2
-
+  pyhost::Host host;  // starts Python and finds the folder modules/
   try {
-    host.run("mod2");
+    pyhost::Json result = host.run("shout", {{"text", "hello"}});
+    std::cout << result["text"] << '\n';  // prints "HELLO"
+    host.run("shout");                    // the state has no text
   } catch (const pyhost::Error& error) {
-    std::cout << to_string(error.kind()) << ", " << error.hint() << '\n';
-  }  // prints: ModuleNotFound, did you mean 'mod1'?
+    std::cerr << error.rendered() << '\n';
+  }
 }
