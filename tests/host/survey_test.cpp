@@ -29,7 +29,7 @@ TEST_CASE("a survey lists modules without running them") {
   const ModuleInfo* counts = find(survey, "counts_imports");
   REQUIRE(counts != nullptr);
   CHECK(counts->file == (fixtures / "modules/counts_imports.py").string());
-  CHECK(counts->doc == "How often it was imported, told by the environment of this process.");
+  CHECK(counts->doc == "Counts its imports in an environment variable of the process.");
   CHECK(counts->error() == nullptr);
   CHECK(find(survey, "package.part") != nullptr);
   const char* loaded = "sorted(n for n in __import__('sys').modules if n.startswith('modules.'))";
