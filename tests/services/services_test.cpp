@@ -375,7 +375,7 @@ TEST_CASE("a prefix of a service name is not a service") {
 
 TEST_CASE("a host describes its services as a stub file") {
   Host host(over_fixtures());
-  CHECK(host.services().stubs().find("This host provides nothing") != std::string::npos);
+  CHECK(host.services().stubs().find("This host provides no services") != std::string::npos);
   host.services().provide("quote", echo, "The price of a symbol.");
   host.services().provide("book", echo);
   const std::string stubs = host.services().stubs();
