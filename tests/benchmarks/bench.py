@@ -238,7 +238,12 @@ def comparisons(times: dict[str, Row], pools: Row) -> list[Comparison]:
         )
 
     return [
-        of_row("`create` and `run` of a loaded module", CREATE_AND_RUN, "C API", "bare C API"),
+        of_row(
+            "`create` and `run` of a loaded module",
+            CREATE_AND_RUN,
+            "C API",
+            "bare C API, two GIL acquisitions",
+        ),
         of_row("`host.run(name)`", RUN_BY_NAME, "C API", "bare C API, one GIL acquisition"),
         of_1_kb("JSON text to `dict`", "text to dict", "orjson"),
         of_1_kb("`dict` to JSON text", "dict to text", "orjson"),

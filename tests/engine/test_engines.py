@@ -282,8 +282,8 @@ def test_a_worker_of_another_version_is_refused(pyhost: Run, project: Path, prog
     [
         (["--engine", "spark://x:1"], "unknown engine"),
         (["--engine", "modules.pools:none"], "cannot be imported"),
-        (["--engine", "dask://localhost"], "is dask://HOST:PORT"),
-        (["--engine", "dask://tcp://127.0.0.1:99"], "is dask://HOST:PORT"),
+        (["--engine", "dask://localhost"], "must be dask://HOST:PORT"),
+        (["--engine", "dask://tcp://127.0.0.1:99"], "must be dask://HOST:PORT"),
         (["--engine", "modules.helper:value"], "value"),
         (["--engine", "dask://x:1", "--store", "s"], "--store"),
         (["--engine", "dask://x:1", "-j", "2"], "-j"),

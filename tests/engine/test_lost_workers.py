@@ -84,10 +84,10 @@ def test_the_name_of_a_chunk_has_its_module_and_states(cluster: Cluster) -> None
 def test_the_loss_of_all_workers_makes_the_engine_unreachable(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dask_engine, "WORKERS_SECONDS", 2)
     engine = dask_engine.DaskEngine(cluster.address(), {})
     try:
         Cluster.wait_until(lambda: engine.slots() == 2)
+        monkeypatch.setattr(dask_engine, "WORKERS_SECONDS", 2)
         for worker in cluster.workers:
             worker.kill()
         with pytest.raises(Unreachable, match="no worker for 2 s"):

@@ -281,7 +281,7 @@ def check_job(job: Any) -> None:
     assert rules[0]["action"] == "FailJob"
     codes = rules[0]["onExitCodes"]
     assert codes == {
-        "containerName": only_container(job)["name"], "operator": "In", "values": [2, 3, 4]
+        "containerName": only_container(job)["name"], "operator": "In", "values": [2, 3]
     }  # fmt: skip
     for rule in rules[1:]:
         assert rule["action"] == "Ignore" and set(rule) == {"action", "onPodConditions"}

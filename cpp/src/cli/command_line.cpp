@@ -233,7 +233,7 @@ void add_map(CLI::App& program, CommandLine& result) {
       "stdout with -o FILE.\n\n"
       "Exit codes: 0 ok; 1 a state failed; 2 usage error, or the states cannot be read; 3 the module could\n"
       "not be loaded; 70 Python could not start; 74 the results or the trace could not be written;\n"
-      "130 ended by Ctrl-C; 128+n ended by signal n.");
+      "75 the engine cannot be reached; 130 ended by Ctrl-C; 128+n ended by signal n.");
 }
 
 void add_list(CLI::App& program, CommandLine& result) {

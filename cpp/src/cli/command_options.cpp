@@ -29,8 +29,8 @@ void add_host_arguments(CLI::App& command, HostArguments& arguments) {
   command
       .add_option(
           "--venv", arguments.venv,
-          "The virtual environment to import packages from (default: VIRTUAL_ENV, otherwise .venv in or "
-          "beside a module path)")
+          "The virtual environment to import packages from (default: venv of pyhost.toml, otherwise VIRTUAL_ENV, "
+          "otherwise .venv in a module path or in its parent folder)")
       ->envname("PYHOST_VENV");
   command
       .add_flag("--use-environment", arguments.use_environment,

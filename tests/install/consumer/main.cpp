@@ -8,6 +8,6 @@ int main() {
     std::cout << result["text"] << '\n';  // prints "HELLO"
     host.run("shout");                    // the state has no text
   } catch (const pyhost::Error& error) {
-    std::cerr << error.rendered() << '\n';
+    std::cerr << error.rendered();
   }
 }
