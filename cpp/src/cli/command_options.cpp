@@ -27,10 +27,10 @@ void add_module_paths(CLI::App& command, std::vector<std::string>& paths) {
 void add_host_arguments(CLI::App& command, HostArguments& arguments) {
   add_module_paths(command, arguments.module_paths);
   command
-      .add_option(
-          "--venv", arguments.venv,
-          "The virtual environment to import packages from (default: venv of pyhost.toml, otherwise VIRTUAL_ENV, "
-          "otherwise .venv in a module path or in its parent folder)")
+      .add_option("--venv", arguments.venv,
+                  "The virtual environment to import packages from (default: venv of pyhost.toml, otherwise "
+                  "VIRTUAL_ENV, "
+                  "otherwise .venv in a module path or in its parent folder)")
       ->envname("PYHOST_VENV");
   command
       .add_flag("--use-environment", arguments.use_environment,
