@@ -101,6 +101,10 @@ class Folder:
         runs: list[dict[str, Any]] = json.loads(done.stdout)["runs"]
         return runs[::-1]
 
+    def made(self) -> list[dict[str, Any]]:
+        """The runs in the history that were made. On a busy machine, due times can be missed."""
+        return [run for run in self.history() if run["status"] not in ("missed", "skipped")]
+
     def go(self) -> None:
         (self.path / "go").touch()
 
@@ -232,7 +236,7 @@ def test_a_run_continues_if_another_entry_cannot_be_claimed(folder: Folder, run_
     folder.go()
     assert tick.wait(PATIENCE) == 2
     assert "the disk is full" in folder.text()
-    assert [(run["entry"], run["status"]) for run in folder.history()] == [("a", "succeeded")]
+    assert [(run["entry"], run["status"]) for run in folder.made()] == [("a", "succeeded")]
 
 
 def test_terminal_escapes_in_entry_names_are_escaped(folder: Folder, run_in: Run) -> None:
@@ -250,7 +254,7 @@ def test_a_tick_continues_when_its_stderr_is_closed(folder: Folder, pyhost: Run)
     done = pyhost("schedule", "tick", "-j", "1", capture_output=False, stderr=its)
     os.close(its)
     assert done.returncode == 0
-    assert [run["status"] for run in folder.history()] == ["succeeded"] * 2
+    assert [run["status"] for run in folder.made()] == ["succeeded"] * 2
 
 
 # --- run
@@ -266,7 +270,7 @@ def test_the_first_signal_lets_the_runs_in_flight_finish(folder: Folder) -> None
     assert process.poll() is None
     folder.go()
     assert process.wait(PATIENCE) == 0
-    assert [r["status"] for r in folder.history() if r["status"] != "skipped"] == ["succeeded"]
+    assert [run["status"] for run in folder.made()] == ["succeeded"]
 
 
 def test_a_signal_ends_the_scheduler_with_0_even_if_a_run_failed(folder: Folder) -> None:
@@ -287,7 +291,7 @@ def test_the_second_signal_cancels_the_runs_in_flight_and_the_history_records_th
     folder.wait_for("stopping after the runs in flight")
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == -signal.SIGTERM
-    run = folder.history()[0]
+    run = folder.made()[0]
     assert (run["status"], run["error"]["kind"]) == ("failed", "Cancelled")
 
 
@@ -443,7 +447,7 @@ def test_a_tick_replaces_a_helper_process_that_dies(folder: Folder, pyhost: Run)
     os.kill(helper, signal.SIGKILL)
     folder.go()
     assert tick.wait(PATIENCE) == 0, folder.text()
-    assert [run["status"] for run in folder.history()] == ["succeeded"]
+    assert [run["status"] for run in folder.made()] == ["succeeded"]
 
 
 # --- a database that becomes unreachable
