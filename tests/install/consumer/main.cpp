@@ -2,7 +2,7 @@
 #include <pyhost/pyhost.hpp>
 
 int main() {
-  pyhost::Host host;  // starts Python and finds the folder modules/
+  pyhost::Host host;  // starts Python and finds ./modules
   try {
     pyhost::Json result = host.run("shout", {{"text", "hello"}});
     std::cout << result["text"] << '\n';  // prints "HELLO"
