@@ -20,7 +20,7 @@ enum class ErrorKind {
   ModuleNotFound,   ///< No module path contains the module.
   ImportFailed,     ///< The module was found, but its import raised, or it exists twice.
   BadContract,      ///< `create` or `run` is missing, or cannot be called as the contract requires.
-  ModuleRaised,     ///< The module raised in `create` or `run`. SystemExit and KeyboardInterrupt count, too.
+  ModuleRaised,     ///< The module raised, for example in `create` or `run`. SystemExit counts, too.
   InvalidResult,    ///< The return value of `run` cannot be represented exactly in JSON.
   TimedOut,         ///< The run did not end before its deadline.
   Cancelled,        ///< The application cancelled the run.

@@ -37,8 +37,8 @@ class HostServices {
   /// ~Host removes all services.
   bool withdraw(std::string_view name) const;
 
-  /// Returns the contents of a stub file, pyhost/services.pyi, for type checkers and editors. It contains the
-  /// services that are provided now.
+  /// Returns the contents of a stub file for type checkers and editors. It contains the services that are
+  /// provided now.
   std::string stubs() const;
 
  private:

@@ -158,10 +158,10 @@ void add_map(CLI::App& program, CommandLine& result) {
       .add_option("--timeout", arguments.timeout, "Cancel a run after this time, as in 30s, 500ms, 2m, 1h")
       ->envname("PYHOST_TIMEOUT");
   command
-      .add_option(
-          "--import-timeout", arguments.import_timeout,
-          "Cancel an import of the module after this time (default: 60s, or --timeout if longer). --timeout "
-          "excludes imports")
+      .add_option("--import-timeout", arguments.import_timeout,
+                  "Cancel an import of the module after this time (default: with --timeout, 60s or --timeout "
+                  "if longer). "
+                  "--timeout excludes imports")
       ->envname("PYHOST_IMPORT_TIMEOUT");
   command
       .add_option("--memory-limit", arguments.memory_limit,
@@ -193,7 +193,9 @@ void add_map(CLI::App& program, CommandLine& result) {
       ->envname("PYHOST_ENGINE_RETRIES");
   command
       .add_option("--retries", arguments.retries,
-                  "How often a run is repeated that timed out or whose worker crashed (default: 0)")
+                  "How often a run is repeated after a timeout, a crash of its worker, or an import that "
+                  "failed after "
+                  "another worker had loaded the module (default: 0)")
       ->check(CLI::Range(retries_range.least, retries_range.most))
       ->envname("PYHOST_RETRIES");
   command
@@ -275,8 +277,9 @@ void add_check(CLI::App& program, CommandLine& result) {
   command.footer(
       std::string(module_paths_note) +
       "Each line is file:line:column: message [code]; `pyhost check --codes` explains the codes. Only a\n"
-      "mistake that is certain to fail is an error. Modules whose names begin with _ and packages that only\n"
-      "contain modules need no create, unless they are named as NAME.\n\n"
+      "mistake that is certain to fail is an error. Modules whose names begin with an underscore, and "
+      "packages\n"
+      "that only contain modules, need no create, unless they are named as NAME.\n\n"
       "Exit codes: 0 no errors; 2 usage error or invalid name; 3 there are errors, or a named module does\n"
       "not exist; 70 Python could not start; 74 the diagnostics could not be written.");
 }
@@ -316,7 +319,7 @@ void add_doctor(CLI::App& program, CommandLine& result) {
 void add_stubs(CLI::App& program, CommandLine& result) {
   add_command<StubsArguments>(
       program, result, "stubs",
-      "Prints pyhost/services.pyi, the type stubs of `from pyhost import services`.\n\n"
+      "Prints the type stubs of `from pyhost import services`.\n\n"
       "The program itself provides no services. An application that provides some prints its own stubs by\n"
       "calling host.services().stubs().\n");
 }

@@ -30,7 +30,8 @@ void add_host_arguments(CLI::App& command, HostArguments& arguments) {
       .add_option("--venv", arguments.venv,
                   "The virtual environment to import packages from (default: venv of pyhost.toml, otherwise "
                   "VIRTUAL_ENV, "
-                  "otherwise .venv in a module path or in its parent folder)")
+                  "otherwise .venv in a module path or in its parent folder, otherwise the one that pyhost "
+                  "is installed in)")
       ->envname("PYHOST_VENV");
   command
       .add_flag("--use-environment", arguments.use_environment,

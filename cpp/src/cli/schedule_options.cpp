@@ -139,8 +139,9 @@ void add_schedule_tick(const ScheduleCommand& schedule) {
       "  pyhost schedule tick --dry-run\n");
   command.add_flag("--dry-run", arguments.dry_run, "Print what would run, without running or storing it");
   add_run_options(command, arguments.run);
-  command.footer(std::string("Exit codes: 0 ok, even if nothing is due; 1 a run failed;\n") +
-                 schedule_exit_codes);
+  command.footer(
+      std::string("Exit codes: 0 ok, even if nothing is due; 1 a run failed; 128+n ended by signal n;\n") +
+      schedule_exit_codes);
 }
 
 void add_schedule_run(const ScheduleCommand& schedule) {
