@@ -18,7 +18,6 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from pools import Pools, measure_and_print
@@ -202,39 +201,26 @@ def print_mean_ratios(rows: dict[str, Row], files: list[str]) -> None:
                 print(f"{kind + ', geometric mean':<44} {'':>10}   {ratio:5.2f} x {other}")
 
 
-@dataclass
-class Comparison:
-    operation: str
-    other: str
-    ratio: float
-    pyhost_time: str
-    other_time: str
+def comparisons(times: dict[str, Row], pools: Row) -> list[str]:
+    """Rows with the central ratios, for the README.
 
-    def line(self) -> str:
-        cells = (self.operation, self.pyhost_time, self.other, self.other_time, f"{self.ratio:.2f}")
+    Large texts are left out: page faults dominate them on some machines.
+    """
+
+    def row_of(operation: str, ours: float, other: str, theirs: float) -> str:
+        cells = (operation, shown_time(ours), other, shown_time(theirs), f"{ours / theirs:.2f}")
         return "| " + " | ".join(cells) + " |"
 
+    def of_row(operation: str, row: str, other: str, other_name: str) -> str:
+        return row_of(operation, times[row]["pyhost"], other_name, times[row][other])
 
-def comparisons(times: dict[str, Row], pools: Row) -> list[Comparison]:
-    """The central ratios, for the README. Large texts are left out: page faults dominate them on some machines."""
-
-    def of_row(operation: str, row: str, other: str, other_name: str) -> Comparison:
-        ours, theirs = times[row]["pyhost"], times[row][other]
-        return Comparison(
-            operation, other_name, ours / theirs, shown_time(ours), shown_time(theirs)
-        )
-
-    def of_1_kb(operation: str, kind: str, other: str) -> Comparison:
+    def of_1_kb(operation: str, kind: str, other: str) -> str:
         return of_row(f"{operation}, 1 KB", f"{kind}, 1 KB", other, f"`{other}`")
 
-    def of_pool(executor: str, options: str) -> Comparison:
+    def of_pool(executor: str, options: str) -> str:
         ours, theirs = 1e9 / pools["process"], 1e9 / pools[f"{executor}, {options}"]
-        return Comparison(
-            "empty run in a pool of 2 processes",
-            f"`{executor}`, {options}",
-            ours / theirs,
-            shown_time(ours),
-            shown_time(theirs),
+        return row_of(
+            "empty run in a pool of 2 processes", ours, f"`{executor}`, {options}", theirs
         )
 
     return [
@@ -255,11 +241,10 @@ def comparisons(times: dict[str, Row], pools: Row) -> list[Comparison]:
     ]
 
 
-def print_markdown(lines: list[Comparison]) -> None:
+def print_markdown(rows: list[str]) -> None:
     print("| operation | pyhost | compared with | its time | ratio |")
     print("|---|--:|---|--:|--:|")
-    for each in lines:
-        print(each.line())
+    print("\n".join(rows))
     print("\nRatio: pyhost's time divided by the other time; below 1, pyhost is faster.")
 
 
