@@ -2,10 +2,13 @@
 #include <sys/wait.h>
 
 #include <cerrno>
+#include <chrono>
+#include <filesystem>
 #include <future>
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "support.hpp"
@@ -110,6 +113,31 @@ TEST_CASE("a stop token cancels only its own runs, also if others are sent to th
     else
       CHECK(run.get() == n);
   }
+}
+
+TEST_CASE("an engine continues to run the same module after all of its runs were cancelled") {
+  const ModuleFolder folder;
+  write_engine(folder);
+  folder.write("begins.py",
+               "import pathlib, time\n"
+               "class Module:\n"
+               "    def __init__(self, state): self.state = state\n"
+               "    def run(self):\n"
+               "        pathlib.Path(self.state['file']).touch()\n"
+               "        time.sleep(self.state['seconds'])\n"
+               "        return 'done'\n"
+               "def create(state): return Module(state)\n");
+  Host host({.module_paths = {folder.path()}});
+  Pool pool(host, {.isolation = Isolation::Process, .engine = engine});
+  const std::filesystem::path begun = folder.path() / "begun";
+  std::stop_source stop;
+  RunOptions options;
+  options.stop = stop.get_token();
+  std::future<Json> cancelled = pool.submit("begins", {{"file", begun}, {"seconds", 60}}, options);
+  while (!std::filesystem::exists(begun)) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  stop.request_stop();
+  CHECK(test::error_of([&] { return cancelled.get(); }).value().kind() == ErrorKind::Cancelled);
+  CHECK(pool.submit("begins", {{"file", begun}, {"seconds", 0}}).get() == "done");
 }
 
 TEST_CASE("an unknown engine is refused when the pool is opened") {

@@ -53,7 +53,7 @@ class Driver:
         self._engine = engine
         self._retries = retries
         self._packed = packed
-        self._map = uuid.uuid4().hex  # identifies the chunks that a worker must cancel
+        self._map = _new_map()
         self._events: queue.SimpleQueue[tuple[_Part, int, Any]] = queue.SimpleQueue()
         self._open: dict[int, _Part] = {}
         self._suspects: list[_Part] = []  # they run one at a time
@@ -220,6 +220,7 @@ class Driver:
             self._engine.cancel(part.handle)
         orders = {part.chunk.order for part in self._open.values()}
         self._engine.end_runs(sorted(orders))
+        self._map = _new_map()  # workers refuse later chunks of the old one
         self._open.clear()
         self._suspects.clear()
 
@@ -231,6 +232,11 @@ class Driver:
     def close(self) -> None:
         self.cancel()
         self._engine.close()
+
+
+def _new_map() -> str:
+    """Returns an identifier of chunks that are cancelled together."""
+    return uuid.uuid4().hex
 
 
 def _again(part: _Part) -> str:
