@@ -20,12 +20,15 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import counts
 from pools import Pools, measure_and_print
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 Row = dict[str, float]
-ORDER = ["pyhost", "C API", "pybind11", "pybind11_json", "orjson", "json", "article's host"]
+ALTERNATIVES = [
+    "C API", "C API, lookup", "pybind11", "pybind11_json", "orjson", "json", "article's host",
+]  # fmt: skip
 CREATE_AND_RUN = "create+run, main thread"
 RUN_BY_NAME = "host.run(name), C API acquires the GIL once"
 PROCESS = "process of `pyhost run mod1`"
@@ -40,7 +43,7 @@ def clean_environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in hiding}
 
 
-def make_texts(folder: Path) -> None:
+def make_texts(folder: Path, share: float = 1) -> None:
     """Writes texts of the three kinds that are common in benchmarks of JSON: prose, numbers, records."""
     chance = random.Random(7)
     words = 'the quick brown fox état naïve 日本語 こんにちは 世界 привет \\ " line\n 😀'.split(" ")
@@ -52,15 +55,15 @@ def make_texts(folder: Path) -> None:
             "user": {"id": i, "name": chance.choice(words), "url": None, "verified": i % 7 == 0},
             "entities": {"hashtags": [], "urls": [{"indices": [i, i + 22]}]},
         }
-        for i in range(1500)
+        for i in range(int(1500 * share))
     ]
     rings = [
         [[chance.uniform(-141, -52), chance.uniform(41, 83)] for _ in range(200)]
-        for _ in range(280)
+        for _ in range(int(280 * share))
     ]
     records = {
         str(chance.getrandbits(28)): {"areas": [{"areaId": i, "blockIds": []}], "price": i * 10}
-        for i in range(12000)
+        for i in range(int(12000 * share))
     }
     made = {"prose": {"statuses": tweets}, "numbers": {"coordinates": rings}, "records": records}
     for name, value in made.items():
@@ -180,7 +183,7 @@ def print_rows(rows: dict[str, Row], shown: Callable[[float], str]) -> None:
             continue
         ratios = [
             f"{values['pyhost'] / values[other]:5.2f} x {other} ({shown(values[other])})"
-            for other in ORDER[1:]
+            for other in ALTERNATIVES
             if other in values
         ]
         print(f"{row:<44} {shown(values['pyhost']):>10}   " + "   ".join(ratios))
@@ -195,7 +198,7 @@ def mean_ratio(rows: dict[str, Row], kind: str, files: Iterable[str], other: str
 
 def print_mean_ratios(rows: dict[str, Row], files: list[str]) -> None:
     for kind in CONVERSIONS:
-        for other in ORDER[1:]:
+        for other in ALTERNATIVES:
             ratio = mean_ratio(rows, kind, files, other)
             if ratio is not None:
                 print(f"{kind + ', geometric mean':<44} {'':>10}   {ratio:5.2f} x {other}")
@@ -248,6 +251,25 @@ def print_markdown(rows: list[str]) -> None:
     print("\nRatio: pyhost's time divided by the other time; below 1, pyhost is faster.")
 
 
+def count(program: Path, only: str, check: bool, accept: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        make_texts(data, share=0.01)  # callgrind is slow
+        files = sorted(file.name for file in data.glob("*.json"))
+        rows = counts.count(program, data, only)
+    key = counts.versions(program)
+    print(
+        f"{key}\n\npyhost's instructions per call, then their ratio to those of each alternative\n"
+    )
+    print_rows(rows, lambda instructions: f"{instructions:.0f}")
+    print_mean_ratios(rows, files)
+    ratios = counts.ratios_of(rows)
+    if accept:
+        counts.accept(key, ratios)
+    elif check and not counts.check(key, ratios):
+        sys.exit(1)
+
+
 def main() -> None:
     words = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     words.add_argument(
@@ -265,13 +287,29 @@ def main() -> None:
         default=".",
         help="measure only rows within a process that match this regular expression; pools: only pools",
     )
+    words.add_argument(
+        "--count",
+        action="store_true",
+        help="count instructions under callgrind instead of measuring times",
+    )
+    words.add_argument(
+        "--check",
+        action="store_true",
+        help="with --count: fail if a ratio is more than 3 %% above the stored one",
+    )
+    words.add_argument("--accept", action="store_true", help="with --count: store the ratios")
     words.add_argument("--build", type=Path, required=True, help=argparse.SUPPRESS)
     words.add_argument("--python", required=True, help=argparse.SUPPRESS)
     given = words.parse_args()
+    if (given.check or given.accept) and not given.count:
+        words.error("--check and --accept need --count")
     if given.only == "pools":
         measure_and_print(given.build, given.python, clean_environment(), given.repetitions)
         return
     program = given.build / "tests" / "benchmarks" / "crossing_bench"
+    if given.count:
+        count(program, given.only, given.check, given.accept)
+        return
     with tempfile.TemporaryDirectory() as made:
         data = given.data or Path(made)
         if not given.data:

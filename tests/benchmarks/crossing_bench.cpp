@@ -1,7 +1,10 @@
 // Measures calls and conversions between C++ and Python by pyhost, by the bare C API and by other libraries,
-// in the same process. `./dev bench` prints the results. The name of a benchmark is "row|library".
+// in the same process. `./dev bench` prints the results. The name of a benchmark is "row|library". Under
+// callgrind, the program counts instructions instead.
 #include <benchmark/benchmark.h>
 
+#include <gnu/libc-version.h>
+#include <simdjson.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -14,10 +17,12 @@
 #include <pybind11_json/pybind11_json.hpp>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "bare.hpp"
 #include "convert/convert.hpp"
+#include "counting.hpp"
 #include "pyhost/pyhost.hpp"
 #include "python/gil.hpp"
 
@@ -56,35 +61,53 @@ std::vector<Text> texts(const fs::path& folder) {
   return found;
 }
 
+// Makes the calls of one benchmark: as many as are timed, or those that callgrind counts.
+template <class Action>
+void repeat(benchmark::State& state, const std::string& name, Action& action) {
+  if (counting()) {
+    for (auto _ : state) count(name, action);
+  } else {
+    for (auto _ : state) action();
+  }
+}
+
 // Measures the processor time of all threads, so that other load on the machine does not count.
+template <class Body>
+void add(const std::string& name, Body body) {
+  benchmark::internal::Benchmark* added = benchmark::RegisterBenchmark(name.c_str(), body);
+  added->MeasureProcessCPUTime();
+  if (counting()) added->Iterations(1);
+}
+
 template <class Action>
 void measure(const std::string& row, const std::string& library, Action action) {
-  benchmark::RegisterBenchmark((row + "|" + library).c_str(), [action](benchmark::State& state) {
-    for (auto _ : state) action();
-  })->MeasureProcessCPUTime();
+  const std::string name = row + "|" + library;
+  add(name, [name, action](benchmark::State& state) { repeat(state, name, action); });
 }
 
 template <class Action>
 void measure_on_another_thread(const std::string& row, const std::string& library, Action action) {
-  benchmark::RegisterBenchmark((row + "|" + library).c_str(), [action](benchmark::State& state) {
+  const std::string name = row + "|" + library;
+  add(name, [name, action](benchmark::State& state) {
     std::thread([&] {
       const PyGILState_STATE acquired =
           PyGILState_Ensure();  // a thread state for all of them, including the baseline
       PyThreadState* released = PyEval_SaveThread();
-      for (auto _ : state) action();
+      repeat(state, name, action);
       PyEval_RestoreThread(released);
       PyGILState_Release(acquired);
     }).join();
-  })->MeasureProcessCPUTime();
+  });
 }
 
 // Measures an action with the GIL held throughout, outside of any call by pyhost.
 template <class Action>
 void measure_inside(const std::string& row, const std::string& library, Action action) {
-  benchmark::RegisterBenchmark((row + "|" + library).c_str(), [action](benchmark::State& state) {
+  const std::string name = row + "|" + library;
+  add(name, [name, action](benchmark::State& state) {
     const Gil gil;
-    for (auto _ : state) action();
-  })->MeasureProcessCPUTime();
+    repeat(state, name, action);
+  });
 }
 
 PyObject* attribute(const char* module, const char* name) {
@@ -120,7 +143,7 @@ void register_calls(Host& host) {
   measure(main, "pyhost", pyhost_calls);
   measure(main, "C API", [calls] { create_then_run(calls); });
   measure(main, "pybind11", pybind11);
-  benchmark::RegisterBenchmark((main + "|article's host").c_str(), article)->MeasureProcessCPUTime();
+  add(main + "|article's host", article);
 
   const std::string another = "create+run, another thread";
   measure_on_another_thread(another, "pyhost", pyhost_calls);
@@ -137,8 +160,11 @@ void register_calls(Host& host) {
   const std::string by_name = "host.run(name), C API acquires the GIL once";
   measure(by_name, "pyhost", [&host] { benchmark::DoNotOptimize(host.run("quiet")); });
   measure(by_name, "C API", [calls] { create_and_run_at_once(calls); });
+  measure(by_name, "C API, lookup", [modules = std::unordered_map<std::string, Calls>{{"quiet", calls}}] {
+    create_and_run_at_once(modules.at("quiet"));
+  });
   measure(by_name, "pybind11", pybind11);
-  benchmark::RegisterBenchmark((by_name + "|article's host").c_str(), article)->MeasureProcessCPUTime();
+  add(by_name + "|article's host", article);
 
   const std::string ten = "state and result of 10 keys, Json";
   measure(ten, "pyhost", [echoes] { benchmark::DoNotOptimize(echoes.create(ten_keys).run()); });
@@ -157,6 +183,7 @@ void register_calls(Host& host) {
     const Gil held;
     Py_DECREF(checked(PyImport_ImportModule("modules.quiet")));
   });
+  if (counting()) return;  // the next count would depend on the lengths of paths
   const std::string cold = "load, module not loaded yet";
   const auto forget = [] {
     const Gil held;
@@ -245,13 +272,25 @@ int read_one(Host& host, const fs::path& file) {
   return 0;
 }
 
+// Prints the versions on which counted instructions depend. bench.py adds those of Python and orjson.
+int print_versions() {
+  std::printf("compiler %s, glibc %s, simdjson %d.%d.%d, nlohmann_json %d.%d.%d, pybind11 %d.%d\n",
+              __VERSION__, gnu_get_libc_version(), simdjson::SIMDJSON_VERSION_MAJOR,
+              simdjson::SIMDJSON_VERSION_MINOR, simdjson::SIMDJSON_VERSION_REVISION,
+              NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH,
+              PYBIND11_VERSION_MAJOR, PYBIND11_VERSION_MINOR);
+  return 0;
+}
+
 int bench(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   const auto value_of = [&](const std::string& option) -> std::string {
     const auto at = std::find(words.begin(), words.end(), option);
     return at == words.end() || at + 1 == words.end() ? std::string() : *(at + 1);
   };
-  Host host({.module_paths = {PYHOST_BENCH_FOLDER}});
+  if (std::find(words.begin(), words.end(), "--versions") != words.end()) return print_versions();
+  // Counts need PYTHONHASHSEED=0.
+  Host host({.module_paths = {PYHOST_BENCH_FOLDER}, .python = {.use_environment = counting()}});
   if (!value_of("--read").empty()) return read_one(host, value_of("--read"));
   if (std::find(words.begin(), words.end(), "--million") != words.end()) return run_a_million(host);
   {
