@@ -256,7 +256,7 @@ def count(program: Path, only: str, check: bool, accept: bool) -> None:
         data = Path(folder)
         make_texts(data, share=0.01)  # callgrind is slow
         files = sorted(file.name for file in data.glob("*.json"))
-        rows = counts.count(program, data, only)
+        rows = counts.Counter(program, data).count(only)
     key = counts.versions(program)
     print(
         f"{key}\n\npyhost's instructions per call, then their ratio to those of each alternative\n"

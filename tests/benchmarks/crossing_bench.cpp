@@ -63,9 +63,9 @@ std::vector<Text> texts(const fs::path& folder) {
 
 // Makes the calls of one benchmark: as many as are timed, or those that callgrind counts.
 template <class Action>
-void repeat(benchmark::State& state, const std::string& name, Action& action) {
+void repeat(benchmark::State& state, Action& action) {
   if (counting()) {
-    for (auto _ : state) count(name, action);
+    for (auto _ : state) count(action);
   } else {
     for (auto _ : state) action();
   }
@@ -73,27 +73,24 @@ void repeat(benchmark::State& state, const std::string& name, Action& action) {
 
 // Measures the processor time of all threads, so that other load on the machine does not count.
 template <class Body>
-void add(const std::string& name, Body body) {
-  benchmark::internal::Benchmark* added = benchmark::RegisterBenchmark(name.c_str(), body);
-  added->MeasureProcessCPUTime();
+void add(const std::string& row, const std::string& library, Body body) {
+  auto* added = benchmark::RegisterBenchmark((row + "|" + library).c_str(), body)->MeasureProcessCPUTime();
   if (counting()) added->Iterations(1);
 }
 
 template <class Action>
 void measure(const std::string& row, const std::string& library, Action action) {
-  const std::string name = row + "|" + library;
-  add(name, [name, action](benchmark::State& state) { repeat(state, name, action); });
+  add(row, library, [action](benchmark::State& state) { repeat(state, action); });
 }
 
 template <class Action>
 void measure_on_another_thread(const std::string& row, const std::string& library, Action action) {
-  const std::string name = row + "|" + library;
-  add(name, [name, action](benchmark::State& state) {
+  add(row, library, [action](benchmark::State& state) {
     std::thread([&] {
       const PyGILState_STATE acquired =
           PyGILState_Ensure();  // a thread state for all of them, including the baseline
       PyThreadState* released = PyEval_SaveThread();
-      repeat(state, name, action);
+      repeat(state, action);
       PyEval_RestoreThread(released);
       PyGILState_Release(acquired);
     }).join();
@@ -103,10 +100,9 @@ void measure_on_another_thread(const std::string& row, const std::string& librar
 // Measures an action with the GIL held throughout, outside of any call by pyhost.
 template <class Action>
 void measure_inside(const std::string& row, const std::string& library, Action action) {
-  const std::string name = row + "|" + library;
-  add(name, [name, action](benchmark::State& state) {
+  add(row, library, [action](benchmark::State& state) {
     const Gil gil;
-    repeat(state, name, action);
+    repeat(state, action);
   });
 }
 
@@ -143,7 +139,7 @@ void register_calls(Host& host) {
   measure(main, "pyhost", pyhost_calls);
   measure(main, "C API", [calls] { create_then_run(calls); });
   measure(main, "pybind11", pybind11);
-  add(main + "|article's host", article);
+  add(main, "article's host", article);
 
   const std::string another = "create+run, another thread";
   measure_on_another_thread(another, "pyhost", pyhost_calls);
@@ -164,7 +160,7 @@ void register_calls(Host& host) {
     create_and_run_at_once(modules.at("quiet"));
   });
   measure(by_name, "pybind11", pybind11);
-  add(by_name + "|article's host", article);
+  add(by_name, "article's host", article);
 
   const std::string ten = "state and result of 10 keys, Json";
   measure(ten, "pyhost", [echoes] { benchmark::DoNotOptimize(echoes.create(ten_keys).run()); });
@@ -183,7 +179,6 @@ void register_calls(Host& host) {
     const Gil held;
     Py_DECREF(checked(PyImport_ImportModule("modules.quiet")));
   });
-  if (counting()) return;  // the next count would depend on the lengths of paths
   const std::string cold = "load, module not loaded yet";
   const auto forget = [] {
     const Gil held;
