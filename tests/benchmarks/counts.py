@@ -27,12 +27,13 @@ Row = dict[str, float]
 Ratios = dict[str, dict[str, float]]
 LIBRARIES = ("pyhost", "C API", "C API, lookup", "pybind11_json", "orjson")
 NOT_COUNTED = "load, module not loaded yet"  # depends on the lengths of paths
-# Without ERMS and FSRM, callgrind does not count each byte of a copy as an instruction.
+# Without ERMS and FSRM, callgrind does not count each byte of a copy as an instruction. Without fast bins, the work of
+# malloc does not depend on what is at the end of the heap.
 ENVIRONMENT = {
     "PATH": os.environ["PATH"],
     "PYTHONHASHSEED": "0",
     "SIMDJSON_FORCE_IMPLEMENTATION": "haswell" if platform.machine() == "x86_64" else "arm64",
-    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-ERMS,-FSRM",
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-ERMS,-FSRM:glibc.malloc.mxfast=0",
 }
 
 
