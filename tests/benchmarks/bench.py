@@ -10,29 +10,25 @@ import argparse
 import json
 import os
 import random
-import re
 import statistics
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import counts
-from pools import Pools, measure_and_print
+import report
+from pools import measure_and_print
+from report import CONVERSIONS, PROCESS, Row, shown_time
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-Row = dict[str, float]
 ALTERNATIVES = [
     "C API", "C API, lookup", "pybind11", "pybind11_json", "orjson", "json", "article's host",
 ]  # fmt: skip
-CREATE_AND_RUN = "create+run, main thread"
-RUN_BY_NAME = "host.run(name), C API acquires the GIL once"
-PROCESS = "process of `pyhost run mod1`"
-CONVERSIONS = ("text to dict", "dict to text", "DOM to dict", "dict to DOM")
 HEADING = (
     "pyhost's time, then its ratio to the time of each alternative; below 1, pyhost is faster\n"
 )
@@ -167,12 +163,6 @@ def memory_for_a_large_state(program: Path, python: str, data: Path) -> dict[str
     return rows
 
 
-def shown_time(nanoseconds: float) -> str:
-    if nanoseconds >= 1e6:
-        return f"{nanoseconds / 1e6:.2f} ms"
-    return f"{nanoseconds / 1e3:.1f} us" if nanoseconds >= 1e4 else f"{nanoseconds:.0f} ns"
-
-
 def shown_kib(kib: float) -> str:
     return f"{kib / 1024:.0f} MiB"
 
@@ -189,80 +179,31 @@ def print_rows(rows: dict[str, Row], shown: Callable[[float], str]) -> None:
         print(f"{row:<44} {shown(values['pyhost']):>10}   " + "   ".join(ratios))
 
 
-def mean_ratio(rows: dict[str, Row], kind: str, files: Iterable[str], other: str) -> float | None:
-    """The geometric mean, over the files, of pyhost's time divided by that of the other library."""
-    of_files = [rows[f"{kind}, {file}"] for file in files if f"{kind}, {file}" in rows]
-    ratios = [row["pyhost"] / row[other] for row in of_files if other in row]
-    return statistics.geometric_mean(ratios) if ratios else None
-
-
-def print_mean_ratios(rows: dict[str, Row], files: list[str]) -> None:
+def print_mean_ratios(rows: dict[str, Row]) -> None:
+    """Prints geometric means over the texts."""
     for kind in CONVERSIONS:
         for other in ALTERNATIVES:
-            ratio = mean_ratio(rows, kind, files, other)
-            if ratio is not None:
-                print(f"{kind + ', geometric mean':<44} {'':>10}   {ratio:5.2f} x {other}")
-
-
-def comparisons(times: dict[str, Row], pools: Row) -> list[str]:
-    """Rows with the central ratios, for the README.
-
-    Large texts are left out: page faults dominate them on some machines.
-    """
-
-    def row_of(operation: str, ours: float, other: str, theirs: float) -> str:
-        cells = (operation, shown_time(ours), other, shown_time(theirs), f"{ours / theirs:.2f}")
-        return "| " + " | ".join(cells) + " |"
-
-    def of_row(operation: str, row: str, other: str, other_name: str) -> str:
-        return row_of(operation, times[row]["pyhost"], other_name, times[row][other])
-
-    def of_1_kb(operation: str, kind: str, other: str) -> str:
-        return of_row(f"{operation}, 1 KB", f"{kind}, 1 KB", other, f"`{other}`")
-
-    def of_pool(executor: str, options: str) -> str:
-        ours, theirs = 1e9 / pools["process"], 1e9 / pools[f"{executor}, {options}"]
-        return row_of(
-            "empty run in a pool of 2 processes", ours, f"`{executor}`, {options}", theirs
-        )
-
-    return [
-        of_row(
-            "`create` and `run` of a loaded module",
-            CREATE_AND_RUN,
-            "C API",
-            "bare C API, two GIL acquisitions",
-        ),
-        of_row("`host.run(name)`", RUN_BY_NAME, "C API", "bare C API, one GIL acquisition"),
-        of_1_kb("JSON text to `dict`", "text to dict", "orjson"),
-        of_1_kb("`dict` to JSON text", "dict to text", "orjson"),
-        of_1_kb("`nlohmann::json` to `dict`", "DOM to dict", "pybind11_json"),
-        of_1_kb("`dict` to `nlohmann::json`", "dict to DOM", "pybind11_json"),
-        of_pool("ProcessPoolExecutor", "chunksize 1"),
-        of_pool("ProcessPoolExecutor", "chunksize 100"),
-        of_row("whole process, `pyhost run mod1`", PROCESS, "article's host", "`python3 host.py`"),
-    ]
-
-
-def print_markdown(rows: list[str]) -> None:
-    print("| operation | pyhost | compared with | its time | ratio |")
-    print("|---|--:|---|--:|--:|")
-    print("\n".join(rows))
-    print("\nRatio: pyhost's time divided by the other time; below 1, pyhost is faster.")
+            ratios = [
+                row["pyhost"] / row[other]
+                for name, row in rows.items()
+                if name.startswith(f"{kind}, ") and other in row
+            ]
+            if ratios:
+                mean = statistics.geometric_mean(ratios)
+                print(f"{kind + ', geometric mean':<44} {'':>10}   {mean:5.2f} x {other}")
 
 
 def count(program: Path, only: str, check: bool, accept: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         make_texts(data, share=0.01)  # callgrind is slow
-        files = sorted(file.name for file in data.glob("*.json"))
         rows = counts.Counter(program, data).count(only)
     key = counts.versions(program)
     print(
         f"{key}\n\npyhost's instructions per call, then their ratio to those of each alternative\n"
     )
     print_rows(rows, lambda instructions: f"{instructions:.0f}")
-    print_mean_ratios(rows, files)
+    print_mean_ratios(rows)
     ratios = counts.ratios_of(rows)
     if accept:
         counts.accept(key, ratios)
@@ -277,11 +218,11 @@ def main() -> None:
     )
     words.add_argument("--json", type=Path, help="write all figures to this file")
     words.add_argument(
-        "--markdown",
+        "--report",
         action="store_true",
-        help="measure only the central ratios; print a Markdown table",
+        help="write docs/performance.md, its chart and the table of the README",
     )
-    words.add_argument("--repetitions", type=int, default=7)
+    words.add_argument("--repetitions", type=int, default=9)
     words.add_argument(
         "--only",
         default=".",
@@ -303,6 +244,8 @@ def main() -> None:
     given = words.parse_args()
     if (given.check or given.accept) and not given.count:
         words.error("--check and --accept need --count")
+    if given.report and (given.count or given.only != "." or given.data):
+        words.error("--report measures everything: leave out --count, --only and --data")
     if given.only == "pools":
         measure_and_print(given.build, given.python, clean_environment(), given.repetitions)
         return
@@ -313,16 +256,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         data = given.data or Path(made)
         if not given.data:
-            make_texts(data)
-        files = sorted(file.name for file in data.glob("*.json"))
-        if given.markdown:
-            rows = [CREATE_AND_RUN, RUN_BY_NAME, *(f"{kind}, 1 KB" for kind in CONVERSIONS)]
-            pattern = "|".join("^" + re.sub(r"\W", ".", row) for row in rows)
-            times = in_process(program, data, given.repetitions, pattern)
-            times[PROCESS] = start_of_the_process(given.build / "pyhost", given.python)
-            pools = Pools(given.build, given.python, clean_environment(), 5).rates_of_empty_runs()
-            print_markdown(comparisons(times, pools))
-            return
+            # The time of larger texts depends on how fast the machine maps new memory.
+            make_texts(data, share=0.1 if given.report else 1)
         times = in_process(program, data, given.repetitions, given.only)
         memory: dict[str, Row] = {}
         million: dict[str, float] = {}
@@ -332,16 +267,26 @@ def main() -> None:
             million = peak_kib([str(program), "--million"])
         print(HEADING)
         print_rows(times, shown_time)
-        print_mean_ratios(times, files)
+        print_mean_ratios(times)
         print_rows(memory, shown_kib)
     if million:
         print(
             f"1,000,000 x create+run: memory grew by {million['grown_kib']:.0f} KiB after the first 100,000; "
             f"the last 100,000 took {million['last'] / million['first']:.2f} x the time of the first"
         )
-    of_pools: dict[str, object] = {}
+    of_pools: dict[str, Row] = {}
     if given.only == ".":
-        of_pools = measure_and_print(given.build, given.python, clean_environment(), 5)
+        rounds = given.repetitions if given.report else 5
+        of_pools = measure_and_print(given.build, given.python, clean_environment(), rounds)
+    if given.report:
+        figures = {
+            "versions": counts.versions(program),
+            "repetitions": given.repetitions,
+            "cores": len(os.sched_getaffinity(0)),
+            "nanoseconds": times,
+            "pools": of_pools,
+        }
+        report.store(f"{sys.version_info.major}.{sys.version_info.minor}", figures)
     if given.json:
         figures = {"nanoseconds": times, "peak_kib": memory, "million": million, "pools": of_pools}
         given.json.write_text(json.dumps(figures, indent=1) + "\n")

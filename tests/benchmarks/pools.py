@@ -73,7 +73,7 @@ class Pools:
 
 def measure_and_print(
     build: Path, python: str, environment: dict[str, str], rounds: int
-) -> dict[str, object]:
+) -> dict[str, Figures]:
     pools = Pools(build, python, environment, rounds)
     rates = pools.rates_of_empty_runs()
     print(

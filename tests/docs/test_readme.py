@@ -12,8 +12,8 @@ from conftest import BUILD, PATIENCE, ROOT, clean_environment, needs_package
 
 README = ROOT / "README.md"
 # Pages without programs. Other tests check them: tests/architecture, tests/engine/test_recipes.py,
-# tests/engine/test_engines.py, tests/pool/test_forks_threads_signals.py, test_schedule_files.py and
-# test_troubleshooting.py.
+# tests/engine/test_engines.py, tests/pool/test_forks_threads_signals.py, test_performance.py,
+# test_schedule_files.py and test_troubleshooting.py.
 WITHOUT_PROGRAMS = (
     "architecture",
     "clusters",
@@ -21,6 +21,7 @@ WITHOUT_PROGRAMS = (
     "engine-numbers",
     "engines",
     "forks-threads-signals",
+    "performance",
     "schedule-deployment",
     "troubleshooting",
 )
