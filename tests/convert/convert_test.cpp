@@ -288,6 +288,17 @@ TEST_CASE("methods that a subclass overrides are not called in a conversion") {
         R"({"a":["ok",1,1000000000000000000000000000000,1.5,true,3,[1,2]]})");
 }
 
+TEST_CASE("results of different sizes are written whole, one after the other") {
+  Host host(over_fixtures());
+  for (const int size : {10, 1'000'000, 20'000, 3, 2'000'000, 2'100'000, 16'000}) {
+    CAPTURE(size);
+    std::string expected = "[";
+    for (int i = 0; i < size; i += 2) expected += "7,";
+    expected.back() = ']';
+    CHECK(given(host, "[7] * " + std::to_string((size + 1) / 2)) == expected);
+  }
+}
+
 TEST_CASE("floats are written as Python writes them, with a point or an exponent") {
   Host host(over_fixtures());
   CHECK(

@@ -1,4 +1,4 @@
-// Converts doubles to the shortest decimals and back, and compares with the standard library.
+// Converts numbers to decimal digits and back, and compares with the standard library.
 #include "convert/decimal.hpp"
 
 #include <doctest/doctest.h>
@@ -6,6 +6,7 @@
 #include <bit>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 
@@ -42,6 +43,17 @@ void check_shortest(double number) {
   if (digits_of(decimal) != shortest_by_library(number) || read(decimal) != number) {
     FAIL_CHECK("not the shortest of " << number << ": " << digits_of(decimal));
   }
+  char text[number_room];
+  char* const end = write_decimal(number, text);
+  double back = 0;
+  const bool whole = std::from_chars(text, end, back).ptr == end;
+  if (!whole || back != number) FAIL_CHECK("written wrongly: " << std::string(text, end));
+}
+
+void check_integer(std::int64_t number) {
+  char text[number_room];
+  const std::string written(text, write_integer(number, text));
+  if (written != std::to_string(number)) FAIL_CHECK("written wrongly: " << written);
 }
 
 void check_closest(const Decimal& decimal) {
@@ -88,4 +100,18 @@ TEST_CASE("subnormal and infinite doubles are left to the slow path") {
   CHECK(closest_double({1, 309}) < 0);
   CHECK(closest_double({1, 22}) == 1e22);
   CHECK(closest_double({9007199254740993, 0}) == 9007199254740992.0);
+}
+
+TEST_CASE("integers of every length are written as by the standard library") {
+  for (std::int64_t power = 1;; power *= 10) {
+    for (const std::int64_t number : {power - 1, power, power + 1, power / 10 * 7 + 30}) {
+      check_integer(number);
+      check_integer(-number);
+    }
+    if (power > std::numeric_limits<std::int64_t>::max() / 10) break;
+  }
+  check_integer(std::numeric_limits<std::int64_t>::max());
+  check_integer(std::numeric_limits<std::int64_t>::min());
+  std::mt19937_64 random(3);
+  for (int i = 0; i < 100'000; ++i) check_integer(static_cast<std::int64_t>(random()) >> random() % 64U);
 }

@@ -230,7 +230,7 @@ def test_a_deep_state_on_a_small_stack_is_an_error(how: str, kilobytes: int) -> 
 
 @pytest.mark.parametrize("how", ["text", "json"])
 def test_a_deep_result_on_a_small_stack_is_an_error(how: str) -> None:
-    said = on_a_small_stack(256, how, DEEP_RESULT)
+    said = on_a_small_stack(160, how, DEEP_RESULT)
     assert said.startswith("InvalidResult: module 'evaluates': the result at /0/0/"), said
     assert "is nested too deeply for the stack of this thread" in said
     assert not on_a_small_stack(8192, how, DEEP_RESULT).startswith("Invalid")

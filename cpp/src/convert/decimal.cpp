@@ -4,7 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <charconv>
+#include <cmath>
 #include <cstddef>
+#include <cstdlib>
+#include <cstring>
 
 namespace pyhost::detail {
 
@@ -99,12 +103,10 @@ std::uint64_t rounded_to_odd(Wide g, std::uint64_t factor) {
   return static_cast<std::uint64_t>(high >> 64U) | (static_cast<std::uint64_t>(high) > 1 ? 1U : 0U);
 }
 
-}  // namespace
-
 // Raffaello Giulietti, "The Schubfach way to render doubles" (2020). Three products of 64 and 128 bits locate
 // the number and the two ends of its rounding interval on a decimal scale. The unit of the scale is chosen so
 // that at most two multiples of ten units lie in the interval. The letters are those of the paper.
-Decimal shortest_decimal(double number) {
+[[gnu::always_inline]] inline Decimal find_shortest(double number) {
   const auto bits = std::bit_cast<std::uint64_t>(number);
   const std::uint64_t fraction = bits & (hidden_bit - 1);
   const auto biased = static_cast<int>(bits >> fraction_bits & 0x7ffU);
@@ -137,6 +139,60 @@ Decimal shortest_decimal(double number) {
   const std::uint64_t half = 4 * s + 2;
   return {s + (middle > half || (middle == half && (s & 1U) != 0) ? 1 : 0), k};
 }
+
+constexpr std::uint64_t hundred_million = 100'000'000;
+constexpr std::uint64_t ascii_zeros = 0x3030303030303030U;
+
+// Returns eight digits as a word whose lowest byte is the first digit. Splits the number into halves of four
+// digits, then pairs, then single digits, each in a lane of the word. The multiplications replace divisions
+// by 100 and 10, and are exact for the values of a lane.
+std::uint64_t as_eight_digits(std::uint64_t number) {
+  const std::uint64_t halves = number / 10000 | number % 10000 << 32U;
+  const std::uint64_t upper_pairs = (halves * 10486 >> 20U) & 0x0000007f0000007fU;
+  const std::uint64_t pairs = (halves - upper_pairs * 100) << 16U | upper_pairs;
+  const std::uint64_t tens = (pairs * 103 >> 10U) & 0x000f000f000f000fU;
+  return (pairs - tens * 10) << 8U | tens;
+}
+
+// Writes the word's bytes, the lowest first.
+void store8(char* out, std::uint64_t word) {
+  if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap64(word);
+  std::memcpy(out, &word, sizeof word);
+}
+
+constexpr std::array<std::uint64_t, 20> make_powers() {
+  std::array<std::uint64_t, 20> powers{1};
+  for (std::size_t i = 1; i < powers.size(); ++i) powers[i] = powers[i - 1] * 10;
+  return powers;
+}
+constexpr std::array<std::uint64_t, 20> powers_of_ten = make_powers();
+
+// The number must not be 0.
+int count_digits(std::uint64_t number) {
+  const auto bits = static_cast<int>(std::bit_width(number));
+  const int least = bits * 1233 >> 12;  // the number has this many digits, or one more
+  return least + (number >= powers_of_ten[static_cast<std::size_t>(least)] ? 1 : 0);
+}
+
+char* write_natural(std::uint64_t number, char* out) {
+  if (number < 10) {
+    *out = static_cast<char>('0' + number);
+    return out + 1;
+  }
+  if (number >= hundred_million) {
+    out = write_natural(number / hundred_million, out);
+    store8(out, as_eight_digits(number % hundred_million) | ascii_zeros);
+    return out + 8;
+  }
+  const std::uint64_t digits = as_eight_digits(number);
+  const int leading_zeros = std::countr_zero(digits) / 8;
+  store8(out, (digits | ascii_zeros) >> 8 * leading_zeros);
+  return out + 8 - leading_zeros;
+}
+
+}  // namespace
+
+Decimal shortest_decimal(double number) { return find_shortest(number); }
 
 // Daniel Lemire, "Number parsing at a gigabyte per second" (2021), after an idea of Michael Eisel's.
 double closest_double(Decimal number) {
@@ -174,6 +230,62 @@ double closest_double(Decimal number) {
   if (biased <= 0 || biased >= largest_exponent) return cannot_tell;
   const std::uint64_t fraction = carried ? 0 : mantissa & (hidden_bit - 1);
   return std::bit_cast<double>(static_cast<std::uint64_t>(biased) << fraction_bits | fraction);
+}
+
+// Always writes all 17 digits that a number can have, because that is faster.
+char* write_decimal(double number, char* out) {
+  if (std::signbit(number)) *out++ = '-';
+  number = std::abs(number);
+  if (number == 0) {
+    std::memcpy(out, "0.0", 3);
+    return out + 3;
+  }
+  const Decimal decimal = find_shortest(number);
+  const int size = count_digits(decimal.digits);
+  const std::uint64_t all = decimal.digits * powers_of_ten[static_cast<std::size_t>(17 - size)];
+  const std::uint64_t upper_nine = all / hundred_million;
+  const std::uint64_t lower = as_eight_digits(all % hundred_million);
+  const std::uint64_t upper = as_eight_digits(upper_nine % hundred_million);
+  const char first = static_cast<char>('0' + upper_nine / hundred_million);
+  const int count =
+      lower != 0 ? 17 - std::countl_zero(lower) / 8 : (upper != 0 ? 9 - std::countl_zero(upper) / 8 : 1);
+  const std::int64_t before_point = size + decimal.exponent;
+
+  if (before_point > 16 || before_point <= -4) {
+    *out++ = first;
+    if (count > 1) {
+      *out = '.';
+      store8(out + 1, upper | ascii_zeros);
+      store8(out + 9, lower | ascii_zeros);
+      out += count;
+    }
+    const std::int64_t power = before_point - 1;
+    *out++ = 'e';
+    *out++ = power < 0 ? '-' : '+';
+    const std::int64_t magnitude = std::abs(power);
+    if (magnitude < 10) *out++ = '0';
+    return std::to_chars(out, out + 3, magnitude).ptr;
+  }
+  if (before_point <= 0) {
+    std::memcpy(out, "0.0000", 6);
+    out += 2 - before_point;
+  }
+  *out = first;
+  store8(out + 1, upper | ascii_zeros);
+  store8(out + 9, lower | ascii_zeros);
+  if (before_point <= 0) return out + count;
+  const Wide fraction = (Wide{lower | ascii_zeros} << 64U | upper | ascii_zeros) >> 8 * (before_point - 1);
+  out += before_point;
+  store8(out + 1, static_cast<std::uint64_t>(fraction));
+  store8(out + 9, static_cast<std::uint64_t>(fraction >> 64U));
+  *out = '.';
+  return out + 1 + std::max<std::int64_t>(count - before_point, 1);
+}
+
+char* write_integer(std::int64_t number, char* out) {
+  if (number >= 0) return write_natural(static_cast<std::uint64_t>(number), out);
+  *out = '-';
+  return write_natural(-static_cast<std::uint64_t>(number), out + 1);
 }
 
 }  // namespace pyhost::detail

@@ -1,6 +1,7 @@
-// Conversion between double and decimal.
+// Conversion between numbers and decimal digits.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace pyhost::detail {
@@ -18,5 +19,15 @@ Decimal shortest_decimal(double number);
 /// Returns the double that is closest to the decimal. Returns a negative number if two multiplications cannot
 /// decide it, or if the result would be infinite or a subnormal number.
 double closest_double(Decimal number);
+
+/// The bytes that write_decimal() and write_integer() may overwrite.
+inline constexpr std::size_t number_room = 48;
+
+/// Writes the number as repr() does: the shortest form that reads back the same, always with a point or an
+/// exponent. The number must be finite. Returns the end of the text, which is the same in every locale.
+char* write_decimal(double number, char* out);
+
+/// Writes the number, and returns the end of the text.
+char* write_integer(std::int64_t number, char* out);
 
 }  // namespace pyhost::detail

@@ -1,15 +1,10 @@
-// Writes 16 bytes at a time with SSE2, and never depends on the locale.
+// Never depends on the locale. Checks and writes 16 bytes at once where SSE2 exists.
 #include "convert/json_writer.hpp"
 
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <charconv>
-#include <cmath>
-#include <cstdlib>
-#include <new>
 
-#include "convert/decimal.hpp"
 #include "error/utf8.hpp"
 #include "python/py_string.hpp"
 
@@ -21,244 +16,235 @@ namespace pyhost::detail {
 
 namespace {
 
-constexpr std::size_t kept_room = std::size_t{1} << 20U;
-constexpr std::size_t slice = 4096;        // characters for which memory is reserved at once
+__extension__ using TwoWords = unsigned __int128;
+
+constexpr std::size_t copied_room = std::size_t{16}
+                                    << 10U;  // a text up to this size is copied out of the memory
+constexpr std::size_t kept_room = 4 * copied_room;
+constexpr std::size_t filled_at_once = 1536;
+constexpr std::size_t slice = 1024;        // characters for which memory is reserved at once
 constexpr std::size_t longest_escape = 6;  // \u001f; no other character takes more bytes
-constexpr std::size_t written_at_once = 16;
+constexpr std::size_t block = 16;          // bytes that are checked and written at once
 
-// For each byte: 0 if it needs no escape, otherwise the letter of its escape. After u, four digits follow.
-constexpr std::array<char, 256> make_escapes() {
-  std::array<char, 256> escapes{};
-  for (std::size_t i = 0; i < 0x20; ++i) escapes[i] = 'u';
-  escapes['\b'] = 'b';
-  escapes['\f'] = 'f';
-  escapes['\n'] = 'n';
-  escapes['\r'] = 'r';
-  escapes['\t'] = 't';
-  escapes['"'] = '"';
-  escapes['\\'] = '\\';
-  return escapes;
-}
-constexpr std::array<char, 256> escapes = make_escapes();
-
-char* write_escaped(unsigned char c, char* out) {
+// An ASCII character as JSON text. All eight bytes are written, because that is faster.
+struct CharacterText {
+  std::array<char, 7> bytes{};
+  char size = 1;
+};
+constexpr std::array<CharacterText, 128> make_character_texts() {
   constexpr std::string_view hex = "0123456789abcdef";
-  const char escape = escapes[c];
-  if (escape == 0) {
-    *out++ = static_cast<char>(c);
-    return out;
+  std::array<CharacterText, 128> all{};
+  for (std::size_t c = 0; c < all.size(); ++c) {
+    if (c < 0x20) {
+      all[c] = {{'\\', 'u', '0', '0', hex[c >> 4U], hex[c & 0xfU]}, 6};
+    } else {
+      all[c].bytes[0] = static_cast<char>(c);
+    }
   }
-  *out++ = '\\';
-  *out++ = escape;
-  if (escape != 'u') return out;
-  *out++ = '0';
-  *out++ = '0';
-  *out++ = hex[c >> 4U];
-  *out++ = hex[c & 0xfU];
-  return out;
+  constexpr std::string_view characters = "\b\f\n\r\t\"\\", letters = "bfnrt\"\\";
+  for (std::size_t i = 0; i < characters.size(); ++i)
+    all[static_cast<unsigned char>(characters[i])] = {{'\\', letters[i]}, 2};
+  return all;
+}
+constexpr std::array<CharacterText, 128> character_texts = make_character_texts();
+
+char* write_character(std::uint32_t code, char* out) {
+  std::memcpy(out, &character_texts[code], sizeof(CharacterText));
+  return out + character_texts[code].size;
 }
 
-// Returns whether none of eight ASCII bytes needs an escape. Borrows may only cause a false "no".
-bool is_plain(std::uint64_t word) {
-  constexpr std::uint64_t ones = 0x0101010101010101U;
-  const auto zero_in = [](std::uint64_t bytes) { return (bytes - ones) & ~bytes; };
-  const std::uint64_t marked =
-      (word - ones * 0x20) | zero_in(word ^ (ones * '"')) | zero_in(word ^ (ones * '\\'));
-  return (marked & (ones * 0x80)) == 0;
-}
-
-char* write_ascii(const char* at, std::size_t size, char* out) {
-  const char* end = at + size;
 #ifdef __SSE2__
-  while (end - at >= 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
-    const __m128i marked = _mm_or_si128(
-        _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)),
-        _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))));
-    const auto mask = static_cast<unsigned>(_mm_movemask_epi8(marked));
-    const int plain = mask == 0 ? 16 : std::countr_zero(mask);
+
+// Returns a bit for each byte that must be escaped or is not ASCII. A quote with its second bit inverted is a
+// space, the lowest character after the control characters.
+unsigned escapes_in(__m128i bytes) {
+  const __m128i low = _mm_cmplt_epi8(_mm_xor_si128(bytes, _mm_set1_epi8('"' ^ ' ')), _mm_set1_epi8(' ' + 1));
+  const __m128i backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+  return static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(low, backslash)));
+}
+unsigned escapes_in(const char* at) {
+  return escapes_in(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+}
+
+// Copies the last bytes before the end, fewer than 16. Reads and writes 16.
+void copy_tail(const char* end, std::size_t size, char* out) {
+  const TwoWords bytes = (TwoWords{load8(end - 8)} << 64U | load8(end - 16)) >> (8 * (block - size) & 127U);
+  std::memcpy(out, &bytes, sizeof bytes);
+}
+
+#else
+
+unsigned escapes_in(const char* at) {
+  unsigned bits = 0;
+  for (unsigned i = 0; i < block; ++i) {
+    const auto c = static_cast<unsigned char>(at[i]);
+    bits |= (c >= 0x80 || character_texts[c].size > 1 ? 1U : 0U) << i;
+  }
+  return bits;
+}
+void copy_tail(const char* end, std::size_t size, char* out) { std::memcpy(out, end - size, size); }
+
+#endif
+
+// The 16 bytes before the text must be readable.
+[[gnu::noinline]] char* write_escaped_ascii(const char* at, const char* end, char* out) {
+  for (;;) {
+    const auto left = static_cast<std::size_t>(end - at);
+    unsigned escapes = 0;
+    if (left >= block) {
+      std::memcpy(out, at, block);
+      escapes = escapes_in(at) | 1U << block;
+    } else {
+      copy_tail(end, left, out);
+      escapes = escapes_in(end - block) >> (block - left);
+      if (escapes == 0) return out + left;
+    }
+    const int plain = std::countr_zero(escapes);
     at += plain;
     out += plain;
-    if (mask != 0) out = write_escaped(static_cast<unsigned char>(*at++), out);
+    if (plain < static_cast<int>(block)) out = write_character(static_cast<unsigned char>(*at++), out);
   }
+}
+
+inline char* write_ascii(const char* at, std::size_t size, char* out) {
+  const char* const end = at + size;
+  for (; size >= block; size -= block, at += block, out += block) {
+    if (escapes_in(at) != 0) return write_escaped_ascii(at, end, out);
+    std::memcpy(out, at, block);
+  }
+  if (escapes_in(end - block) >> (block - size) != 0) return write_escaped_ascii(at, end, out);
+  copy_tail(end, size, out);
+  return out + size;
+}
+
+// Writes a character of three bytes, and a byte after it.
+char* write_three_bytes(std::uint32_t code, char* out) {
+  std::uint32_t bytes = 0x8080e0U | code >> 12U | (code << 2U & 0x3f00U) | (code << 16U & 0x3f0000U);
+  if constexpr (std::endian::native == std::endian::big) bytes = __builtin_bswap32(bytes);
+  std::memcpy(out, &bytes, sizeof bytes);
+  return out + 3;
+}
+
+#ifdef __SSE2__
+// Return eight characters as bytes. Those that are not ASCII become bytes that are not ASCII or must be
+// escaped.
+__m128i narrowed(const Py_UCS1* at) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)); }
+__m128i narrowed(const Py_UCS2* at) {
+  const __m128i characters = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+  return _mm_packus_epi16(characters, characters);
+}
+__m128i narrowed(const Py_UCS4* at) {
+  const auto* const halves = reinterpret_cast<const __m128i*>(at);
+  const __m128i characters = _mm_packs_epi32(_mm_loadu_si128(halves), _mm_loadu_si128(halves + 1));
+  return _mm_packus_epi16(characters, characters);
+}
 #endif
-  for (; end - at >= 8 && is_plain(load8(at)); at += 8, out += 8) std::memcpy(out, at, 8);
-  if (end - at >= 4 && is_plain(load4(at) | std::uint64_t{0x2020202020202020U} << 32U)) {
-    std::memcpy(out, at, 4);
-    at += 4;
-    out += 4;
-  }
-  for (; at != end; ++at) out = write_escaped(static_cast<unsigned char>(*at), out);
-  return out;
-}
 
-// Writes eight digits at once: splits the number into halves of four digits, then pairs, then single digits,
-// each in a lane of one word. The multiplications replace divisions by 100 and 10, and are exact for the
-// values of a lane.
-void write_eight(std::uint64_t number, char* out) {
-  const std::uint64_t halves = number / 10000 | number % 10000 << 32U;
-  const std::uint64_t upper_pairs = (halves * 10486 >> 20U) & 0x0000007f0000007fU;
-  const std::uint64_t pairs = (halves - upper_pairs * 100) << 16U | upper_pairs;
-  const std::uint64_t tens = (pairs * 103 >> 10U) & 0x000f000f000f000fU;
-  std::uint64_t digits = ((pairs - tens * 10) << 8U | tens) | 0x3030303030303030U;
-  if constexpr (std::endian::native == std::endian::big) digits = __builtin_bswap64(digits);
-  std::memcpy(out, &digits, sizeof digits);
-}
-
-constexpr std::size_t digits_at_once = 24;
-
-// Writes the number as repr() does: from 0.0001 to 9999999999999998.0 with a point, otherwise with an
-// exponent. Copies a fixed number of bytes, up to twice as many as needed, because that is faster.
-char* write_decimal(double number, char* out) {
-  constexpr std::uint64_t eight = 100'000'000;
-  const Decimal decimal = shortest_decimal(number);
-  std::array<char, digits_at_once * 2 + 16> padded;  // zeros after the digits are copied, too
-  padded.fill('0');
-  write_eight(decimal.digits / (eight * eight), padded.data());
-  write_eight(decimal.digits / eight % eight, padded.data() + 8);
-  write_eight(decimal.digits % eight, padded.data() + 16);
-  const char* digits = padded.data();
-  while (*digits == '0') ++digits;
-  const char* end = padded.data() + digits_at_once;
-  const std::ptrdiff_t before_point = end - digits + decimal.exponent;
-  while (end[-1] == '0') --end;
-  const std::ptrdiff_t count = end - digits;
-
-  if (before_point > 16 || before_point <= -4) {
-    *out++ = *digits;
-    if (count > 1) {
-      *out = '.';
-      std::memcpy(out + 1, digits + 1, digits_at_once);
-      out += count;
+// Returns null for a lone surrogate.
+template <class Character>
+char* write_characters(const Character* at, const Character* end, char* out) {
+  while (at != end) {
+#ifdef __SSE2__
+    constexpr int at_once = sizeof(Character) == 1 ? 16 : 8;
+    if (end - at >= at_once) {
+      const __m128i bytes = narrowed(at);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
+      const int plain = std::countr_zero(escapes_in(bytes) | 1U << at_once);
+      at += plain;
+      out += plain;
+      if (plain == at_once) continue;
     }
-    const std::ptrdiff_t power = before_point - 1;
-    *out++ = 'e';
-    *out++ = power < 0 ? '-' : '+';
-    const std::ptrdiff_t size = std::abs(power);
-    if (size < 10) *out++ = '0';
-    return std::to_chars(out, out + 3, size).ptr;
+#endif
+    do {
+      const std::uint32_t code = *at++;
+      if (code < 0x80) {
+        out = write_character(code, out);
+      } else if (code >= 0x800 && code < 0xd800) {
+        out = write_three_bytes(code, out);
+      } else {
+        out = write_utf8(code, out);
+        if (out == nullptr) return nullptr;
+      }
+    } while (at != end && *at >= 0x80);
   }
-  if (before_point <= 0) {
-    std::memcpy(out, "0.0000", 6);
-    out += 2 - before_point;
-    std::memcpy(out, digits, digits_at_once);
-    return out + count;
-  }
-  // The zeros behind the digits fill the places before the point.
-  std::memcpy(out, digits, digits_at_once);
-  out[before_point] = '.';
-  std::memcpy(out + before_point + 1, digits + before_point, digits_at_once);
-  return out + before_point + 1 + std::max(count - before_point, std::ptrdiff_t{1});
+  return out;
 }
 
 }  // namespace
 
-JsonWriter::~JsonWriter() { std::free(data_); }
+void JsonWriter::grow(std::size_t wanted) {
+  const auto used = static_cast<std::size_t>(out_ - memory_.data());
+  const std::size_t needed = used + wanted + 1;
+  if (memory_.capacity() < needed) {
+    memory_.resize(used);
+    memory_.reserve(std::max({needed, used * 2 + 1024, std::min(expected_, used * 64)}));
+  }
+  // A string fills its memory with zeros. Small steps stay in the fastest cache of the processor.
+  memory_.resize(std::min(memory_.capacity(), needed + filled_at_once));
+  out_ = memory_.data() + used;
+  end_ = memory_.data() + memory_.size();
+}
 
 void JsonWriter::clear() noexcept {
-  size_ = 0;
-  if (room_ <= kept_room) return;
-  std::free(data_);
-  data_ = nullptr;
-  room_ = 0;
+  if (memory_.capacity() > kept_room) std::string().swap(memory_);
+  out_ = memory_.data();
+  end_ = out_ + memory_.size();
 }
 
-void JsonWriter::grow(std::size_t wanted) {
-  const std::size_t larger = std::max(size_ + wanted, room_ + room_ / 2 + 1024);
-  // realloc moves large blocks without copying them.
-  auto* moved = static_cast<char*>(std::realloc(data_, larger));
-  if (moved == nullptr) throw std::bad_alloc();
-  data_ = moved;
-  room_ = larger;
-}
-
-void JsonWriter::put(long long number) {
-  constexpr std::uint64_t eight = 100'000'000;
-  char* const begin = room(24);
-  char* out = begin;
-  if (number < 0) *out++ = '-';
-  const auto size = number < 0 ? -static_cast<std::uint64_t>(number) : static_cast<std::uint64_t>(number);
-  if (size < eight * eight) {
-    std::array<char, 32> padded;
-    write_eight(size / eight, padded.data());
-    write_eight(size % eight, padded.data() + 8);
-    const char* digits = padded.data() + (size < eight ? 8 : 0);
-    const char* const last = padded.data() + 15;
-    while (*digits == '0' && digits != last) ++digits;
-    std::memcpy(out, digits, 16);
-    out += last + 1 - digits;
+std::string JsonWriter::take() {
+  const auto used = static_cast<std::size_t>(out_ - memory_.data());
+  std::string text;
+  if (used <= copied_room || memory_.capacity() / 2 > used) {
+    text.assign(memory_, 0, used);
   } else {
-    out = std::to_chars(out, begin + 24, size).ptr;
+    memory_.resize(used);
+    text.swap(memory_);
   }
-  size_ += static_cast<std::size_t>(out - begin);
-}
-
-void JsonWriter::put(double number) {
-  char* const begin = room(digits_at_once * 3);
-  char* out = begin;
-  if (std::signbit(number)) *out++ = '-';
-  const double size = std::abs(number);
-  if (size != 0) {
-    out = write_decimal(size, out);
-  } else {
-    std::memcpy(out, "0.0", 3);
-    out += 3;
-  }
-  size_ += static_cast<std::size_t>(out - begin);
-}
-
-void JsonWriter::put_ascii(const char* at, std::size_t size) {
-  while (size > 0) {
-    const std::size_t part = std::min(size, slice);
-    char* out = room(part * longest_escape + written_at_once);
-    size_ += static_cast<std::size_t>(write_ascii(at, part, out) - out);
-    at += part;
-    size -= part;
-  }
+  expected_ = used + slice * longest_escape * 2;
+  clear();
+  return text;
 }
 
 template <class Character>
 bool JsonWriter::put_characters(const Character* at, std::size_t size) {
-  while (size > 0) {
-    const std::size_t part = std::min(size, slice);
-    char* const begin = room(part * longest_escape);
-    char* out = begin;
-    for (const Character* end = at + part; at != end; ++at) {
-      const std::uint32_t code = *at;
-      out = code < 0x80 ? write_escaped(static_cast<unsigned char>(code), out) : write_utf8(code, out);
-      if (out == nullptr) return false;
-    }
-    size_ += static_cast<std::size_t>(out - begin);
-    size -= part;
+  for (std::size_t part = 0; size > 0; at += part, size -= part) {
+    part = std::min(size, slice);
+    char* const out = write_characters(at, at + part, room(part * longest_escape + block));
+    if (out == nullptr) return false;
+    out_ = out;
   }
   return true;
 }
 
 bool JsonWriter::put_str(PyObject* str) {
-  const std::size_t before = size_;
   const auto size = static_cast<std::size_t>(PyUnicode_GET_LENGTH(str));
-  if (PyUnicode_IS_ASCII(str) && size <= slice) {
-    char* const begin = room(size * longest_escape + written_at_once + 2);
-    *begin = '"';
-    char* out = write_ascii(reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(str)), size, begin + 1);
-    *out++ = '"';
-    size_ += static_cast<std::size_t>(out - begin);
-    return true;
-  }
+  if (!PyUnicode_IS_COMPACT_ASCII(str) || size > slice) return put_other_str(str, size);
+  // The characters stand after the object's fields, which are readable, too.
+  const auto* at = reinterpret_cast<const char*>(reinterpret_cast<PyASCIIObject*>(str) + 1);
+  char* out = room(size * longest_escape + block + 2);
+  *out = '"';
+  out = write_ascii(at, size, out + 1);
+  *out = '"';
+  out_ = out + 1;
+  return true;
+}
+
+bool JsonWriter::put_other_str(PyObject* str, std::size_t size) {
+  const auto before = out_ - memory_.data();
   put('"');
   bool valid = true;
-  if (PyUnicode_IS_ASCII(str)) {
-    put_ascii(reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(str)), size);
-  } else if (PyUnicode_KIND(str) == PyUnicode_1BYTE_KIND) {
-    valid = put_characters(PyUnicode_1BYTE_DATA(str), size);
-  } else if (PyUnicode_KIND(str) == PyUnicode_2BYTE_KIND) {
-    valid = put_characters(PyUnicode_2BYTE_DATA(str), size);
-  } else {
-    valid = put_characters(PyUnicode_4BYTE_DATA(str), size);
+  switch (PyUnicode_KIND(str)) {
+    case PyUnicode_1BYTE_KIND:
+      valid = put_characters(PyUnicode_1BYTE_DATA(str), size);
+      break;
+    case PyUnicode_2BYTE_KIND:
+      valid = put_characters(PyUnicode_2BYTE_DATA(str), size);
+      break;
+    default:
+      valid = put_characters(PyUnicode_4BYTE_DATA(str), size);
   }
   put('"');
-  if (!valid) size_ = before;
+  if (!valid) out_ = memory_.data() + before;
   return valid;
 }
 

@@ -7,40 +7,42 @@
 #include <string_view>
 
 #include "convert/convert.hpp"
+#include "convert/decimal.hpp"
 #include "python/python.hpp"
 
 namespace pyhost::detail {
 
-/// A growing text. Its memory is used again for the next text.
+/// A growing text. The memory of a small text is used again for the next one.
 class JsonWriter {
  public:
   JsonWriter() = default;
-  ~JsonWriter();
   JsonWriter(const JsonWriter&) = delete;
   JsonWriter& operator=(const JsonWriter&) = delete;
 
   void put(char c) {
     *room(1) = c;
-    ++size_;
+    ++out_;
   }
   void put(std::string_view text) {
     std::memcpy(room(text.size()), text.data(), text.size());
-    size_ += text.size();
+    out_ += text.size();
   }
-  void put(long long number);
+  void put(long long number) { out_ = write_integer(number, room(number_room)); }
 
-  /// Writes the number as repr() does: the shortest form that reads back the same, always with a point or an
-  /// exponent.
-  void put(double number);
+  void put(double number) { out_ = write_decimal(number, room(number_room)); }
 
   /// Writes the str in quotes, with the escapes of json.dumps(ensure_ascii=False). Returns false, and writes
   /// nothing, if it contains a lone surrogate.
   bool put_str(PyObject* str);
 
-  std::string_view view() const { return {data_, size_}; }
+  /// Writes one character after anything else. Every other function leaves room for it.
+  void put_separator(char c) { *out_++ = c; }
 
   /// Clears the text. Frees its memory if that is unusually large.
   void clear() noexcept;
+
+  /// Returns the text, and clears it. A large text is not copied.
+  std::string take();
 
   /// The integers that the text may contain.
   Integers integers() const noexcept { return integers_; }
@@ -48,17 +50,18 @@ class JsonWriter {
 
  private:
   char* room(std::size_t wanted) {
-    if (room_ - size_ < wanted) grow(wanted);
-    return data_ + size_;
+    if (static_cast<std::size_t>(end_ - out_) <= wanted) grow(wanted);
+    return out_;
   }
-  void grow(std::size_t wanted);
-  void put_ascii(const char* at, std::size_t size);
+  [[gnu::cold]] void grow(std::size_t wanted);
+  [[gnu::noinline]] bool put_other_str(PyObject* str, std::size_t size);
   template <class Character>
   bool put_characters(const Character* at, std::size_t size);
 
-  char* data_ = nullptr;
-  std::size_t size_ = 0;
-  std::size_t room_ = 0;
+  std::string memory_;
+  char* out_ = memory_.data();
+  char* end_ = out_;
+  std::size_t expected_ = 0;  // the memory that the next text will need, if it is like the last one
   Integers integers_ = Integers::Any;
 };
 

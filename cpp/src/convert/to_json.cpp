@@ -9,6 +9,10 @@
 #include "convert/refusals.hpp"
 #include "pyhost/json.hpp"
 
+#if PY_VERSION_HEX < 0x030b0000
+#include <longintrepr.h>
+#endif
+
 namespace pyhost::detail {
 
 namespace {
@@ -30,15 +34,27 @@ struct Container {
   refuse(place, std::string(what) + " with a lone surrogate, which is not a character");
 }
 
-// Output to a Json.
+// Returns a key as UTF-8. The view is valid as long as the str.
+std::string_view name_of(PyObject* key, const JsonPlace& place) {
+  if (PyUnicode_IS_ASCII(key)) {
+    return {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(key)),
+            static_cast<std::size_t>(PyUnicode_GET_LENGTH(key))};
+  }
+  Py_ssize_t size = 0;
+  const char* data = PyUnicode_AsUTF8AndSize(key, &size);
+  if (data != nullptr) return {data, static_cast<std::size_t>(size)};
+  PyErr_Clear();
+  refuse_surrogate(place, "has a key");
+}
+
+// Output to a Json. put_str() returns false for a lone surrogate.
 
 void put_null(Json& out) { out = nullptr; }
 void put_bool(Json& out, bool value) { out = value; }
-void put_float(Json& out, double value, const JsonPlace& /*place*/) { out = value; }
-
-void put_str(Json& out, PyObject* str, const JsonPlace& place) {
-  if (!append_utf8(*(out = Json::string_t()).get_ptr<std::string*>(), str))
-    refuse_surrogate(place, "is a str");
+void put_int(Json& out, long long value) { out = value; }
+void put_float(Json& out, double value) { out = value; }
+bool put_str(Json& out, PyObject* str) {
+  return append_utf8(*(out = Json::string_t()).get_ptr<std::string*>(), str);
 }
 
 // Returns whether an integer beyond the range of long long fits into Json.
@@ -54,13 +70,7 @@ bool fits_json(PyObject* integer) {
          "run<std::string>() returns integers of any size that Python itself will write");
 }
 
-void put_int(Json& out, PyObject* object, const JsonPlace& place) {
-  int overflow = 0;
-  const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
-  if (overflow == 0) {
-    out = value;
-    return;
-  }
+void put_large_int(Json& out, PyObject* object, const JsonPlace& place) {
   if (!fits_json(object)) refuse_large(place);
   out = PyLong_AsUnsignedLongLong(object);
 }
@@ -69,8 +79,8 @@ void begin_array(Json& out, Py_ssize_t size) { out = Json::array_t(static_cast<s
 Json& next_element(Json& out, std::size_t i) { return (*out.get_ptr<Json::array_t*>())[i]; }
 void end_array(Json& /*out*/) {}
 void begin_object(Json& out) { out = Json::object(); }
-Json& next_value(Json& out, PyObject* /*str*/, std::string_view key, bool /*first*/,
-                 const JsonPlace& /*place*/) {
+Json& next_value(Json& out, PyObject* str, bool /*first*/, const JsonPlace& place) {
+  const std::string_view key = name_of(str, place);
   auto& object = *out.get_ptr<Json::object_t*>();
   // Keys are often sorted already. Then no search is needed.
   if (object.empty() || object.crbegin()->first < key) {
@@ -86,18 +96,17 @@ void end_object(Json& /*out*/) {}
 
 void put_null(JsonWriter& out) { out.put("null"); }
 void put_bool(JsonWriter& out, bool value) {
-  out.put(value ? std::string_view("true") : std::string_view("false"));
+  if (value) {
+    out.put("true");
+  } else {
+    out.put("false");
+  }
 }
-void put_float(JsonWriter& out, double value, const JsonPlace& /*place*/) { out.put(value); }
+void put_int(JsonWriter& out, long long value) { out.put(value); }
+void put_float(JsonWriter& out, double value) { out.put(value); }
+bool put_str(JsonWriter& out, PyObject* str) { return out.put_str(str); }
 
-void put_str(JsonWriter& out, PyObject* str, const JsonPlace& place) {
-  if (!out.put_str(str)) refuse_surrogate(place, "is a str");
-}
-
-void put_int(JsonWriter& out, PyObject* object, const JsonPlace& place) {
-  int overflow = 0;
-  const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
-  if (overflow == 0) return out.put(value);
+void put_large_int(JsonWriter& out, PyObject* object, const JsonPlace& place) {
   if (out.integers() == Integers::OfJson && !fits_json(object)) refuse_large(place);
   // The repr of int itself, even if a subclass overrides it.
   const py::object digits = steal(PyLong_Type.tp_repr(object));
@@ -108,32 +117,18 @@ void put_int(JsonWriter& out, PyObject* object, const JsonPlace& place) {
 
 void begin_array(JsonWriter& out, Py_ssize_t /*size*/) { out.put('['); }
 JsonWriter& next_element(JsonWriter& out, std::size_t i) {
-  if (i > 0) out.put(',');
+  if (i > 0) out.put_separator(',');
   return out;
 }
 void end_array(JsonWriter& out) { out.put(']'); }
 void begin_object(JsonWriter& out) { out.put('{'); }
-JsonWriter& next_value(JsonWriter& out, PyObject* str, std::string_view /*key*/, bool first,
-                       const JsonPlace& place) {
-  if (!first) out.put(',');
+JsonWriter& next_value(JsonWriter& out, PyObject* str, bool first, const JsonPlace& place) {
+  if (!first) out.put_separator(',');
   if (!out.put_str(str)) refuse_surrogate(place, "has a key");
-  out.put(':');
+  out.put_separator(':');
   return out;
 }
 void end_object(JsonWriter& out) { out.put('}'); }
-
-// Returns a key as UTF-8. The view is valid as long as the str.
-std::string_view name_of(PyObject* key, const JsonPlace& place) {
-  if (PyUnicode_IS_ASCII(key)) {
-    return {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(key)),
-            static_cast<std::size_t>(PyUnicode_GET_LENGTH(key))};
-  }
-  Py_ssize_t size = 0;
-  const char* data = PyUnicode_AsUTF8AndSize(key, &size);
-  if (data != nullptr) return {data, static_cast<std::size_t>(size)};
-  PyErr_Clear();
-  refuse_surrogate(place, "has a key");
-}
 
 std::string hint_for(std::string_view type) {
   if (type == "bytes" || type == "bytearray") return "decode it, or encode it as base64";
@@ -181,6 +176,63 @@ class Unchanged {
 };
 #endif
 
+// Returns whether the int fits into long long.
+bool read_int(PyObject* object, long long& value) {
+  auto* const integer = reinterpret_cast<PyLongObject*>(object);
+#if PY_VERSION_HEX >= 0x030c0000
+  if (PyUnstable_Long_IsCompact(integer) != 0) {
+    value = PyUnstable_Long_CompactValue(integer);
+    return true;
+  }
+#else
+  const Py_ssize_t size = Py_SIZE(integer);  // the number of internal digits, with the sign of the int
+  if (size == 1 || size == -1) {
+    value = size * static_cast<Py_ssize_t>(integer->ob_digit[0]);
+    return true;
+  }
+#endif
+  int overflow = 0;
+  value = PyLong_AsLongLongAndOverflow(object, &overflow);
+  return overflow == 0;
+}
+
+// Writes a value without its place, which takes time to keep. Returns false for a container, and for the
+// values that put_rare_leaf() handles.
+template <class Out>
+bool put_leaf(PyObject* object, Out& out) {
+  if (PyUnicode_Check(object)) return put_str(out, object);
+  if (PyFloat_CheckExact(object)) {
+    const double value = PyFloat_AS_DOUBLE(object);
+    if (!std::isfinite(value)) return false;
+    put_float(out, value);
+  } else if (object == Py_None) {
+    put_null(out);
+  } else if (PyBool_Check(object)) {
+    put_bool(out, object == Py_True);
+  } else if (PyLong_Check(object)) {
+    long long value = 0;
+    if (!read_int(object, value)) return false;
+    put_int(out, value);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// Writes or refuses a value that is not a container.
+template <class Out>
+void put_rare_leaf(PyObject* object, Out& out, const JsonPlace& place) {
+  if (PyUnicode_Check(object)) refuse_surrogate(place, "is a str");
+  if (PyLong_Check(object)) return put_large_int(out, object, place);
+  if (PyFloat_Check(object)) {
+    const double value = PyFloat_AS_DOUBLE(object);
+    if (!std::isfinite(value)) refuse(place, not_finite, "return None instead");
+    return put_float(out, value);
+  }
+  const std::string type = type_of(object);
+  refuse(place, "is of type " + type + ", which JSON does not have", hint_for(type));
+}
+
 template <class Out>
 void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* around);
 
@@ -194,8 +246,10 @@ void walk_sequence(PyObject* object, Out& out, const JsonPlace& place, const Con
   for (Py_ssize_t i = 0; i < size; ++i) {
     if (PySequence_Fast_GET_SIZE(object) != size) refuse(place, changed);
     const auto index = static_cast<std::size_t>(i);
-    const auto element = Unchanged::held(PySequence_Fast_GET_ITEM(object, i));
-    walk(py::handle(element).ptr(), next_element(out, index), place.in_array(index), &here);
+    const auto held = Unchanged::held(PySequence_Fast_GET_ITEM(object, i));
+    PyObject* element = py::handle(held).ptr();
+    Out& to = next_element(out, index);
+    if (!put_leaf(element, to)) walk(element, to, place.in_array(index), &here);
   }
   end_array(out);
 }
@@ -213,12 +267,12 @@ void walk_dict(PyObject* object, Out& out, const JsonPlace& place, const Contain
     const auto held_key = Unchanged::held(next_key);
     const auto held_value = Unchanged::held(next);
     PyObject* key = py::handle(held_key).ptr();
+    PyObject* value = py::handle(held_value).ptr();
     if (!PyUnicode_Check(key)) {
       refuse(place, "has a key that is " + type_of(key) + ", not str", "convert the key to a str");
     }
-    const std::string_view name = name_of(key, place);
-    walk(py::handle(held_value).ptr(), next_value(out, key, name, first, place), place.in_object(name),
-         &here);
+    Out& to = next_value(out, key, first, place);
+    if (!put_leaf(value, to)) walk(value, to, place.in_object(name_of(key, place)), &here);
     if (PyDict_GET_SIZE(object) != size) refuse(place, changed);
   }
   end_object(out);
@@ -227,25 +281,12 @@ void walk_dict(PyObject* object, Out& out, const JsonPlace& place, const Contain
 // Reads only stored values. No method of a module runs.
 template <class Out>
 void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* around) {
-  if (PyUnicode_Check(object)) {
-    put_str(out, object, place);
-  } else if (object == Py_None) {
-    put_null(out);
-  } else if (object == Py_True || object == Py_False) {
-    put_bool(out, object == Py_True);
-  } else if (PyLong_Check(object)) {
-    put_int(out, object, place);
+  if (PyDict_Check(object)) {
+    walk_dict(object, out, place, around);
   } else if (PyList_Check(object) || PyTuple_Check(object)) {
     walk_sequence(object, out, place, around);
-  } else if (PyDict_Check(object)) {
-    walk_dict(object, out, place, around);
-  } else if (PyFloat_Check(object)) {  // last, because this check is slow for other types
-    const double value = PyFloat_AS_DOUBLE(object);
-    if (!std::isfinite(value)) refuse(place, not_finite, "return None instead");
-    put_float(out, value, place);
-  } else {
-    const std::string type = type_of(object);
-    refuse(place, "is of type " + type + ", which JSON does not have", hint_for(type));
+  } else if (!put_leaf(object, out)) {
+    put_rare_leaf(object, out, place);
   }
 }
 
@@ -264,9 +305,7 @@ std::string Conversions::to_text(PyObject* result, Integers integers) {
   text.clear();  // the remains of a conversion that failed
   text.allow(integers);
   walk(result, text, {}, nullptr);
-  std::string copy(text.view());
-  text.clear();
-  return copy;
+  return text.take();
 }
 
 }  // namespace pyhost::detail
