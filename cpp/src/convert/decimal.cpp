@@ -29,10 +29,10 @@ constexpr int floor_log10_of_three_quarters(int e) { return (e * 1262611 - 52403
 // A natural number that can hold every power of ten in use, as words from the lowest to the highest.
 class Large {
  public:
-  void set_bit(int bit) {
+  constexpr void set_bit(int bit) {
     words_[static_cast<std::size_t>(bit / 32)] |= 1U << static_cast<unsigned>(bit % 32);
   }
-  void multiply_by_ten() {
+  constexpr void multiply_by_ten() {
     std::uint64_t carry = 0;
     for (std::uint32_t& word : words_) {
       carry += std::uint64_t{word} * 10;
@@ -41,7 +41,7 @@ class Large {
     }
   }
   // Dividing step by step gives the same floor as one division, so no error accumulates.
-  void divide_by_ten() {
+  constexpr void divide_by_ten() {
     std::uint64_t rest = 0;
     for (auto word = words_.rbegin(); word != words_.rend(); ++word) {
       rest = rest << 32U | *word;
@@ -50,7 +50,7 @@ class Large {
     }
   }
   /// Returns the upper 128 bits. `more` says whether lower bits are set.
-  Wide top(bool& more) const {
+  constexpr Wide top(bool& more) const {
     std::size_t highest = words_.size() - 1;
     while (words_[highest] == 0) --highest;
     const int zeros = std::countl_zero(words_[highest]);
@@ -71,7 +71,7 @@ class Large {
 struct Powers {
   std::array<Wide, highest_power - lowest_power + 1> of_ten{};
 
-  Powers() {
+  constexpr Powers() {
     bool more = false;
     Large power;
     power.set_bit(0);
@@ -86,14 +86,11 @@ struct Powers {
       at(k) = inverse.top(more) + 1;  // never exact
     }
   }
-  const Wide& at(int k) const { return of_ten[static_cast<std::size_t>(k - lowest_power)]; }
-  Wide& at(int k) { return of_ten[static_cast<std::size_t>(k - lowest_power)]; }
+  constexpr const Wide& at(int k) const { return of_ten[static_cast<std::size_t>(k - lowest_power)]; }
+  constexpr Wide& at(int k) { return of_ten[static_cast<std::size_t>(k - lowest_power)]; }
 };
 
-const Powers& powers() {
-  static const Powers made;
-  return made;
-}
+constexpr Powers upper_bits;
 
 // Returns the upper 64 bits of the product. The lowest of them is set if any lower bit is lost.
 std::uint64_t rounded_to_odd(Wide g, std::uint64_t factor) {
@@ -120,24 +117,23 @@ std::uint64_t rounded_to_odd(Wide g, std::uint64_t factor) {
   const bool closer_below = fraction == 0 && biased > 1;  // at a power of two, the lower neighbour is closer
   const int k = closer_below ? floor_log10_of_three_quarters(q) : floor_log10_of_power_of_2(q);
   const auto h = static_cast<unsigned>(q + floor_log2_of_power_of_10(-k) + 1);
-  const Wide g = powers().at(-k);
+  const Wide g = upper_bits.at(-k);
   const std::uint64_t odd = c & 1U;
   const std::uint64_t lower = rounded_to_odd(g, (4 * c - (closer_below ? 1 : 2)) << h) + odd;
   const std::uint64_t middle = rounded_to_odd(g, 4 * c << h);
   const std::uint64_t upper = rounded_to_odd(g, (4 * c + 2) << h) - odd;
 
+  // All candidates are computed, and chosen without a branch, which no processor could predict.
   const std::uint64_t s = middle / 4;
-  if (s >= 10) {
-    const std::uint64_t tenth = s / 10;
-    const bool below_fits = lower <= 40 * tenth;
-    const bool above_fits = 40 * tenth + 40 <= upper;
-    if (below_fits != above_fits) return {tenth + (above_fits ? 1 : 0), k + 1};
-  }
-  const bool below_fits = lower <= 4 * s;
-  const bool above_fits = 4 * s + 4 <= upper;
-  if (below_fits != above_fits) return {s + (above_fits ? 1 : 0), k};
-  const std::uint64_t half = 4 * s + 2;
-  return {s + (middle > half || (middle == half && (s & 1U) != 0) ? 1 : 0), k};
+  const std::uint64_t tens = s / 10 * 10;
+  const bool tens_fit = lower <= 4 * tens;
+  const bool next_tens_fit = 4 * tens + 40 <= upper;
+  const bool next_is_closer = middle % 4 + s % 2 > 2;
+  const bool only_next_fits = closer_below & (lower > 4 * s);
+  const std::uint64_t closest = s + static_cast<unsigned>(next_is_closer | only_next_fits);
+  const std::uint64_t shorter = tens + 10 * static_cast<unsigned>(next_tens_fit);
+  const auto take_shorter = static_cast<std::uint64_t>((s >= 10) & (tens_fit != next_tens_fit));
+  return {closest + (shorter - closest) * take_shorter, k};
 }
 
 constexpr std::uint64_t hundred_million = 100'000'000;
@@ -153,6 +149,9 @@ std::uint64_t as_eight_digits(std::uint64_t number) {
   const std::uint64_t tens = (pairs * 103 >> 10U) & 0x000f000f000f000fU;
   return (pairs - tens * 10) << 8U | tens;
 }
+
+// Returns how many bytes the number needs.
+unsigned count_bytes(std::uint64_t number) { return (static_cast<unsigned>(std::bit_width(number)) + 7) / 8; }
 
 // Writes the word's bytes, the lowest first.
 void store8(char* out, std::uint64_t word) {
@@ -185,7 +184,7 @@ char* write_natural(std::uint64_t number, char* out) {
     return out + 8;
   }
   const std::uint64_t digits = as_eight_digits(number);
-  const int leading_zeros = std::countr_zero(digits) / 8;
+  const unsigned leading_zeros = static_cast<unsigned>(std::countr_zero(digits)) / 8;
   store8(out, (digits | ascii_zeros) >> 8 * leading_zeros);
   return out + 8 - leading_zeros;
 }
@@ -205,7 +204,7 @@ double closest_double(Decimal number) {
   if (number.digits == 0 || number.exponent < -307 || number.exponent > 288) return cannot_tell;
   const auto q = static_cast<int>(number.exponent);
   const bool exact = q >= 0 && q <= last_exact;
-  const Wide power = powers().at(q) - (exact || (q < 0 && q >= last_rounded_up) ? 0 : 1);
+  const Wide power = upper_bits.at(q) - (exact || (q < 0 && q >= last_rounded_up) ? 0 : 1);
   const int zeros = std::countl_zero(number.digits);
   const std::uint64_t w = number.digits << static_cast<unsigned>(zeros);
 
@@ -247,8 +246,7 @@ char* write_decimal(double number, char* out) {
   const std::uint64_t lower = as_eight_digits(all % hundred_million);
   const std::uint64_t upper = as_eight_digits(upper_nine % hundred_million);
   const char first = static_cast<char>('0' + upper_nine / hundred_million);
-  const int count =
-      lower != 0 ? 17 - std::countl_zero(lower) / 8 : (upper != 0 ? 9 - std::countl_zero(upper) / 8 : 1);
+  const unsigned count = lower != 0 ? 9 + count_bytes(lower) : 1 + count_bytes(upper);
   const std::int64_t before_point = size + decimal.exponent;
 
   if (before_point > 16 || before_point <= -4) {
