@@ -144,13 +144,16 @@ std::string hint_for(std::string_view type) {
   return "use only None, bool, int, float, str, list, tuple and dict";
 }
 
-void check_container(PyObject* object, const JsonPlace& place, const Container* around) {
+[[noreturn]] void refuse_depth(PyObject* object, const JsonPlace& place, const Container* around) {
   check_stack(result_way, place);
-  if (place.depth < max_depth) return;
   for (const Container* at = around; at != nullptr; at = at->around) {
     if (at->object == object) refuse(place, "contains itself");
   }
   refuse_levels(result_way, place);
+}
+
+inline void check_container(PyObject* object, const JsonPlace& place, const Container* around) {
+  if (lacks_stack(place.depth) || place.depth >= max_depth) refuse_depth(object, place, around);
 }
 
 // Protects a container from changes while it is read. With a GIL nothing is needed, because no module code
