@@ -82,6 +82,24 @@ TEST_CASE("random doubles are written with the fewest digits and read back equal
   }
 }
 
+TEST_CASE("decimals with few digits and their neighbours are written with the fewest digits") {
+  for (int exponent = -330; exponent <= 308; ++exponent) {
+    for (const int digits : {1, 5, 9, 10, 25, 99, 123, 7001}) {
+      const double number = read({static_cast<std::uint64_t>(digits), exponent});
+      if (number == 0 || !std::isfinite(number)) continue;
+      check_shortest(number);
+      check_shortest(std::nextafter(number, 0.5));
+      check_shortest(std::nextafter(number, 2.0));
+    }
+  }
+}
+
+TEST_CASE("doubles half-way between two decimals are written with the even one") {
+  for (int i = 1; i < 1000; i += 2) check_shortest(std::ldexp(static_cast<double>((1LL << 52U) + i), -2));
+  CHECK(shortest_decimal(1125899906842625.25).digits == 11258999068426252);
+  CHECK(shortest_decimal(1125899906842625.75).digits == 11258999068426258);
+}
+
 TEST_CASE("decimals near half-way between two doubles are read as the closest, or left to the slow path") {
   std::mt19937_64 random(2);
   int told = 0;

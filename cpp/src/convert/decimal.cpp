@@ -107,18 +107,7 @@ std::uint64_t rounded_to_odd(Wide g, std::uint64_t factor) {
 // Raffaello Giulietti, "The Schubfach way to render doubles" (2020). Three products of 64 and 128 bits locate
 // the number and the two ends of its rounding interval on a decimal scale. The unit of the scale is chosen so
 // that at most two multiples of ten units lie in the interval. The letters are those of the paper.
-[[gnu::always_inline]] inline Decimal find_shortest(double number) {
-  const auto bits = std::bit_cast<std::uint64_t>(number);
-  const std::uint64_t fraction = bits & (hidden_bit - 1);
-  const auto biased = static_cast<int>(bits >> fraction_bits & 0x7ffU);
-  const std::uint64_t c = biased == 0 ? fraction : fraction | hidden_bit;
-  const int q = std::max(biased, 1) - 1075;
-
-  if (q <= 0 && q >= -fraction_bits) {  // an integer is its own shortest form
-    const auto shift = static_cast<unsigned>(-q);
-    if ((c >> shift) << shift == c) return {c >> shift, 0};
-  }
-  const bool closer_below = fraction == 0 && biased > 1;  // at a power of two, the lower neighbour is closer
+Decimal find_shortest(std::uint64_t c, int q, bool closer_below) {
   const int k = closer_below ? floor_log10_of_three_quarters(q) : floor_log10_of_power_of_2(q);
   const auto h = static_cast<unsigned>(q + floor_log2_of_power_of_10(-k) + 1);
   const Wide g = upper_bits.at(-k);
@@ -133,11 +122,48 @@ std::uint64_t rounded_to_odd(Wide g, std::uint64_t factor) {
   const bool tens_fit = lower <= 4 * tens;
   const bool next_tens_fit = 4 * tens + 40 <= upper;
   const bool next_is_closer = middle % 4 + s % 2 > 2;
-  const bool only_next_fits = closer_below & (lower > 4 * s);
+  const bool only_next_fits = closer_below && lower > 4 * s;
   const std::uint64_t closest = s + static_cast<unsigned>(next_is_closer | only_next_fits);
   const std::uint64_t shorter = tens + 10 * static_cast<unsigned>(next_tens_fit);
-  const auto take_shorter = static_cast<std::uint64_t>((s >= 10) & (tens_fit != next_tens_fit));
+  const auto take_shorter = static_cast<std::uint64_t>(tens_fit != next_tens_fit);
   return {closest + (shorter - closest) * take_shorter, k};
+}
+
+// Does the same for a number between two neighbours at the same distance. One product locates it with an
+// error of less than two units in the last place of its fraction, which decides nearly always.
+[[gnu::always_inline]] inline Decimal find_shortest_of_regular(std::uint64_t c, int q) {
+  const int k = floor_log10_of_power_of_2(q);
+  const auto h = static_cast<unsigned>(q + floor_log2_of_power_of_10(-k) + 1);  // from 1 to 4
+  const Wide g = upper_bits.at(-k);
+  const auto upper_g = static_cast<std::uint64_t>(g >> 64U);
+  const Wide low = Wide{static_cast<std::uint64_t>(g)} * (c << h);
+  const Wide product = Wide{upper_g} * (c << h) + static_cast<std::uint64_t>(low >> 64U);
+  const auto s = static_cast<std::uint64_t>(product >> 64U);
+  const auto fraction = static_cast<std::uint64_t>(product);
+
+  // The distances to the multiples of ten below and above, and the half of the interval, in units of 2^-60.
+  const std::uint64_t ones = s % 10;
+  const std::uint64_t below = ones << 60U | fraction >> 4U;
+  const std::uint64_t above = (std::uint64_t{10} << 60U) - below;
+  const std::uint64_t half = upper_g >> (5 - h);
+  const auto too_close = [](std::uint64_t a, std::uint64_t b) { return a - b + 4 <= 8; };
+  if (too_close(below, half) || too_close(above, half) || too_close(fraction, std::uint64_t{1} << 63U))
+    return find_shortest(c, q, false);
+  const std::uint64_t closest = s + (fraction >> 63U);
+  const std::uint64_t shorter = s - ones + 10 * static_cast<unsigned>(above < half);
+  const auto take_shorter = static_cast<std::uint64_t>((below < half) | (above < half));
+  return {closest + (shorter - closest) * take_shorter, k};
+}
+
+[[gnu::always_inline]] inline Decimal find_shortest(double number) {
+  const auto bits = std::bit_cast<std::uint64_t>(number);
+  const std::uint64_t fraction = bits & (hidden_bit - 1);
+  const auto biased = static_cast<int>(bits >> fraction_bits & 0x7ffU);
+  if (fraction == 0) [[unlikely]]
+    return find_shortest(hidden_bit, biased - 1075, biased > 1);  // a power of two
+  if (biased == 0) [[unlikely]]
+    return find_shortest(fraction, -1074, false);
+  return find_shortest_of_regular(fraction | hidden_bit, biased - 1075);
 }
 
 constexpr std::uint64_t hundred_million = 100'000'000;
@@ -154,58 +180,108 @@ std::uint64_t as_eight_digits(std::uint64_t number) {
   return (pairs - tens * 10) << 8U | tens;
 }
 
-struct SixteenDigits {
-  std::uint64_t upper = 0;
-  std::uint64_t lower = 0;
-};
-
-// Does the same for two numbers at once. Here, too, a multiplication and a shift replace each division.
-SixteenDigits as_sixteen_digits(std::uint64_t upper, std::uint64_t lower) {
-#ifdef __SSE2__
-  const __m128i numbers = _mm_set_epi64x(static_cast<std::int64_t>(lower), static_cast<std::int64_t>(upper));
-  const __m128i upper_fours = _mm_srli_epi64(_mm_mul_epu32(numbers, _mm_set1_epi64x(0xd1b71759)), 45);
-  const __m128i lower_fours = _mm_sub_epi64(numbers, _mm_mul_epu32(upper_fours, _mm_set1_epi64x(10000)));
-  const __m128i fours = _mm_or_si128(upper_fours, _mm_slli_epi64(lower_fours, 32));
-  const __m128i upper_pairs = _mm_srli_epi16(_mm_mulhi_epu16(fours, _mm_set1_epi32(5243)), 3);
-  const __m128i lower_pairs = _mm_sub_epi16(fours, _mm_mullo_epi16(upper_pairs, _mm_set1_epi32(100)));
-  const __m128i pairs = _mm_or_si128(upper_pairs, _mm_slli_epi32(lower_pairs, 16));
-  const __m128i tens = _mm_mulhi_epu16(pairs, _mm_set1_epi16(6554));
-  const __m128i ones = _mm_sub_epi16(pairs, _mm_mullo_epi16(tens, _mm_set1_epi16(10)));
-  const __m128i digits = _mm_or_si128(tens, _mm_slli_epi16(ones, 8));
-  return {static_cast<std::uint64_t>(_mm_cvtsi128_si64(digits)),
-          static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_unpackhi_epi64(digits, digits)))};
-#else
-  return {as_eight_digits(upper), as_eight_digits(lower)};
-#endif
+// Does the same for four digits.
+std::uint32_t as_four_digits(std::uint32_t number) {
+  const std::uint32_t upper_pair = number * 5243 >> 19U;
+  const std::uint32_t pairs = (number - upper_pair * 100) << 16U | upper_pair;
+  const std::uint32_t tens = (pairs * 103 >> 10U) & 0x000f000fU;
+  return (pairs - tens * 10) << 8U | tens;
 }
 
-// Returns how many bytes the number needs.
-unsigned count_bytes(std::uint64_t number) { return (static_cast<unsigned>(std::bit_width(number)) + 7) / 8; }
-
-// Writes the word's bytes, the lowest first.
+// Write the word's bytes, the lowest first.
+void store4(char* out, std::uint32_t word) {
+  if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap32(word);
+  std::memcpy(out, &word, sizeof word);
+}
 void store8(char* out, std::uint64_t word) {
   if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap64(word);
   std::memcpy(out, &word, sizeof word);
 }
 
-constexpr std::array<std::uint64_t, 20> make_powers() {
-  std::array<std::uint64_t, 20> powers{1};
-  for (std::size_t i = 1; i < powers.size(); ++i) powers[i] = powers[i - 1] * 10;
-  return powers;
-}
-constexpr std::array<std::uint64_t, 20> powers_of_ten = make_powers();
+#ifdef __SSE2__
 
-// The number must not be 0.
-int count_digits(std::uint64_t number) {
-  const auto bits = static_cast<int>(std::bit_width(number));
-  const int least = bits * 1233 >> 12;  // the number has this many digits, or one more
-  return least + (number >= powers_of_ten[static_cast<std::size_t>(least)] ? 1 : 0);
-}
+// The digits of two numbers with eight digits each. Here, too, a multiplication and a shift replace each
+// division.
+class SixteenDigits {
+ public:
+  SixteenDigits(std::uint64_t upper, std::uint64_t lower) {
+    const __m128i numbers =
+        _mm_set_epi64x(static_cast<std::int64_t>(lower), static_cast<std::int64_t>(upper));
+    const __m128i upper_fours = _mm_srli_epi64(_mm_mul_epu32(numbers, _mm_set1_epi64x(0xd1b71759)), 45);
+    const __m128i lower_fours = _mm_sub_epi64(numbers, _mm_mul_epu32(upper_fours, _mm_set1_epi64x(10000)));
+    const __m128i fours = _mm_or_si128(upper_fours, _mm_slli_epi64(lower_fours, 32));
+    const __m128i upper_pairs = _mm_srli_epi16(_mm_mulhi_epu16(fours, _mm_set1_epi32(5243)), 3);
+    const __m128i lower_pairs = _mm_sub_epi16(fours, _mm_mullo_epi16(upper_pairs, _mm_set1_epi32(100)));
+    const __m128i pairs = _mm_or_si128(upper_pairs, _mm_slli_epi32(lower_pairs, 16));
+    const __m128i tens = _mm_mulhi_epu16(pairs, _mm_set1_epi16(6554));
+    const __m128i ones = _mm_sub_epi16(pairs, _mm_mullo_epi16(tens, _mm_set1_epi16(10)));
+    digits_ = _mm_or_si128(tens, _mm_slli_epi16(ones, 8));
+  }
+  // Returns how many of the digits, and of one before them, are left without trailing zeros.
+  unsigned count() const {
+    const __m128i zeros = _mm_cmpeq_epi8(digits_, _mm_setzero_si128());
+    const unsigned others = static_cast<unsigned>(_mm_movemask_epi8(zeros)) ^ 0xffffU;
+    return (31U ^ static_cast<unsigned>(std::countl_zero(others << 1U | 1U))) + 1;
+  }
+  void write(char* out) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(out), text()); }
+  // Writes the digits after another one, with a point after `before` of them, from 1 to 16.
+  void write_with_point(char first, unsigned before, char* out) const {
+    alignas(32) static constexpr std::array<std::uint8_t, 32> masks = [] {
+      std::array<std::uint8_t, 32> bytes{};
+      std::fill_n(bytes.begin(), 16, std::uint8_t{0xff});
+      return bytes;
+    }();
+    write(out + 2);
+    const __m128i integer = _mm_or_si128(_mm_slli_si128(text(), 1), _mm_cvtsi32_si128(first));
+    const __m128i fraction = _mm_slli_si128(integer, 1);
+    const __m128i mask = _mm_loadu_si128(reinterpret_cast<const __m128i*>(masks.data() + 16 - before));
+    const __m128i chosen = _mm_xor_si128(fraction, _mm_and_si128(_mm_xor_si128(integer, fraction), mask));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), chosen);
+    out[before] = '.';
+  }
+
+ private:
+  __m128i text() const { return _mm_or_si128(digits_, _mm_set1_epi8('0')); }
+
+  __m128i digits_;
+};
+
+#else
+
+class SixteenDigits {
+ public:
+  SixteenDigits(std::uint64_t upper, std::uint64_t lower)
+      : upper_(as_eight_digits(upper)), lower_(as_eight_digits(lower)) {}
+  unsigned count() const { return lower_ != 0 ? 9 + count_bytes(lower_) : 1 + count_bytes(upper_); }
+  void write(char* out) const {
+    store8(out, upper_ | ascii_zeros);
+    store8(out + 8, lower_ | ascii_zeros);
+  }
+  void write_with_point(char first, unsigned before, char* out) const {
+    *out = first;
+    write(out + 1);
+    std::memmove(out + before + 1, out + before, 17 - before);
+    out[before] = '.';
+  }
+
+ private:
+  // Returns how many bytes the number needs.
+  static unsigned count_bytes(std::uint64_t number) {
+    return (static_cast<unsigned>(std::bit_width(number)) + 7) / 8;
+  }
+
+  std::uint64_t upper_;
+  std::uint64_t lower_;
+};
+
+#endif
 
 char* write_natural(std::uint64_t number, char* out) {
-  if (number < 10) {
-    *out = static_cast<char>('0' + number);
-    return out + 1;
+  if (number < 10000) {
+    const std::uint32_t digits = as_four_digits(static_cast<std::uint32_t>(number));
+    const unsigned leading_zeros = static_cast<unsigned>(std::countr_zero(digits | 1U << 24U)) / 8;
+    store4(out, (digits | static_cast<std::uint32_t>(ascii_zeros)) >> 8 * leading_zeros);
+    return out + 4 - leading_zeros;
   }
   if (number >= hundred_million) {
     out = write_natural(number / hundred_million, out);
@@ -262,50 +338,51 @@ double closest_double(Decimal number) {
 
 // Always writes all 17 digits that a number can have, because that is faster.
 char* write_decimal(double number, char* out) {
+  constexpr std::uint64_t smallest = 10'000'000'000'000'000;  // with 17 digits
   if (std::signbit(number)) *out++ = '-';
   number = std::abs(number);
-  if (number == 0) {
-    std::memcpy(out, "0.0", 3);
-    return out + 3;
-  }
-  const Decimal decimal = find_shortest(number);
-  const int size = count_digits(decimal.digits);
-  const std::uint64_t all = decimal.digits * powers_of_ten[static_cast<std::size_t>(17 - size)];
-  const std::uint64_t upper_nine = all / hundred_million;
-  const auto [upper, lower] = as_sixteen_digits(upper_nine % hundred_million, all % hundred_million);
-  const char first = static_cast<char>('0' + upper_nine / hundred_million);
-  const unsigned count = lower != 0 ? 9 + count_bytes(lower) : 1 + count_bytes(upper);
-  const std::int64_t before_point = size + decimal.exponent;
-
-  if (before_point > 16 || before_point <= -4) {
-    *out++ = first;
-    if (count > 1) {
-      *out = '.';
-      store8(out + 1, upper | ascii_zeros);
-      store8(out + 9, lower | ascii_zeros);
-      out += count;
+  if (number < static_cast<double>(hidden_bit)) {
+    const auto integer = static_cast<std::int64_t>(number);
+    if (static_cast<double>(integer) == number) {
+      out = write_natural(static_cast<std::uint64_t>(integer), out);
+      std::memcpy(out, ".0", 2);
+      return out + 2;
     }
-    const std::int64_t power = before_point - 1;
-    *out++ = 'e';
-    *out++ = power < 0 ? '-' : '+';
-    const std::int64_t magnitude = std::abs(power);
-    if (magnitude < 10) *out++ = '0';
-    return std::to_chars(out, out + 3, magnitude).ptr;
   }
-  if (before_point <= 0) {
+  auto [digits, exponent] = find_shortest(number);
+  while (digits < smallest / 10) {  // a subnormal number
+    digits *= 10;
+    --exponent;
+  }
+  const auto has_sixteen = static_cast<unsigned>(digits < smallest);
+  digits += digits * (9 * has_sixteen);  // without a branch, too
+  const std::int64_t before_point = exponent + 17 - has_sixteen;
+  const std::uint64_t upper_nine = digits / hundred_million;
+  const SixteenDigits after_first(upper_nine % hundred_million, digits % hundred_million);
+  const char first = static_cast<char>('0' + upper_nine / hundred_million);
+  const unsigned count = after_first.count();
+
+  if (before_point >= 1 && before_point <= 16) {
+    after_first.write_with_point(first, static_cast<unsigned>(before_point), out);
+    return out + 1 + std::max<std::int64_t>(count, before_point + 1);
+  }
+  if (before_point <= 0 && before_point > -4) {
     std::memcpy(out, "0.0000", 6);
     out += 2 - before_point;
+    *out = first;
+    after_first.write(out + 1);
+    return out + count;
   }
-  *out = first;
-  store8(out + 1, upper | ascii_zeros);
-  store8(out + 9, lower | ascii_zeros);
-  if (before_point <= 0) return out + count;
-  const Wide fraction = (Wide{lower | ascii_zeros} << 64U | upper | ascii_zeros) >> 8 * (before_point - 1);
-  out += before_point;
-  store8(out + 1, static_cast<std::uint64_t>(fraction));
-  store8(out + 9, static_cast<std::uint64_t>(fraction >> 64U));
-  *out = '.';
-  return out + 1 + std::max<std::int64_t>(count - before_point, 1);
+  out[0] = first;
+  out[1] = '.';
+  after_first.write(out + 2);
+  out += count == 1 ? 1 : count + 1;
+  const std::int64_t power = before_point - 1;
+  *out++ = 'e';
+  *out++ = power < 0 ? '-' : '+';
+  const std::int64_t magnitude = std::abs(power);
+  if (magnitude < 10) *out++ = '0';
+  return std::to_chars(out, out + 3, magnitude).ptr;
 }
 
 char* write_integer(std::int64_t number, char* out) {
