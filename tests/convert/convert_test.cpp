@@ -25,6 +25,15 @@ std::string given(Host& host, const std::string& expression, const std::string& 
   return host.run<std::string>("evaluates", Json{{"give", expression}, {"first", first}});
 }
 
+std::string in_hex(const std::string& text) {
+  std::string hex;
+  for (const char c : text) {
+    for (const unsigned digit : {static_cast<unsigned char>(c) / 16U, static_cast<unsigned char>(c) % 16U})
+      hex += "0123456789abcdef"[digit];
+  }
+  return hex;
+}
+
 }  // namespace
 
 TEST_CASE("a state from text equals what Python's json.loads returns") {
@@ -296,6 +305,21 @@ TEST_CASE("results of different sizes are written whole, one after the other") {
     for (int i = 0; i < size; i += 2) expected += "7,";
     expected.back() = ']';
     CHECK(given(host, "[7] * " + std::to_string((size + 1) / 2)) == expected);
+  }
+}
+
+TEST_CASE("strings of each width are written as by json.dumps, with special characters at each offset") {
+  Host host(over_fixtures());
+  for (const std::string filler : {"a", "é", "я", "日", "😀"}) {
+    CAPTURE(filler);
+    const std::string strings =
+        "[S(f * before + s + f * after) for S in (str, type('S', (str,), {})) for f in ('" + filler + R"(',)
+            for s in ('', 'a', '"', '\\', '\n', '\x1f', '\x7f', 'é', 'яя', '日日', '😀', '"日é\t')
+            for before in (*range(35), *range(1015, 1034)) for after in (0, 5, 20)])";
+    const std::string expected =
+        given(host, "json.dumps(" + strings + ", ensure_ascii=False, separators=(',', ':')).encode().hex()",
+              "import json");
+    CHECK_MESSAGE('"' + in_hex(given(host, strings)) + '"' == expected, "the texts differ");
   }
 }
 

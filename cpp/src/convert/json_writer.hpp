@@ -20,8 +20,9 @@ class JsonWriter {
   JsonWriter& operator=(const JsonWriter&) = delete;
 
   void put(char c) {
-    *room(1) = c;
-    ++out_;
+    char* const out = room(1);
+    *out = c;
+    out_ = out + 1;
   }
   void put(std::string_view text) {
     std::memcpy(room(text.size()), text.data(), text.size());
@@ -55,8 +56,9 @@ class JsonWriter {
   }
   [[gnu::cold]] void grow(std::size_t wanted);
   [[gnu::noinline]] bool put_other_str(PyObject* str, std::size_t size);
+  [[gnu::noinline]] bool put_escaped(const char* at, const char* end, char* out);
   template <class Character>
-  bool put_characters(const Character* at, std::size_t size);
+  bool put_characters(PyObject* str, const Character* at, std::size_t size);
 
   std::string memory_;
   char* out_ = memory_.data();
