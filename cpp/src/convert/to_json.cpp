@@ -2,6 +2,7 @@
 #include <cmath>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "convert/conversion_cache.hpp"
 #include "convert/convert.hpp"
@@ -19,32 +20,49 @@ namespace {
 
 constexpr std::string_view changed = "was changed by another thread while it was read";
 
-// The chain of containers around a value. It distinguishes a container that contains itself from one that is
-// only nested deeply.
+// The chain of containers around a value, from the innermost one. It is also the place of the value.
 struct Container {
   const Container* around;
   PyObject* object;
+  int depth;                // the number of containers around it
+  PyObject* key = nullptr;  // of the value that is being written; null in an array
+  std::size_t index = 0;
 };
 
-[[noreturn]] void refuse(const JsonPlace& place, std::string_view problem, std::string hint = {}) {
-  refuse_value(result_way, place, problem, std::move(hint));
-}
+int depth_in(const Container* around) { return around == nullptr ? 0 : around->depth + 1; }
 
-[[noreturn]] void refuse_surrogate(const JsonPlace& place, std::string_view what) {
-  refuse(place, std::string(what) + " with a lone surrogate, which is not a character");
-}
-
-// Returns a key as UTF-8. The view is valid as long as the str.
-std::string_view name_of(PyObject* key, const JsonPlace& place) {
+// Returns a key as UTF-8, or no data for a lone surrogate. The view is valid as long as the str.
+std::string_view name_of(PyObject* key) {
   if (PyUnicode_IS_ASCII(key)) {
     return {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(key)),
             static_cast<std::size_t>(PyUnicode_GET_LENGTH(key))};
   }
   Py_ssize_t size = 0;
   const char* data = PyUnicode_AsUTF8AndSize(key, &size);
-  if (data != nullptr) return {data, static_cast<std::size_t>(size)};
-  PyErr_Clear();
-  refuse_surrogate(place, "has a key");
+  if (data == nullptr) PyErr_Clear();
+  return {data, static_cast<std::size_t>(size)};
+}
+
+// Returns the places from the top to the value. Only errors need them.
+std::vector<JsonPlace> places_in(const Container* around) {
+  std::vector<const Container*> containers;
+  for (; around != nullptr; around = around->around) containers.push_back(around);
+  std::vector<JsonPlace> places(1);
+  places.reserve(containers.size() + 1);  // each place refers to the one before
+  for (auto at = containers.rbegin(); at != containers.rend(); ++at) {
+    const JsonPlace& outer = places.back();
+    places.push_back((*at)->key != nullptr ? outer.in_object(name_of((*at)->key))
+                                           : outer.in_array((*at)->index));
+  }
+  return places;
+}
+
+[[noreturn]] void refuse(const Container* around, std::string_view problem, std::string hint = {}) {
+  refuse_value(result_way, places_in(around).back(), problem, std::move(hint));
+}
+
+[[noreturn]] void refuse_surrogate(const Container* around, std::string_view what) {
+  refuse(around, std::string(what) + " with a lone surrogate, which is not a character");
 }
 
 // Output to a Json. put_str() returns false for a lone surrogate.
@@ -65,13 +83,13 @@ bool fits_json(PyObject* integer) {
   return fits;
 }
 
-[[noreturn]] void refuse_large(const JsonPlace& place) {
-  refuse(place, beyond_64_bits,
+[[noreturn]] void refuse_large(const Container* around) {
+  refuse(around, beyond_64_bits,
          "run<std::string>() returns integers of any size that Python itself will write");
 }
 
-void put_large_int(Json& out, PyObject* object, const JsonPlace& place) {
-  if (!fits_json(object)) refuse_large(place);
+void put_large_int(Json& out, PyObject* object, const Container* around) {
+  if (!fits_json(object)) refuse_large(around);
   out = PyLong_AsUnsignedLongLong(object);
 }
 
@@ -79,8 +97,9 @@ void begin_array(Json& out, Py_ssize_t size) { out = Json::array_t(static_cast<s
 Json& next_element(Json& out, std::size_t i) { return (*out.get_ptr<Json::array_t*>())[i]; }
 void end_array(Json& /*out*/) {}
 void begin_object(Json& out) { out = Json::object(); }
-Json& next_value(Json& out, PyObject* str, bool /*first*/, const JsonPlace& place) {
-  const std::string_view key = name_of(str, place);
+Json& next_value(Json& out, PyObject* str, bool /*first*/, const Container* around) {
+  const std::string_view key = name_of(str);
+  if (key.data() == nullptr) refuse_surrogate(around, "has a key");
   auto& object = *out.get_ptr<Json::object_t*>();
   // Keys are often sorted already. Then no search is needed.
   if (object.empty() || object.crbegin()->first < key) {
@@ -106,11 +125,11 @@ void put_int(JsonWriter& out, long long value) { out.put(value); }
 void put_float(JsonWriter& out, double value) { out.put(value); }
 bool put_str(JsonWriter& out, PyObject* str) { return out.put_str(str); }
 
-void put_large_int(JsonWriter& out, PyObject* object, const JsonPlace& place) {
-  if (out.integers() == Integers::OfJson && !fits_json(object)) refuse_large(place);
+void put_large_int(JsonWriter& out, PyObject* object, const Container* around) {
+  if (out.integers() == Integers::OfJson && !fits_json(object)) refuse_large(around);
   // The repr of int itself, even if a subclass overrides it.
   const py::object digits = steal(PyLong_Type.tp_repr(object));
-  if (!digits) refuse(place, "is an integer that cannot be written: " + one_line(take_exception()));
+  if (!digits) refuse(around, "is an integer that cannot be written: " + one_line(take_exception()));
   out.put({reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(digits.ptr())),
            static_cast<std::size_t>(PyUnicode_GET_LENGTH(digits.ptr()))});
 }
@@ -122,9 +141,9 @@ JsonWriter& next_element(JsonWriter& out, std::size_t i) {
 }
 void end_array(JsonWriter& out) { out.put(']'); }
 void begin_object(JsonWriter& out) { out.put('{'); }
-JsonWriter& next_value(JsonWriter& out, PyObject* str, bool first, const JsonPlace& place) {
+JsonWriter& next_value(JsonWriter& out, PyObject* str, bool first, const Container* around) {
   if (!first) out.put_separator(',');
-  if (!out.put_str(str)) refuse_surrogate(place, "has a key");
+  if (!out.put_str(str)) refuse_surrogate(around, "has a key");
   out.put_separator(':');
   return out;
 }
@@ -144,16 +163,19 @@ std::string hint_for(std::string_view type) {
   return "use only None, bool, int, float, str, list, tuple and dict";
 }
 
-[[noreturn]] void refuse_depth(PyObject* object, const JsonPlace& place, const Container* around) {
-  check_stack(result_way, place);
+[[noreturn]] void refuse_depth(PyObject* object, const Container* around) {
+  const std::vector<JsonPlace> places = places_in(around);
+  check_stack(result_way, places.back());
   for (const Container* at = around; at != nullptr; at = at->around) {
-    if (at->object == object) refuse(place, "contains itself");
+    if (at->object == object) refuse(around, "contains itself");
   }
-  refuse_levels(result_way, place);
+  refuse_levels(result_way, places.back());
 }
 
-inline void check_container(PyObject* object, const JsonPlace& place, const Container* around) {
-  if (lacks_stack(place.depth) || place.depth >= max_depth) refuse_depth(object, place, around);
+inline Container enter(PyObject* object, const Container* around) {
+  const int depth = depth_in(around);
+  if (lacks_stack(depth) || depth >= max_depth) refuse_depth(object, around);
+  return {around, object, depth};
 }
 
 // Protects a container from changes while it is read. With a GIL nothing is needed, because no module code
@@ -199,23 +221,24 @@ bool read_int(PyObject* object, long long& value) {
   return overflow == 0;
 }
 
-// Writes a value without its place, which takes time to keep. Returns false for a container, and for the
-// values that put_rare_leaf() handles.
+// Returns false for a container, and for the values that put_any_leaf() handles.
 template <class Out>
-bool put_leaf(PyObject* object, Out& out) {
+[[gnu::always_inline]] inline bool put_leaf(PyObject* object, Out& out) {
   if (PyUnicode_Check(object)) return put_str(out, object);
   if (PyFloat_CheckExact(object)) {
     const double value = PyFloat_AS_DOUBLE(object);
     if (!std::isfinite(value)) return false;
     put_float(out, value);
+  } else if (PyLong_Check(object)) {
+    if (PyBool_Check(object)) {
+      put_bool(out, object == Py_True);
+    } else {
+      long long value = 0;
+      if (!read_int(object, value)) return false;
+      put_int(out, value);
+    }
   } else if (object == Py_None) {
     put_null(out);
-  } else if (PyBool_Check(object)) {
-    put_bool(out, object == Py_True);
-  } else if (PyLong_Check(object)) {
-    long long value = 0;
-    if (!read_int(object, value)) return false;
-    put_int(out, value);
   } else {
     return false;
   }
@@ -224,72 +247,76 @@ bool put_leaf(PyObject* object, Out& out) {
 
 // Writes or refuses a value that is not a container.
 template <class Out>
-void put_rare_leaf(PyObject* object, Out& out, const JsonPlace& place) {
-  if (PyUnicode_Check(object)) refuse_surrogate(place, "is a str");
-  if (PyLong_Check(object)) return put_large_int(out, object, place);
+[[gnu::noinline]] void put_any_leaf(PyObject* object, Out& out, const Container* around) {
+  if (put_leaf(object, out)) return;
+  if (PyUnicode_Check(object)) refuse_surrogate(around, "is a str");
+  if (PyLong_Check(object)) return put_large_int(out, object, around);
   if (PyFloat_Check(object)) {
     const double value = PyFloat_AS_DOUBLE(object);
-    if (!std::isfinite(value)) refuse(place, not_finite, "return None instead");
+    if (!std::isfinite(value)) refuse(around, not_finite, "return None instead");
     return put_float(out, value);
   }
   const std::string type = type_of(object);
-  refuse(place, "is of type " + type + ", which JSON does not have", hint_for(type));
+  refuse(around, "is of type " + type + ", which JSON does not have", hint_for(type));
 }
 
 template <class Out>
-void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* around);
+void walk(PyObject* object, Out& out, const Container* around);
 
 template <class Out>
-void walk_sequence(PyObject* object, Out& out, const JsonPlace& place, const Container* around) {
-  check_container(object, place, around);
-  const Container here{around, object};
+[[gnu::noinline]] void walk_sequence(PyObject* object, Out& out, const Container* around) {
+  Container here = enter(object, around);
   const Unchanged unchanged(object);
-  const Py_ssize_t size = PySequence_Fast_GET_SIZE(object);
+  const Py_ssize_t size = Py_SIZE(object);
   begin_array(out, size);
   for (Py_ssize_t i = 0; i < size; ++i) {
-    if (PySequence_Fast_GET_SIZE(object) != size) refuse(place, changed);
+    if (Py_SIZE(object) != size) refuse(around, changed);
     const auto index = static_cast<std::size_t>(i);
     const auto held = Unchanged::held(PySequence_Fast_GET_ITEM(object, i));
     PyObject* element = py::handle(held).ptr();
     Out& to = next_element(out, index);
-    if (!put_leaf(element, to)) walk(element, to, place.in_array(index), &here);
+    if (put_leaf(element, to)) continue;
+    here.index = index;
+    walk(element, to, &here);
   }
   end_array(out);
 }
 
 template <class Out>
-void walk_dict(PyObject* object, Out& out, const JsonPlace& place, const Container* around) {
-  check_container(object, place, around);
-  const Container here{around, object};
+[[gnu::noinline]] void walk_dict(PyObject* object, Out& out, const Container* around) {
+  Container here = enter(object, around);
   const Unchanged unchanged(object);
   const Py_ssize_t size = PyDict_GET_SIZE(object);
   begin_object(out);
   PyObject *next_key = nullptr, *next = nullptr;
-  bool first = true;
-  for (Py_ssize_t at = 0; PyDict_Next(object, &at, &next_key, &next) != 0; first = false) {
+  Py_ssize_t at = 0;
+  for (Py_ssize_t i = 0; i < size && PyDict_Next(object, &at, &next_key, &next) != 0; ++i) {
     const auto held_key = Unchanged::held(next_key);
     const auto held_value = Unchanged::held(next);
     PyObject* key = py::handle(held_key).ptr();
     PyObject* value = py::handle(held_value).ptr();
     if (!PyUnicode_Check(key)) {
-      refuse(place, "has a key that is " + type_of(key) + ", not str", "convert the key to a str");
+      refuse(around, "has a key that is " + type_of(key) + ", not str", "convert the key to a str");
     }
-    Out& to = next_value(out, key, first, place);
-    if (!put_leaf(value, to)) walk(value, to, place.in_object(name_of(key, place)), &here);
-    if (PyDict_GET_SIZE(object) != size) refuse(place, changed);
+    Out& to = next_value(out, key, i == 0, around);
+    if (!put_leaf(value, to)) {
+      here.key = key;
+      walk(value, to, &here);
+    }
+    if (PyDict_GET_SIZE(object) != size) refuse(around, changed);
   }
   end_object(out);
 }
 
 // Reads only stored values. No method of a module runs.
 template <class Out>
-void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* around) {
+void walk(PyObject* object, Out& out, const Container* around) {
   if (PyDict_Check(object)) {
-    walk_dict(object, out, place, around);
+    walk_dict(object, out, around);
   } else if (PyList_Check(object) || PyTuple_Check(object)) {
-    walk_sequence(object, out, place, around);
-  } else if (!put_leaf(object, out)) {
-    put_rare_leaf(object, out, place);
+    walk_sequence(object, out, around);
+  } else {
+    put_any_leaf(object, out, around);
   }
 }
 
@@ -298,7 +325,7 @@ void walk(PyObject* object, Out& out, const JsonPlace& place, const Container* a
 Json Conversions::to_json(PyObject* result) {
   Json json;
   if (result == Py_None) return json;
-  walk(result, json, {}, nullptr);
+  walk(result, json, nullptr);
   return json;
 }
 
@@ -307,7 +334,7 @@ std::string Conversions::to_text(PyObject* result, Integers integers) {
   JsonWriter& text = cache->writer;
   text.clear();  // the remains of a conversion that failed
   text.allow(integers);
-  walk(result, text, {}, nullptr);
+  walk(result, text, nullptr);
   return text.take();
 }
 
