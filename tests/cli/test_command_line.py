@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -297,6 +298,24 @@ def test_help_begins_with_examples_and_names_the_exit_codes(pyhost: Run) -> None
     assert done.stdout.count("  pyhost run ") == 3
     assert "Exit codes: 0 ok" in done.stdout
     assert pyhost("-h").stdout.startswith("Runs Python modules")
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "map", "list", "check", "new", "doctor", "schedule", "stubs"]
+)
+def test_the_first_word_selects_the_command_whose_options_are_made(
+    pyhost: Run, command: str
+) -> None:
+    help_text = pyhost(command, "-h").stdout
+    assert f"pyhost {command}" in help_text
+    assert help_text == pyhost("-h", command).stdout  # here all commands are made
+    assert f"\n  {command} " in pyhost("-h").stdout
+
+
+def test_a_module_may_have_the_name_of_a_command(pyhost: Run, tmp_path: Path) -> None:
+    (tmp_path / "modules").mkdir()
+    shutil.copy(FIXTURES / "modules" / "returns_state.py", tmp_path / "modules" / "list.py")
+    assert pyhost("run", "list", "-m", str(tmp_path)).stdout == "{}\n"
 
 
 def test_version_prints_the_version_of_the_project(pyhost: Run) -> None:

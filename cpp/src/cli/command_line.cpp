@@ -4,11 +4,13 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <iomanip>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -324,6 +326,22 @@ void add_stubs(CLI::App& program, CommandLine& result) {
       "calling host.services().stubs().\n");
 }
 
+// To make the options of a command takes longer than to parse them. So if the first word names a command,
+// only the options of this one are made.
+struct Command {
+  std::string_view name;
+  void (*add)(CLI::App& program, CommandLine& result);
+};
+
+constexpr std::array<Command, 8> commands{{{"run", add_run},
+                                           {"map", add_map},
+                                           {"list", add_list},
+                                           {"check", add_check},
+                                           {"new", add_new},
+                                           {"doctor", add_doctor},
+                                           {"schedule", add_schedule},
+                                           {"stubs", add_stubs}}};
+
 int print_mistake(const CLI::App& program, const CLI::ParseError& mistake, int argc, char** argv) {
   std::string path = "pyhost", problem = mistake.what();
   const CLI::App* command = &program;
@@ -354,14 +372,10 @@ CommandLine parse_command_line(int argc, char** argv) {
   program.formatter(with_lines_kept(std::make_shared<HelpFormat>()));
   program.require_subcommand(1);
   program.footer("`pyhost COMMAND -h` shows examples of a command.");
-  add_run(program, result);
-  add_map(program, result);
-  add_list(program, result);
-  add_check(program, result);
-  add_new(program, result);
-  add_doctor(program, result);
-  add_schedule(program, result);
-  add_stubs(program, result);
+  const auto named = std::ranges::find(commands, argc > 1 ? argv[1] : "", &Command::name);
+  for (const Command& command : commands) {
+    if (named == commands.end() || named->name == command.name) command.add(program, result);
+  }
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& asked_for_text) {
