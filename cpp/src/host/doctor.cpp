@@ -35,7 +35,7 @@ Finding look_at_library() {
   return finding("libpython", [](Finding& found) {
     const Environment loaded = detail::loaded_library();
     found.value = "Python " + loaded.version + " from " + loaded.library.string();
-    detail::check_library();
+    detail::check_library(loaded);
   });
 }
 

@@ -180,9 +180,9 @@ Environment start(const Options& options, const ModulePaths& paths) {
 }
 
 Environment join() {
-  check_library();
-  const GilAcquire gil;
   Environment environment = loaded_library();
+  check_library(environment);
+  const GilAcquire gil;
   environment.home = path_in_sys("base_prefix");
   environment.executable = path_in_sys("executable");
   if (const fs::path prefix = path_in_sys("prefix"); prefix != environment.home) {

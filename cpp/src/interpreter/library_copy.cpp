@@ -16,10 +16,13 @@ namespace {
 
 constexpr const char* note_name = "pyhost.open_host";
 
-// Returns the name under which this copy was loaded, or null.
+// Returns the name under which this copy was loaded, or null. dladdr() reads all symbols of the program.
 const char* library_file() noexcept {
-  Dl_info info{};
-  return dladdr(reinterpret_cast<const void*>(&pin_library), &info) != 0 ? info.dli_fname : nullptr;
+  static const char* const file = [] {
+    Dl_info info{};
+    return dladdr(reinterpret_cast<const void*>(&pin_library), &info) != 0 ? info.dli_fname : nullptr;
+  }();
+  return file;
 }
 
 PyObject* interpreter_dict() { return PyInterpreterState_GetDict(PyInterpreterState_Get()); }

@@ -173,8 +173,7 @@ Environment loaded_library() {
   return found;
 }
 
-void check_library() {
-  const Environment loaded = loaded_library();
+void check_library(const Environment& loaded) {
   if (minor_version(loaded.version) == built_version()) return;
   refuse({"pyhost was built for Python " + built_version() + ", but the process has loaded Python " +
               loaded.version + " from " + loaded.library.string(),
@@ -249,8 +248,8 @@ fs::path find_executable(const fs::path& venv, const fs::path& home) {
 }
 
 Environment find_environment(const Options& options, const ModulePaths& paths) {
-  check_library();
   Environment found = loaded_library();
+  check_library(found);
   found.home = find_standard_library(options).home;
   find_venv(options, paths, found);
   found.executable = find_executable(found.venv, found.home);

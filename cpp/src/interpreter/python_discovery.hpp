@@ -22,7 +22,7 @@ Environment loaded_library();
 
 /// Checks that the CPython in this process has the version that this library was compiled for.
 /// Throws: StartupFailed.
-void check_library();
+void check_library(const Environment& loaded);
 
 struct StandardLibrary {
   std::filesystem::path home;    ///< The prefix of the installation.
