@@ -308,7 +308,7 @@ std::function<void()>& before_shutdown() {
 }
 
 void end(int status) {
-  if (!started_here) return;
+  if (!started_here || python_access != PythonAccess::Open) return;
   try {
     if (const std::unique_lock lock(before_shutdown_lock, std::try_to_lock); lock.owns_lock()) {
       if (const auto call = std::exchange(before_shutdown(), nullptr)) call();
@@ -321,7 +321,7 @@ void end(int status) {
     }
     wait_for_computing_threads();
   } catch (const Error&) {
-    // Access was refused already, so there is nothing to shut down.
+    // Another thread has shut down meanwhile.
   }
 }
 
