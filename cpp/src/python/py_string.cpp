@@ -14,19 +14,15 @@ namespace pyhost::detail {
 
 namespace {
 
-constexpr std::uint64_t high_bits = 0x8080808080808080U;
-
-// Sets the high bit in each byte that is zero. Bytes above a zero byte may be marked, too.
-std::uint64_t zero_bytes(std::uint64_t word) { return (word - 0x0101010101010101U) & ~word & high_bits; }
-
-std::uint64_t not_plain(std::uint64_t word) {
-  return (word & high_bits) | zero_bytes(word ^ 0x5c5c5c5c5c5c5c5cU);
-}
-
 // The number of characters, and the largest byte. Only the first byte of each character matters.
 struct Measure {
   std::size_t characters = 0;
   unsigned char largest = 0;
+
+  void add(unsigned char byte) {
+    characters += (byte & 0xc0U) != 0x80U ? 1 : 0;
+    largest = std::max(largest, byte);
+  }
 };
 
 Measure measure(std::string_view utf8) {
@@ -34,45 +30,87 @@ Measure measure(std::string_view utf8) {
   const char* at = utf8.data();
   const char* end = at + utf8.size();
 #ifdef __SSE2__
+  static constexpr std::array<unsigned char, 32> zeros_then_ones{
+      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
   __m128i largest = _mm_setzero_si128();
-  for (; end - at >= 16; at += 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+  __m128i characters = _mm_setzero_si128();
+  // Counts the characters that begin in the last bytes of sixteen.
+  const auto add = [&](const char* from, std::ptrdiff_t counted) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
     largest = _mm_max_epu8(largest, bytes);
     // As signed numbers, the continuation bytes are below -64.
-    const int starts = _mm_movemask_epi8(_mm_cmpgt_epi8(bytes, _mm_set1_epi8(-65)));
-    found.characters += static_cast<std::size_t>(__builtin_popcount(static_cast<unsigned>(starts)));
+    const __m128i starts = _mm_cmpgt_epi8(bytes, _mm_set1_epi8(-65));
+    const void* ones = &zeros_then_ones[static_cast<std::size_t>(counted)];
+    const __m128i each = _mm_and_si128(starts, _mm_loadu_si128(static_cast<const __m128i*>(ones)));
+    characters = _mm_add_epi64(characters, _mm_sad_epu8(each, _mm_setzero_si128()));
+  };
+  if (end - at >= 16) {
+    for (; end - at >= 16; at += 16) add(at, 16);
+    add(end - 16, end - at);
+    at = end;
+    characters = _mm_add_epi64(characters, _mm_srli_si128(characters, 8));
+    found.characters = static_cast<std::size_t>(_mm_cvtsi128_si64(characters));
+    largest = _mm_max_epu8(largest, _mm_srli_si128(largest, 8));
+    largest = _mm_max_epu8(largest, _mm_srli_si128(largest, 4));
+    largest = _mm_max_epu8(largest, _mm_srli_si128(largest, 2));
+    largest = _mm_max_epu8(largest, _mm_srli_si128(largest, 1));
+    found.largest = static_cast<unsigned char>(_mm_cvtsi128_si32(largest));
   }
-  std::array<unsigned char, 16> lanes;
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes.data()), largest);
-  for (const unsigned char lane : lanes) found.largest = std::max(found.largest, lane);
 #endif
-  for (; at != end; ++at) {
-    const auto byte = static_cast<unsigned char>(*at);
-    found.characters += (byte & 0xc0U) != 0x80U ? 1 : 0;
-    found.largest = std::max(found.largest, byte);
-  }
+  for (; at != end; ++at) found.add(static_cast<unsigned char>(*at));
   return found;
 }
 
+bool is_ascii(char byte) { return static_cast<unsigned char>(byte) < 0x80; }
+
+// Copies eight ASCII characters.
 template <class Character>
-void decode(std::string_view utf8, Character* out) {
-  const auto* at = reinterpret_cast<const unsigned char*>(utf8.data());
-  const unsigned char* end = at + utf8.size();
+void widen(const char* ascii, Character* out) {
+#ifdef __SSE2__
+  const __m128i zero = _mm_setzero_si128();
+  const __m128i words = _mm_unpacklo_epi8(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(ascii)), zero);
+  auto* to = reinterpret_cast<__m128i*>(out);
+  if constexpr (sizeof(Character) == 4) {
+    _mm_storeu_si128(to, _mm_unpacklo_epi16(words, zero));
+    _mm_storeu_si128(to + 1, _mm_unpackhi_epi16(words, zero));
+    return;
+  } else if constexpr (sizeof(Character) == 2) {
+    _mm_storeu_si128(to, words);
+    return;
+  }
+#endif
+  std::copy_n(ascii, 8, out);
+}
+
+template <class Character>
+void decode(std::string_view utf8, Character* out, std::size_t characters) {
+  const char* at = utf8.data();
+  const char* const end = at + utf8.size();
+  const Character* const out_end = out + characters;
+  const auto low = [&at](int i) { return static_cast<unsigned char>(at[i]) & 0x3fU; };
   while (at != end) {
-    const unsigned char byte = *at;
-    if (byte < 0x80) {
-      *out++ = byte;
-      ++at;
-    } else if (byte < 0xe0) {
-      *out++ = static_cast<Character>((byte & 0x1fU) << 6U | (at[1] & 0x3fU));
-      at += 2;
-    } else if (byte < 0xf0) {
-      *out++ = static_cast<Character>((byte & 0xfU) << 12U | (at[1] & 0x3fU) << 6U | (at[2] & 0x3fU));
-      at += 3;
-    } else {
-      *out++ = static_cast<Character>((byte & 0x7U) << 18U | (at[1] & 0x3fU) << 12U | (at[2] & 0x3fU) << 6U |
-                                      (at[3] & 0x3fU));
-      at += 4;
+    // Copies eight bytes, and keeps those before the first one that is not ASCII. As many characters are
+    // left.
+    while (out_end - out >= 8) {
+      widen(at, out);
+      const int ascii = std::countr_zero(load8_in_order(at) & 0x8080808080808080U) / 8;
+      at += ascii;
+      out += ascii;
+      if (ascii < 8) break;
+    }
+    for (; at != end && is_ascii(*at) && out_end - out < 8; ++at) *out++ = static_cast<Character>(*at);
+    while (at != end && !is_ascii(*at)) {
+      const auto byte = static_cast<unsigned char>(*at);
+      if (byte < 0xe0) {
+        *out++ = static_cast<Character>((byte & 0x1fU) << 6U | low(1));
+        at += 2;
+      } else if (byte < 0xf0) {
+        *out++ = static_cast<Character>((byte & 0xfU) << 12U | low(1) << 6U | low(2));
+        at += 3;
+      } else {
+        *out++ = static_cast<Character>((byte & 0x7U) << 18U | low(1) << 12U | low(2) << 6U | low(3));
+        at += 4;
+      }
     }
   }
 }
@@ -80,29 +118,6 @@ void decode(std::string_view utf8, Character* out) {
 }  // namespace
 
 bool is_valid_utf8(std::string_view text) { return simdjson::validate_utf8(text.data(), text.size()); }
-
-bool is_plain_ascii(std::string_view text) {
-  const char* at = text.data();
-  std::size_t left = text.size();
-#ifdef __SSE2__
-  const __m128i backslash = _mm_set1_epi8('\\');
-  for (; left >= 16; at += 16, left -= 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-    if (_mm_movemask_epi8(_mm_or_si128(bytes, _mm_cmpeq_epi8(bytes, backslash))) != 0) return false;
-  }
-#endif
-  for (; left >= 8; at += 8, left -= 8) {
-    if (not_plain(load8(at)) != 0) return false;
-  }
-  if (left >= 4) {
-    if (not_plain(load4(at) | std::uint64_t{load4(at + left - 4)} << 32U) != 0) return false;
-    return true;
-  }
-  for (; left > 0; ++at, --left) {
-    if (static_cast<unsigned char>(*at) >= 0x80 || *at == '\\') return false;
-  }
-  return true;
-}
 
 PyObject* str_from_ascii(std::string_view ascii) {
   const auto size = static_cast<Py_ssize_t>(ascii.size());
@@ -124,11 +139,11 @@ PyObject* str_from_valid(std::string_view utf8) {
   PyObject* str = PyUnicode_New(size, one_byte ? 0xff : found.largest < 0xf0 ? 0xffff : 0x10ffff);
   if (str == nullptr) return nullptr;
   if (one_byte) {
-    decode(utf8, PyUnicode_1BYTE_DATA(str));
+    decode(utf8, PyUnicode_1BYTE_DATA(str), found.characters);
   } else if (found.largest < 0xf0) {
-    decode(utf8, PyUnicode_2BYTE_DATA(str));
+    decode(utf8, PyUnicode_2BYTE_DATA(str), found.characters);
   } else {
-    decode(utf8, PyUnicode_4BYTE_DATA(str));
+    decode(utf8, PyUnicode_4BYTE_DATA(str), found.characters);
   }
   return str;
 }
@@ -137,6 +152,7 @@ void KeyCache::intern([[maybe_unused]] Entry& entry) {
   // In Pythons where interned strs are never freed, the keys of states must not be interned.
 #if PY_VERSION_HEX < 0x030C0000 || (PY_VERSION_HEX >= 0x030D0000 && !defined(Py_GIL_DISABLED))
   PyUnicode_InternInPlace(&entry.str);
+  entry.text = reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(entry.str));
 #endif
   entry.interned = true;
 }
@@ -148,7 +164,7 @@ PyObject* KeyCache::add(std::string_view ascii) {
   Entry& entry = entries_[slot_of(ascii)];
   Py_XDECREF(entry.str);
   Py_INCREF(str);
-  entry = {str, false};
+  entry = {str, reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(str)), false};
   return str;
 }
 

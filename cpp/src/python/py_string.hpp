@@ -1,7 +1,13 @@
 // Creates Python strs from UTF-8, and caches the keys of objects.
 #pragma once
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -18,9 +24,6 @@ PyObject* str_from_ascii(std::string_view ascii);
 
 bool is_valid_utf8(std::string_view text);
 
-/// Returns whether the text is ASCII without backslashes, so that it is the same in a JSON string.
-bool is_plain_ascii(std::string_view text);
-
 /// Return eight or four bytes as a number. They need not be aligned.
 inline std::uint64_t load8(const char* at) {
   std::uint64_t word;
@@ -31,6 +34,47 @@ inline std::uint32_t load4(const char* at) {
   std::uint32_t word;
   std::memcpy(&word, at, sizeof word);
   return word;
+}
+
+/// Like load8(), with the first byte in the lowest eight bits.
+inline std::uint64_t load8_in_order(const char* at) {
+  const std::uint64_t word = load8(at);
+  return std::endian::native == std::endian::big ? __builtin_bswap64(word) : word;
+}
+
+/// Returns whether the text is ASCII without backslashes, so that it is the same in a JSON string.
+inline bool is_plain_ascii(std::string_view text) {
+  constexpr std::uint64_t ones = 0x0101010101010101U;
+  // Subtracting one from a byte sets its high bit if it was zero. Bytes above a zero byte may be marked, too.
+  const auto is_plain = [](std::uint64_t word) {
+    const std::uint64_t without_backslashes = word ^ ones * '\\';
+    return ((word | (without_backslashes - ones)) & ones * 0x80) == 0;
+  };
+  const char* at = text.data();
+  const std::size_t size = text.size();
+  if (size < 4) {
+    return std::ranges::none_of(text,
+                                [](char c) { return static_cast<unsigned char>(c) >= 0x80 || c == '\\'; });
+  }
+  if (size < 8) return is_plain(load4(at) | std::uint64_t{load4(at + size - 4)} << 32U);
+#ifdef __SSE2__
+  if (size >= 16) {
+    const auto is_plain_16 = [](const char* from) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+      return _mm_movemask_epi8(_mm_or_si128(bytes, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')))) == 0;
+    };
+    const char* last = at + size - 16;
+    for (; at < last; at += 16) {
+      if (!is_plain_16(at)) return false;
+    }
+    return is_plain_16(last);
+  }
+#endif
+  const char* last = at + size - 8;
+  for (; at < last; at += 8) {
+    if (!is_plain(load8(at))) return false;
+  }
+  return is_plain(load8(last));
 }
 
 /// A cache of strs for the keys of objects. JSON repeats its keys. A known key costs one look-up. From its
@@ -46,7 +90,7 @@ class KeyCache {
   PyObject* find(std::string_view key) {
     if (key.size() > longest || key.empty()) return nullptr;
     Entry& entry = entries_[slot_of(key)];
-    if (entry.str == nullptr || !same(entry.str, key)) return nullptr;
+    if (entry.str == nullptr || !same(entry, key)) return nullptr;
     if (!entry.interned) intern(entry);
     Py_INCREF(entry.str);
     return entry.str;
@@ -65,13 +109,14 @@ class KeyCache {
 
   struct Entry {
     PyObject* str = nullptr;
+    const char* text = nullptr;  // of the str
     bool interned = false;
   };
 
-  static bool same(PyObject* ascii, std::string_view key) {
+  static bool same(const Entry& entry, std::string_view key) {
     const std::size_t size = key.size();
-    if (static_cast<std::size_t>(PyUnicode_GET_LENGTH(ascii)) != size) return false;
-    const char* a = reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(ascii));
+    if (static_cast<std::size_t>(PyUnicode_GET_LENGTH(entry.str)) != size) return false;
+    const char* a = entry.text;
     const char* b = key.data();
     if (size >= 8) {
       for (std::size_t i = 0; i + 8 < size; i += 8) {
