@@ -199,6 +199,63 @@ def test_a_string_of_any_size_is_returned_unchanged(answers: Program, size: int)
             check(answers, json.dumps(state, ensure_ascii=ascii_only).encode())
 
 
+def test_a_number_of_any_length_is_exact(answers: Program) -> None:
+    digits = "8070605040302010908070605"
+    wholes = ["0", *(digits[:size] for size in range(1, 24))]
+    fractions = ["", *("." + digits[size % 7 :][:size] for size in range(1, 24))]
+    numbers = [
+        sign + whole + fraction + power
+        for sign in ("", "-")
+        for whole in wholes
+        for fraction in fractions
+        for power in ("", "e5", "E-17", "e+200")
+    ]
+    for between in (",", " , "):
+        check(answers, f'{{"a":[{between.join(numbers)}]}}'.encode())
+    for (
+        number
+    ) in numbers:  # close to the end of the text, where eight bytes can no longer be read at a time
+        check(answers, f'{{"a":{number}}}'.encode())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["-", "+1", "01", "-01", "00.5", ".5", "1.", "-.5", "1.e5", "1e", "1e+", "1.5e", "1.5.5", "1-", "1e5.5",
+     "1a", "12345a", "123456789a", "1.5a", "1.123456789a", "0x1", "1 2", "1_0", "1:", "1\x00", "1\xc3\xa9"],
+)  # fmt: skip
+def test_what_is_not_a_number_is_refused(answers: Program, wrong: str) -> None:
+    for after in ("", " ", ",1", " " * 20 + ',"b"', "," + "1" * 20):
+        text = f'{{"a":[{wrong}{after}]}}'.encode("latin-1")
+        assert ask(answers, text)[0] == "no", text
+
+
+@pytest.mark.parametrize("other", ["é", "€", "😀", "é€", "é€😀"])
+def test_a_string_of_ascii_and_other_characters_is_returned_unchanged(
+    answers: Program, other: str
+) -> None:
+    sizes = [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33]
+    strings = [
+        "x" * before + other * times + "y" * after
+        for before in sizes
+        for times in (1, 2, 5)
+        for after in sizes
+    ]
+    check(answers, json.dumps({"a": strings}, ensure_ascii=False).encode())
+    check(answers, json.dumps({"a": ["\n" + s for s in strings]}, ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["{}}", "{}]", "{]", "{}{}", "{},", "{},{}", "{,}", "{:}", "{\"a\"}", "{\"a\":}", "{\"a\",1}", "{\"a\":1,}",
+     "{\"a\":1 \"b\":2}", "{\"a\"::1}", "{\"a\" 1}", "{1:1}", "{[]:1}", "{\"a\":[}", "{\"a\":[1}", "{\"a\":1]",
+     "{\"a\":[1}]", "{\"a\":[,]}", "{\"a\":[1,]}", "{\"a\":[,1]}", "{\"a\":[1 2]}", "{\"a\":[1:2]}", "{\"a\":[[]",
+     "{\"a\":[]]", "{\"a\":{}", "{\"a\":[{\"b\":1]}]}", "[{}", "{\"a\":\"b\"\"c\"}", "{\"a\"\"b\":1}", "{\"a\":}}"],
+)  # fmt: skip
+def test_brackets_commas_and_colons_must_be_right(answers: Program, wrong: str) -> None:
+    for text in (wrong, wrong.replace("{", " { ").replace("]", " ]\n"), f'{{"x":{wrong}}}'):
+        assert ask(answers, text.encode())[0] == "no", text
+
+
 @pytest.mark.parametrize("levels", [1, 250, 1001, 1024, 1025, 100_000])
 def test_more_than_1000_levels_are_refused(answers: Program, levels: int) -> None:
     text = b'{"a":' * (levels - 1) + b"{}" + b"}" * (levels - 1)

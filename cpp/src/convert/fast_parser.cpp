@@ -7,14 +7,12 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <charconv>
-#include <cmath>
 #include <cstring>
 
 #include "convert/convert.hpp"
-#include "convert/decimal.hpp"
 #include "convert/depth.hpp"
+#include "convert/number_parser.hpp"
 #include "convert/object_building.hpp"
 #include "error/utf8.hpp"
 
@@ -27,138 +25,138 @@ constexpr std::size_t kept_text = std::size_t{1} << 20U;
 constexpr std::size_t kept_values = std::size_t{1} << 16U;
 constexpr std::size_t longest_text = 0xFFFFFF00U;  // simdjson counts in 32 bits
 
-enum : unsigned char { space = 1, ends_scalar = 2, digit = 4 };
+// A list or a dict that is not complete yet.
+struct Level {
+  PyObject** base;  // its first value on the stack of values
+  bool is_object;
+};
 
-constexpr std::array<unsigned char, 256> make_kinds() {
-  std::array<unsigned char, 256> kinds{};
-  for (const char c : std::string_view(" \t\n\r")) kinds[static_cast<unsigned char>(c)] = space | ends_scalar;
-  for (const char c : std::string_view(",:[]{}")) kinds[static_cast<unsigned char>(c)] = ends_scalar;
-  for (const char c : std::string_view("0123456789")) kinds[static_cast<unsigned char>(c)] = digit;
-  return kinds;
-}
-constexpr std::array<unsigned char, 256> kinds = make_kinds();
+// On a small stack, both parsers must refuse about the same depths. The strict one recurses.
+constexpr std::size_t stack_per_level = 256;
 
-bool are_digits(std::uint64_t bytes) {
-  constexpr std::uint64_t ones = 0x0101010101010101U;
-  return ((bytes & ones * 0xf0) | ((bytes + ones * 6) & ones * 0xf0) >> 4U) == ones * 0x33;
-}
-
-// Combines neighbouring digits into pairs, pairs into fours, and fours into eight digits.
-std::uint64_t eight_digits(std::uint64_t bytes) {
-  if constexpr (std::endian::native == std::endian::big) bytes = __builtin_bswap64(bytes);
-  bytes &= 0x0f0f0f0f0f0f0f0fU;
-  bytes = (bytes * 10 + (bytes >> 8U)) & 0x00ff00ff00ff00ffU;
-  bytes = (bytes * 100 + (bytes >> 16U)) & 0x0000ffff0000ffffU;
-  return (bytes * 10000 + (bytes >> 32U)) & 0xffffffffU;
-}
-
-bool is(char c, unsigned kind) { return (kinds[static_cast<unsigned char>(c)] & kind) != 0; }
-
-// Builds the objects of one text. Each function that reads a value pushes it on the stack of values, or
-// returns false.
+// Builds the objects of one text without recursion.
 class Building {
  public:
-  /// `values` must have room for as many values as there are tokens.
+  /// `values` must have room for as many values as there are tokens, and `levels` for one more than
+  /// max_depth.
   Building(std::string_view text, const std::uint32_t* index, std::uint32_t tokens, KeyCache& keys,
-           PyObject** values, std::string& unescaped)
+           PyObject** values, Level* levels, std::string& unescaped)
       : text_(text.data()),
-        size_(text.size()),
+        end_(text.data() + text.size()),
         index_(index),
         tokens_(tokens),
         keys_(keys),
-        bottom_(values),
-        top_(values),
+        values_(values),
+        levels_(levels),
         unescaped_(unescaped) {}
 
-  // Releases what was built of a text that is rejected half-way.
-  ~Building() {
-    while (top_ != bottom_) Py_DECREF(*--top_);
-  }
-  Building(const Building&) = delete;
-  Building& operator=(const Building&) = delete;
-
   /// Returns the dict of the whole text, or null.
-  PyObject* whole() {
-    // If the text ends in a bracket, a bracket follows each of its scalars, so no scalar is read beyond the
-    // end.
-    if (tokens_ < 2 || text_[index_[0]] != '{') return nullptr;
-    const char last = text_[index_[tokens_ - 1]];
-    if ((last != '}' && last != ']') || !value(0) || at_ != tokens_) return nullptr;
-    return *--top_;
-  }
-
- private:
-  char peek() const { return at_ < tokens_ ? text_[index_[at_]] : '\0'; }
-
-  bool push(PyObject* object) {
-    if (object == nullptr) return false;
-    *top_++ = object;
-    return true;
-  }
-
-  bool push_shared(PyObject* object) {
-    Py_INCREF(object);
-    *top_++ = object;
-    return true;
-  }
-
-  bool value(int depth) {
-    if (at_ >= tokens_) return false;
-    const std::uint32_t here = index_[at_++];
-    switch (text_[here]) {
-      case '"':
-        return string(here);
-      case '{':
-        return object(depth);
-      case '[':
-        return array(depth);
-      case 't':
-        return literal(here, "true") && push_shared(Py_True);
-      case 'f':
-        return literal(here, "false") && push_shared(Py_False);
-      case 'n':
-        return literal(here, "null") && push_shared(Py_None);
-      default:
-        return number(here);
+  PyObject* whole() const {
+    // Local variables stay in registers.
+    const char* const text = text_;
+    const std::uint32_t* token = index_;
+    const std::uint32_t* const end = index_ + tokens_;
+    Level* const outside = levels_;
+    // If the text ends in a bracket, a token follows each key, colon, comma and scalar, and no scalar is read
+    // beyond the end.
+    if (tokens_ < 2 || text[token[0]] != '{') return nullptr;
+    if (const char last = text[end[-1]]; last != '}' && last != ']') return nullptr;
+    PyObject** top = values_;
+    Level* level = outside;
+    bool in_object = false;
+    while (true) {
+      if (in_object) {
+        PyObject* name = key(text, token++);
+        if (name == nullptr) return release(top);
+        *top++ = name;
+        if (text[*token++] != ':') return release(top);
+      }
+      const char first = text[*token++];
+      if (first == '{' || first == '[') {
+        const auto depth = static_cast<int>(level - outside);
+        if (depth == max_depth || lacks_stack(depth, stack_per_level)) return release(top);
+        in_object = first == '{';
+        *++level = {top, in_object};
+        if (text[*token] != closing(in_object)) continue;
+      } else {
+        PyObject* made = scalar(text, first, token - 1);
+        if (made == nullptr) return release(top);
+        *top++ = made;
+      }
+      for (char next = text[*token++]; next != ','; next = text[*token++]) {
+        if (next != closing(in_object)) return release(top);
+        PyObject** base = level->base;
+        PyObject* made = in_object ? dict(base, top) : list(base, top);
+        if (made == nullptr) return release(top);
+        top = base;
+        *top++ = made;
+        --level;
+        if (level == outside || token == end) return level == outside && token == end ? made : release(top);
+        in_object = level->is_object;
+      }
     }
   }
 
-  bool literal(std::uint32_t here, std::string_view word) const {
-    return size_ - here > word.size() && std::memcmp(text_ + here, word.data(), word.size()) == 0 &&
-           is(text_[here + word.size()], ends_scalar);
+ private:
+  static char closing(bool is_object) { return is_object ? '}' : ']'; }
+
+  // Releases what was built of a text that is rejected half-way.
+  PyObject* release(PyObject** top) const {
+    while (top != values_) Py_DECREF(*--top);
+    return nullptr;
+  }
+
+  static PyObject* shared(PyObject* object) {
+    Py_INCREF(object);
+    return object;
+  }
+
+  PyObject* scalar(const char* text, char first, const std::uint32_t* token) const {
+    if (first == '"') return string(text, token);
+    const char* here = text + *token;
+    if (first <= '9') return read_number(here, end_);
+    if (first == 't') return is_literal(here, "true") ? shared(Py_True) : nullptr;
+    if (first == 'f') return is_literal(here, "false") ? shared(Py_False) : nullptr;
+    return is_literal(here, "null") ? shared(Py_None) : nullptr;
+  }
+
+  bool is_literal(const char* here, std::string_view word) const {
+    return static_cast<std::size_t>(end_ - here) > word.size() &&
+           std::memcmp(here, word.data(), word.size()) == 0 && is(here[word.size()], ends_scalar);
   }
 
   // Finds the text between the quotes. The closing quote is the last character before the next token, apart
   // from spaces.
-  bool quoted(std::uint32_t here, std::string_view& found) const {
-    if (at_ >= tokens_) return false;
-    std::uint32_t close = index_[at_] - 1;
-    while (is(text_[close], space)) --close;
-    if (close <= here || text_[close] != '"') return false;
-    found = {text_ + here + 1, close - here - 1};
-    return true;
+  static bool quoted(const char* text, const std::uint32_t* token, std::string_view& found) {
+    const char* open = text + token[0];
+    const char* close = text + token[1] - 1;
+    while (*close != '"') {
+      if (!is(*close, space)) return false;
+      --close;
+    }
+    found = {open + 1, static_cast<std::size_t>(close - open - 1)};
+    return close != open;
   }
 
-  bool string(std::uint32_t here) {
+  PyObject* string(const char* text, const std::uint32_t* token) const {
     std::string_view raw;
-    if (!quoted(here, raw)) return false;
-    return push(is_plain_ascii(raw) ? str_from_ascii(raw) : str(raw));
+    if (!quoted(text, token, raw)) return nullptr;
+    return is_plain_ascii(raw) ? str_from_ascii(raw) : str(raw);
   }
 
-  bool key(std::uint32_t here) {
+  PyObject* key(const char* text, const std::uint32_t* token) const {
     std::string_view raw;
-    if (!quoted(here, raw)) return false;
-    if (PyObject* seen = keys_.find(raw); seen != nullptr) return push(seen);
-    if (is_plain_ascii(raw)) return push(keys_.add(raw));
-    return push(str(raw)) && PyObject_Hash(top_[-1]) != -1;
+    if (text[*token] != '"' || !quoted(text, token, raw)) return nullptr;
+    if (PyObject* seen = keys_.find(raw); seen != nullptr) return seen;
+    return is_plain_ascii(raw) ? keys_.add(raw) : str(raw);
   }
 
-  PyObject* str(std::string_view raw) {
+  [[gnu::noinline]] PyObject* str(std::string_view raw) const {
     if (raw.find('\\') == std::string_view::npos) return str_from_valid(raw);
     return unescape(raw) ? str_from_valid(unescaped_) : nullptr;
   }
 
-  bool unescape(std::string_view raw) {
+  bool unescape(std::string_view raw) const {
     unescaped_.clear();
     for (std::size_t from = 0; from < raw.size();) {
       const std::size_t backslash = std::min(raw.find('\\', from), raw.size());
@@ -169,7 +167,7 @@ class Building {
     return true;
   }
 
-  bool escape(std::string_view raw, std::size_t& at) {
+  bool escape(std::string_view raw, std::size_t& at) const {
     constexpr std::string_view names = "\"\\/bfnrt";
     constexpr std::string_view meanings = "\"\\/\b\f\n\r\t";
     if (at + 1 >= raw.size()) return false;
@@ -197,145 +195,35 @@ class Building {
     return error == std::errc() && after == digits + 4;
   }
 
-  // Reads eight digits at a time. A number always ends before the end of the text, at the byte after its last
-  // digit.
-  void read_digits(const char*& at, std::uint64_t& number) const {
-    while (text_ + size_ - at >= 8 && are_digits(load8(at))) {
-      number = number * 100'000'000 + eight_digits(load8(at));
-      at += 8;
-    }
-    for (; is(*at, digit); ++at) number = number * 10 + static_cast<unsigned>(*at - '0');
-  }
-
-  bool number(std::uint32_t here) {
-    const char* first = text_ + here;
-    const char* at = first;
-    const bool negative = *at == '-';
-    if (negative) ++at;
-    const char* digits = at;
-    std::uint64_t mantissa = 0;
-    read_digits(at, mantissa);
-    const auto whole = at - digits;
-    if (whole == 0 || (*digits == '0' && whole > 1)) return false;
-    if (is(*at, ends_scalar))
-      return integer({first, static_cast<std::size_t>(at - first)}, mantissa, negative, whole);
-
-    std::int64_t exponent = 0;
-    std::ptrdiff_t all_digits = whole;
-    if (*at == '.') {
-      const char* fraction = ++at;
-      read_digits(at, mantissa);
-      if (at == fraction) return false;
-      all_digits += at - fraction;
-      exponent = fraction - at;
-    }
-    if (*at == 'e' || *at == 'E') {
-      ++at;
-      const bool minus = *at == '-';
-      if (minus || *at == '+') ++at;
-      const char* power = at;
-      std::int64_t written = 0;
-      for (; is(*at, digit); ++at)
-        written = std::min<std::int64_t>(written * 10 + (*at - '0'), 1'000'000'000);
-      if (at == power) return false;
-      exponent += minus ? -written : written;
-    }
-    if (!is(*at, ends_scalar)) return false;
-    return floating({first, static_cast<std::size_t>(at - first)}, mantissa, exponent, negative, all_digits);
-  }
-
-  bool integer(std::string_view literal, std::uint64_t mantissa, bool negative, std::ptrdiff_t digits) {
-    if (digits <= 18) {
-      const auto value = static_cast<long long>(mantissa);
-      return push(PyLong_FromLongLong(negative ? -value : value));
-    }
-    return push(PyLong_FromString(std::string(literal).c_str(), nullptr, 10));
-  }
-
-  bool floating(std::string_view literal, std::uint64_t mantissa, std::int64_t exponent, bool negative,
-                std::ptrdiff_t digits) {
-    // Both operands are exact, so the one operation rounds correctly (Clinger, 1990).
-    constexpr std::array<double, 23> powers{1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                            1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                            1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    double value = 0;
-    if (digits <= 19 && mantissa <= std::uint64_t{1} << 53U && exponent >= -22 && exponent <= 22) {
-      value = static_cast<double>(mantissa);
-      value = exponent < 0 ? value / powers[static_cast<std::size_t>(-exponent)]
-                           : value * powers[static_cast<std::size_t>(exponent)];
-      if (negative) value = -value;
-    } else {
-      if (digits <= 19) value = closest_double({mantissa, exponent});
-      if (digits > 19 || value < 0) {
-        const auto [after, error] = std::from_chars(literal.data(), literal.data() + literal.size(), value);
-        if (error != std::errc() || !std::isfinite(value)) return false;
-      } else if (negative) {
-        value = -value;
-      }
-    }
-    return push(PyFloat_FromDouble(value));
-  }
-
-  bool array(int depth) {
-    if (depth >= max_depth || lacks_stack(depth)) return false;
-    PyObject** base = top_;
-    if (peek() == ']') {
-      ++at_;
-    } else {
-      while (true) {
-        if (!value(depth + 1)) return false;
-        const char next = peek();
-        ++at_;
-        if (next == ']') break;
-        if (next != ',') return false;
-      }
-    }
-    const std::ptrdiff_t size = top_ - base;
+  // Takes the values from the stack, unless it returns null.
+  static PyObject* list(PyObject** base, PyObject** top) {
+    const std::ptrdiff_t size = top - base;
     PyObject* list = PyList_New(size);
-    if (list == nullptr) return false;
+    if (list == nullptr) return nullptr;
     for (std::ptrdiff_t i = 0; i < size; ++i) PyList_SET_ITEM(list, i, base[i]);
-    top_ = base;
-    return push(list);
+    return list;
   }
 
-  bool object(int depth) {
-    if (depth >= max_depth || lacks_stack(depth)) return false;
-    PyObject** base = top_;
-    if (peek() == '}') {
-      ++at_;
-    } else {
-      while (true) {
-        if (peek() != '"') return false;
-        const std::uint32_t here = index_[at_++];
-        if (!key(here) || peek() != ':') return false;
-        ++at_;
-        if (!value(depth + 1)) return false;
-        const char next = peek();
-        ++at_;
-        if (next == '}') break;
-        if (next != ',') return false;
-      }
-    }
-    PyObject* dict = new_dict(static_cast<std::size_t>(top_ - base) / 2);
-    if (dict == nullptr) return false;
-    for (PyObject** at = base; at != top_; at += 2) {
+  static PyObject* dict(PyObject** base, PyObject** top) {
+    PyObject* dict = new_dict(static_cast<std::size_t>(top - base) / 2);
+    if (dict == nullptr) return nullptr;
+    for (PyObject** at = base; at != top; at += 2) {
       if (PyDict_SetItem(dict, at[0], at[1]) != 0) {
         Py_DECREF(dict);
-        return false;
+        return nullptr;
       }
     }
-    while (top_ != base) Py_DECREF(*--top_);
-    return push(dict);
+    while (top != base) Py_DECREF(*--top);
+    return dict;
   }
 
   const char* text_;
-  std::size_t size_;
+  const char* end_;
   const std::uint32_t* index_;
   std::uint32_t tokens_;
-  std::uint32_t at_ = 0;
   KeyCache& keys_;
-  PyObject** bottom_;
-  PyObject** top_;
+  PyObject** values_;
+  Level* levels_;
   std::string& unescaped_;
 };
 
@@ -344,6 +232,7 @@ class Building {
 struct FastParser::Structure {
   std::unique_ptr<simdjson::internal::dom_parser_implementation> parser;
   std::size_t capacity = 0;
+  std::array<Level, max_depth + 1> levels;
 
   bool make(std::size_t size) {
     parser.reset();
@@ -377,7 +266,8 @@ py::object FastParser::parse(std::string_view text, KeyCache& keys) {
       room_ = tokens;
     }
     const GcPause without_collection;
-    Building building(text, found.structural_indexes.get(), tokens, keys, values_.get(), unescaped_);
+    const Building building(text, found.structural_indexes.get(), tokens, keys, values_.get(),
+                            structure_->levels.data(), unescaped_);
     read = steal(building.whole());
   }
   if (!read) PyErr_Clear();
