@@ -12,24 +12,25 @@ namespace pyhost::detail {
 
 namespace {
 
+// Each function returns a new reference, or throws.
 class Walk {
  public:
   explicit Walk(KeyCache& keys) : keys_(keys) {}
 
-  py::object value(const Json& json, const JsonPlace& place) {
+  PyObject* value(const Json& json, const JsonPlace& place) {
     switch (json.type()) {
       case Json::value_t::null:
-        return borrow(Py_None);
+        return shared(Py_None);
       case Json::value_t::boolean:
-        return borrow(*json.get_ptr<const bool*>() ? Py_True : Py_False);
+        return shared(*json.get_ptr<const bool*>() ? Py_True : Py_False);
       case Json::value_t::number_integer:
-        return checked(PyLong_FromLongLong(*json.get_ptr<const Json::number_integer_t*>()), place);
+        return made(PyLong_FromLongLong(*json.get_ptr<const Json::number_integer_t*>()), place);
       case Json::value_t::number_unsigned:
-        return checked(PyLong_FromUnsignedLongLong(*json.get_ptr<const Json::number_unsigned_t*>()), place);
+        return made(PyLong_FromUnsignedLongLong(*json.get_ptr<const Json::number_unsigned_t*>()), place);
       case Json::value_t::number_float: {
         const double number = *json.get_ptr<const double*>();
         if (!std::isfinite(number)) refuse_not_finite(place);
-        return checked(PyFloat_FromDouble(number), place);
+        return made(PyFloat_FromDouble(number), place);
       }
       case Json::value_t::string:
         return string(*json.get_ptr<const std::string*>(), place);
@@ -45,37 +46,51 @@ class Walk {
   }
 
  private:
-  static py::object string(std::string_view utf8, const JsonPlace& place) {
-    if (is_plain_ascii(utf8)) return checked(str_from_ascii(utf8), place);
+  static PyObject* shared(PyObject* object) {
+    Py_INCREF(object);
+    return object;
+  }
+
+  static PyObject* made(PyObject* object, const JsonPlace& place) {
+    if (object == nullptr) refuse_with_python(place);
+    return object;
+  }
+
+  static PyObject* string(std::string_view utf8, const JsonPlace& place) {
+    if (is_plain_ascii(utf8)) return made(str_from_ascii(utf8), place);
     if (!is_valid_utf8(utf8)) refuse_not_utf8(place);
-    return checked(str_from_valid(utf8), place);
+    return made(str_from_valid(utf8), place);
   }
 
-  py::object key(std::string_view utf8, const JsonPlace& place) {
-    if (PyObject* seen = keys_.find(utf8); seen != nullptr) return steal(seen);
-    return is_plain_ascii(utf8) ? checked(keys_.add(utf8), place) : string(utf8, place);
+  PyObject* key(std::string_view utf8, const JsonPlace& place) {
+    if (PyObject* seen = keys_.find(utf8); seen != nullptr) return seen;
+    return is_plain_ascii(utf8) ? made(keys_.add(utf8), place) : string(utf8, place);
   }
 
-  py::object array(const Json::array_t& array, const JsonPlace& place) {
+  // Not inlined, so that value() needs little of the stack and is fast for scalars.
+  [[gnu::noinline]] PyObject* array(const Json::array_t& array, const JsonPlace& place) {
     check_depth(place);
-    py::object list = checked(PyList_New(static_cast<Py_ssize_t>(array.size())), place);
-    for (std::size_t i = 0; i < array.size(); ++i) {
-      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i),
-                      value(array[i], place.in_array(i)).release().ptr());
+    const std::size_t size = array.size();
+    py::object list = checked(PyList_New(static_cast<Py_ssize_t>(size)), place);
+    JsonPlace below = place.in_array(0);
+    for (std::size_t i = 0; i < size; ++i) {
+      below.index = i;
+      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), value(array[i], below));
     }
-    return list;
+    return list.release().ptr();
   }
 
-  py::object object(const Json::object_t& object, const JsonPlace& place) {
+  [[gnu::noinline]] PyObject* object(const Json::object_t& object, const JsonPlace& place) {
     check_depth(place);
     py::object dict = checked(new_dict(object.size()), place);
+    JsonPlace below = place.in_object({});
     for (const auto& [name, json] : object) {
-      const JsonPlace below = place.in_object(name);
-      const py::object str = key(name, below);
-      const py::object item = value(json, below);
+      below.key = name;
+      const py::object str = steal(key(name, below));
+      const py::object item = steal(value(json, below));
       if (PyDict_SetItem(dict.ptr(), str.ptr(), item.ptr()) != 0) refuse_with_python(below);
     }
-    return dict;
+    return dict.release().ptr();
   }
 
   KeyCache& keys_;
@@ -99,7 +114,7 @@ py::object Conversions::to_python(const Json& state) {
 py::object Conversions::value_to_python(const Json& value) {
   const CacheLock cache(*cache_);
   const GcPause without_collection;
-  return Walk(cache->keys).value(value, {});
+  return steal(Walk(cache->keys).value(value, {}));
 }
 
 py::object Conversions::to_python(std::string_view state) {
