@@ -323,6 +323,25 @@ TEST_CASE("strings of each width are written as by json.dumps, with special char
   }
 }
 
+TEST_CASE("a dict becomes a sorted Json, in which the last of several equal keys counts") {
+  Host host(over_fixtures());
+  const std::string keys =
+      "class K(str):\n"
+      "  __eq__ = lambda self, other: self is other\n"
+      "  __hash__ = lambda self: id(self)\n";
+  const std::string dict =
+      "{K('b'): [1], 'a': 'x' * 40, K('d'): 1.5, K('b'): {'c': 2}, 'c': None, '': True, K('d'): None,"
+      " 'é' * 20: 2**64 - 1, K('c'): 7, 'B': []}";
+  const Json expected{{"", true},
+                      {"B", Json::array()},
+                      {"a", std::string(40, 'x')},
+                      {"b", {{"c", 2}}},
+                      {"c", 7},
+                      {"d", nullptr},
+                      {"éééééééééééééééééééé", std::numeric_limits<std::uint64_t>::max()}};
+  CHECK(host.run("evaluates", Json{{"give", dict}, {"first", keys}}) == expected);
+}
+
 TEST_CASE("floats are written as Python writes them, with a point or an exponent") {
   Host host(over_fixtures());
   CHECK(

@@ -1,5 +1,6 @@
 // Converts Python objects to Json or to JSON text, by one set of rules.
 #include <cmath>
+#include <memory>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -65,14 +66,28 @@ std::vector<JsonPlace> places_in(const Container* around) {
   refuse(around, std::string(what) + " with a lone surrogate, which is not a character");
 }
 
-// Output to a Json. put_str() returns false for a lone surrogate.
+// Output to a Json, which is null at first. put_str() returns false for a lone surrogate.
 
-void put_null(Json& out) { out = nullptr; }
-void put_bool(Json& out, bool value) { out = value; }
-void put_int(Json& out, long long value) { out = value; }
-void put_float(Json& out, double value) { out = value; }
+template <class Value>
+Value& make_empty(Json& out, Json::value_t type) {
+  out = Json(type);
+  return *out.get_ptr<Value*>();
+}
+
+// Nothing of a null needs to be destroyed, so this takes much less time than an assignment.
+template <class Value>
+void put_scalar(Json& null, Json::value_t type, Value value) {
+  *std::construct_at(&null, type)->template get_ptr<Value*>() = value;
+}
+
+void put_null(Json& /*out*/) {}
+void put_bool(Json& out, bool value) { put_scalar(out, Json::value_t::boolean, value); }
+void put_int(Json& out, long long value) {
+  put_scalar(out, Json::value_t::number_integer, Json::number_integer_t{value});
+}
+void put_float(Json& out, double value) { put_scalar(out, Json::value_t::number_float, value); }
 bool put_str(Json& out, PyObject* str) {
-  return append_utf8(*(out = Json::string_t()).get_ptr<std::string*>(), str);
+  return append_utf8(make_empty<std::string>(out, Json::value_t::string), str);
 }
 
 // Returns whether an integer beyond the range of long long fits into Json.
@@ -93,21 +108,22 @@ void put_large_int(Json& out, PyObject* object, const Container* around) {
   out = PyLong_AsUnsignedLongLong(object);
 }
 
-void begin_array(Json& out, Py_ssize_t size) { out = Json::array_t(static_cast<std::size_t>(size)); }
+void begin_array(Json& out, Py_ssize_t size) {
+  make_empty<Json::array_t>(out, Json::value_t::array).resize(static_cast<std::size_t>(size));
+}
 Json& next_element(Json& out, std::size_t i) { return (*out.get_ptr<Json::array_t*>())[i]; }
 void end_array(Json& /*out*/) {}
-void begin_object(Json& out) { out = Json::object(); }
+void begin_object(Json& out) { make_empty<Json::object_t>(out, Json::value_t::object); }
 Json& next_value(Json& out, PyObject* str, bool /*first*/, const Container* around) {
   const std::string_view key = name_of(str);
   if (key.data() == nullptr) refuse_surrogate(around, "has a key");
   auto& object = *out.get_ptr<Json::object_t*>();
-  // Keys are often sorted already. Then no search is needed.
-  if (object.empty() || object.crbegin()->first < key) {
-    return object
-        .emplace_hint(object.end(), std::piecewise_construct, std::forward_as_tuple(key), std::tuple<>())
-        ->second;
-  }
-  return object.try_emplace(std::string(key)).first->second;
+  // Keys are often sorted already. With this hint, no search is needed then.
+  Json& value =
+      object.emplace_hint(object.end(), std::piecewise_construct, std::forward_as_tuple(key), std::tuple<>())
+          ->second;
+  if (!value.is_null()) value = nullptr;  // keys of a subclass of str may differ and yet have the same text
+  return value;
 }
 void end_object(Json& /*out*/) {}
 
