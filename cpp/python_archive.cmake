@@ -1,5 +1,5 @@
-# Sets PYHOST_PYTHON_ARCHIVE_WORKS, and makes the target pyhost_python_archive link all of Python from its static
-# library.
+# Defines pyhost_hold_python(PROGRAM), which makes a program contain Python if there is a static library of it that can
+# be linked whole. The target pyhost_python_archive is that library.
 include(CheckCXXSourceCompiles)
 
 execute_process(
@@ -34,3 +34,14 @@ if(PYHOST_STATIC_PYTHON AND PYHOST_PROGRAM AND CMAKE_SYSTEM_NAME STREQUAL "Linux
     endif()
   endforeach()
 endif()
+
+function(pyhost_hold_python program)
+  if(NOT PYHOST_PYTHON_ARCHIVE_WORKS)
+    return()
+  endif()
+  set_target_properties(${program} PROPERTIES PYHOST_HOLDS_PYTHON ON)
+  # A program at a fixed address, as Debian's python3 is, has no addresses to adjust when it starts.
+  if(NOT PYHOST_SANITIZE)
+    target_link_options(${program} PRIVATE -no-pie)
+  endif()
+endfunction()

@@ -542,3 +542,26 @@ def test_the_program_runs_its_own_python_whatever_else_is_loaded(
     assert done.returncode == (0 if holds_python else 70)
     found = findings(pyhost, code=done.returncode, env=other_libpython)["libpython"]
     assert holds_python or "LD_PRELOAD" in found["cure"]
+
+
+# --- the program that contains Python
+
+PAGES = r"""
+import os, re
+maps = open("/proc/self/smaps").read()
+program = re.escape(os.readlink("/proc/self/exe"))
+entry = rf"^\S+ (r-x|rw-)p .* {program}\nSize: +(\d+) kB\n(?:.*\n)*?Rss: +(\d+) kB"
+parts = re.findall(entry, maps, re.MULTILINE)
+"""
+
+
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers change the layout of the program")
+def test_the_pages_of_a_program_that_contains_python_are_mapped_at_once(pyhost: Run) -> None:
+    if tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) < (5, 14):
+        pytest.skip("Linux before 5.14 cannot map pages in advance")
+    done = pyhost(*EVALUATES, "-p", f"first={PAGES}", "-p", "give=[parts, 'libpython' in maps]")
+    parts, shares_python = json.loads(done.stdout)
+    if shares_python:
+        pytest.skip("the program uses the shared libpython")
+    assert {kind for kind, _, _ in parts} == {"r-x", "rw-"}
+    assert [size for _, size, _ in parts] == [mapped for _, _, mapped in parts]
