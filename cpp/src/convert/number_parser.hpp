@@ -1,4 +1,4 @@
-// Reads the numbers of JSON text, eight digits at a time.
+// Reads the numbers of JSON text. Digits after the point are read eight at a time.
 #pragma once
 
 #include <algorithm>
@@ -30,6 +30,9 @@ constexpr std::array<unsigned char, 256> make_kinds() {
 inline constexpr std::array<unsigned char, 256> kinds = make_kinds();
 
 inline bool is(char c, unsigned kind) { return (kinds[static_cast<unsigned char>(c)] & kind) != 0; }
+
+// Returns more than 9 for a character that is not a digit.
+inline unsigned digit_value(char c) { return static_cast<unsigned char>(c - '0'); }
 
 // The powers of ten that a double holds exactly.
 inline constexpr std::array<double, 23> exact_powers{1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -79,20 +82,12 @@ inline void read_digits(const char*& at, const char* end, std::uint64_t& number)
   return error == std::errc() && std::isfinite(value) ? PyFloat_FromDouble(value) : nullptr;
 }
 
-/// Like read_number(), for every number. The value of the text from `digits` to `at` is in `mantissa`.
-[[gnu::noinline]] inline PyObject* read_any_number(const char* first, const char* digits, const char* at,
-                                                   const char* end, std::uint64_t mantissa) {
+// Reads a number with a point or an exponent. The text from `digits` to `at` is before it, and its value is
+// in `mantissa`.
+[[gnu::noinline]] inline PyObject* read_float(const char* first, const char* digits, const char* at,
+                                              const char* end, std::uint64_t mantissa) {
   const bool negative = digits != first;
-  if (is(*at, digit)) read_digits(at, end, mantissa);
   std::ptrdiff_t all_digits = at - digits;
-  if (all_digits == 0 || (*digits == '0' && all_digits > 1)) return nullptr;
-  if (is(*at, ends_scalar)) {
-    if (all_digits > 19 || mantissa > std::uint64_t{std::numeric_limits<long long>::max()})
-      return large_integer(first, at);
-    const auto value = static_cast<long long>(mantissa);
-    return PyLong_FromLongLong(negative ? -value : value);
-  }
-
   std::int64_t exponent = 0;
   if (*at == '.') {
     const char* fraction = ++at;
@@ -129,14 +124,18 @@ inline void read_digits(const char*& at, const char* end, std::uint64_t& number)
 /// Returns the int or float of a number, or null if it is not valid JSON or not finite. The text must have a
 /// character before `end` that ends the number.
 inline PyObject* read_number(const char* first, const char* end) {
-  const bool negative = *first == '-';
-  const char* const digits = first + (negative ? 1 : 0);
+  const char* const digits = first + (*first == '-' ? 1 : 0);
   const char* at = digits;
-  long value = 0;
-  for (; is(*at, digit) && at - digits < 4; ++at) value = value * 10 + (*at - '0');
-  const bool is_short_integer = is(*at, ends_scalar) && at != digits && (*digits != '0' || at - digits == 1);
-  if (!is_short_integer) return read_any_number(first, digits, at, end, static_cast<std::uint64_t>(value));
-  return PyLong_FromLong(negative ? -value : value);
+  std::uint64_t whole = 0;
+  // Most numbers have few digits before the point, so that this is faster than eight digits at a time.
+  for (; digit_value(*at) <= 9; ++at) whole = whole * 10 + digit_value(*at);
+  const auto size = at - digits;
+  if (size == 0 || (*digits == '0' && size > 1)) return nullptr;
+  if (!is(*at, ends_scalar)) return read_float(first, digits, at, end, whole);
+  if (size > 19 || whole > std::uint64_t{std::numeric_limits<long long>::max()})
+    return large_integer(first, at);
+  const auto value = static_cast<long long>(whole);
+  return PyLong_FromLongLong(digits != first ? -value : value);
 }
 
 }  // namespace pyhost::detail
