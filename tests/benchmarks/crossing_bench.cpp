@@ -298,6 +298,11 @@ int bench(int argc, char** argv) {
   const std::vector<Text> all = texts(value_of("--data"));
   register_calls(host);
   register_conversions(all);
+  {
+    // Otherwise each collection while a large text is read would look at all objects of the benchmarks, too.
+    const Gil gil;
+    Py_DECREF(checked(PyObject_CallNoArgs(attribute("gc", "freeze"))));
+  }
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
   return 0;
