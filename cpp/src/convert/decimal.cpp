@@ -159,10 +159,9 @@ Decimal find_shortest(std::uint64_t c, int q, bool closer_below) {
   const auto bits = std::bit_cast<std::uint64_t>(number);
   const std::uint64_t fraction = bits & (hidden_bit - 1);
   const auto biased = static_cast<int>(bits >> fraction_bits & 0x7ffU);
-  if (fraction == 0) [[unlikely]]
-    return find_shortest(hidden_bit, biased - 1075, biased > 1);  // a power of two
-  if (biased == 0) [[unlikely]]
-    return find_shortest(fraction, -1074, false);
+  if (fraction == 0 || biased == 0) [[unlikely]]  // a power of two, or a subnormal number
+    return find_shortest(biased == 0 ? fraction : fraction | hidden_bit, std::max(biased, 1) - 1075,
+                         fraction == 0 && biased > 1);
   return find_shortest_of_regular(fraction | hidden_bit, biased - 1075);
 }
 
@@ -226,15 +225,12 @@ class SixteenDigits {
   void write(char* out) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(out), text()); }
   // Writes the digits after another one, with a point after `before` of them, from 1 to 16.
   void write_with_point(char first, unsigned before, char* out) const {
-    alignas(32) static constexpr std::array<std::uint8_t, 32> masks = [] {
-      std::array<std::uint8_t, 32> bytes{};
-      std::fill_n(bytes.begin(), 16, std::uint8_t{0xff});
-      return bytes;
-    }();
+    static constexpr std::array<std::uint64_t, 4> masks{~std::uint64_t{0}, ~std::uint64_t{0}};
     write(out + 2);
     const __m128i integer = _mm_or_si128(_mm_slli_si128(text(), 1), _mm_cvtsi32_si128(first));
     const __m128i fraction = _mm_slli_si128(integer, 1);
-    const __m128i mask = _mm_loadu_si128(reinterpret_cast<const __m128i*>(masks.data() + 16 - before));
+    const __m128i mask = _mm_loadu_si128(
+        reinterpret_cast<const __m128i*>(reinterpret_cast<const char*>(masks.data()) + 16 - before));
     const __m128i chosen = _mm_xor_si128(fraction, _mm_and_si128(_mm_xor_si128(integer, fraction), mask));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out), chosen);
     out[before] = '.';
@@ -252,7 +248,10 @@ class SixteenDigits {
  public:
   SixteenDigits(std::uint64_t upper, std::uint64_t lower)
       : upper_(as_eight_digits(upper)), lower_(as_eight_digits(lower)) {}
-  unsigned count() const { return lower_ != 0 ? 9 + count_bytes(lower_) : 1 + count_bytes(upper_); }
+  unsigned count() const {
+    return static_cast<unsigned>(lower_ != 0 ? 17 - std::countl_zero(lower_) / 8
+                                             : 9 - std::countl_zero(upper_) / 8);
+  }
   void write(char* out) const {
     store8(out, upper_ | ascii_zeros);
     store8(out + 8, lower_ | ascii_zeros);
@@ -265,33 +264,40 @@ class SixteenDigits {
   }
 
  private:
-  // Returns how many bytes the number needs.
-  static unsigned count_bytes(std::uint64_t number) {
-    return (static_cast<unsigned>(std::bit_width(number)) + 7) / 8;
-  }
-
   std::uint64_t upper_;
   std::uint64_t lower_;
 };
 
 #endif
 
-char* write_natural(std::uint64_t number, char* out) {
+// Writes a number with at most eight digits.
+inline char* write_short_natural(std::uint64_t number, char* out) {
   if (number < 10000) {
     const std::uint32_t digits = as_four_digits(static_cast<std::uint32_t>(number));
     const unsigned leading_zeros = static_cast<unsigned>(std::countr_zero(digits | 1U << 24U)) / 8;
     store4(out, (digits | static_cast<std::uint32_t>(ascii_zeros)) >> 8 * leading_zeros);
     return out + 4 - leading_zeros;
   }
-  if (number >= hundred_million) {
-    out = write_natural(number / hundred_million, out);
-    store8(out, as_eight_digits(number % hundred_million) | ascii_zeros);
-    return out + 8;
-  }
   const std::uint64_t digits = as_eight_digits(number);
   const unsigned leading_zeros = static_cast<unsigned>(std::countr_zero(digits)) / 8;
   store8(out, (digits | ascii_zeros) >> 8 * leading_zeros);
   return out + 8 - leading_zeros;
+}
+
+[[gnu::noinline]] char* write_long_natural(std::uint64_t number, char* out) {
+  const std::uint64_t upper = number / hundred_million, lower = number % hundred_million;
+  if (upper < hundred_million) {
+    out = write_short_natural(upper, out);
+    store8(out, as_eight_digits(lower) | ascii_zeros);
+    return out + 8;
+  }
+  out = write_short_natural(upper / hundred_million, out);
+  SixteenDigits(upper % hundred_million, lower).write(out);
+  return out + 16;
+}
+
+inline char* write_natural(std::uint64_t number, char* out) {
+  return number < hundred_million ? write_short_natural(number, out) : write_long_natural(number, out);
 }
 
 }  // namespace
