@@ -30,6 +30,7 @@
 #include "run/life_cycle.hpp"
 #include "run/observers.hpp"
 #include "run/wakeup_signal.hpp"
+#include "run/whole_run.hpp"
 #include "services/connections.hpp"
 #include "services/python_services.hpp"
 
@@ -86,6 +87,7 @@ void Host::Data::enter_python() {
   detail::add_services_to_python(services, conversions());
   detail::take_interpreter_snapshot();
   detail::register_connections(options, host_state->observers, conversions());
+  host_state->observed = !host_state->observers.empty() || host_state->on_span;
   modules = std::make_unique<detail::ModulesPackage>(paths);
   // In another interpreter, the redirection is also needed without on_output: nothing else flushes its
   // standard streams.
@@ -161,12 +163,10 @@ bool Host::interrupted() const noexcept { return detail::was_interrupted(); }
 
 namespace {
 
-// Calls `action` with the GIL held, as one run. That makes the GIL acquisitions and runs within it cheap.
+// Calls `action` as one run. The caller holds the GIL.
 template <class Action>
 auto as_one_run(const detail::HostState& host, std::string_view name, const RunOptions& options,
-                Action action) {
-  const GilAcquire gil;
-  const CurrentRun whole(name, CurrentRun::Extent::Whole, gil.thread_state());
+                const CurrentRun& whole, Action action) {
   whole.set_scheduled(options.scheduled.get());
   const detail::BorrowedSignals borrowed_signals(whole);
   if (detail::has_limits(options)) {
@@ -182,8 +182,18 @@ auto as_one_run(const detail::HostState& host, std::string_view name, const RunO
 template <class As>
 typename As::Result Host::run_as(const As& how, std::string_view name, const State& state,
                                  const RunOptions& options) {
-  return as_one_run(*data_->host_state, name, options,
-                    [&] { return load(name).create(state).run_last(how, {}); });
+  const detail::HostState& host = *data_->host_state;
+  const GilAcquire gil;
+  if (!host.observed && host.is_this_interpreter()) [[likely]] {
+    const auto module = data_->loaded.find(name);
+    if (module && data_->is_current(*module)) {
+      const CurrentRun run(name, CurrentRun::Extent::Call, gil.thread_state());
+      return as_one_run(host, name, options, run,
+                        [&] { return detail::create_and_run(run, module, state, how); });
+    }
+  }
+  const CurrentRun whole(name, CurrentRun::Extent::Whole, gil.thread_state());
+  return as_one_run(host, name, options, whole, [&] { return load(name).create(state).run_last(how, {}); });
 }
 
 template Json Host::run_as(const detail::AsJson&, std::string_view, const State&, const RunOptions&);
@@ -195,7 +205,9 @@ template std::monostate Host::run_as(const detail::AsTyped&, std::string_view, c
                                      const RunOptions&);
 
 detail::AnyStream Host::open_stream(std::string_view name, const State& state, const RunOptions& options) {
-  return as_one_run(*data_->host_state, name, options,
+  const GilAcquire gil;
+  const CurrentRun whole(name, CurrentRun::Extent::Whole, gil.thread_state());
+  return as_one_run(*data_->host_state, name, options, whole,
                     [&] { return load(name).create(state).open_stream(options); });
 }
 

@@ -55,6 +55,12 @@ struct Host::Data {
   /// host, unless a run is in flight: that run may have called exit().
   void close_with_process();
 
+  /// Returns whether an import would still return this module with the same create. The caller holds the GIL
+  /// of the host's interpreter.
+  bool is_current(const detail::ModuleData& module) const {
+    return module.is_current() && modules->is_intact();
+  }
+
   /// Imports a module and calls its on_load. The caller holds the GIL.
   std::shared_ptr<detail::ModuleData> import(const std::string& name, const detail::CurrentRun& run);
 

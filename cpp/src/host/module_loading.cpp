@@ -57,7 +57,7 @@ Module Host::load(std::string_view name) {
     if (!loaded) detail::check_module_name(name);
     const GilAcquire gil;
     data_->host_state->check_interpreter(name);
-    if (loaded && loaded->is_current() && data_->modules->is_intact()) return Module(std::move(loaded));
+    if (loaded && data_->is_current(*loaded)) return Module(std::move(loaded));
     const CurrentRun run(name);
     return Module(detail::notify_failure_of(data_->host_state->observers, name,
                                             [&] { return data_->import(std::string(name), run); }));

@@ -199,11 +199,8 @@ void ModulesPackage::restore() {
 }
 
 bool ModulesPackage::is_intact() const noexcept {
-  PyObject* names = PyModule_GetDict(package_.ptr());
-  const bool intact = PyDict_GetItemWithError(PyImport_GetModuleDict(), name_.ptr()) == package_.ptr() &&
-                      PyDict_GetItemWithError(names, path_name_.ptr()) == path_.ptr();
-  PyErr_Clear();
-  return intact;
+  return dict_item(PyImport_GetModuleDict(), name_.ptr()) == package_.ptr() &&
+         dict_item(PyModule_GetDict(package_.ptr()), path_name_.ptr()) == path_.ptr();
 }
 
 namespace {

@@ -163,9 +163,9 @@ void order_output() {
   replace_stream("stderr", "__stderr__", "backslashreplace");
 }
 
-py::object flushed(py::object returned) {
-  if (returned) {
-    if (!flush_streams()) returned = py::object();
+PyObject* flushed(PyObject* returned) {
+  if (returned != nullptr) {
+    if (!flush_streams()) Py_CLEAR(returned);
   } else {
     const py::error_scope raised;  // is reported later
     if (!flush_streams()) PyErr_Clear();

@@ -5,7 +5,6 @@
 #include <stdio_ext.h>
 
 #include <cstdio>
-#include <utility>
 
 #include "python/python.hpp"
 
@@ -24,16 +23,18 @@ inline constinit thread_local bool holds_line = false;
 /// caller holds the GIL.
 bool flush_streams();
 
-/// Flushes the streams and returns its argument. Returns null with Python's error set if that fails.
-py::object flushed(py::object returned);
+/// Flushes the streams and returns its argument, whose reference it steals. Returns null with Python's error
+/// set if that fails.
+PyObject* flushed(PyObject* returned);
 
-/// Flushes the streams after a call into a module, and returns the result of the call. Returns null with
-/// Python's error set if that fails. Does next to nothing if nothing is buffered. The caller holds the GIL.
-inline py::object with_output_flushed(PyObject* returned) {
-  py::object result = steal(returned);
-  if (!holds_line && __fpending(stdout) == 0) [[likely]]
-    return result;
-  return flushed(std::move(result));
+/// Flushes the streams after a call into a module, and returns the result of the call, a new reference that
+/// it steals. Returns null with Python's error set if that fails. Does next to nothing if nothing is
+/// buffered. The caller holds the GIL.
+[[gnu::always_inline]] inline py::object with_output_flushed(PyObject* returned) {
+  const bool buffered = holds_line || __fpending(stdout) != 0;
+  if (buffered) [[unlikely]]
+    returned = flushed(returned);
+  return steal(returned);
 }
 
 /// Flushes all streams of Python and C, even if a module has replaced them. Reports failures on stderr. The

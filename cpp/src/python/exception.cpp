@@ -279,11 +279,8 @@ void throw_raised(ErrorKind kind, Phase phase, std::string_view module, std::str
                .exception = std::move(exception)});
 }
 
-py::object require(PyObject* object, std::string_view doing) {
-  if (object == nullptr) {
-    throw_raised(ErrorKind::StartupFailed, Phase::Start, {}, std::string(doing) + " failed: ");
-  }
-  return steal(object);
+void throw_not_made(std::string_view doing) {
+  throw_raised(ErrorKind::StartupFailed, Phase::Start, {}, std::string(doing) + " failed: ");
 }
 
 }  // namespace pyhost::detail

@@ -41,8 +41,15 @@ std::string one_line(const PythonException& exception);
 [[noreturn]] void throw_raised(ErrorKind kind, Phase phase, std::string_view module,
                                std::string_view happened, PythonException exception);
 
+/// The slow path of require().
+[[noreturn]] void throw_not_made(std::string_view doing);
+
 /// Returns the object, which must be a new reference.
 /// Throws: StartupFailed with the exception that Python has set, if the object is null.
-py::object require(PyObject* object, std::string_view doing);
+inline py::object require(PyObject* object, std::string_view doing) {
+  if (object == nullptr) [[unlikely]]
+    throw_not_made(doing);
+  return steal(object);
+}
 
 }  // namespace pyhost::detail

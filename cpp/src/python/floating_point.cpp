@@ -19,7 +19,12 @@ void FloatingPoint::set() const noexcept {
   asm volatile("ldmxcsr %0" : : "m"(sse_));
 }
 
-FloatingPoint FloatingPoint::defaults() noexcept { return {}; }
+FloatingPoint FloatingPoint::defaults() noexcept {
+  FloatingPoint result;
+  result.sse_ = default_sse;
+  result.x87_ = default_x87;
+  return result;
+}
 
 #else
 

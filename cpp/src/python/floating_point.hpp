@@ -14,17 +14,19 @@ class FloatingPoint {
 #ifdef __x86_64__
   static FloatingPoint current() noexcept {
     FloatingPoint now;
-    asm volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(now.sse_), "=m"(now.x87_));
+    now.read();
     return now;
   }
+  void read() noexcept { asm volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(sse_), "=m"(x87_)); }
   bool is_default() const noexcept { return (sse_ & ~sse_flags) == default_sse && x87_ == default_x87; }
   bool operator==(const FloatingPoint&) const = default;
 #else
   static FloatingPoint current() noexcept {
     FloatingPoint now;
-    std::fegetenv(&now.environment_);
+    now.read();
     return now;
   }
+  void read() noexcept { std::fegetenv(&environment_); }
   bool is_default() const noexcept { return false; }
   bool operator==(const FloatingPoint&) const noexcept { return false; }
 #endif
@@ -39,8 +41,8 @@ class FloatingPoint {
   static constexpr std::uint32_t sse_flags = 0x3f;
   static constexpr std::uint32_t default_sse = 0x1f80;
   static constexpr std::uint16_t default_x87 = 0x037f;
-  std::uint32_t sse_ = default_sse;
-  std::uint16_t x87_ = default_x87;
+  std::uint32_t sse_;
+  std::uint16_t x87_;
 #else
   std::fenv_t environment_;
 #endif
@@ -49,7 +51,8 @@ class FloatingPoint {
 /// While it exists, this thread has the default environment. Afterwards it has its previous one.
 class DefaultFloatingPoint {
  public:
-  DefaultFloatingPoint() noexcept {
+  [[gnu::always_inline]] DefaultFloatingPoint() noexcept {
+    outside_.read();
     if (!outside_.is_default()) [[unlikely]]
       enter();
   }
@@ -65,8 +68,8 @@ class DefaultFloatingPoint {
   void enter() noexcept;
   void leave() noexcept;
 
-  const FloatingPoint outside_ = FloatingPoint::current();
-  const DefaultFloatingPoint* before_ = nullptr;
+  FloatingPoint outside_;
+  const DefaultFloatingPoint* before_;  // set if entered_
   bool entered_ = false;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -67,15 +68,23 @@ inline bool holds_gil() {
 class GilAcquire {
  public:
   [[gnu::always_inline]] GilAcquire() {
-    if (python_access.load(std::memory_order_acquire) != PythonAccess::Open) throw_no_access();
+    check_access();
     acquire();
+  }
+
+  /// Throws if the GIL must not be acquired.
+  static void check_access() {
+    if (python_access.load(std::memory_order_acquire) != PythonAccess::Open) [[unlikely]]
+      throw_no_access();
   }
 
   /// Acquires the GIL even while access is refused. Only for the shutdown.
   static GilAcquire at_shutdown() { return GilAcquire(PythonAccess::Ended); }
 
   [[gnu::always_inline]] ~GilAcquire() {
-    if (inside_) PyEval_SaveThread();
+    if (!outermost_) return;
+    PyEval_SaveThread();
+    floating_point_.~DefaultFloatingPoint();
   }
   GilAcquire(const GilAcquire&) = delete;
   GilAcquire& operator=(const GilAcquire&) = delete;
@@ -92,10 +101,14 @@ class GilAcquire {
       here_ = make_thread_state();
     if (current_thread_state() == here_) return;
     PyEval_RestoreThread(here_);
-    inside_.emplace();
+    std::construct_at(&floating_point_);
+    outermost_ = true;
   }
-  PyThreadState* here_ = nullptr;
-  std::optional<DefaultFloatingPoint> inside_;  // empty if this thread already held the GIL
+  PyThreadState* here_;
+  bool outermost_ = false;  // false if this thread already held the GIL
+  union {
+    DefaultFloatingPoint floating_point_;  // only exists in the outermost one
+  };
 };
 
 /// Holds the GIL of an interpreter, on a thread that holds no GIL, for access to the runs in that
@@ -150,12 +163,9 @@ auto wait_without_gil(Wait wait) {
   return wait();
 }
 
-/// Releases references to objects of an interpreter, which needs its GIL. Thread: any, at any time. After the
-/// end of Python, and on a thread of another interpreter, the references leak.
+/// The slow path of release(): if there are objects.
 template <class... Objects>
-void release(PyInterpreterState* interpreter, Objects&... objects) noexcept {
-  if ((!objects && ...)) [[likely]]
-    return;
+void release_held(PyInterpreterState* interpreter, Objects&... objects) noexcept {
   try {
     const GilAcquire gil;
     if (PyThreadState_GetInterpreter(gil.thread_state()) == interpreter) {
@@ -166,6 +176,14 @@ void release(PyInterpreterState* interpreter, Objects&... objects) noexcept {
     // The process is ending.
   }
   (static_cast<void>(objects.release()), ...);
+}
+
+/// Releases references to objects of an interpreter, which needs its GIL. Thread: any, at any time. After the
+/// end of Python, and on a thread of another interpreter, the references leak.
+template <class... Objects>
+[[gnu::always_inline]] inline void release(PyInterpreterState* interpreter, Objects&... objects) noexcept {
+  if ((objects || ...)) [[unlikely]]
+    release_held(interpreter, objects...);
 }
 
 /// Discards the exception that PyThreadState_SetAsyncExc() has set for this thread, whose state is `here`, by

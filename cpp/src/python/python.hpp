@@ -16,6 +16,14 @@ inline py::object steal(PyObject* object) { return py::reinterpret_steal<py::obj
 /// Returns an owning reference from a borrowed one.
 inline py::object borrow(PyObject* object) { return py::reinterpret_borrow<py::object>(object); }
 
+/// Returns the value of a key that is a str; borrowed. Returns null if there is none, and clears Python's
+/// error.
+inline PyObject* dict_item(PyObject* dict, PyObject* key) {
+  PyObject* const value = PyDict_GetItemWithError(dict, key);
+  if (value == nullptr) PyErr_Clear();
+  return value;
+}
+
 /// Returns the text of a str, valid while the str exists. Empty for null and for an object that is not a str.
 /// Clears Python's error.
 inline std::string_view view(PyObject* object) {

@@ -11,11 +11,16 @@ enum class ResultForm { Result, Awaitable, Items, AsyncItems };
 
 inline ResultForm result_form_of(PyObject* returned) {
   PyTypeObject* const type = Py_TYPE(returned);
+  const PyAsyncMethods* const async = type->tp_as_async;  // null for None and for all types of JSON values
+#if PY_VERSION_HEX < 0x030A0000
+  if (type == &PyGen_Type) return ResultForm::Items;  // later, generators have am_send
+#endif
+  if (async == nullptr) [[likely]]
+    return ResultForm::Result;
   if (type == &PyCoro_Type) return ResultForm::Awaitable;
   if (type == &PyGen_Type) return ResultForm::Items;
   if (type == &PyAsyncGen_Type) return ResultForm::AsyncItems;
-  const PyAsyncMethods* const async = type->tp_as_async;  // null for None and for all types of JSON values
-  return async != nullptr && async->am_await != nullptr ? ResultForm::Awaitable : ResultForm::Result;
+  return async->am_await != nullptr ? ResultForm::Awaitable : ResultForm::Result;
 }
 
 // These functions may run the module's code. They return null with Python's error set if it raises. Each

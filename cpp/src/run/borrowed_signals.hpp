@@ -27,16 +27,16 @@ void give_signals_back() noexcept;
 /// two tests.
 class BorrowedSignals {
  public:
-  explicit BorrowedSignals(const CurrentRun& run) : outermost_(run.outer() == nullptr) {}
+  explicit BorrowedSignals(const CurrentRun& run) : run_(run) {}
   ~BorrowedSignals() {
-    if (signals_borrowed_by.load(std::memory_order_relaxed) != 0 && outermost_) [[unlikely]]
+    if (signals_borrowed_by.load(std::memory_order_relaxed) != 0 && run_.outer() == nullptr) [[unlikely]]
       give_signals_back();
   }
   BorrowedSignals(const BorrowedSignals&) = delete;
   BorrowedSignals& operator=(const BorrowedSignals&) = delete;
 
  private:
-  bool outermost_;
+  const CurrentRun& run_;
 };
 
 /// The handlers that a stream keeps from one item to the next.

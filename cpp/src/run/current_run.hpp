@@ -28,13 +28,16 @@ class Cancellation;
 /// current thread state is passed.
 class CurrentRun {
  public:
+  /// The state of a thread, which its runs share. Guarded by the GIL.
+  struct Thread;
+
   /// A Whole combines several calls in one run, as Host::run does with load, create and run. Calls that are
   /// made directly within it are parts of that run. The module's name must outlive the object.
   enum class Extent { Call, Whole };
   explicit CurrentRun(std::string_view module, Extent extent = Extent::Call,
-                      PyThreadState* here = PyThreadState_Get());
-  [[gnu::always_inline]] CurrentRun(std::string_view module, PyThreadState* here)
-      : CurrentRun(module, Extent::Call, here) {}
+                      PyThreadState* here = PyThreadState_Get())
+      : CurrentRun(module, extent, here, this_thread()) {}
+  CurrentRun(std::string_view module, Extent extent, PyThreadState* here, Thread& thread);
   /// Enters a run again, as a stream does for each item.
   CurrentRun(std::string_view module, RunId id);
   ~CurrentRun();
@@ -75,8 +78,6 @@ class CurrentRun {
   const Scheduled* scheduled() const noexcept;
   void set_scheduled(const Scheduled* scheduled) const noexcept { scheduled_ = scheduled; }
 
-  /// The state of a thread, which its runs share. Guarded by the GIL.
-  struct Thread;
   Thread& thread() const noexcept { return thread_; }
   static Thread& this_thread() {
     if (this_threads == nullptr) [[unlikely]]
@@ -96,9 +97,9 @@ class CurrentRun {
   static inline constinit thread_local Thread* this_threads = nullptr;
 
   Thread& thread_;
+  RunId id_;
   const CurrentRun* outer_;
   std::string_view module_;
-  RunId id_;
   Extent extent_;
   mutable const Scheduled* scheduled_ = nullptr;
   mutable std::shared_ptr<Cancellation> cancellation_;
@@ -131,8 +132,8 @@ struct CurrentRun::Thread {
 };
 
 [[gnu::always_inline]] inline CurrentRun::CurrentRun(std::string_view module, Extent extent,
-                                                     PyThreadState* here)
-    : thread_(this_thread()), outer_(thread_.innermost), module_(module), extent_(extent) {
+                                                     PyThreadState* here, Thread& thread)
+    : thread_(thread), outer_(thread.innermost), module_(module), extent_(extent) {
   if (outer_ == nullptr && thread_.state != here) [[unlikely]]
     enter_thread(thread_, here);
   if (outer_ != nullptr && outer_->extent_ == Extent::Whole) {

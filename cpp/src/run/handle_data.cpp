@@ -41,6 +41,13 @@ void HostState::notify_error(const Error& error) const noexcept {
   in_on_error = false;
 }
 
+void report_and_rethrow(const HostState& host, const Error& error) {
+  CallEnd::check(&error);
+  host.notify_error(error);
+  rethrow_cpp_exception_of(error, CurrentRun::is_outermost_here());
+  throw;
+}
+
 void throw_moved_from() {
   throw Error(
       {.kind = ErrorKind::HostClosed,
@@ -50,7 +57,8 @@ void throw_moved_from() {
        .closed = Closed::Handle});
 }
 
-void ModuleData::throw_unloaded() const {
+void ModuleData::throw_not_loaded() const {
+  host->check_open(name);
   throw Error({.kind = ErrorKind::HostClosed,
                .phase = Phase::Close,
                .module = name,
@@ -59,7 +67,8 @@ void ModuleData::throw_unloaded() const {
                .closed = Closed::Module});
 }
 
-void InstanceData::throw_closed() const {
+void InstanceData::throw_not_open() const {
+  module->check_loaded();
   throw Error({.kind = ErrorKind::HostClosed,
                .phase = Phase::Close,
                .module = module->name,
@@ -87,14 +96,17 @@ ModuleData::ModuleData(std::shared_ptr<HostState> host_state, std::string module
       run_name(interned("run")) {}
 
 bool ModuleData::is_in_sys_modules() const {
-  const bool is_there = PyDict_GetItemWithError(PyImport_GetModuleDict(), full_name.ptr()) == module.ptr();
-  PyErr_Clear();
-  return is_there;
+  return dict_item(PyImport_GetModuleDict(), full_name.ptr()) == module.ptr();
 }
 
+// Looks into the dict first, because that is faster. The dict alone does not tell, because the module may
+// have a __getattr__.
 bool ModuleData::is_current() const {
-  const bool current =
-      is_in_sys_modules() && steal(PyObject_GetAttr(module.ptr(), create_name.ptr())).is(create);
+  if (!is_in_sys_modules()) return false;
+  if (PyModule_CheckExact(module.ptr()) &&
+      dict_item(PyModule_GetDict(module.ptr()), create_name.ptr()) == create.ptr())
+    return true;
+  const bool current = steal(PyObject_GetAttr(module.ptr(), create_name.ptr())).is(create);
   PyErr_Clear();
   return current;
 }

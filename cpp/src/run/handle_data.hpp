@@ -32,6 +32,7 @@ struct HostState {
   std::function<void(const Error&)> on_error = {};
   Observers observers = {};
   OnSpan on_span = {};
+  bool observed = false;  ///< Whether there are observers or an on_span.
   std::chrono::milliseconds shutdown_timeout = {};
   std::function<void(const Error&)> on_stuck = {};
 
@@ -54,7 +55,9 @@ struct HostState {
   void check_interpreter(std::string_view module) const {
     if (!is_this_interpreter()) throw_wrong_interpreter(module);
   }
-  bool is_this_interpreter() const { return CurrentRun::this_thread().interpreter == interpreter; }
+  bool is_this_interpreter(const CurrentRun::Thread& thread = CurrentRun::this_thread()) const {
+    return thread.interpreter == interpreter;
+  }
 
   /// Calls on_error, without the GIL, if the error came from a module.
   void notify_error(const Error& error) const noexcept;
@@ -71,18 +74,6 @@ struct HostState {
 
 [[noreturn]] void throw_moved_from();
 
-template <class Action>
-class AtScopeEnd {
- public:
-  explicit AtScopeEnd(Action& action) : action_(action) {}
-  ~AtScopeEnd() { action_(); }
-  AtScopeEnd(const AtScopeEnd&) = delete;
-  AtScopeEnd& operator=(const AtScopeEnd&) = delete;
-
- private:
-  Action& action_;
-};
-
 /// Returns the data of a handle. Throws HostClosed if the handle was moved from.
 template <class Data>
 Data& require_handle(const std::shared_ptr<Data>& handle) {
@@ -91,33 +82,19 @@ Data& require_handle(const std::shared_ptr<Data>& handle) {
   return *handle;
 }
 
-/// Calls the action. Its error goes to the host's on_error first. Then the caller gets it, or the C++
-/// exception that caused it if there is one.
+/// Must be called in the handler of the error. The error goes to the host's on_error first. Then the caller
+/// gets it, or the C++ exception that caused it if there is one.
+[[noreturn]] void report_and_rethrow(const HostState& host, const Error& error);
+
+/// Calls the action, and reports its error as report_and_rethrow() does.
 template <class Action>
 auto report_errors(const HostState& host, Action action) {
   const CallEnd end;
   try {
     return action();
   } catch (const Error& error) {
-    CallEnd::check(&error);
-    host.notify_error(error);
-    rethrow_cpp_exception_of(error, CurrentRun::is_outermost_here());
-    throw;
+    report_and_rethrow(host, error);
   }
-}
-
-/// Runs one step of a module as a run, with the GIL held, unless `check` throws. Then calls `finish`, with
-/// the GIL still held. An error of the step goes to the observers first, then to on_error, and then to the
-/// caller.
-template <class Check, class Step, class Finish>
-auto as_run(HostState& host, std::string_view module, Check check, Step step, Finish finish) {
-  return report_errors(host, [&] {
-    const GilAcquire gil;
-    check();
-    const AtScopeEnd finishing(finish);
-    const CurrentRun run(module, gil.thread_state());
-    return notify_failure_of(host.observers, module, [&] { return step(run); });
-  });
 }
 
 /// How an object is closed.
@@ -147,17 +124,19 @@ struct ModuleData {
   bool is_current() const;
   bool is_in_sys_modules() const;
 
-  /// Throws HostClosed once the host is closed or the module unloaded.
-  void check_loaded() const {
-    host->check_open(name);
-    if (unloaded) throw_unloaded();
+  /// Throws HostClosed once the host is closed or the module unloaded, and on a thread of another
+  /// interpreter.
+  void check_loaded(const CurrentRun::Thread& thread = CurrentRun::this_thread()) const {
+    const HostState& of = *host;
+    if (!of.open || !of.is_this_interpreter(thread) || unloaded) [[unlikely]]
+      throw_not_loaded();
   }
 
   ModuleData(const ModuleData&) = delete;
   ModuleData& operator=(const ModuleData&) = delete;
 
  private:
-  [[noreturn]] void throw_unloaded() const;
+  [[noreturn]] void throw_not_loaded() const;
 };
 
 struct InstanceData {
@@ -179,14 +158,17 @@ struct InstanceData {
   InstanceData& operator=(const InstanceData&) = delete;
 
   /// Throws HostClosed if the instance can no longer be run.
-  void check_open() const {
-    module->check_loaded();
-    if (!object) throw_closed();
+  void check_open(const CurrentRun::Thread& thread = CurrentRun::this_thread()) const {
+    module->check_loaded(thread);
+    if (!object) [[unlikely]]
+      throw_not_open();
   }
+
+  /// The slow path of check_open().
+  [[noreturn]] void throw_not_open() const;
 
  private:
   void close_last() noexcept;
-  [[noreturn]] void throw_closed() const;
 };
 
 }  // namespace pyhost::detail

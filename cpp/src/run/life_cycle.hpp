@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 
 #include "run/current_run.hpp"
 #include "run/handle_data.hpp"
@@ -34,34 +35,25 @@ inline void open_instance(const CurrentRun& run, const std::shared_ptr<InstanceD
   enter_instance(run, instance);
 }
 
+/// Releases the object of an instance that need not be closed. The caller holds the GIL.
+[[gnu::always_inline]] inline void drop_object(InstanceData& instance) {
+  const py::object object = std::move(instance.object);
+  const py::object state = std::move(instance.state);
+}
+
 /// The slow path of close_instance(): for an instance that must be closed.
 void close_and_report(InstanceData& instance, const CurrentRun* of);
 
 /// Closes the object: calls its close() or __exit__, if it has one. The call is a part of the run `of`, if
 /// there is one. Does nothing the second time. Throws ModuleRaised, TimedOut. The caller holds the GIL.
-inline void close_instance(InstanceData& instance, const CurrentRun* of) {
+[[gnu::always_inline]] inline void close_instance(InstanceData& instance, const CurrentRun* of) {
   if (instance.closing != Closing::Nothing) [[unlikely]]
     return close_and_report(instance, of);
-  instance.object = instance.state = py::object();
+  drop_object(instance);
 }
 
 /// Closes as close_instance() does, but throws nothing: errors go to on_error and the observers. Acquires the
 /// GIL.
 void close_quietly(InstanceData& instance, const CurrentRun* of) noexcept;
-
-/// Closes the instance, if there is one, at the end of a run that failed.
-class CloseOnFailure {
- public:
-  CloseOnFailure(const CurrentRun& run, InstanceData* instance) : run_(run), instance_(instance) {}
-  ~CloseOnFailure() {
-    if (instance_ != nullptr && instance_->closing != Closing::Nothing) close_quietly(*instance_, &run_);
-  }
-  CloseOnFailure(const CloseOnFailure&) = delete;
-  CloseOnFailure& operator=(const CloseOnFailure&) = delete;
-
- private:
-  const CurrentRun& run_;
-  InstanceData* instance_;
-};
 
 }  // namespace pyhost::detail

@@ -13,6 +13,7 @@
 #include "run/observers.hpp"
 #include "run/recycling_allocator.hpp"
 #include "run/spans.hpp"
+#include "run/whole_run.hpp"
 
 namespace pyhost {
 
@@ -20,7 +21,7 @@ namespace detail {
 
 namespace {
 
-py::object to_dict(Conversions& conversions, const State& state) {
+[[gnu::always_inline]] inline py::object to_dict(Conversions& conversions, const State& state) {
   py::object dict = state.text() != nullptr   ? conversions.to_python(*state.text())
                     : state.json() != nullptr ? conversions.to_python(*state.json())
                                               : require(PyDict_New(), "making a state");
@@ -28,54 +29,167 @@ py::object to_dict(Conversions& conversions, const State& state) {
   return dict;
 }
 
-std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>& module, const State& state) {
-  HostState& host = *require_handle(module).host;
-  return as_run(
-      host, module->name, [&] { module->check_loaded(); },
-      [&](const CurrentRun& run) {
-        const SpanTimer span_timer(host.on_span, SpanKind::Create, module->name, run.id());
-        const auto begun = host.observers.begin();
-        py::object dict = convert_for_module(module->name, [&] {
-          const SpanTimer converting(host.on_span, SpanKind::Convert, module->name, run.id());
-          return to_dict(host.conversions, state);
-        });
-        py::object object = call_create(run, *module, dict);
-        auto created = std::allocate_shared<InstanceData>(RecyclingAllocator<InstanceData>(), module,
-                                                          std::move(object), std::move(dict));
-        open_instance(run, created);
-        host.observers.notify_end(EventKind::Created, module->name, run, begun, !run.is_part());
-        return created;
-      },
-      [] {});
+using Clock = std::chrono::steady_clock;
+
+// Returns the time, for a notification at the end of the step that begins now.
+template <bool observed>
+Clock::time_point begin(const HostState& host) {
+  return observed ? host.observers.begin() : Clock::time_point();
+}
+
+template <bool observed>
+[[gnu::always_inline]] inline py::object convert_state(const CurrentRun& run, const ModuleData& module,
+                                                       const State& state) {
+  HostState& host = *module.host;
+  try {
+    const SpanTimer<observed> converting(host.on_span, SpanKind::Convert, module.name, run.id());
+    return to_dict(host.conversions, state);
+  } catch (const Error& error) {
+    rethrow_for_module(module.name, error);
+  }
+}
+
+// Calls the module's create, and makes the data of the instance from the object that it returns.
+template <bool observed>
+[[gnu::always_inline]] inline std::shared_ptr<InstanceData> create_in(
+    const CurrentRun& run, const std::shared_ptr<ModuleData>& module, const State& state) {
+  const std::string& name = module->name;
+  HostState& host = *module->host;
+  const SpanTimer<observed> span_timer(host.on_span, SpanKind::Create, name, run.id());
+  const auto begun = begin<observed>(host);
+  py::object dict = convert_state<observed>(run, *module, state);
+  py::object object = call_create(run, *module, dict.ptr());
+  auto created = std::allocate_shared<InstanceData>(RecyclingAllocator<InstanceData>(), module,
+                                                    std::move(object), std::move(dict));
+  open_instance(run, created);
+  if constexpr (observed) host.observers.notify_end(EventKind::Created, name, run, begun, !run.is_part());
+  return created;
 }
 
 // A run is the last part of a whole, so the end of the whole is notified here. An object that is closed with
 // the run is closed before that, as at the end of a with statement.
-template <class As, class Finish>
-typename As::Result run_instance(InstanceData& instance, const As& how, const RunOptions& options,
-                                 bool closes, Finish finish) {
+template <bool observed, class As>
+[[gnu::always_inline]] inline typename As::Result run_and_convert(const CurrentRun& run,
+                                                                  InstanceData& instance, const As& how,
+                                                                  bool closes, Clock::time_point begun) {
+  const py::object returned = result_of_run(run, instance);
   const ModuleData& module = *instance.module;
-  HostState& host = *module.host;
-  return as_run(
-      host, module.name, [&] { instance.check_open(); },
-      [&](const CurrentRun& run) {
-        const BorrowedSignals borrowed_signals(run);
-        const SpanTimer span_timer(host.on_span, SpanKind::Run, module.name, run.id());
-        const auto begun = host.observers.begin();
-        run.set_scheduled(options.scheduled.get());
-        apply_limits(options, run);
-        host.observers.notify(EventKind::RunStarted, module.name, run.id(), begun);
-        const CloseOnFailure closing(run, closes ? &instance : nullptr);
-        const py::object returned = result_of_run(run, instance);
-        auto result = convert_result(host, module.name, run.id(), returned.ptr(), how);
-        if (closes) close_instance(instance, &run);
-        host.observers.notify_end(EventKind::RunEnded, module.name, run, begun, true);
-        return result;
-      },
-      finish);
+  auto result = convert_result<observed>(*module.host, module.name, run.id(), returned.ptr(), how);
+  if (closes) close_instance(instance, &run);
+  if constexpr (observed)
+    module.host->observers.notify_end(EventKind::RunEnded, module.name, run, begun, true);
+  return result;
+}
+
+// Calls the instance's run, and converts its result. `prepare` applies the options.
+template <bool observed, class As, class Prepare>
+[[gnu::always_inline]] inline typename As::Result run_in(const CurrentRun& run, InstanceData& instance,
+                                                         const As& how, bool closes, Prepare prepare) {
+  const ModuleData& module = *instance.module;
+  const SpanTimer<observed> span_timer(module.host->on_span, SpanKind::Run, module.name, run.id());
+  const auto begun = begin<observed>(*module.host);
+  prepare();
+  if constexpr (observed) module.host->observers.notify(EventKind::RunStarted, module.name, run.id(), begun);
+  try {
+    return run_and_convert<observed>(run, instance, how, closes, begun);
+  } catch (...) {
+    if (closes && instance.closing != Closing::Nothing) close_quietly(instance, &run);
+    throw;
+  }
+}
+
+template <bool observed, class As>
+[[gnu::always_inline]] inline typename As::Result run_alone(const CurrentRun& run, InstanceData& instance,
+                                                            const As& how, const RunOptions& options,
+                                                            bool closes) {
+  const BorrowedSignals borrowed_signals(run);
+  return run_in<observed>(run, instance, how, closes, [&] {
+    run.set_scheduled(options.scheduled.get());
+    apply_limits(options, run);
+  });
+}
+
+// These are not inlined, so that other runs do not spend anything on them.
+[[gnu::noinline]] std::shared_ptr<InstanceData> create_observed(const CurrentRun& run,
+                                                                const std::shared_ptr<ModuleData>& module,
+                                                                const State& state) {
+  return notify_failure_of(module->host->observers, module->name,
+                           [&] { return create_in<true>(run, module, state); });
+}
+
+template <class As>
+[[gnu::noinline]] typename As::Result run_observed(const CurrentRun& run, InstanceData& instance,
+                                                   const As& how, const RunOptions& options, bool closes) {
+  return notify_failure_of(instance.module->host->observers, instance.module->name,
+                           [&] { return run_alone<true>(run, instance, how, options, closes); });
+}
+
+std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>& data, const State& state) {
+  const ModuleData& module = require_handle(data);
+  const CallEnd end;
+  try {
+    const GilAcquire gil;
+    CurrentRun::Thread& thread = CurrentRun::this_thread();
+    module.check_loaded(thread);
+    const CurrentRun run(module.name, CurrentRun::Extent::Call, gil.thread_state(), thread);
+    if (module.host->observed) [[unlikely]]
+      return create_observed(run, data, state);
+    return create_in<false>(run, data, state);
+  } catch (const Error& error) {
+    report_and_rethrow(*module.host, error);
+  }
+}
+
+// An object that is closed with the run is released while the GIL is held anyway, also after a failure.
+template <class As>
+[[gnu::always_inline]] inline typename As::Result run_instance(InstanceData& instance, const As& how,
+                                                               const RunOptions& options, bool closes) {
+  const ModuleData& module = *instance.module;
+  const CallEnd end;
+  try {
+    const GilAcquire gil;
+    CurrentRun::Thread& thread = CurrentRun::this_thread();
+    instance.check_open(thread);
+    try {
+      const CurrentRun run(module.name, CurrentRun::Extent::Call, gil.thread_state(), thread);
+      if (module.host->observed) [[unlikely]]
+        return run_observed(run, instance, how, options, closes);
+      return run_alone<false>(run, instance, how, options, closes);
+    } catch (...) {
+      if (closes && instance.closing == Closing::Nothing) drop_object(instance);
+      throw;
+    }
+  } catch (const Error& error) {
+    report_and_rethrow(*module.host, error);
+  }
 }
 
 }  // namespace
+
+template <class As>
+typename As::Result create_and_run(const CurrentRun& run, const std::shared_ptr<ModuleData>& module,
+                                   const State& state, const As& how) {
+  return report_errors(*module->host, [&] {
+    module->check_loaded(run.thread());
+    const std::shared_ptr<InstanceData> instance = create_in<false>(run, module, state);
+    CallEnd::check(nullptr);
+    GilAcquire::check_access();
+    instance->check_open(run.thread());
+    const bool is_last_handle = instance.use_count() == 1;  // an unload of the module may hold another one
+    return run_in<false>(run, *instance, how, is_last_handle, [] {});
+  });
+}
+
+template Json create_and_run(const CurrentRun&, const std::shared_ptr<ModuleData>&, const State&,
+                             const AsJson&);
+template std::string create_and_run(const CurrentRun&, const std::shared_ptr<ModuleData>&, const State&,
+                                    const AsText&);
+template std::string create_and_run(const CurrentRun&, const std::shared_ptr<ModuleData>&, const State&,
+                                    const AsJsonText&);
+template Buffer create_and_run(const CurrentRun&, const std::shared_ptr<ModuleData>&, const State&,
+                               const AsBuffer&);
+template std::monostate create_and_run(const CurrentRun&, const std::shared_ptr<ModuleData>&, const State&,
+                                       const AsTyped&);
 
 }  // namespace detail
 
@@ -88,19 +202,15 @@ Instance Module::create(const State& state) const { return Instance(detail::crea
 
 template <class As>
 typename As::Result Instance::run_as(const As& how, const RunOptions& options) const {
-  return detail::run_instance(detail::require_handle(data_), how, options, false, [] {});
+  return detail::run_instance(detail::require_handle(data_), how, options, false);
 }
 
-// If no other handle shares the object, it is released while the GIL is held anyway.
 template <class As>
 typename As::Result Instance::run_last(const As& how, const RunOptions& options) {
   const std::shared_ptr<detail::InstanceData> mine = std::move(data_);
   detail::InstanceData& instance = detail::require_handle(mine);
-  const bool closes = mine.use_count() == 1;
-  return detail::run_instance(instance, how, options, closes, [&] {
-    if (closes && instance.closing == detail::Closing::Nothing)
-      instance.object = instance.state = detail::py::object();
-  });
+  const bool is_last_handle = mine.use_count() == 1;
+  return detail::run_instance(instance, how, options, is_last_handle);
 }
 
 template <class As>

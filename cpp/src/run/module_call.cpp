@@ -22,7 +22,7 @@ void rethrow_for_module(const std::string& module, const Error& error) {
 }
 
 py::object awaited(const CurrentRun& run, InstanceData& instance, PyObject* coroutine) {
-  py::object result = finish_call(run, instance, await(run, coroutine));
+  py::object result = finish_call(run, instance, await(run, coroutine).release().ptr());
   if (!result) throw_module_raised(Phase::Run, *instance.module);
   return result;
 }
@@ -30,7 +30,7 @@ py::object awaited(const CurrentRun& run, InstanceData& instance, PyObject* coro
 py::object collected_result(const CurrentRun& run, InstanceData& instance, PyObject* returned,
                             ResultForm form) {
   if (form == ResultForm::Awaitable) return awaited(run, instance, returned);
-  py::object list = finish_call(run, instance, collect(run, returned, form));
+  py::object list = finish_call(run, instance, collect(run, returned, form).release().ptr());
   if (!list) throw_module_raised(Phase::Run, *instance.module);
   return list;
 }

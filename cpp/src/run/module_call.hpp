@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <variant>
 
 #include "convert/buffer_protocol.hpp"
@@ -34,6 +35,7 @@ template <class Conversion>
 }
 
 inline Json convert(Conversions& conversions, PyObject* result, AsJson /*how*/) {
+  if (result == Py_None) return {};
   return conversions.to_json(result);
 }
 inline std::string convert(Conversions& conversions, PyObject* result, AsText /*how*/) {
@@ -51,28 +53,25 @@ inline std::monostate convert(Conversions& conversions, PyObject* result, const 
 }
 
 /// Converts the object that a run returned. The caller holds the GIL.
-template <class As>
-typename As::Result convert_result(HostState& host, const std::string& module, RunId run, PyObject* result,
-                                   const As& how) {
+template <bool observed = true, class As>
+[[gnu::always_inline]] inline typename As::Result convert_result(HostState& host, const std::string& module,
+                                                                 RunId run, PyObject* result, const As& how) {
   return convert_for_module(module, [&] {
-    const SpanTimer converting(host.on_span, SpanKind::Convert, module, run);
+    const SpanTimer<observed> converting(host.on_span, SpanKind::Convert, module, run);
     return convert(host.conversions, result, how);
   });
 }
 
 /// Calls `create` with this dict, and returns its result, which is not awaited. Throws BadContract,
 /// ModuleRaised, TimedOut. The caller holds the GIL.
-inline py::object call_create(const CurrentRun& run, const ModuleData& module, const py::object& state) {
+[[gnu::always_inline]] inline py::object call_create(const CurrentRun& run, const ModuleData& module,
+                                                     PyObject* state) {
   // The free slot before the argument lets a bound method insert its object without a new array.
-  PyObject* const arguments[] = {nullptr, state.ptr()};
-  py::object object = with_output_flushed(call_module_code(run,
-                                                           [&] {
-                                                             return PyObject_Vectorcall(
-                                                                 module.create.ptr(), arguments + 1,
-                                                                 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, nullptr);
-                                                           })
-                                              .release()
-                                              .ptr());
+  PyObject* const arguments[] = {nullptr, state};
+  py::object object = with_output_flushed(call_c_api(run, [&] {
+    return PyObject_Vectorcall(module.create.ptr(), arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                               nullptr);
+  }));
   throw_if_cancelled(run, Phase::Create);
   if (!object) throw_from_create(module);
   return object;
@@ -81,9 +80,11 @@ inline py::object call_create(const CurrentRun& run, const ModuleData& module, c
 /// Returns Python's current exception, which stays set; null if there is none.
 py::object current_exception();
 
-/// Flushes the output of a call into the module's code, and returns its result. Throws TimedOut, Cancelled.
-inline py::object finish_call(const CurrentRun& run, InstanceData& instance, py::object returned) {
-  py::object result = with_output_flushed(returned.release().ptr());
+/// Flushes the output of a call into the module's code, and returns its result, a new reference that it
+/// steals. Throws TimedOut, Cancelled.
+[[gnu::always_inline]] inline py::object finish_call(const CurrentRun& run, InstanceData& instance,
+                                                     PyObject* returned) {
+  py::object result = with_output_flushed(returned);
   if (instance.closing >= Closing::Exit) [[unlikely]]
     instance.raised = result ? py::object() : current_exception();
   throw_if_cancelled(run, Phase::Run);
@@ -95,10 +96,10 @@ inline py::object finish_call(const CurrentRun& run, InstanceData& instance, py:
 [[gnu::always_inline]] inline py::object call_run(const CurrentRun& run, InstanceData& instance) {
   const py::object object = instance.object;  // kept, because another thread may close the instance
   if (!object) [[unlikely]]
-    instance.check_open();  // an observer may have closed it just now
+    instance.throw_not_open();  // an observer may have closed it just now
   // Looked up at each call, as Python itself does, so that a `run` that is set on an instance later is found.
   py::object returned =
-      finish_call(run, instance, call_module_code(run, [&] {
+      finish_call(run, instance, call_c_api(run, [&] {
                     return PyObject_CallMethodNoArgs(object.ptr(), instance.module->run_name.ptr());
                   }));
   if (!returned) throw_from_run(*instance.module, object.ptr());
@@ -118,7 +119,7 @@ py::object collected_result(const CurrentRun& run, InstanceData& instance, PyObj
   py::object returned = call_run(run, instance);
   const ResultForm form = result_form_of(returned.ptr());
   if (form != ResultForm::Result) [[unlikely]]
-    return collected_result(run, instance, returned.ptr(), form);
+    returned = collected_result(run, instance, returned.ptr(), form);
   return returned;
 }
 

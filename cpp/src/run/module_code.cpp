@@ -5,11 +5,11 @@
 
 namespace pyhost::detail {
 
-void InModuleCode::drop_raised() noexcept {
-  if (!thread_.is_pending()) thread_.arrived = true;
-  thread_.raised = false;
-  thread_.woken = false;
-  drop_async_exception(thread_.state);
+void InModuleCode::drop_raised(CurrentRun::Thread& thread) noexcept {
+  if (!thread.is_pending()) thread.arrived = true;
+  thread.raised = false;
+  thread.woken = false;
+  drop_async_exception(thread.state);
 }
 
 }  // namespace pyhost::detail

@@ -35,7 +35,8 @@ void notify_span(const OnSpan& on_span, Span span) noexcept {
   in_on_span = false;
 }
 
-void SpanTimer::end() noexcept {
+template <>
+void SpanTimer<true>::end() noexcept {
   const auto now = Clock::now();
   try {
     notify_span(begun_->on_span, {.kind = begun_->kind,

@@ -28,7 +28,9 @@ inline constinit thread_local SpanPlace span_place = {};
 /// starts. Releases the GIL if this thread holds it.
 void notify_span(const OnSpan& on_span, Span span) noexcept;
 
-/// Reports the time from its construction to its destruction as a span, if there is an on_span.
+/// Reports the time from its construction to its destruction as a span, if there is an on_span. Empty if
+/// `observed` is false.
+template <bool observed = true>
 class SpanTimer {
  public:
   using Clock = std::chrono::steady_clock;
@@ -57,6 +59,12 @@ class SpanTimer {
   void end() noexcept;
 
   std::optional<Begun> begun_;  // empty without an on_span
+};
+
+template <>
+class SpanTimer<false> {
+ public:
+  SpanTimer(const OnSpan& /*on_span*/, SpanKind /*kind*/, std::string_view /*module*/, RunId /*run*/) {}
 };
 
 }  // namespace pyhost::detail

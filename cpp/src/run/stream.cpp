@@ -147,7 +147,8 @@ struct detail::AnyStream::Data {
 
   py::object next_of(const CurrentRun& here) {
     const auto failed = [] { return PyErr_Occurred() != nullptr; };
-    py::object item = detail::finish_call(here, *instance, detail::next_item(here, items.ptr(), form));
+    py::object item =
+        detail::finish_call(here, *instance, detail::next_item(here, items.ptr(), form).release().ptr());
     if (!item && failed()) detail::throw_module_raised(Phase::Run, *instance->module);
     return item;
   }
