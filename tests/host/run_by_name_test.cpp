@@ -61,7 +61,8 @@ def create(state):
     return Module(state["how"])
 )";
 
-// What a caller of Host::run sees, and what the module notes.
+// Runs the module by name. Returns the notes of the module, then the result or the error, then the number of
+// errors that on_error got.
 std::vector<std::string> outcome_of(Host& host, const Json& how, int& errors) {
   errors = 0;
   std::string outcome;

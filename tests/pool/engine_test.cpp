@@ -40,6 +40,11 @@ void write_engine(const ModuleFolder& folder) {
                "def create(state): return Module(state)\n");
 }
 
+bool is_cancelled(std::future<Json>& run) {
+  const std::optional<Error> error = test::error_of([&] { return run.get(); });
+  return error && error->kind() == ErrorKind::Cancelled;
+}
+
 }  // namespace
 
 TEST_CASE("map and submit return the same with and without an engine") {
@@ -104,10 +109,6 @@ TEST_CASE("a stop token cancels only its own runs, also if others are sent to th
     if (n % 2 == 0) options.stop = stop.get_token();
     runs.push_back(pool.submit("waits_for_a_file", {{"n", n}, {"file", file}}, options));
   }
-  const auto is_cancelled = [&](std::future<Json>& run) {
-    const std::optional<Error> error = test::error_of([&] { return run.get(); });
-    return error && error->kind() == ErrorKind::Cancelled;
-  };
   stop.request_stop();
   CHECK(is_cancelled(runs[0]));  // the pool has seen the stop, so no run with this token can succeed now
   folder.write("../go", "");
@@ -142,7 +143,7 @@ TEST_CASE("an engine continues to run the same module after all of its runs were
   std::future<Json> cancelled = pool.submit("begins", {{"file", begun}, {"seconds", 60}}, options);
   while (!std::filesystem::exists(begun)) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   stop.request_stop();
-  CHECK(test::error_of([&] { return cancelled.get(); }).value().kind() == ErrorKind::Cancelled);
+  CHECK(is_cancelled(cancelled));
   CHECK(pool.submit("begins", {{"file", begun}, {"seconds", 0}}).get() == "done");
 }
 
