@@ -41,12 +41,10 @@ template <bool observed>
 [[gnu::always_inline]] inline py::object convert_state(const CurrentRun& run, const ModuleData& module,
                                                        const State& state) {
   HostState& host = *module.host;
-  try {
+  return convert_for_module(module.name, [&] {
     const SpanTimer<observed> converting(host.on_span, SpanKind::Convert, module.name, run.id());
     return to_dict(host.conversions, state);
-  } catch (const Error& error) {
-    rethrow_for_module(module.name, error);
-  }
+  });
 }
 
 // Calls the module's create, and makes the data of the instance from the object that it returns.
