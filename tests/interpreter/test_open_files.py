@@ -7,13 +7,14 @@ import gzip
 import lzma
 import os
 import shelve
+import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Run, write_module
+from conftest import Run, cached, clean_environment, write_module
 
 TEXT = "hello\n" * 1000
 
@@ -95,6 +96,25 @@ def test_a_file_left_open_is_complete_after_the_end(
     done = pyhost(*words, "--isolation", isolation)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert read(tmp_path / "written") == TEXT
+
+
+@pytest.mark.parametrize("isolation", ["host", "process"])
+def test_a_file_left_open_by_the_start_of_python_is_complete_after_the_end(
+    pyhost: Run, tmp_path: Path, isolation: str
+) -> None:
+    venv = tmp_path / "venv"
+    python = cached("Python_EXECUTABLE")
+    subprocess.run(
+        [python, "-m", "venv", "--without-pip", venv], check=True, env=clean_environment()
+    )
+    (site,) = venv.glob("lib/python*/site-packages")
+    path = str(tmp_path / "written")
+    (site / "starts.pth").write_text("import starts\n")  # `site` runs this line twice
+    (site / "starts.py").write_text(f"f = open({path!r}, 'w')\nf.write({TEXT!r})\n")
+    words = write_module(tmp_path, "quiet", "pass")
+    done = pyhost(*words, "--isolation", isolation, "--venv", str(venv))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "written").read_text() == TEXT
 
 
 @pytest.mark.parametrize("isolation", ["host", "process"])

@@ -16,6 +16,7 @@
 #include "interpreter/installation.hpp"
 #include "interpreter/interrupts.hpp"
 #include "interpreter/library_copy.hpp"
+#include "interpreter/open_files.hpp"
 #include "interpreter/output.hpp"
 #include "interpreter/shutdown.hpp"
 #include "pyhost/error.hpp"
@@ -173,6 +174,7 @@ Environment start(const Options& options, const ModulePaths& paths) {
   order_output();
   guard_forks();
   observe_finalization();
+  freeze_objects();
   set_main_thread();
   PyEval_SaveThread();
   shut_down_with_process();

@@ -3,6 +3,7 @@
 #include "interpreter/open_files.hpp"
 
 #include <array>
+#include <cstdint>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
@@ -132,8 +133,11 @@ class FileTypes {
   }
 
   bool has(PyTypeObject* type) {
+    PyTypeObject*& recent = recent_[reinterpret_cast<std::uintptr_t>(type) / 64 % recent_.size()];
+    if (recent == type) return false;
     const auto [known, added] = known_.try_emplace(type, false);
     if (added) known->second = is_file(type);
+    if (!known->second) recent = type;
     return known->second;
   }
 
@@ -162,6 +166,7 @@ class FileTypes {
   py::object io_;
   std::vector<py::object> classes_;
   std::unordered_map<PyTypeObject*, bool> known_;
+  std::array<PyTypeObject*, 64> recent_{};  // some of those that are no files, because most objects have them
 };
 
 // Returns whether the file is closed, or is a wrapper that was detached from its file.
@@ -188,11 +193,15 @@ std::unordered_set<PyObject*> standard_streams() {
   return found;
 }
 
+// A list of the open files among the frozen objects; null before freeze_objects(). Never released.
+PyObject* frozen_files = nullptr;
+
 py::object find_open_files() {
   const py::object gc = steal(PyImport_ImportModule("gc"));
   const py::object objects = steal(gc ? PyObject_CallMethod(gc.ptr(), "get_objects", nullptr) : nullptr);
   py::object files = steal(PyList_New(0));
   if (!objects || !files) return {};
+  if (frozen_files != nullptr) steal(PyObject_CallMethod(objects.ptr(), "extend", "O", frozen_files));
   FileTypes types;
   const std::unordered_set<PyObject*> standard = standard_streams();
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(objects.ptr()); ++i) {
@@ -212,6 +221,13 @@ void flush_each(PyObject* files) {
 }
 
 }  // namespace
+
+void freeze_objects() {
+  frozen_files = find_open_files().release().ptr();
+  const py::object gc = steal(PyImport_ImportModule("gc"));
+  if (gc) steal(PyObject_CallMethod(gc.ptr(), "freeze", nullptr));
+  PyErr_Clear();
+}
 
 void close_open_files() {
   const py::object files = find_open_files();

@@ -9,6 +9,11 @@ namespace pyhost::detail {
 /// the GIL.
 void close_open_files();
 
+/// Exempts the objects that exist now from all garbage collections, and remembers the open files among them
+/// for close_open_files(). Called when Python has started: its own objects live until the end, and each
+/// collection would look at all of them. The caller holds the GIL.
+void freeze_objects();
+
 /// The file name of the closing code in tracebacks and frames.
 inline constexpr const char* closing_code_name = "<pyhost: open files>";
 
