@@ -200,7 +200,8 @@ def page(pythons: list[Measured]) -> str:
         "  alternatives run in turns. For calls and conversions it is processor time, for a process it is the time until its end.\n"
         "- *Ratio* is the time of pyhost divided by that of the alternative. Below 1, pyhost is faster.\n"
         "- *Instructions* is the same ratio for instructions, which callgrind counts. It hardly varies between machines,\n"
-        "  and `.ci/run` fails if one grows by more than 3 %. `./dev bench --count` prints it.\n"
+        "  and `.ci/run` fails if one grows by more than 3 %. `./dev bench --count` prints it. callgrind has no AVX-512,\n"
+        "  with which pyhost and orjson escape strings where the processor has it.\n"
         "- *C API* makes the same calls to Python directly and without any checks. It looks up `create` in advance. Only\n"
         "  the one *with a hash table* looks up the module by its name.\n",
         "The figures were measured with:\n",
