@@ -100,6 +100,21 @@ TEST_CASE("a service uses the application's rounding mode, and the module its ow
   CHECK(host.run("rounds", {{"to", FE_UPWARD}, {"call", true}}) == Json{nearest, upward});
 }
 
+TEST_CASE("a module may set the rounding mode that the application has") {
+  const ModuleFolder modules;
+  modules.write("rounds.py", rounds_upward);
+  Host host(modules.options());
+  host.services().provide("third", [](const Json&) -> Json { return upward_third(); });
+  const Restored at_end;
+  const double nearest = upward_third();
+  std::fesetround(FE_UPWARD);
+  const double upward = upward_third();
+  host.run("rounds", {{"to", FE_UPWARD}});
+  CHECK(std::fegetround() == FE_UPWARD);
+  std::fesetround(FE_TONEAREST);
+  CHECK(host.run("rounds", {{"to", FE_UPWARD}, {"call", true}}) == Json{nearest, upward});
+}
+
 TEST_CASE("traps of the application do not end the process in a module's calculation") {
   Host host(over_fixtures());
   const Restored at_end;

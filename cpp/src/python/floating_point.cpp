@@ -26,6 +26,8 @@ FloatingPoint FloatingPoint::defaults() noexcept {
   return result;
 }
 
+void FloatingPoint::invalidate() noexcept { sse_ = ~0U; }  // the upper half of MXCSR is always 0
+
 #else
 
 void FloatingPoint::set() const noexcept { std::fesetenv(&environment_); }
@@ -38,23 +40,27 @@ FloatingPoint FloatingPoint::defaults() noexcept {
   return result;
 }
 
+void FloatingPoint::invalidate() noexcept {}
+
 #endif
 
 void DefaultFloatingPoint::enter() noexcept {
   FloatingPoint::defaults().set();
+  saved_ = outside_;
+  outside_.invalidate();
   before_ = innermost_change;
   innermost_change = this;
-  entered_ = true;
 }
 
 void DefaultFloatingPoint::leave() noexcept {
-  outside_.set();
-  if (entered_) innermost_change = before_;
+  if (innermost_change != this) return outside_.set();
+  saved_.set();
+  innermost_change = before_;
 }
 
 CallersFloatingPoint::CallersFloatingPoint() noexcept {
   if (innermost_change != nullptr)
-    innermost_change->outside_.set();
+    innermost_change->saved_.set();
   else if (!inside_.is_default())
     FloatingPoint::defaults().set();
 }

@@ -34,6 +34,9 @@ class FloatingPoint {
   void set() const noexcept;
   static FloatingPoint defaults() noexcept;
 
+  /// Makes it unequal to every environment that current() returns.
+  void invalidate() noexcept;
+
  private:
 #ifdef __x86_64__
   // Intel's manual, volume 1: MXCSR in 10.2.3, the x87 control word in 8.1.5. The defaults are those of the
@@ -57,7 +60,7 @@ class DefaultFloatingPoint {
       enter();
   }
   [[gnu::always_inline]] ~DefaultFloatingPoint() {
-    if (entered_ || FloatingPoint::current() != outside_) [[unlikely]]
+    if (FloatingPoint::current() != outside_) [[unlikely]]
       leave();
   }
   DefaultFloatingPoint(const DefaultFloatingPoint&) = delete;
@@ -68,9 +71,9 @@ class DefaultFloatingPoint {
   void enter() noexcept;
   void leave() noexcept;
 
-  FloatingPoint outside_;
-  const DefaultFloatingPoint* before_;  // set if entered_
-  bool entered_ = false;
+  FloatingPoint outside_;               // invalid after enter(), so that leave() is called
+  FloatingPoint saved_;                 // the one outside; set by enter(), like the next one
+  const DefaultFloatingPoint* before_;  // the next outer one that has called enter()
 };
 
 /// While it exists, a thread that Python has called back has the environment in which the application called

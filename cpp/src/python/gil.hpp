@@ -2,7 +2,7 @@
 #pragma once
 
 #include <atomic>
-#include <memory>
+#include <new>
 #include <optional>
 #include <string_view>
 
@@ -22,8 +22,9 @@ void set_python_access(PythonAccess to) noexcept;
 /// The last value of set_python_access().
 inline std::atomic<PythonAccess> python_access = PythonAccess::Open;
 
-/// Whether Python code forked this process, by os.fork() or multiprocessing.
-inline std::atomic<bool> is_forked_child = false;
+/// Whether Python code forked this process, by os.fork() or multiprocessing. Set in the child, before it can
+/// start a thread.
+inline bool is_forked_child = false;
 
 /// Throws: HostClosed, with the reason why access is refused.
 [[noreturn]] void throw_no_access();
@@ -99,13 +100,13 @@ class GilAcquire {
     here_ = PyGILState_GetThisThreadState();
     if (here_ == nullptr) [[unlikely]]
       here_ = make_thread_state();
-    if (current_thread_state() == here_) return;
+    outermost_ = current_thread_state() != here_;
+    if (!outermost_) return;
     PyEval_RestoreThread(here_);
-    std::construct_at(&floating_point_);
-    outermost_ = true;
+    new (&floating_point_) DefaultFloatingPoint;
   }
   PyThreadState* here_;
-  bool outermost_ = false;  // false if this thread already held the GIL
+  bool outermost_;  // false if this thread already held the GIL
   union {
     DefaultFloatingPoint floating_point_;  // only exists in the outermost one
   };

@@ -20,7 +20,7 @@ class CallEnd {
   ~CallEnd() { check(nullptr); }
 
   static void check(const Error* error) noexcept {
-    if (is_forked_child.load(std::memory_order_relaxed)) [[unlikely]]
+    if (is_forked_child) [[unlikely]]
       end_forked_child(error);
   }
 };
