@@ -76,7 +76,7 @@ Host::Host(const Data& outer) : data_(std::make_unique<Data>()) {
 std::unique_ptr<Host> Host::in_this_interpreter() const { return std::unique_ptr<Host>(new Host(*data_)); }
 
 void Host::Data::enter_python() {
-  host_state->interpreter = PyInterpreterState_Get();
+  host_state->open_in = host_state->interpreter = PyInterpreterState_Get();
   host_state->on_error = options.callbacks.on_error;
   host_state->shutdown_timeout = options.shutdown_timeout;
   host_state->on_stuck = options.callbacks.on_stuck;
@@ -112,7 +112,7 @@ void Host::Data::close() {
     leave_python();
   } catch (const Error&) {
     // The process is ending, and has already flushed its streams.
-    host_state->open = false;
+    host_state->open_in = nullptr;
     static_cast<void>(modules.release());
     static_cast<void>(redirection.release());
     static_cast<void>(log_handler.release());
@@ -136,7 +136,7 @@ void Host::Data::leave_python() {
   detail::cancel_leftover_tasks(*host_state);
   redirection.reset();  // may call on_output for the last time
   if (single_host) detail::close_sink(*sink);
-  host_state->open = false;
+  host_state->open_in = nullptr;
   detail::close_connections();
   if (single_host) services->close();  // waits for the calls in flight
   host_state->conversions.clear();
@@ -165,14 +165,16 @@ namespace {
 
 // Calls `action` as one run. The caller holds the GIL.
 template <class Action>
-auto as_one_run(const detail::HostState& host, std::string_view name, const RunOptions& options,
+auto as_one_run(const detail::HostState& host, std::string_view name, const RunOptions* options,
                 const CurrentRun& whole, Action action) {
-  whole.set_scheduled(options.scheduled.get());
   const detail::BorrowedSignals borrowed_signals(whole);
-  if (detail::has_limits(options)) {
-    detail::report_errors(host, [&] {
-      detail::notify_failure_of(host.observers, name, [&] { detail::apply_limits(options, whole); });
-    });
+  if (options != nullptr) {
+    whole.set_scheduled(options->scheduled.get());
+    if (detail::has_limits(*options)) {
+      detail::report_errors(host, [&] {
+        detail::notify_failure_of(host.observers, name, [&] { detail::apply_limits(*options, whole); });
+      });
+    }
   }
   return action();
 }
@@ -181,33 +183,36 @@ auto as_one_run(const detail::HostState& host, std::string_view name, const RunO
 
 template <class As>
 typename As::Result Host::run_as(const As& how, std::string_view name, const State& state,
-                                 const RunOptions& options) {
-  const detail::HostState& host = *data_->host_state;
+                                 const RunOptions* options) {
+  Data& data = *data_;
+  const detail::HostState& host = *data.host_state;
   const GilAcquire gil;
-  if (!host.observed && host.is_this_interpreter()) [[likely]] {
-    const auto module = data_->loaded.find(name);
-    if (module && data_->is_current(*module)) {
-      const CurrentRun run(name, CurrentRun::Extent::Call, gil.thread_state());
+  CurrentRun::Thread& thread = CurrentRun::this_thread();
+  if (!host.observed && host.is_this_interpreter(thread)) [[likely]] {
+    auto module = data.loaded.find(name);
+    if (module && data.is_current(*module)) {
+      const CurrentRun run(name, CurrentRun::Extent::Call, gil.thread_state(), thread);
       return as_one_run(host, name, options, run,
-                        [&] { return detail::create_and_run(run, module, state, how); });
+                        [&] { return detail::create_and_run(run, std::move(module), state, how); });
     }
   }
-  const CurrentRun whole(name, CurrentRun::Extent::Whole, gil.thread_state());
-  return as_one_run(host, name, options, whole, [&] { return load(name).create(state).run_last(how, {}); });
+  const CurrentRun whole(name, CurrentRun::Extent::Whole, gil.thread_state(), thread);
+  return as_one_run(host, name, options, whole,
+                    [&] { return load(name).create(state).run_last(how, nullptr); });
 }
 
-template Json Host::run_as(const detail::AsJson&, std::string_view, const State&, const RunOptions&);
-template std::string Host::run_as(const detail::AsText&, std::string_view, const State&, const RunOptions&);
+template Json Host::run_as(const detail::AsJson&, std::string_view, const State&, const RunOptions*);
+template std::string Host::run_as(const detail::AsText&, std::string_view, const State&, const RunOptions*);
 template std::string Host::run_as(const detail::AsJsonText&, std::string_view, const State&,
-                                  const RunOptions&);
-template Buffer Host::run_as(const detail::AsBuffer&, std::string_view, const State&, const RunOptions&);
+                                  const RunOptions*);
+template Buffer Host::run_as(const detail::AsBuffer&, std::string_view, const State&, const RunOptions*);
 template std::monostate Host::run_as(const detail::AsTyped&, std::string_view, const State&,
-                                     const RunOptions&);
+                                     const RunOptions*);
 
 detail::AnyStream Host::open_stream(std::string_view name, const State& state, const RunOptions& options) {
   const GilAcquire gil;
   const CurrentRun whole(name, CurrentRun::Extent::Whole, gil.thread_state());
-  return as_one_run(*data_->host_state, name, options, whole,
+  return as_one_run(*data_->host_state, name, &options, whole,
                     [&] { return load(name).create(state).open_stream(options); });
 }
 

@@ -40,6 +40,12 @@ bool is_found(const detail::ModulesPackage& modules, const detail::ModulePaths& 
   return std::ranges::find(names, name) != names.end();
 }
 
+// Imports the module. Returns null with Python's error set if that fails.
+py::object import_module(detail::ModulesPackage& modules, const std::string& name, const CurrentRun& run) {
+  const detail::InModuleCode in_module_code(run.thread());
+  return modules.import(name);
+}
+
 // Notifies the run that this import is a part of, if any: the import may have a timeout of its own.
 void note_import(const detail::HostState& host, const CurrentRun& run, bool begins) {
   if (!run.is_part()) return;
@@ -77,8 +83,7 @@ std::shared_ptr<detail::ModuleData> Host::Data::import(const std::string& name, 
   if (!host_state->observers.empty() && is_found(*modules, paths, name))
     host_state->observers.notify(EventKind::Found, name, run.id(), begun);
   for (;;) {
-    const py::object module = detail::with_output_flushed(
-        detail::call_module_code(run, [&] { return modules->import(name).release().ptr(); }).release().ptr());
+    const py::object module = detail::with_output_flushed(import_module(*modules, name, run).release().ptr());
     detail::move_shutdown_before_loaded();
     detail::throw_if_cancelled(run, Phase::Import);
     if (!module) throw_not_imported(name);

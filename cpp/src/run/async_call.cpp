@@ -203,8 +203,8 @@ py::object run_function(const CurrentRun& run, const char* name, PyObject* objec
   const py::object note = from ? steal(PyCFunction_New(&waiting, nullptr)) : py::object();
   if (!note) return {};
   py::object before = run.thread().cancel_task;
-  py::object result =
-      call_module_code(run, [&] { return PyObject_CallMethod(from.ptr(), name, "OO", object, note.ptr()); });
+  py::object result = steal(call_module_code(
+      run.thread(), [&] { return PyObject_CallMethod(from.ptr(), name, "OO", object, note.ptr()); }));
   run.thread().cancel_task = std::move(before);
   return result;
 }
@@ -215,7 +215,7 @@ py::object await(const CurrentRun& run, PyObject* awaitable) { return run_functi
 
 py::object collect(const CurrentRun& run, PyObject* items, ResultForm form) {
   if (form == ResultForm::AsyncItems) return run_function(run, "collect", items);
-  return call_module_code(run, [&] { return PySequence_List(items); });
+  return steal(call_module_code(run.thread(), [&] { return PySequence_List(items); }));
 }
 
 py::object in_one_task(PyObject* items) {
@@ -224,7 +224,8 @@ py::object in_one_task(PyObject* items) {
 }
 
 py::object next_item(const CurrentRun& run, PyObject* items, ResultForm form) {
-  if (form == ResultForm::Items) return call_module_code(run, [&] { return PyIter_Next(items); });
+  if (form == ResultForm::Items)
+    return steal(call_module_code(run.thread(), [&] { return PyIter_Next(items); }));
   const py::object one = run_function(run, "next_of", items);
   return one && PyTuple_Check(one.ptr()) ? borrow(PyTuple_GET_ITEM(one.ptr(), 0)) : py::object();
 }
@@ -232,7 +233,7 @@ py::object next_item(const CurrentRun& run, PyObject* items, ResultForm form) {
 bool close_items(const CurrentRun& run, PyObject* items, ResultForm form) {
   if (form == ResultForm::AsyncItems) return static_cast<bool>(run_function(run, "close", items));
   return static_cast<bool>(
-      call_module_code(run, [&] { return PyObject_CallMethod(items, "close", nullptr); }));
+      steal(call_module_code(run.thread(), [&] { return PyObject_CallMethod(items, "close", nullptr); })));
 }
 
 bool has_loops() { return PyDict_GetItemString(PyImport_GetModuleDict(), async_module_name) != nullptr; }

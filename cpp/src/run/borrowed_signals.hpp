@@ -28,7 +28,7 @@ void give_signals_back() noexcept;
 class BorrowedSignals {
  public:
   explicit BorrowedSignals(const CurrentRun& run) : run_(run) {}
-  ~BorrowedSignals() {
+  [[gnu::always_inline]] ~BorrowedSignals() {
     if (signals_borrowed_by.load(std::memory_order_relaxed) != 0 && run_.outer() == nullptr) [[unlikely]]
       give_signals_back();
   }

@@ -49,7 +49,10 @@ void prepare_cancellation() {
 }
 
 // Defined here, so that current_run.hpp need not include cancellation.hpp.
-void CurrentRun::end_cancellation() const { cancellation_->end(); }
+void CurrentRun::end_cancellation() {
+  cancellation_->end();
+  std::destroy_at(&cancellation_);
+}
 
 std::shared_ptr<Cancellation> Cancellation::of(const CurrentRun& run) {
   if (!run.cancellation()) run.set_cancellation(std::shared_ptr<Cancellation>(new Cancellation(run)));
@@ -204,7 +207,7 @@ std::optional<Clock::time_point> Cancellation::on_timer() noexcept {
     update_place();
     const auto since = Clock::now() - requested_at_;
     const bool has_time = cancels && grace_ > 0ms;
-    const bool may_raise = thread_.inside && !pending && !in_import_ && !has_time && !is_cleaning_up();
+    const bool may_raise = thread_.inside > 0 && !pending && !in_import_ && !has_time && !is_cleaning_up();
     if (may_raise && since >= (listens_ ? grace_ / 2 : 0ms)) raise();
     if (since >= grace_ && on_stuck_ && !stuck_reported_) {
       flush_output_of_all_threads();
@@ -243,7 +246,7 @@ void Cancellation::wake_without_gil() {
 // cancelled now.
 bool Cancellation::cancel_tasks_when_due() {
   const bool own_task = runs_own_task();
-  const bool may_run_loop = !own_task && thread_.inside && knows_outer_loop_;
+  const bool may_run_loop = !own_task && thread_.inside > 0 && knows_outer_loop_;
   const py::object loop = may_run_loop ? find_event_loop(thread_, outer_loop_) : py::object();
   if (over_ || (!own_task && !loop)) return false;
   const auto now = Clock::now();
@@ -298,7 +301,7 @@ void Cancellation::update_place() {
 RunPosition Cancellation::position(bool pending) const {
   if (pending) return RunPosition::InC;
   if (in_import_) return RunPosition::InImport;
-  return thread_.inside ? RunPosition::InPython : RunPosition::Uninterruptible;
+  return thread_.inside > 0 ? RunPosition::InPython : RunPosition::Uninterruptible;
 }
 
 void Cancellation::report_stuck(RunPosition position) {

@@ -70,9 +70,9 @@ std::string call_on_error(const ModuleData& module, PyObject* raised) {
     return {};
   }
   const py::object traceback = steal(PyException_GetTraceback(raised));
-  const py::object done = call_module_code(CurrentRun::this_thread(), [&] {
+  const py::object done = steal(call_module_code(CurrentRun::this_thread(), [&] {
     return on_error ? PyObject_CallOneArg(on_error.ptr(), raised) : nullptr;
-  });
+  }));
   std::string note;
   if (!done) {
     const py::object failure = take_raised();

@@ -91,7 +91,7 @@ class CurrentRun {
   static RunId next_block_of_ids();
   static Thread* make_thread();
   static void enter_thread(Thread& thread, PyThreadState* here);
-  void end_cancellation() const;
+  void end_cancellation();
 
   // A pointer, because an object with a destructor would cost a test at each use.
   static inline constinit thread_local Thread* this_threads = nullptr;
@@ -102,7 +102,9 @@ class CurrentRun {
   std::string_view module_;
   Extent extent_;
   mutable const Scheduled* scheduled_ = nullptr;
-  mutable std::shared_ptr<Cancellation> cancellation_;
+  union {
+    mutable std::shared_ptr<Cancellation> cancellation_;  // destroyed by end_cancellation()
+  };
 };
 
 struct CurrentRun::Thread {
@@ -114,7 +116,7 @@ struct CurrentRun::Thread {
   unsigned long identity = PyThread_get_thread_ident();
   PyInterpreterState* interpreter = nullptr;  ///< The one whose GIL guards this data.
   class Timers* timers = nullptr;  ///< Timers that may wait for this GIL; null for Timers::with_gil().
-  bool inside = false;             ///< Whether it is in a module's code, or in C++ code called from there.
+  int inside = 0;                  ///< How many calls into a module's code it is in, one within another.
   bool raised = false;             ///< Whether pyhost.Stopped was raised in it.
   bool arrived = false;            ///< Whether that exception has arrived.
   /// Whether the signal's handler must raise pyhost.Stopped. May be set without the GIL.
@@ -133,7 +135,7 @@ struct CurrentRun::Thread {
 
 [[gnu::always_inline]] inline CurrentRun::CurrentRun(std::string_view module, Extent extent,
                                                      PyThreadState* here, Thread& thread)
-    : thread_(thread), outer_(thread.innermost), module_(module), extent_(extent) {
+    : thread_(thread), outer_(thread.innermost), module_(module), extent_(extent), cancellation_() {
   if (outer_ == nullptr && thread_.state != here) [[unlikely]]
     enter_thread(thread_, here);
   if (outer_ != nullptr && outer_->extent_ == Extent::Whole) {

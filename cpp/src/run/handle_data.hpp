@@ -25,9 +25,9 @@ struct InstanceData;
 
 /// The state of a host that its handles share. It outlives the host, and says whether the host is open.
 struct HostState {
-  PyInterpreterState* interpreter = nullptr;  ///< The one that the host is in.
-  std::atomic<bool> open = true;
-  std::atomic<bool> closing = false;  ///< No more modules are loaded.
+  PyInterpreterState* interpreter = nullptr;           ///< The one that the host is in.
+  std::atomic<PyInterpreterState*> open_in = nullptr;  ///< The same one while the host is open.
+  std::atomic<bool> closing = false;                   ///< No more modules are loaded.
   Conversions conversions = {};
   std::function<void(const Error&)> on_error = {};
   Observers observers = {};
@@ -44,9 +44,11 @@ struct HostState {
   std::map<std::uint64_t, std::weak_ptr<InstanceData>> closables = {};
   std::uint64_t last_closable = 0;
 
+  bool is_open() const noexcept { return open_in != nullptr; }
+
   /// Throws HostClosed once the host is closed, or if check_interpreter() does.
   void check_open(std::string_view module) const {
-    if (!open) throw_closed(module);
+    if (!is_open()) throw_closed(module);
     check_interpreter(module);
   }
 
@@ -108,7 +110,7 @@ struct ModuleData {
   py::object full_name;  ///< As in sys.modules; the names are interned.
   py::object create_name;
   py::object run_name;
-  std::atomic<bool> unloaded = false;
+  bool unloaded = false;                  ///< Guarded by the GIL.
   std::weak_ptr<ModuleData> before = {};  ///< The previous data of the same module, with another create.
 
   /// The type of the last object that create returned, and how such objects are closed. Guarded by the GIL.
@@ -127,8 +129,7 @@ struct ModuleData {
   /// Throws HostClosed once the host is closed or the module unloaded, and on a thread of another
   /// interpreter.
   void check_loaded(const CurrentRun::Thread& thread = CurrentRun::this_thread()) const {
-    const HostState& of = *host;
-    if (!of.open || !of.is_this_interpreter(thread) || unloaded) [[unlikely]]
+    if (host->open_in != thread.interpreter || unloaded) [[unlikely]]
       throw_not_loaded();
   }
 
@@ -141,14 +142,13 @@ struct ModuleData {
 
 struct InstanceData {
   std::shared_ptr<ModuleData> module;
-  py::object object;  ///< Null once it is closed.
-  py::object state;
+  py::object object = {};  ///< Null until it is created, and once it is closed.
+  py::object state = {};
   Closing closing = Closing::Nothing;
   std::uint64_t number = 0;  ///< In HostState::closables.
   py::object raised = {};    ///< The exception of its last run, for its __exit__.
 
-  InstanceData(std::shared_ptr<ModuleData> of, py::object created, py::object given)
-      : module(std::move(of)), object(std::move(created)), state(std::move(given)) {}
+  explicit InstanceData(std::shared_ptr<ModuleData> of) : module(std::move(of)) {}
   ~InstanceData() {
     if (closing != Closing::Nothing) [[unlikely]]
       close_last();

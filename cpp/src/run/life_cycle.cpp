@@ -32,10 +32,15 @@ py::object await_and_flush(const CurrentRun& run, py::object returned) {
   return with_output_flushed(returned.release().ptr());
 }
 
+// Calls into the module's code, as call_module_code() does, and finishes the call as await_and_flush() does.
+template <class Call>
+py::object call_to_the_end(const CurrentRun& run, Call call) {
+  return await_and_flush(run, steal(call_module_code(run.thread(), std::move(call))));
+}
+
 // Uses the attribute, because from Python 3.15 on the module's dict may hold a lazy import instead.
 py::object call_function(const CurrentRun& run, const ModuleData& module, const char* name) {
-  return await_and_flush(
-      run, call_module_code(run, [&] { return PyObject_CallMethod(module.module.ptr(), name, nullptr); }));
+  return call_to_the_end(run, [&] { return PyObject_CallMethod(module.module.ptr(), name, nullptr); });
 }
 
 // Looks on the type, as Python does for __enter__ and __exit__, so that no code of the module runs.
@@ -169,9 +174,8 @@ void enter_instance(const CurrentRun& run, const std::shared_ptr<InstanceData>& 
   if (closing == Closing::Nothing) return;
   if (closing != Closing::Close) {
     const char* const enter = closing == Closing::Exit ? "__enter__" : "__aenter__";
-    const py::object entered = await_and_flush(
-        run,
-        call_module_code(run, [&] { return PyObject_CallMethod(instance->object.ptr(), enter, nullptr); }));
+    const py::object entered =
+        call_to_the_end(run, [&] { return PyObject_CallMethod(instance->object.ptr(), enter, nullptr); });
     throw_if_cancelled(run, Phase::Create);
     if (!entered) throw_module_raised(Phase::Create, module);
   }
@@ -192,9 +196,8 @@ void close_and_report(InstanceData& instance, const CurrentRun* of) {
   limit_to_grace_time(*run);
   const auto begun = host.observers.begin();
   notify_failure_of(host.observers, module.name, [&] {
-    const py::object done = await_and_flush(*run, call_module_code(*run, [&] {
-      return call_close(instance, object.ptr(), closing).release().ptr();
-    }));
+    const py::object done =
+        call_to_the_end(*run, [&] { return call_close(instance, object.ptr(), closing).release().ptr(); });
     throw_if_cancelled(*run, Phase::Close);
     if (!done) throw_module_raised(Phase::Close, module);
     host.observers.notify_end(EventKind::Closed, module.name, *run, begun, of == nullptr);
@@ -207,7 +210,7 @@ void close_quietly(InstanceData& instance, const CurrentRun* of) noexcept {
     const GilAcquire gil;
     const py::error_scope kept;
     reporting_errors(*instance.module->host, [&] {
-      if (instance.module->host->open) close_instance(instance, of);
+      if (instance.module->host->is_open()) close_instance(instance, of);
     });
   } catch (const Error&) {
     // The process is ending.

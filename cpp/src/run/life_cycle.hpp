@@ -37,8 +37,9 @@ inline void open_instance(const CurrentRun& run, const std::shared_ptr<InstanceD
 
 /// Releases the object of an instance that need not be closed. The caller holds the GIL.
 [[gnu::always_inline]] inline void drop_object(InstanceData& instance) {
-  const py::object object = std::move(instance.object);
-  const py::object state = std::move(instance.state);
+  PyObject* const object = instance.object.release().ptr();
+  Py_XDECREF(instance.state.release().ptr());
+  Py_XDECREF(object);
 }
 
 /// The slow path of close_instance(): for an instance that must be closed.

@@ -22,9 +22,11 @@ namespace detail {
 namespace {
 
 [[gnu::always_inline]] inline py::object to_dict(Conversions& conversions, const State& state) {
-  py::object dict = state.text() != nullptr   ? conversions.to_python(*state.text())
-                    : state.json() != nullptr ? conversions.to_python(*state.json())
-                                              : require(PyDict_New(), "making a state");
+  // References without owners let the compiler keep the dict in a register.
+  py::object dict =
+      steal(state.text() != nullptr   ? conversions.to_python(*state.text()).release().ptr()
+            : state.json() != nullptr ? conversions.to_python(*state.json()).release().ptr()
+                                      : require(PyDict_New(), "making a state").release().ptr());
   if (!state.buffers().empty()) put_buffers(dict.ptr(), state.buffers());
   return dict;
 }
@@ -41,27 +43,32 @@ template <bool observed>
 [[gnu::always_inline]] inline py::object convert_state(const CurrentRun& run, const ModuleData& module,
                                                        const State& state) {
   HostState& host = *module.host;
-  return convert_for_module(module.name, [&] {
+  try {
     const SpanTimer<observed> converting(host.on_span, SpanKind::Convert, module.name, run.id());
     return to_dict(host.conversions, state);
-  });
+  } catch (const Error& error) {
+    rethrow_for_module(module.name, error);
+  }
 }
 
-// Calls the module's create, and makes the data of the instance from the object that it returns.
+[[gnu::always_inline]] inline std::shared_ptr<InstanceData> make_instance(std::shared_ptr<ModuleData> of) {
+  return std::allocate_shared<InstanceData>(RecyclingAllocator<InstanceData>(), std::move(of));
+}
+
+// Calls the module's create for a new instance, and puts the object that it returns into the instance.
 template <bool observed>
-[[gnu::always_inline]] inline std::shared_ptr<InstanceData> create_in(
-    const CurrentRun& run, const std::shared_ptr<ModuleData>& module, const State& state) {
-  const std::string& name = module->name;
-  HostState& host = *module->host;
-  const SpanTimer<observed> span_timer(host.on_span, SpanKind::Create, name, run.id());
+[[gnu::always_inline]] inline void create_in(const CurrentRun& run,
+                                             const std::shared_ptr<InstanceData>& instance,
+                                             const State& state) {
+  const ModuleData& module = *instance->module;
+  HostState& host = *module.host;
+  const SpanTimer<observed> span_timer(host.on_span, SpanKind::Create, module.name, run.id());
   const auto begun = begin<observed>(host);
-  py::object dict = convert_state<observed>(run, *module, state);
-  py::object object = call_create(run, *module, dict.ptr());
-  auto created = std::allocate_shared<InstanceData>(RecyclingAllocator<InstanceData>(), module,
-                                                    std::move(object), std::move(dict));
-  open_instance(run, created);
-  if constexpr (observed) host.observers.notify_end(EventKind::Created, name, run, begun, !run.is_part());
-  return created;
+  instance->state = convert_state<observed>(run, module, state);
+  instance->object = call_create(run, module, instance->state.ptr());
+  open_instance(run, instance);
+  if constexpr (observed)
+    host.observers.notify_end(EventKind::Created, module.name, run, begun, !run.is_part());
 }
 
 // A run is the last part of a whole, so the end of the whole is notified here. An object that is closed with
@@ -98,31 +105,32 @@ template <bool observed, class As, class Prepare>
 
 template <bool observed, class As>
 [[gnu::always_inline]] inline typename As::Result run_alone(const CurrentRun& run, InstanceData& instance,
-                                                            const As& how, const RunOptions& options,
+                                                            const As& how, const RunOptions* options,
                                                             bool closes) {
   const BorrowedSignals borrowed_signals(run);
   return run_in<observed>(run, instance, how, closes, [&] {
-    run.set_scheduled(options.scheduled.get());
-    apply_limits(options, run);
+    if (options == nullptr) return;
+    run.set_scheduled(options->scheduled.get());
+    apply_limits(*options, run);
   });
 }
 
 // These are not inlined, so that other runs do not spend anything on them.
-[[gnu::noinline]] std::shared_ptr<InstanceData> create_observed(const CurrentRun& run,
-                                                                const std::shared_ptr<ModuleData>& module,
-                                                                const State& state) {
-  return notify_failure_of(module->host->observers, module->name,
-                           [&] { return create_in<true>(run, module, state); });
+[[gnu::noinline]] void create_observed(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance,
+                                       const State& state) {
+  notify_failure_of(instance->module->host->observers, instance->module->name,
+                    [&] { create_in<true>(run, instance, state); });
 }
 
 template <class As>
 [[gnu::noinline]] typename As::Result run_observed(const CurrentRun& run, InstanceData& instance,
-                                                   const As& how, const RunOptions& options, bool closes) {
+                                                   const As& how, const RunOptions* options, bool closes) {
   return notify_failure_of(instance.module->host->observers, instance.module->name,
                            [&] { return run_alone<true>(run, instance, how, options, closes); });
 }
 
-std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>& data, const State& state) {
+[[gnu::always_inline]] inline std::shared_ptr<InstanceData> create_instance(
+    const std::shared_ptr<ModuleData>& data, const State& state) {
   const ModuleData& module = require_handle(data);
   const CallEnd end;
   try {
@@ -130,9 +138,12 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
     CurrentRun::Thread& thread = CurrentRun::this_thread();
     module.check_loaded(thread);
     const CurrentRun run(module.name, CurrentRun::Extent::Call, gil.thread_state(), thread);
+    auto instance = make_instance(data);
     if (module.host->observed) [[unlikely]]
-      return create_observed(run, data, state);
-    return create_in<false>(run, data, state);
+      create_observed(run, instance, state);
+    else
+      create_in<false>(run, instance, state);
+    return instance;
   } catch (const Error& error) {
     report_and_rethrow(*module.host, error);
   }
@@ -141,7 +152,7 @@ std::shared_ptr<InstanceData> create_instance(const std::shared_ptr<ModuleData>&
 // An object that is closed with the run is released while the GIL is held anyway, also after a failure.
 template <class As>
 [[gnu::always_inline]] inline typename As::Result run_instance(InstanceData& instance, const As& how,
-                                                               const RunOptions& options, bool closes) {
+                                                               const RunOptions* options, bool closes) {
   const ModuleData& module = *instance.module;
   const CallEnd end;
   try {
@@ -165,28 +176,39 @@ template <class As>
 }  // namespace
 
 template <class As>
-typename As::Result create_and_run(const CurrentRun& run, const std::shared_ptr<ModuleData>& module,
+typename As::Result create_and_run(const CurrentRun& run, std::shared_ptr<ModuleData>&& module,
                                    const State& state, const As& how) {
-  return report_errors(*module->host, [&] {
-    module->check_loaded(run.thread());
-    const std::shared_ptr<InstanceData> instance = create_in<false>(run, module, state);
-    CallEnd::check(nullptr);
-    GilAcquire::check_access();
-    instance->check_open(run.thread());
-    const bool is_last_handle = instance.use_count() == 1;  // an unload of the module may hold another one
-    return run_in<false>(run, *instance, how, is_last_handle, [] {});
-  });
+  const std::shared_ptr<InstanceData> instance = make_instance(std::move(module));
+  const CallEnd end;
+  try {
+    try {
+      instance->module->check_loaded(run.thread());
+      create_in<false>(run, instance, state);
+      CallEnd::check(nullptr);
+      GilAcquire::check_access();
+      instance->check_open(run.thread());
+      const bool is_last_handle = instance.use_count() == 1;  // an unload of the module may hold another one
+      return run_in<false>(run, *instance, how, is_last_handle, [] {});
+    } catch (...) {
+      if (instance.use_count() == 1) {  // the object is released before the error is reported
+        close_quietly(*instance, nullptr);
+        drop_object(*instance);
+      }
+      throw;
+    }
+  } catch (const Error& error) {
+    report_and_rethrow(*instance->module->host, error);
+  }
 }
 
-template Json create_and_run(const CurrentRun&, const std::shared_ptr<ModuleData>&, const State&,
-                             const AsJson&);
-template std::string create_and_run(const CurrentRun&, const std::shared_ptr<ModuleData>&, const State&,
+template Json create_and_run(const CurrentRun&, std::shared_ptr<ModuleData>&&, const State&, const AsJson&);
+template std::string create_and_run(const CurrentRun&, std::shared_ptr<ModuleData>&&, const State&,
                                     const AsText&);
-template std::string create_and_run(const CurrentRun&, const std::shared_ptr<ModuleData>&, const State&,
+template std::string create_and_run(const CurrentRun&, std::shared_ptr<ModuleData>&&, const State&,
                                     const AsJsonText&);
-template Buffer create_and_run(const CurrentRun&, const std::shared_ptr<ModuleData>&, const State&,
+template Buffer create_and_run(const CurrentRun&, std::shared_ptr<ModuleData>&&, const State&,
                                const AsBuffer&);
-template std::monostate create_and_run(const CurrentRun&, const std::shared_ptr<ModuleData>&, const State&,
+template std::monostate create_and_run(const CurrentRun&, std::shared_ptr<ModuleData>&&, const State&,
                                        const AsTyped&);
 
 }  // namespace detail
@@ -199,12 +221,12 @@ const std::string& Module::name() const noexcept {
 Instance Module::create(const State& state) const { return Instance(detail::create_instance(data_, state)); }
 
 template <class As>
-typename As::Result Instance::run_as(const As& how, const RunOptions& options) const {
+typename As::Result Instance::run_as(const As& how, const RunOptions* options) const {
   return detail::run_instance(detail::require_handle(data_), how, options, false);
 }
 
 template <class As>
-typename As::Result Instance::run_last(const As& how, const RunOptions& options) {
+typename As::Result Instance::run_last(const As& how, const RunOptions* options) {
   const std::shared_ptr<detail::InstanceData> mine = std::move(data_);
   detail::InstanceData& instance = detail::require_handle(mine);
   const bool is_last_handle = mine.use_count() == 1;
@@ -241,15 +263,15 @@ void Instance::close() {
   });
 }
 
-template Json Instance::run_as(const detail::AsJson&, const RunOptions&) const;
-template std::string Instance::run_as(const detail::AsText&, const RunOptions&) const;
-template Buffer Instance::run_as(const detail::AsBuffer&, const RunOptions&) const;
-template std::monostate Instance::run_as(const detail::AsTyped&, const RunOptions&) const;
-template Json Instance::run_last(const detail::AsJson&, const RunOptions&);
-template std::string Instance::run_last(const detail::AsText&, const RunOptions&);
-template std::string Instance::run_last(const detail::AsJsonText&, const RunOptions&);
-template Buffer Instance::run_last(const detail::AsBuffer&, const RunOptions&);
-template std::monostate Instance::run_last(const detail::AsTyped&, const RunOptions&);
+template Json Instance::run_as(const detail::AsJson&, const RunOptions*) const;
+template std::string Instance::run_as(const detail::AsText&, const RunOptions*) const;
+template Buffer Instance::run_as(const detail::AsBuffer&, const RunOptions*) const;
+template std::monostate Instance::run_as(const detail::AsTyped&, const RunOptions*) const;
+template Json Instance::run_last(const detail::AsJson&, const RunOptions*);
+template std::string Instance::run_last(const detail::AsText&, const RunOptions*);
+template std::string Instance::run_last(const detail::AsJsonText&, const RunOptions*);
+template Buffer Instance::run_last(const detail::AsBuffer&, const RunOptions*);
+template std::monostate Instance::run_last(const detail::AsTyped&, const RunOptions*);
 template Json Instance::state_as(const detail::AsJson&) const;
 template std::string Instance::state_as(const detail::AsText&) const;
 template std::monostate Instance::state_as(const detail::AsTyped&) const;

@@ -26,7 +26,7 @@ namespace pyhost::detail {
 
 /// Calls the conversion. Its errors name the module.
 template <class Conversion>
-[[gnu::always_inline]] inline auto convert_for_module(const std::string& module, Conversion convert) {
+auto convert_for_module(const std::string& module, Conversion convert) {
   try {
     return convert();
   } catch (const Error& error) {
@@ -52,14 +52,17 @@ inline std::monostate convert(Conversions& conversions, PyObject* result, const 
   return {};
 }
 
-/// Converts the object that a run returned. The caller holds the GIL.
+/// Converts the object that a run returned, as convert_for_module() does, but without a function that the
+/// compiler may not inline. The caller holds the GIL.
 template <bool observed = true, class As>
 [[gnu::always_inline]] inline typename As::Result convert_result(HostState& host, const std::string& module,
                                                                  RunId run, PyObject* result, const As& how) {
-  return convert_for_module(module, [&] {
+  try {
     const SpanTimer<observed> converting(host.on_span, SpanKind::Convert, module, run);
     return convert(host.conversions, result, how);
-  });
+  } catch (const Error& error) {
+    rethrow_for_module(module, error);
+  }
 }
 
 /// Calls `create` with this dict, and returns its result, which is not awaited. Throws BadContract,
@@ -68,7 +71,7 @@ template <bool observed = true, class As>
                                                      PyObject* state) {
   // The free slot before the argument lets a bound method insert its object without a new array.
   PyObject* const arguments[] = {nullptr, state};
-  py::object object = with_output_flushed(call_c_api(run, [&] {
+  py::object object = with_output_flushed(call_module_code(run.thread(), [&] {
     return PyObject_Vectorcall(module.create.ptr(), arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                nullptr);
   }));
@@ -99,7 +102,7 @@ py::object current_exception();
     instance.throw_not_open();  // an observer may have closed it just now
   // Looked up at each call, as Python itself does, so that a `run` that is set on an instance later is found.
   py::object returned =
-      finish_call(run, instance, call_c_api(run, [&] {
+      finish_call(run, instance, call_module_code(run.thread(), [&] {
                     return PyObject_CallMethodNoArgs(object.ptr(), instance.module->run_name.ptr());
                   }));
   if (!returned) throw_from_run(*instance.module, object.ptr());

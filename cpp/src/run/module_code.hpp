@@ -1,8 +1,6 @@
 // Marks the calls into a module's code. Only there can a cancelled run be interrupted.
 #pragma once
 
-#include <utility>
-
 #include "python/python.hpp"
 #include "run/current_run.hpp"
 
@@ -12,15 +10,13 @@ namespace pyhost::detail {
 /// the thread to cancel its run has not arrived by then, it is dropped. The caller holds the GIL.
 class InModuleCode {
  public:
-  explicit InModuleCode(CurrentRun::Thread& thread) : thread_(thread), before_(thread.inside) {
-    thread_.inside = true;
-  }
-  ~InModuleCode() { leave(thread_, before_); }
+  explicit InModuleCode(CurrentRun::Thread& thread) : thread_(thread) { ++thread_.inside; }
+  ~InModuleCode() { leave(thread_); }
   InModuleCode(const InModuleCode&) = delete;
   InModuleCode& operator=(const InModuleCode&) = delete;
 
-  static void leave(CurrentRun::Thread& thread, bool before) {
-    thread.inside = before;
+  static void leave(CurrentRun::Thread& thread) {
+    --thread.inside;
     if (thread.raised) [[unlikely]]
       drop_raised(thread);
   }
@@ -28,28 +24,15 @@ class InModuleCode {
  private:
   static void drop_raised(CurrentRun::Thread& thread) noexcept;
   CurrentRun::Thread& thread_;
-  bool before_;
 };
 
-/// Returns the result of a call into a module's code; null with Python's error set on failure.
+/// Calls into a module's code by a function of the C API, which throws no C++ exception. Returns its result:
+/// a new reference, or null with Python's error set. An InModuleCode would cost more instructions.
 template <class Call>
-py::object call_module_code(CurrentRun::Thread& thread, Call call) {
-  const InModuleCode in_module_code(thread);
-  return steal(call());
-}
-template <class Call>
-py::object call_module_code(const CurrentRun& run, Call call) {
-  return call_module_code(run.thread(), std::move(call));
-}
-
-/// Like call_module_code(), for a call that throws no C++ exception. Returns a new reference. Needs fewer
-/// instructions, because the compiler keeps no object for the case of an exception.
-template <class Call>
-[[gnu::always_inline]] inline PyObject* call_c_api(const CurrentRun& run, Call call) {
-  CurrentRun::Thread& thread = run.thread();
-  const bool before = std::exchange(thread.inside, true);
+[[gnu::always_inline]] inline PyObject* call_module_code(CurrentRun::Thread& thread, Call call) {
+  ++thread.inside;
   PyObject* const returned = call();
-  InModuleCode::leave(thread, before);
+  InModuleCode::leave(thread);
   return returned;
 }
 

@@ -6,10 +6,10 @@ namespace pyhost::detail {
 namespace {
 
 struct BlockOwner {
-  BlockOwner() { recycled_block.state = RecycledBlock::State::Used; }
+  BlockOwner() = default;
   ~BlockOwner() {
-    ::operator delete(std::exchange(recycled_block.block, nullptr));
-    recycled_block.state = RecycledBlock::State::ThreadEnds;
+    if (recycled_block != keeps_next) ::operator delete(reinterpret_cast<void*>(recycled_block));
+    recycled_block = keeps_none;
   }
   BlockOwner(const BlockOwner&) = delete;
   BlockOwner& operator=(const BlockOwner&) = delete;
@@ -18,9 +18,9 @@ struct BlockOwner {
 }  // namespace
 
 void free_or_keep_first(void* block) noexcept {
-  if (recycled_block.state != RecycledBlock::State::Unused) return ::operator delete(block);
+  if (recycled_block != keeps_first) return ::operator delete(block);
   static thread_local const BlockOwner owner;
-  recycled_block.block = block;
+  recycled_block = reinterpret_cast<std::uintptr_t>(block);
 }
 
 }  // namespace pyhost::detail

@@ -64,7 +64,7 @@ struct detail::AnyStream::Data {
     return report_errors(host(), [&] {
       const GilAcquire gil;
       // If the host is closed or in another interpreter, no observer must be notified.
-      if (!host().open || !host().is_this_interpreter()) instance->check_open();
+      if (!host().is_open() || !host().is_this_interpreter()) instance->check_open();
       const CurrentRun here = run == 0 ? CurrentRun(module()) : CurrentRun(module(), run);
       run = here.id();
       here.set_scheduled(options.scheduled.get());

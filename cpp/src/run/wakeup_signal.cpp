@@ -30,7 +30,7 @@ std::atomic<void (*)(int)> python_handler = nullptr;
 PyObject* wake(PyObject* /*self*/, PyObject* /*signal and frame*/) {
   Thread& thread = CurrentRun::this_thread();
   const bool woken = thread.woken.exchange(false);
-  if (!woken || !thread.inside) return borrow(Py_None).release().ptr();
+  if (!woken || thread.inside == 0) return borrow(Py_None).release().ptr();
   PyErr_SetNone(stopped_type().ptr());
   return nullptr;
 }

@@ -13,7 +13,7 @@ namespace pyhost::detail {
 /// it costs less than the handles Module and Instance. Errors are reported and thrown as by them. The caller
 /// holds the GIL.
 template <class As>
-typename As::Result create_and_run(const CurrentRun& run, const std::shared_ptr<ModuleData>& module,
+typename As::Result create_and_run(const CurrentRun& run, std::shared_ptr<ModuleData>&& module,
                                    const State& state, const As& how);
 
 }  // namespace pyhost::detail
