@@ -255,6 +255,47 @@ TEST_CASE("a module that is replaced in sys.modules, or has a new create, is not
   CHECK(host.run("wins") == "second");
 }
 
+TEST_CASE("a path of the package modules that a module has changed is restored before the next run") {
+  Host host(over_fixtures());
+  const Json count_paths = {{"give", "len(sys.modules['modules'].__path__)"}, {"first", "import sys"}};
+  const Json paths = host.run("evaluates", count_paths);
+  for (int i = 0; i < 2; ++i) {
+    host.run("evaluates", {{"give", "None"}, {"first", "import sys; sys.modules['modules'].__path__ = []"}});
+    CHECK(host.run("evaluates", count_paths) == paths);
+  }
+}
+
+TEST_CASE("a module that changes its own globals at each run is run from the cache") {
+  const test::ModuleFolder folder;
+  folder.write("counts_runs.py",
+               "runs = 0\n"
+               "class Module:\n"
+               "  def run(self):\n"
+               "    global runs\n"
+               "    runs += 1\n"
+               "    return runs\n"
+               "def create(state): return Module()\n");
+  Host host(folder.options());
+  for (int i = 1; i <= 5; ++i) CHECK(host.run("counts_runs") == i);
+}
+
+TEST_CASE("each of many loaded modules is run by its name") {
+  constexpr int many = 30;
+  const test::ModuleFolder folder;
+  const auto name = [](int i) { return "numbered_" + std::to_string(i); };
+  for (int i = 0; i < many; ++i) {
+    folder.write(name(i) + ".py",
+                 "class Module:\n"
+                 "  def run(self): return __name__\n"
+                 "def create(state): return Module()\n");
+  }
+  Host host(folder.options());
+  for (int times = 0; times < 2; ++times) {
+    for (int i = 0; i < many; ++i) CHECK(host.run(name(i)) == "modules." + name(i));
+  }
+  CHECK_THROWS_AS(host.run("numbered_" + std::to_string(many)), Error);
+}
+
 TEST_CASE("the object of a temporary instance is destroyed after its run, otherwise with the last handle") {
   Host host(over_fixtures());
   const Module module = host.load("counts_its_objects");

@@ -1,9 +1,10 @@
 // The modules that a host has loaded.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -14,13 +15,16 @@
 namespace pyhost::detail {
 
 /// The loaded modules by name. Looking a module up here is faster than importing it again, which takes longer
-/// than running it. Its lock is never held during a call into Python. Thread: any.
+/// than running it. The caller holds the GIL of the host's interpreter.
 class LoadedModules {
  public:
   /// Returns null if no module of this name is loaded.
-  std::shared_ptr<ModuleData> find(std::string_view name) const {
-    const std::lock_guard lock(mutex_);
-    const auto at = modules_.find(name);
+  [[gnu::always_inline]] std::shared_ptr<ModuleData> find(std::string_view name) const {
+    constexpr std::size_t few = 20;  // comparing so many names takes no longer than hashing one
+    const auto at = modules_.size() <= few
+                        ? std::ranges::find(modules_, name,
+                                            [](const auto& entry) { return std::string_view(entry.first); })
+                        : modules_.find(name);
     return at == modules_.end() ? nullptr : at->second;
   }
 
@@ -48,7 +52,6 @@ class LoadedModules {
   };
   using Modules = std::unordered_map<std::string, std::shared_ptr<ModuleData>, Hash, std::equal_to<>>;
 
-  mutable std::mutex mutex_;
   Modules modules_;
   std::vector<std::shared_ptr<ModuleData>> in_order_;  // also modules whose name another module has now
 };

@@ -59,10 +59,10 @@ void note_import(const detail::HostState& host, const CurrentRun& run, bool begi
 
 Module Host::load(std::string_view name) {
   return detail::report_errors(*data_->host_state, [&] {
-    std::shared_ptr<detail::ModuleData> loaded = data_->loaded.find(name);
-    if (!loaded) detail::check_module_name(name);
+    detail::check_module_name(name);
     const GilAcquire gil;
     data_->host_state->check_interpreter(name);
+    std::shared_ptr<detail::ModuleData> loaded = data_->loaded.find(name);
     if (loaded && data_->is_current(*loaded)) return Module(std::move(loaded));
     const CurrentRun run(name);
     return Module(detail::notify_failure_of(data_->host_state->observers, name,

@@ -183,6 +183,8 @@ ModulesPackage::ModulesPackage(const ModulePaths& paths) {
   }
   package_ = require(PyObject_CallMethod(importlib_.ptr(), "module_from_spec", "O", spec.ptr()),
                      "making the package modules");
+  sys_modules_ = PyImport_GetModuleDict();
+  dict_ = PyModule_GetDict(package_.ptr());
   add_resource_reader(spec, path_);
 
   if (const fs::path own_files = python_modules(); !own_files.empty()) put_on_sys_path(own_files);
@@ -198,9 +200,15 @@ void ModulesPackage::restore() {
   }
 }
 
-bool ModulesPackage::is_intact() const noexcept {
-  return dict_item(PyImport_GetModuleDict(), name_.ptr()) == package_.ptr() &&
-         dict_item(PyModule_GetDict(package_.ptr()), path_name_.ptr()) == path_.ptr();
+bool ModulesPackage::look_up_intact() const noexcept {
+  const DictVersion modules = DictVersion::of(sys_modules_);  // before looking up, which may call an __eq__
+  const DictVersion version = DictVersion::of(dict_);
+  if (dict_item(sys_modules_, name_.ptr()) != package_.ptr() ||
+      dict_item(dict_, path_name_.ptr()) != path_.ptr())
+    return false;
+  known_modules_ = modules;
+  known_dict_ = version;
+  return true;
 }
 
 namespace {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "interpreter/python_discovery.hpp"
+#include "python/dict_version.hpp"
 #include "python/python.hpp"
 
 namespace pyhost::detail {
@@ -35,7 +36,9 @@ class ModulesPackage {
   void restore();
 
   /// Returns whether restore() has nothing to do. The caller holds the GIL.
-  bool is_intact() const noexcept;
+  bool is_intact() const noexcept {
+    return (known_modules_.is_current(sys_modules_) && known_dict_.is_current(dict_)) || look_up_intact();
+  }
 
   /// Returns whether `modules.<name>` was imported already. A module that was put into sys.modules by hand
   /// does not count.
@@ -63,12 +66,17 @@ class ModulesPackage {
 
  private:
   py::object import_by_name(std::string_view name);
+  bool look_up_intact() const noexcept;
 
   py::object package_;
   py::object path_;
   py::object importlib_;
-  py::object name_;       // "modules"
-  py::object path_name_;  // "__path__"
+  py::object name_;                         // "modules"
+  py::object path_name_;                    // "__path__"
+  PyObject* sys_modules_;                   // borrowed; Python never replaces it
+  PyObject* dict_;                          // of package_; borrowed
+  mutable DictVersion known_modules_ = {};  // with which is_intact() returned true
+  mutable DictVersion known_dict_ = {};     // likewise
   // The names that each import() added to sys.modules, by the imported module.
   std::map<std::string, std::vector<std::string>> imported_by_load_;
 };

@@ -93,19 +93,25 @@ ModuleData::ModuleData(std::shared_ptr<HostState> host_state, std::string module
       create(std::move(factory)),
       full_name(interned("modules." + name)),
       create_name(interned("create")),
-      run_name(interned("run")) {}
+      run_name(interned("run")),
+      sys_modules(PyImport_GetModuleDict()),
+      dict(PyModule_CheckExact(module.ptr()) ? PyModule_GetDict(module.ptr()) : nullptr) {}
 
-bool ModuleData::is_in_sys_modules() const {
-  return dict_item(PyImport_GetModuleDict(), full_name.ptr()) == module.ptr();
-}
+bool ModuleData::is_in_sys_modules() const { return dict_item(sys_modules, full_name.ptr()) == module.ptr(); }
 
 // Looks into the dict first, because that is faster. The dict alone does not tell, because the module may
 // have a __getattr__.
-bool ModuleData::is_current() const {
+bool ModuleData::look_up_current() const {
+  const DictVersion modules = DictVersion::of(sys_modules);  // before looking up, which may call an __eq__
   if (!is_in_sys_modules()) return false;
-  if (PyModule_CheckExact(module.ptr()) &&
-      dict_item(PyModule_GetDict(module.ptr()), create_name.ptr()) == create.ptr())
-    return true;
+  if (dict != nullptr) {
+    const DictVersion version = DictVersion::of(dict);
+    if (dict_item(dict, create_name.ptr()) == create.ptr()) {
+      known_modules = modules;
+      known_dict = version;
+      return true;
+    }
+  }
   const bool current = steal(PyObject_GetAttr(module.ptr(), create_name.ptr())).is(create);
   PyErr_Clear();
   return current;

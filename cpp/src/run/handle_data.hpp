@@ -12,6 +12,7 @@
 
 #include "convert/convert.hpp"
 #include "python/cpp_exception.hpp"
+#include "python/dict_version.hpp"
 #include "python/gil.hpp"
 #include "python/python.hpp"
 #include "run/current_run.hpp"
@@ -117,13 +118,20 @@ struct ModuleData {
   py::object known_type = {};
   Closing known_closing = Closing::Nothing;
 
+  /// The versions of sys.modules and of the module's dict with which is_current() returned true. Guarded by
+  /// the GIL.
+  mutable DictVersion known_modules = {};
+  mutable DictVersion known_dict = {};
+
   ModuleData(std::shared_ptr<HostState> host_state, std::string module_name, py::object imported,
              py::object factory);
   ~ModuleData() { release(host->interpreter, module, create, full_name, create_name, run_name, known_type); }
 
   /// is_current() returns whether an import would still return this module, with this create. The caller
   /// holds the GIL.
-  bool is_current() const;
+  bool is_current() const {
+    return (known_modules.is_current(sys_modules) && known_dict.is_current(dict)) || look_up_current();
+  }
   bool is_in_sys_modules() const;
 
   /// Throws HostClosed once the host is closed or the module unloaded, and on a thread of another
@@ -137,7 +145,11 @@ struct ModuleData {
   ModuleData& operator=(const ModuleData&) = delete;
 
  private:
+  bool look_up_current() const;
   [[noreturn]] void throw_not_loaded() const;
+
+  PyObject* sys_modules;  // borrowed; Python never replaces it
+  PyObject* dict;         // of the module; borrowed; null if the object is not exactly a module
 };
 
 struct InstanceData {
