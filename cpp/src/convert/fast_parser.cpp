@@ -102,7 +102,7 @@ class Building {
 
   // Releases what was built of a text that is rejected half-way.
   PyObject* release(PyObject** top) const {
-    while (top != values_) Py_DECREF(*--top);
+    while (top != values_) Py_XDECREF(*--top);
     return nullptr;
   }
 
@@ -208,12 +208,12 @@ class Building {
     PyObject* dict = new_dict(static_cast<std::size_t>(top - base) / 2);
     if (dict == nullptr) return nullptr;
     for (PyObject** at = base; at != top; at += 2) {
-      if (PyDict_SetItem(dict, at[0], at[1]) != 0) {
+      if (!set_new_item(dict, at[0], at[1])) {
         Py_DECREF(dict);
+        std::fill(base, at + 2, nullptr);
         return nullptr;
       }
     }
-    while (top != base) Py_DECREF(*--top);
     return dict;
   }
 

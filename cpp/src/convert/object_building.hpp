@@ -3,9 +3,12 @@
 
 #include "python/python.hpp"
 
-// Exported by CPython up to 3.13, but not declared everywhere.
+// Exported by CPython, but not declared everywhere.
 #if PY_VERSION_HEX < 0x030E0000
 extern "C" PyAPI_FUNC(PyObject*) _PyDict_NewPresized(Py_ssize_t minused);
+#endif
+#if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030E0000
+extern "C" PyAPI_FUNC(int) _PyDict_SetItem_Take2(PyDictObject* dict, PyObject* key, PyObject* value);
 #endif
 
 namespace pyhost::detail {
@@ -17,6 +20,19 @@ inline PyObject* new_dict([[maybe_unused]] std::size_t size) {
   if (size > room_of_any) return _PyDict_NewPresized(static_cast<Py_ssize_t>(size));
 #endif
   return PyDict_New();
+}
+
+/// Adds an item to a dict, and takes the references to the key and to the value. Returns false with Python's
+/// error set if that fails.
+inline bool set_new_item(PyObject* dict, PyObject* key, PyObject* value) {
+#if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030E0000
+  return _PyDict_SetItem_Take2(reinterpret_cast<PyDictObject*>(dict), key, value) == 0;
+#else
+  const bool added = PyDict_SetItem(dict, key, value) == 0;
+  Py_DECREF(key);
+  Py_DECREF(value);
+  return added;
+#endif
 }
 
 /// Disables garbage collection while it exists. A collection may run module code, and has nothing to free

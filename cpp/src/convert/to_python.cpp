@@ -1,5 +1,7 @@
 // Converts Json and JSON text to Python objects.
 #include <cmath>
+#include <type_traits>
+#include <utility>
 
 #include "convert/conversion_cache.hpp"
 #include "convert/convert.hpp"
@@ -17,16 +19,17 @@ class Walk {
  public:
   explicit Walk(KeyCache& keys) : keys_(keys) {}
 
-  PyObject* value(const Json& json, const JsonPlace& place) {
+  // Inlined into array() and object(), so that scalars need no call of a function of our own.
+  [[gnu::always_inline]] PyObject* value(const Json& json, const JsonPlace& place) {
     switch (json.type()) {
       case Json::value_t::null:
         return shared(Py_None);
       case Json::value_t::boolean:
         return shared(*json.get_ptr<const bool*>() ? Py_True : Py_False);
       case Json::value_t::number_integer:
-        return made(PyLong_FromLongLong(*json.get_ptr<const Json::number_integer_t*>()), place);
+        return made(int_from(*json.get_ptr<const Json::number_integer_t*>()), place);
       case Json::value_t::number_unsigned:
-        return made(PyLong_FromUnsignedLongLong(*json.get_ptr<const Json::number_unsigned_t*>()), place);
+        return made(int_from(*json.get_ptr<const Json::number_unsigned_t*>()), place);
       case Json::value_t::number_float: {
         const double number = *json.get_ptr<const double*>();
         if (!std::isfinite(number)) refuse_not_finite(place);
@@ -56,26 +59,40 @@ class Walk {
     return object;
   }
 
+  // PyLong_FromLong() is faster than the functions for larger types.
+  template <class Integer>
+  static PyObject* int_from(Integer number) {
+    if (std::in_range<long>(number)) return PyLong_FromLong(static_cast<long>(number));
+    if constexpr (std::is_signed_v<Integer>) return PyLong_FromLongLong(number);
+    return PyLong_FromUnsignedLongLong(static_cast<unsigned long long>(number));
+  }
+
   static PyObject* string(std::string_view utf8, const JsonPlace& place) {
-    if (is_plain_ascii(utf8)) return made(str_from_ascii(utf8), place);
+    return is_plain_ascii(utf8) ? made(str_from_ascii(utf8), place) : other_string(utf8, place);
+  }
+
+  [[gnu::noinline]] static PyObject* other_string(std::string_view utf8, const JsonPlace& place) {
     if (!is_valid_utf8(utf8)) refuse_not_utf8(place);
     return made(str_from_valid(utf8), place);
   }
 
   PyObject* key(std::string_view utf8, const JsonPlace& place) {
-    if (PyObject* seen = keys_.find(utf8); seen != nullptr) return seen;
-    return is_plain_ascii(utf8) ? made(keys_.add(utf8), place) : string(utf8, place);
+    PyObject* seen = keys_.find(utf8);
+    return seen != nullptr ? seen : other_key(utf8, place);
   }
 
-  // Not inlined, so that value() needs little of the stack and is fast for scalars.
+  [[gnu::noinline]] PyObject* other_key(std::string_view utf8, const JsonPlace& place) {
+    return is_plain_ascii(utf8) ? made(keys_.add(utf8), place) : other_string(utf8, place);
+  }
+
+  // Not inlined, so that a level of nesting needs little of the stack.
   [[gnu::noinline]] PyObject* array(const Json::array_t& array, const JsonPlace& place) {
     check_depth(place);
-    const std::size_t size = array.size();
-    py::object list = checked(PyList_New(static_cast<Py_ssize_t>(size)), place);
+    py::object list = checked(PyList_New(static_cast<Py_ssize_t>(array.size())), place);
     JsonPlace below = place.in_array(0);
-    for (std::size_t i = 0; i < size; ++i) {
-      below.index = i;
-      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), value(array[i], below));
+    for (const Json& json : array) {
+      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(below.index), value(json, below));
+      ++below.index;
     }
     return list.release().ptr();
   }
@@ -86,9 +103,9 @@ class Walk {
     JsonPlace below = place.in_object({});
     for (const auto& [name, json] : object) {
       below.key = name;
-      const py::object str = steal(key(name, below));
-      const py::object item = steal(value(json, below));
-      if (PyDict_SetItem(dict.ptr(), str.ptr(), item.ptr()) != 0) refuse_with_python(below);
+      py::object str = steal(key(name, below));
+      PyObject* item = value(json, below);
+      if (!set_new_item(dict.ptr(), str.release().ptr(), item)) refuse_with_python(below);
     }
     return dict.release().ptr();
   }
