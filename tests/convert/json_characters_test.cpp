@@ -1,4 +1,4 @@
-// Compares the ways to write the characters of a str as JSON text with each other.
+// Compares the ways to write the characters of a str with each other.
 #include "convert/json_characters.hpp"
 
 #include <doctest/doctest.h>
@@ -17,11 +17,11 @@ namespace {
 template <class Character>
 using Writing = char* (*)(const Character*, const Character*, const Character*, char*);
 
-template <class Character>
+template <bool with_escapes, class Character>
 char* write_avx512([[maybe_unused]] const Character* readable, [[maybe_unused]] const Character* at,
                    [[maybe_unused]] const Character* end, [[maybe_unused]] char* out) {
 #ifdef PYHOST_AVX512_CODE
-  return write_characters_avx512(at, end, out);
+  return write_characters_avx512<with_escapes>(at, end, out);
 #else
   return nullptr;
 #endif
@@ -56,13 +56,19 @@ Character any_character(std::mt19937& chance, unsigned kind) {
   return static_cast<Character>(code >= 0xd800 && code < 0xe000 ? 'x' : code);
 }
 
+template <bool with_escapes, class Character>
+void compare_with(const std::vector<Character>& characters) {
+  const auto base = written<Character>(write_characters_base<with_escapes, Character>, characters);
+  REQUIRE(base.has_value());
+  REQUIRE(written<Character>(write_avx512<with_escapes, Character>, characters) == base);
+}
+
 template <class Character>
 void compare(std::mt19937& chance, unsigned kind, std::size_t size) {
   std::vector<Character> characters(size);
   std::ranges::generate(characters, [&] { return any_character<Character>(chance, kind); });
-  const auto base = written<Character>(write_characters_base<Character>, characters);
-  REQUIRE(base.has_value());
-  REQUIRE(written<Character>(write_avx512<Character>, characters) == base);
+  compare_with<true>(characters);
+  compare_with<false>(characters);
 }
 
 template <class Character>
@@ -71,14 +77,14 @@ void refuse_surrogate(std::size_t size) {
     std::vector<Character> characters(size, 'a');
     characters[place] = static_cast<Character>(0xd800 + 0x3ff * (place % 3));
     CAPTURE(place);
-    CHECK_FALSE(written<Character>(write_characters_base<Character>, characters).has_value());
-    if (has_avx512) CHECK_FALSE(written<Character>(write_avx512<Character>, characters).has_value());
+    CHECK_FALSE(written<Character>(write_characters_base<true, Character>, characters).has_value());
+    if (has_avx512) CHECK_FALSE(written<Character>(write_avx512<true, Character>, characters).has_value());
   }
 }
 
 }  // namespace
 
-TEST_CASE("AVX-512 writes the same JSON text as other instructions") {
+TEST_CASE("AVX-512 writes the same text as other instructions") {
   if (!has_avx512) {
     MESSAGE("not compared: this processor lacks AVX-512");
     return;

@@ -43,18 +43,20 @@ __m128i narrowed(const Py_UCS4* at) {
   return _mm_packus_epi16(characters, characters);
 }
 
-// Returns a bit for each of 16 or eight bytes that must be escaped or is not ASCII.
-template <class Character>
+// Returns a bit for each of 16 or eight bytes that is not ASCII or must be escaped. Without escapes, only a
+// zero is like those that must be escaped, because it may come from a character beyond ASCII.
+template <bool with_escapes, class Character>
 unsigned special_in(__m128i bytes) {
   constexpr unsigned all = sizeof(Character) == 1 ? 0xffffU : 0xffU;
-  return static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(mark_escapes(bytes), bytes))) & all;
+  const __m128i marks = with_escapes ? mark_escapes(bytes) : _mm_sub_epi8(bytes, _mm_set1_epi8(1));
+  return static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(marks, bytes))) & all;
 }
 
 #endif
 
 }  // namespace
 
-template <class Character>
+template <bool with_escapes, class Character>
 char* write_characters_base([[maybe_unused]] const Character* readable, const Character* at,
                             const Character* end, char* out) {
   for (;;) {
@@ -65,7 +67,7 @@ char* write_characters_base([[maybe_unused]] const Character* readable, const Ch
     if (left >= at_once) {
       const __m128i bytes = narrowed(at);
       _mm_storeu_si128(reinterpret_cast<__m128i*>(out), bytes);
-      special = special_in<Character>(bytes);
+      special = special_in<with_escapes, Character>(bytes);
       if (special == 0) {  // a branch, because the next block must not wait for the result of this one
         at += at_once;
         out += at_once;
@@ -81,7 +83,7 @@ char* write_characters_base([[maybe_unused]] const Character* readable, const Ch
         const auto last = static_cast<std::uint64_t>(_mm_cvtsi128_si64(bytes)) >> (64 - 8 * left);
         std::memcpy(out, &last, sizeof last);
       }
-      special = special_in<Character>(bytes) >> (at_once - left);
+      special = special_in<with_escapes, Character>(bytes) >> (at_once - left);
       if (special == 0) return out + left;
     }
     if (special != 0) {
@@ -94,7 +96,11 @@ char* write_characters_base([[maybe_unused]] const Character* readable, const Ch
 #endif
     std::uint32_t code = *at;
     if (code < 0x80) {
-      out = write_character(code, out);
+      if constexpr (with_escapes) {
+        out = write_character(code, out);
+      } else {
+        *out++ = static_cast<char>(code);
+      }
       ++at;
     } else if (code < 0x800) {
       do out = write_two_bytes(code, out);
@@ -110,19 +116,25 @@ char* write_characters_base([[maybe_unused]] const Character* readable, const Ch
   }
 }
 
-template <class Character>
+template <bool with_escapes, class Character>
 char* write_characters(const Character* readable, const Character* at, const Character* end, char* out) {
 #ifdef PYHOST_AVX512_CODE
-  if (has_avx512) return write_characters_avx512(at, end, out);
+  if (has_avx512) return write_characters_avx512<with_escapes>(at, end, out);
 #endif
-  return write_characters_base(readable, at, end, out);
+  return write_characters_base<with_escapes>(readable, at, end, out);
 }
 
-template char* write_characters(const Py_UCS1*, const Py_UCS1*, const Py_UCS1*, char*);
-template char* write_characters(const Py_UCS2*, const Py_UCS2*, const Py_UCS2*, char*);
-template char* write_characters(const Py_UCS4*, const Py_UCS4*, const Py_UCS4*, char*);
-template char* write_characters_base(const Py_UCS1*, const Py_UCS1*, const Py_UCS1*, char*);
-template char* write_characters_base(const Py_UCS2*, const Py_UCS2*, const Py_UCS2*, char*);
-template char* write_characters_base(const Py_UCS4*, const Py_UCS4*, const Py_UCS4*, char*);
+template char* write_characters<true>(const Py_UCS1*, const Py_UCS1*, const Py_UCS1*, char*);
+template char* write_characters<true>(const Py_UCS2*, const Py_UCS2*, const Py_UCS2*, char*);
+template char* write_characters<true>(const Py_UCS4*, const Py_UCS4*, const Py_UCS4*, char*);
+template char* write_characters<false>(const Py_UCS1*, const Py_UCS1*, const Py_UCS1*, char*);
+template char* write_characters<false>(const Py_UCS2*, const Py_UCS2*, const Py_UCS2*, char*);
+template char* write_characters<false>(const Py_UCS4*, const Py_UCS4*, const Py_UCS4*, char*);
+template char* write_characters_base<true>(const Py_UCS1*, const Py_UCS1*, const Py_UCS1*, char*);
+template char* write_characters_base<true>(const Py_UCS2*, const Py_UCS2*, const Py_UCS2*, char*);
+template char* write_characters_base<true>(const Py_UCS4*, const Py_UCS4*, const Py_UCS4*, char*);
+template char* write_characters_base<false>(const Py_UCS1*, const Py_UCS1*, const Py_UCS1*, char*);
+template char* write_characters_base<false>(const Py_UCS2*, const Py_UCS2*, const Py_UCS2*, char*);
+template char* write_characters_base<false>(const Py_UCS4*, const Py_UCS4*, const Py_UCS4*, char*);
 
 }  // namespace pyhost::detail

@@ -1,5 +1,5 @@
-// Writes the characters of a str between the quotes of JSON text. Looks at 16 bytes at once where SSE2
-// exists.
+// Writes the characters of a str as UTF-8, or between the quotes of JSON text. Looks at 16 bytes at once
+// where SSE2 exists.
 #pragma once
 
 #include <algorithm>
@@ -21,15 +21,15 @@ namespace pyhost::detail {
 constexpr std::size_t longest_escape = 6;   // \u001f; no other character takes more bytes
 constexpr std::size_t written_beyond = 64;  // bytes after the text that may be written, too
 
-/// Writes the characters as UTF-8, with the escapes of json.dumps(ensure_ascii=False). Returns the end of the
-/// text, or null for a lone surrogate. The memory from `readable` to the end must be readable. It may begin
-/// before the characters. `out` needs room for `longest_escape` bytes of each character and for
-/// `written_beyond` more. Uses AVX-512 if the processor has it.
-template <class Character>
+/// Writes the characters as UTF-8, with or without the escapes of json.dumps(ensure_ascii=False). Returns the
+/// end of the text, or null for a lone surrogate. The memory from `readable` to the end must be readable. It
+/// may begin before the characters. `out` needs room for `longest_escape` bytes of each character (without
+/// escapes: four) and for `written_beyond` more. Uses AVX-512 if the processor has it.
+template <bool with_escapes, class Character>
 char* write_characters(const Character* readable, const Character* at, const Character* end, char* out);
 
 /// write_characters() without AVX-512.
-template <class Character>
+template <bool with_escapes, class Character>
 char* write_characters_base(const Character* readable, const Character* at, const Character* end, char* out);
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -38,7 +38,7 @@ char* write_characters_base(const Character* readable, const Character* at, cons
 extern const bool has_avx512;
 
 /// write_characters() with AVX-512. It reads only the characters.
-template <class Character>
+template <bool with_escapes, class Character>
 char* write_characters_avx512(const Character* at, const Character* end, char* out);
 #else
 constexpr bool has_avx512 = false;

@@ -32,9 +32,11 @@ PYHOST_AVX512 inline __m512i load(const Py_UCS4* at, __mmask16 which) {
 }
 
 // Copies 64 bytes. Returns whether all are ASCII and need no escape.
+template <bool with_escapes>
 PYHOST_AVX512 inline bool copy_block(const Py_UCS1* at, char* out) {
   const __m512i bytes = _mm512_loadu_si512(at);
   _mm512_storeu_si512(out, bytes);
+  if constexpr (!with_escapes) return _mm512_movepi8_mask(bytes) == 0;
   // A quote with its second bit inverted is a space, the lowest character after the control characters.
   const __m512i low =
       _mm512_sub_epi8(_mm512_xor_si512(bytes, _mm512_set1_epi8('"' ^ ' ')), _mm512_set1_epi8(' ' + 1));
@@ -42,7 +44,7 @@ PYHOST_AVX512 inline bool copy_block(const Py_UCS1* at, char* out) {
           _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8('\\'))) == 0;
 }
 
-template <class Character>
+template <bool with_escapes, class Character>
 PYHOST_AVX512 char* write_with_avx512(const Character* at, const Character* end, char* out) {
   // The places of the bits that UTF-8 has in each of four bytes, for two characters of 32 bits.
   const __m512i six_bits = _mm512_set1_epi64(0x20262c3200060c12);
@@ -53,16 +55,19 @@ PYHOST_AVX512 char* write_with_avx512(const Character* at, const Character* end,
     const auto count = static_cast<unsigned>(std::min<std::ptrdiff_t>(end - at, 16));
     const auto which = static_cast<__mmask16>((1U << count) - 1);
     const __m512i codes = load(at, which);
-    const __mmask16 control = _mm512_mask_cmplt_epu32_mask(which, codes, all(' '));
-    const __mmask16 escaped = _kor_mask16(control, _kor_mask16(_mm512_cmpeq_epi32_mask(codes, all('"')),
-                                                               _mm512_cmpeq_epi32_mask(codes, all('\\'))));
+    __mmask16 control = 0, escaped = 0;
+    if constexpr (with_escapes) {
+      control = _mm512_mask_cmplt_epu32_mask(which, codes, all(' '));
+      escaped = _kor_mask16(control, _kor_mask16(_mm512_cmpeq_epi32_mask(codes, all('"')),
+                                                 _mm512_cmpeq_epi32_mask(codes, all('\\'))));
+    }
     const __mmask16 two = _mm512_cmpgt_epu32_mask(codes, all(0x7f));
     if (_kor_mask16(escaped, two) == 0) {
       _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtepi32_epi8(codes));
       at += count;
       out += count;
       if constexpr (sizeof(Character) == 1) {
-        for (; end - at >= 64 && copy_block(at, out); at += 64) out += 64;
+        for (; end - at >= 64 && copy_block<with_escapes>(at, out); at += 64) out += 64;
       }
       continue;
     }
@@ -77,18 +82,21 @@ PYHOST_AVX512 char* write_with_avx512(const Character* at, const Character* end,
     if constexpr (sizeof(Character) > 2)
       marks = _mm512_mask_mov_epi32(marks, _mm512_cmpgt_epu32_mask(codes, all(0xffff)), all(0x808080f0));
     bytes = _mm512_mask_or_epi32(_mm512_slli_epi32(codes, 24), two, bytes, marks);
-    const __m512i letter = _mm512_mask_mov_epi32(codes, control, _mm512_shuffle_epi8(letters, codes));
-    const unsigned rare = _mm512_mask_testn_epi32_mask(control, letter, letter) |
-                          _mm512_mask_cmpgt_epu32_mask(control, codes, all('\r'));
-    if (rare != 0) [[unlikely]] {  // an escape of six bytes
-      const Character* const next = at + std::countr_zero(rare) + 1;
-      out = write_characters_base(at, at, next, out);
-      if (out == nullptr) return nullptr;
-      at = next;
-      continue;
+    if constexpr (with_escapes) {
+      const __m512i letter = _mm512_mask_mov_epi32(codes, control, _mm512_shuffle_epi8(letters, codes));
+      const unsigned rare = _mm512_mask_testn_epi32_mask(control, letter, letter) |
+                            _mm512_mask_cmpgt_epu32_mask(control, codes, all('\r'));
+      if (rare != 0) [[unlikely]] {  // an escape of six bytes
+        const Character* const next = at + std::countr_zero(rare) + 1;
+        out = write_characters_base<with_escapes>(at, at, next, out);
+        if (out == nullptr) return nullptr;
+        at = next;
+        continue;
+      }
+      bytes = _mm512_mask_or_epi32(bytes, escaped, _mm512_slli_epi32(letter, 24), all('\\' << 16));
     }
-    bytes = _mm512_mask_or_epi32(bytes, escaped, _mm512_slli_epi32(letter, 24), all('\\' << 16));
-    const __mmask64 used = _mm512_test_epi8_mask(bytes, bytes);
+    constexpr std::uint64_t last_bytes = 0x8888888888888888U;  // used even if zero
+    const __mmask64 used = _mm512_test_epi8_mask(bytes, bytes) | last_bytes >> (64 - 4 * count);
     _mm512_storeu_si512(out, _mm512_maskz_compress_epi8(used, bytes));
     out += std::popcount(used);
     at += count;
@@ -104,14 +112,17 @@ const bool has_avx512 = __builtin_cpu_supports("avx512vbmi2") != 0 &&
                         __builtin_cpu_supports("avx512vbmi") != 0 &&
                         __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0;
 
-template <class Character>
+template <bool with_escapes, class Character>
 char* write_characters_avx512(const Character* at, const Character* end, char* out) {
-  return write_with_avx512(at, end, out);
+  return write_with_avx512<with_escapes>(at, end, out);
 }
 
-template char* write_characters_avx512(const Py_UCS1*, const Py_UCS1*, char*);
-template char* write_characters_avx512(const Py_UCS2*, const Py_UCS2*, char*);
-template char* write_characters_avx512(const Py_UCS4*, const Py_UCS4*, char*);
+template char* write_characters_avx512<true>(const Py_UCS1*, const Py_UCS1*, char*);
+template char* write_characters_avx512<true>(const Py_UCS2*, const Py_UCS2*, char*);
+template char* write_characters_avx512<true>(const Py_UCS4*, const Py_UCS4*, char*);
+template char* write_characters_avx512<false>(const Py_UCS1*, const Py_UCS1*, char*);
+template char* write_characters_avx512<false>(const Py_UCS2*, const Py_UCS2*, char*);
+template char* write_characters_avx512<false>(const Py_UCS4*, const Py_UCS4*, char*);
 
 }  // namespace pyhost::detail
 

@@ -2,9 +2,9 @@
 #include "convert/json_writer.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "convert/json_characters.hpp"
-#include "error/utf8.hpp"
 
 namespace pyhost::detail {
 
@@ -52,13 +52,19 @@ std::string JsonWriter::take() {
   return text;
 }
 
+// Returns where the readable memory before the characters begins. A compact str has its fields there.
+template <class Character>
+const Character* readable_before(PyObject* str, const Character* at) {
+  return PyUnicode_IS_COMPACT(str) ? reinterpret_cast<const Character*>(str) : at;
+}
+
 template <class Character>
 bool JsonWriter::put_characters(PyObject* str, const Character* at, std::size_t size) {
-  // A compact str has its fields before its characters.
-  const auto* const readable = PyUnicode_IS_COMPACT(str) ? reinterpret_cast<const Character*>(str) : at;
+  const auto* const readable = readable_before(str, at);
   for (std::size_t part = 0; size > 0; at += part, size -= part) {
     part = std::min(size, slice);
-    char* const out = write_characters(readable, at, at + part, room(part * longest_escape + written_beyond));
+    char* const out =
+        write_characters<true>(readable, at, at + part, room(part * longest_escape + written_beyond));
     if (out == nullptr) return false;
     out_ = out;
   }
@@ -98,7 +104,7 @@ bool JsonWriter::put_str(PyObject* str) {
 
 bool JsonWriter::put_escaped(const char* at, const char* end, char* out) {
   const auto* const characters = reinterpret_cast<const Py_UCS1*>(at);
-  out = write_characters(characters - ascii_block, characters, characters + (end - at), out);
+  out = write_characters<true>(characters - ascii_block, characters, characters + (end - at), out);
   *out = '"';
   out_ = out + 1;
   return true;
@@ -126,19 +132,16 @@ bool JsonWriter::put_other_str(PyObject* str, std::size_t size) {
 namespace {
 
 template <class Character>
-bool append_characters(std::string& out, const Character* at, std::size_t size) {
-  constexpr std::size_t longest = sizeof(Character) + (sizeof(Character) < 4 ? 1 : 0);
-  const std::size_t before = out.size();
-  out.resize(before + size * longest);
-  char* to = out.data() + before;
-  for (const Character* end = at + size; at != end; ++at) {
-    if (*at < 0x80) {
-      *to++ = static_cast<char>(static_cast<unsigned char>(*at));
-    } else if (to = write_utf8(*at, to); to == nullptr) {
-      return false;
-    }
+bool append_characters(std::string& out, PyObject* str, const Character* at, std::size_t size) {
+  constexpr std::size_t at_once = 256, longest = 4;
+  std::array<char, at_once * longest + written_beyond> utf8;
+  const auto* const readable = readable_before(str, at);
+  for (std::size_t part = 0; size > 0; at += part, size -= part) {
+    part = std::min(size, at_once);
+    const char* const end = write_characters<false>(readable, at, at + part, utf8.data());
+    if (end == nullptr) return false;
+    out.append(utf8.data(), static_cast<std::size_t>(end - utf8.data()));
   }
-  out.resize(static_cast<std::size_t>(to - out.data()));
   return true;
 }
 
@@ -152,11 +155,11 @@ bool append_utf8(std::string& out, PyObject* str) {
   }
   switch (PyUnicode_KIND(str)) {
     case PyUnicode_1BYTE_KIND:
-      return append_characters(out, PyUnicode_1BYTE_DATA(str), size);
+      return append_characters(out, str, PyUnicode_1BYTE_DATA(str), size);
     case PyUnicode_2BYTE_KIND:
-      return append_characters(out, PyUnicode_2BYTE_DATA(str), size);
+      return append_characters(out, str, PyUnicode_2BYTE_DATA(str), size);
     default:
-      return append_characters(out, PyUnicode_4BYTE_DATA(str), size);
+      return append_characters(out, str, PyUnicode_4BYTE_DATA(str), size);
   }
 }
 

@@ -1,5 +1,6 @@
 // Converts Python objects to Json or to JSON text, by one set of rules.
 #include <cmath>
+#include <iterator>
 #include <memory>
 #include <tuple>
 #include <utility>
@@ -32,12 +33,15 @@ struct Container {
 
 int depth_in(const Container* around) { return around == nullptr ? 0 : around->depth + 1; }
 
+// The characters stand after the fields of the str.
+std::string_view ascii_of(PyObject* compact_ascii) {
+  return {reinterpret_cast<const char*>(reinterpret_cast<PyASCIIObject*>(compact_ascii) + 1),
+          static_cast<std::size_t>(PyUnicode_GET_LENGTH(compact_ascii))};
+}
+
 // Returns a key as UTF-8, or no data for a lone surrogate. The view is valid as long as the str.
-std::string_view name_of(PyObject* key) {
-  if (PyUnicode_IS_ASCII(key)) {
-    return {reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(key)),
-            static_cast<std::size_t>(PyUnicode_GET_LENGTH(key))};
-  }
+[[gnu::always_inline]] inline std::string_view name_of(PyObject* key) {
+  if (PyUnicode_IS_COMPACT_ASCII(key)) return ascii_of(key);
   Py_ssize_t size = 0;
   const char* data = PyUnicode_AsUTF8AndSize(key, &size);
   if (data == nullptr) PyErr_Clear();
@@ -68,13 +72,25 @@ std::vector<JsonPlace> places_in(const Container* around) {
 
 // Output to a Json, which is null at first. put_str() returns false for a lone surrogate.
 
-template <class Value>
-Value& make_empty(Json& out, Json::value_t type) {
-  out = Json(type);
-  return *out.get_ptr<Value*>();
-}
+// A Json that is moved from, so nothing of it remains to be destroyed. To check that takes longer than the
+// move.
+union MovedJson {
+  template <class... Arguments>
+  explicit MovedJson(Arguments... arguments) : json(arguments...) {}
+  ~MovedJson() {}
+  MovedJson(const MovedJson&) = delete;
+  MovedJson& operator=(const MovedJson&) = delete;
+
+  Json json;
+};
 
 // Nothing of a null needs to be destroyed, so this takes much less time than an assignment.
+template <class... Arguments>
+void put_new(Json& null, Arguments... arguments) {
+  MovedJson made(arguments...);
+  std::construct_at(&null, std::move(made.json));
+}
+
 template <class Value>
 void put_scalar(Json& null, Json::value_t type, Value value) {
   *std::construct_at(&null, type)->template get_ptr<Value*>() = value;
@@ -86,8 +102,14 @@ void put_int(Json& out, long long value) {
   put_scalar(out, Json::value_t::number_integer, Json::number_integer_t{value});
 }
 void put_float(Json& out, double value) { put_scalar(out, Json::value_t::number_float, value); }
+[[gnu::noinline]] bool put_other_str(Json& out, PyObject* str) {
+  put_new(out, Json::value_t::string);
+  return append_utf8(*out.get_ptr<std::string*>(), str);
+}
 bool put_str(Json& out, PyObject* str) {
-  return append_utf8(make_empty<std::string>(out, Json::value_t::string), str);
+  if (!PyUnicode_IS_COMPACT_ASCII(str)) return put_other_str(out, str);
+  put_new(out, ascii_of(str));
+  return true;
 }
 
 // Returns whether an integer beyond the range of long long fits into Json.
@@ -108,24 +130,37 @@ void put_large_int(Json& out, PyObject* object, const Container* around) {
   out = PyLong_AsUnsignedLongLong(object);
 }
 
-void begin_array(Json& out, Py_ssize_t size) {
-  make_empty<Json::array_t>(out, Json::value_t::array).resize(static_cast<std::size_t>(size));
+Json::array_t& begin_array(Json& out, Py_ssize_t size) {
+  put_new(out, Json::value_t::array);
+  Json::array_t& array = *out.get_ptr<Json::array_t*>();
+  array.reserve(static_cast<std::size_t>(size));  // elements must not move while they are written
+  return array;
 }
-Json& next_element(Json& out, std::size_t i) { return (*out.get_ptr<Json::array_t*>())[i]; }
-void end_array(Json& /*out*/) {}
-void begin_object(Json& out) { make_empty<Json::object_t>(out, Json::value_t::object); }
-Json& next_value(Json& out, PyObject* str, bool /*first*/, const Container* around) {
+Json& next_element(Json::array_t& array, std::size_t /*i*/) { return array.emplace_back(); }
+void end_array(Json::array_t& /*array*/) {}
+
+struct JsonObject {
+  Json::object_t& members;
+  Json::object_t::iterator hint;  // the place after the last new member
+};
+
+JsonObject begin_object(Json& out) {
+  put_new(out, Json::value_t::object);
+  Json::object_t& members = *out.get_ptr<Json::object_t*>();
+  return {members, members.end()};
+}
+Json& next_value(JsonObject& out, PyObject* str, bool /*first*/, const Container* around) {
   const std::string_view key = name_of(str);
   if (key.data() == nullptr) refuse_surrogate(around, "has a key");
-  auto& object = *out.get_ptr<Json::object_t*>();
-  // Keys are often sorted already. With this hint, no search is needed then.
-  Json& value =
-      object.emplace_hint(object.end(), std::piecewise_construct, std::forward_as_tuple(key), std::tuple<>())
-          ->second;
+  // Many keys follow the one before, also if not all are sorted. With this hint, no search is needed then.
+  const auto member = out.members.emplace_hint(out.hint, std::piecewise_construct, std::forward_as_tuple(key),
+                                               std::tuple<>());
+  out.hint = std::next(member);
+  Json& value = member->second;
   if (!value.is_null()) value = nullptr;  // keys of a subclass of str may differ and yet have the same text
   return value;
 }
-void end_object(Json& /*out*/) {}
+void end_object(JsonObject& /*out*/) {}
 
 // Output to text.
 
@@ -150,13 +185,19 @@ void put_large_int(JsonWriter& out, PyObject* object, const Container* around) {
            static_cast<std::size_t>(PyUnicode_GET_LENGTH(digits.ptr()))});
 }
 
-void begin_array(JsonWriter& out, Py_ssize_t /*size*/) { out.put('['); }
+JsonWriter& begin_array(JsonWriter& out, Py_ssize_t /*size*/) {
+  out.put('[');
+  return out;
+}
 JsonWriter& next_element(JsonWriter& out, std::size_t i) {
   if (i > 0) out.put_separator(',');
   return out;
 }
 void end_array(JsonWriter& out) { out.put(']'); }
-void begin_object(JsonWriter& out) { out.put('{'); }
+JsonWriter& begin_object(JsonWriter& out) {
+  out.put('{');
+  return out;
+}
 JsonWriter& next_value(JsonWriter& out, PyObject* str, bool first, const Container* around) {
   if (!first) out.put_separator(',');
   if (!out.put_str(str)) refuse_surrogate(around, "has a key");
@@ -200,6 +241,7 @@ inline Container enter(PyObject* object, const Container* around) {
 #ifdef Py_GIL_DISABLED
 class Unchanged {
  public:
+  static constexpr bool of_all = false;  // whether outer containers are protected, too
   explicit Unchanged(PyObject* object) { PyCriticalSection_Begin(&section_, object); }
   ~Unchanged() { PyCriticalSection_End(&section_); }
   Unchanged(const Unchanged&) = delete;
@@ -212,6 +254,7 @@ class Unchanged {
 #else
 class Unchanged {
  public:
+  static constexpr bool of_all = true;
   explicit Unchanged(PyObject* /*object*/) {}
   static PyObject* held(PyObject* object) { return object; }
 };
@@ -284,18 +327,19 @@ template <class Out>
   Container here = enter(object, around);
   const Unchanged unchanged(object);
   const Py_ssize_t size = Py_SIZE(object);
-  begin_array(out, size);
+  PyObject* const* const items = PySequence_Fast_ITEMS(object);
+  auto& elements = begin_array(out, size);
   for (Py_ssize_t i = 0; i < size; ++i) {
-    if (Py_SIZE(object) != size) refuse(around, changed);
+    if (!Unchanged::of_all && Py_SIZE(object) != size) refuse(around, changed);
     const auto index = static_cast<std::size_t>(i);
-    const auto held = Unchanged::held(PySequence_Fast_GET_ITEM(object, i));
+    const auto held = Unchanged::held(Unchanged::of_all ? items[i] : PySequence_Fast_GET_ITEM(object, i));
     PyObject* element = py::handle(held).ptr();
-    Out& to = next_element(out, index);
+    Out& to = next_element(elements, index);
     if (put_leaf(element, to)) continue;
     here.index = index;
     walk(element, to, &here);
   }
-  end_array(out);
+  end_array(elements);
 }
 
 template <class Out>
@@ -303,7 +347,7 @@ template <class Out>
   Container here = enter(object, around);
   const Unchanged unchanged(object);
   const Py_ssize_t size = PyDict_GET_SIZE(object);
-  begin_object(out);
+  auto&& members = begin_object(out);
   PyObject *next_key = nullptr, *next = nullptr;
   Py_ssize_t at = 0;
   for (Py_ssize_t i = 0; i < size && PyDict_Next(object, &at, &next_key, &next) != 0; ++i) {
@@ -314,14 +358,14 @@ template <class Out>
     if (!PyUnicode_Check(key)) {
       refuse(around, "has a key that is " + type_of(key) + ", not str", "convert the key to a str");
     }
-    Out& to = next_value(out, key, i == 0, around);
+    Out& to = next_value(members, key, i == 0, around);
     if (!put_leaf(value, to)) {
       here.key = key;
       walk(value, to, &here);
     }
-    if (PyDict_GET_SIZE(object) != size) refuse(around, changed);
+    if (!Unchanged::of_all && PyDict_GET_SIZE(object) != size) refuse(around, changed);
   }
-  end_object(out);
+  end_object(members);
 }
 
 // Reads only stored values. No method of a module runs.

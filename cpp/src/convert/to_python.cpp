@@ -30,11 +30,8 @@ class Walk {
         return made(int_from(*json.get_ptr<const Json::number_integer_t*>()), place);
       case Json::value_t::number_unsigned:
         return made(int_from(*json.get_ptr<const Json::number_unsigned_t*>()), place);
-      case Json::value_t::number_float: {
-        const double number = *json.get_ptr<const double*>();
-        if (!std::isfinite(number)) refuse_not_finite(place);
-        return made(PyFloat_FromDouble(number), place);
-      }
+      case Json::value_t::number_float:
+        return float_from(json, place);
       case Json::value_t::string:
         return string(*json.get_ptr<const std::string*>(), place);
       case Json::value_t::array:
@@ -57,6 +54,12 @@ class Walk {
   static PyObject* made(PyObject* object, const JsonPlace& place) {
     if (object == nullptr) refuse_with_python(place);
     return object;
+  }
+
+  static PyObject* float_from(const Json& json, const JsonPlace& place) {
+    const double number = *json.get_ptr<const double*>();
+    if (!std::isfinite(number)) refuse_not_finite(place);
+    return made(PyFloat_FromDouble(number), place);
   }
 
   // PyLong_FromLong() is faster than the functions for larger types.
@@ -91,7 +94,9 @@ class Walk {
     py::object list = checked(PyList_New(static_cast<Py_ssize_t>(array.size())), place);
     JsonPlace below = place.in_array(0);
     for (const Json& json : array) {
-      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(below.index), value(json, below));
+      // Large arrays often consist of floats.
+      PyObject* item = json.is_number_float() ? float_from(json, below) : value(json, below);
+      PyList_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(below.index), item);
       ++below.index;
     }
     return list.release().ptr();

@@ -152,7 +152,6 @@ void KeyCache::intern([[maybe_unused]] Entry& entry) {
   // In Pythons where interned strs are never freed, the keys of states must not be interned.
 #if PY_VERSION_HEX < 0x030C0000 || (PY_VERSION_HEX >= 0x030D0000 && !defined(Py_GIL_DISABLED))
   PyUnicode_InternInPlace(&entry.str);
-  entry.text = reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(entry.str));
 #endif
   entry.interned = true;
 }
@@ -161,15 +160,19 @@ PyObject* KeyCache::add(std::string_view ascii) {
   PyObject* str = str_from_ascii(ascii);
   if (str == nullptr || PyObject_Hash(str) == -1) return nullptr;
   if (ascii.size() > longest || ascii.empty()) return str;
-  Entry& entry = entries_[slot_of(ascii)];
+  const Ends ends = ends_of(ascii);
+  Entry& entry = entries_[slot_of(ascii, ends)];
   Py_XDECREF(entry.str);
   Py_INCREF(str);
-  entry = {str, reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(str)), false};
+  entry = {str, ends, static_cast<std::uint32_t>(ascii.size()), false};
   return str;
 }
 
 void KeyCache::clear() noexcept {
-  for (Entry& entry : entries_) Py_CLEAR(entry.str);
+  for (Entry& entry : entries_) {
+    entry.size = 0;
+    Py_CLEAR(entry.str);
+  }
 }
 
 }  // namespace pyhost::detail

@@ -89,8 +89,10 @@ class KeyCache {
   /// without a Python error, if the key is not cached.
   PyObject* find(std::string_view key) {
     if (key.size() > longest || key.empty()) return nullptr;
-    Entry& entry = entries_[slot_of(key)];
-    if (entry.str == nullptr || !same(entry, key)) return nullptr;
+    const Ends ends = ends_of(key);
+    Entry& entry = entries_[slot_of(key, ends)];
+    if (entry.size != key.size() || entry.ends.first != ends.first || entry.ends.last != ends.last) return nullptr;
+    if (key.size() > sizeof ends && !same_middle(entry, key)) return nullptr;
     if (!entry.interned) intern(entry);
     Py_INCREF(entry.str);
     return entry.str;
@@ -107,45 +109,44 @@ class KeyCache {
   static constexpr std::size_t longest = 64;
   static constexpr std::size_t slots = 2048;
 
+  // The first and the last bytes of a key, which overlap or meet in keys of up to 16 bytes.
+  struct Ends {
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+  };
+
   struct Entry {
     PyObject* str = nullptr;
-    const char* text = nullptr;  // of the str
+    Ends ends;
+    std::uint32_t size = 0;  // zero if there is no str
     bool interned = false;
   };
 
-  static bool same(const Entry& entry, std::string_view key) {
-    const std::size_t size = key.size();
-    if (static_cast<std::size_t>(PyUnicode_GET_LENGTH(entry.str)) != size) return false;
-    const char* a = entry.text;
-    const char* b = key.data();
-    if (size >= 8) {
-      for (std::size_t i = 0; i + 8 < size; i += 8) {
-        if (load8(a + i) != load8(b + i)) return false;
-      }
-      return load8(a + size - 8) == load8(b + size - 8);
-    }
-    if (size >= 4) return load4(a) == load4(b) && load4(a + size - 4) == load4(b + size - 4);
-    return a[0] == b[0] && a[size / 2] == b[size / 2] && a[size - 1] == b[size - 1];
-  }
-
-  static std::size_t slot_of(std::string_view key) {
+  static Ends ends_of(std::string_view key) {
     const char* data = key.data();
     const std::size_t size = key.size();
-    std::uint64_t first = 0, last = 0;
-    if (size >= 8) {
-      first = load8(data);
-      last = load8(data + size - 8);
-      if (size > 16) first ^= load8(data + size / 2 - 4) * 3;
-    } else if (size >= 4) {
-      first = load4(data);
-      last = load4(data + size - 4);
-    } else {
-      first = static_cast<unsigned char>(data[0]);
-      last = std::uint64_t{static_cast<unsigned char>(data[size / 2])} << 8U |
-             static_cast<unsigned char>(data[size - 1]);
+    if (size >= 8) return {load8(data), load8(data + size - 8)};
+    if (size >= 4) return {load4(data), load4(data + size - 4)};
+    return {static_cast<unsigned char>(data[0]),
+            std::uint64_t{static_cast<unsigned char>(data[size / 2])} << 8U |
+                static_cast<unsigned char>(data[size - 1])};
+  }
+
+  // Compares what is between the ends.
+  static bool same_middle(const Entry& entry, std::string_view key) {
+    const auto* a = reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(entry.str));
+    for (std::size_t i = 8; i + 8 < key.size(); i += 8) {
+      if (load8(a + i) != load8(key.data() + i)) return false;
     }
-    const std::uint64_t mixed = ((first + size) * 0x9e3779b97f4a7c15U) ^ (last * 0xc2b2ae3d27d4eb4fU);
-    return static_cast<std::size_t>((mixed ^ (mixed >> 32U)) * 0x9e3779b97f4a7c15U >> 53U);
+    return true;
+  }
+
+  static std::size_t slot_of(std::string_view key, const Ends& ends) {
+    std::uint64_t first = ends.first + key.size();
+    if (key.size() > sizeof ends) first ^= load8(key.data() + key.size() / 2 - 4) * 3;
+    // All bits affect the highest ones of this sum.
+    const std::uint64_t mixed = first * 0x9e3779b97f4a7c15U + ends.last * 0xc2b2ae3d27d4eb4fU;
+    return static_cast<std::size_t>(mixed >> 53U);
   }
 
   static void intern(Entry& entry);
