@@ -190,6 +190,23 @@ TEST_CASE("a Json is returned unchanged") {
   CHECK(Json::parse(host.run<std::string>("returns_state", state)) == state);
 }
 
+TEST_CASE("keys that differ in one character are different, however often they are used") {
+  Host host(over_fixtures());
+  Json state = Json::object();
+  for (const std::size_t size : {1U, 2U, 3U, 4U, 5U, 7U, 8U, 9U, 15U, 16U, 17U, 24U, 31U, 63U, 64U, 65U}) {
+    for (std::size_t at = 0; at <= size; ++at) {
+      std::string key(size, 'a');
+      if (at < size) key[at] = 'b';
+      state[key] = {{key, state.size()}};
+    }
+  }
+  const std::string text = state.dump();
+  for (int i = 0; i < 3; ++i) {
+    CHECK(host.run("returns_state", state) == state);
+    CHECK(host.run("returns_state", text) == state);
+  }
+}
+
 TEST_CASE("JSON text is returned unchanged, with the order of keys and integers of any size") {
   Host host(over_fixtures());
   const std::string text =
@@ -314,12 +331,15 @@ TEST_CASE("strings of each width are written as by json.dumps, with special char
     CAPTURE(filler);
     const std::string strings =
         "[S(f * before + s + f * after) for S in (str, type('S', (str,), {})) for f in ('" + filler + R"(',)
-            for s in ('', 'a', '"', '\\', '\n', '\x1f', '\x7f', 'é', 'яя', '日日', '😀', '"日é\t')
-            for before in (*range(35), *range(1015, 1034)) for after in (0, 5, 20)])";
+            for s in ('', 'a', '"', '\\', '\n', '\0', '\x1f', '\x7f', 'é', 'яя', '日日', '耀', '😀', '"日é\t')
+            for before in (*range(35), *range(235, 260), *range(1015, 1034)) for after in (0, 5, 20)])";
     const std::string expected =
         given(host, "json.dumps(" + strings + ", ensure_ascii=False, separators=(',', ':')).encode().hex()",
               "import json");
-    CHECK_MESSAGE('"' + in_hex(given(host, strings)) + '"' == expected, "the texts differ");
+    const std::string text = given(host, strings);
+    CHECK_MESSAGE('"' + in_hex(text) + '"' == expected, "the texts differ");
+    const Json tree = host.run("evaluates", {{"give", strings}});
+    CHECK_MESSAGE(tree == Json::parse(text), "the Json differs");
   }
 }
 
@@ -340,6 +360,9 @@ TEST_CASE("a dict becomes a sorted Json, in which the last of several equal keys
                       {"d", nullptr},
                       {"éééééééééééééééééééé", std::numeric_limits<std::uint64_t>::max()}};
   CHECK(host.run("evaluates", Json{{"give", dict}, {"first", keys}}) == expected);
+  const Json numbered = host.run("evaluates", Json{{"give", "{str(i * 37 % 101): i for i in range(101)}"}});
+  CHECK(numbered.size() == 101);
+  for (int i = 0; i < 101; ++i) CHECK(numbered[std::to_string(i * 37 % 101)] == i);
 }
 
 TEST_CASE("floats are written as Python writes them, with a point or an exponent") {
