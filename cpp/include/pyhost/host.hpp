@@ -52,14 +52,8 @@ class Host {
   /// returns the result. The timeout includes all of these steps.
   /// Throws: the exceptions of load(), Module::create() and Instance::run().
   template <ResultType R = Json>
-  R run(std::string_view name, const State& state, const RunOptions& options) {
-    return detail::get_as<R>([&](const auto& how) { return run_as(how, name, state, &options); });
-  }
-
-  /// Runs a module once, as the function above does with the default options.
-  template <ResultType R = Json>
-  R run(std::string_view name, const State& state = {}) {
-    return detail::get_as<R>([&](const auto& how) { return run_as(how, name, state, nullptr); });
+  R run(std::string_view name, const State& state = {}, const RunOptions& options = detail::no_options) {
+    return detail::get_as<R>([&](const auto& how) { return run_as(how, name, state, options); });
   }
 
   /// Like run(), but returns the items that `run()` yields, one at a time. The instance is closed with the
@@ -125,10 +119,9 @@ class Host {
   const Options& options() const noexcept;
   const std::shared_ptr<detail::ShutdownHooks>& shutdown_hooks() const noexcept;
 
-  // Null options are the default ones.
   template <class As>
   typename As::Result run_as(const As& how, std::string_view name, const State& state,
-                             const RunOptions* options);
+                             const RunOptions& options);
   detail::AnyStream open_stream(std::string_view name, const State& state, const RunOptions& options);
 
   struct Data;

@@ -35,22 +35,12 @@ class Instance {
   /// HostClosed; exceptions of services that the module did not catch. On a temporary, also ModuleRaised if
   /// `close()` raises.
   template <ResultType R = Json>
-  R run(const RunOptions& options) const& {
-    return detail::get_as<R>([&](const auto& how) { return run_as(how, &options); });
+  R run(const RunOptions& options = detail::no_options) const& {
+    return detail::get_as<R>([&](const auto& how) { return run_as(how, options); });
   }
   template <ResultType R = Json>
-  R run(const RunOptions& options) && {
-    return detail::get_as<R>([&](const auto& how) { return run_last(how, &options); });
-  }
-
-  /// Calls `run()` as the functions above do with the default options.
-  template <ResultType R = Json>
-  R run() const& {
-    return detail::get_as<R>([&](const auto& how) { return run_as(how, nullptr); });
-  }
-  template <ResultType R = Json>
-  R run() && {
-    return detail::get_as<R>([&](const auto& how) { return run_last(how, nullptr); });
+  R run(const RunOptions& options = detail::no_options) && {
+    return detail::get_as<R>([&](const auto& how) { return run_last(how, options); });
   }
 
   /// Calls `run()` and returns the items that it yields, one at a time. The timeout applies to the whole
@@ -77,11 +67,10 @@ class Instance {
   friend class Host;
   friend class Module;
   explicit Instance(std::shared_ptr<detail::InstanceData> data) : data_(std::move(data)) {}
-  // Null options are the default ones.
   template <class As>
-  typename As::Result run_as(const As& how, const RunOptions* options) const;
+  typename As::Result run_as(const As& how, const RunOptions& options) const;
   template <class As>
-  typename As::Result run_last(const As& how, const RunOptions* options);
+  typename As::Result run_last(const As& how, const RunOptions& options);
   template <class As>
   typename As::Result state_as(const As& how) const;
   detail::AnyStream open_stream(const RunOptions& options) const;

@@ -63,4 +63,9 @@ struct RunOptions {
   std::shared_ptr<const Scheduled> scheduled = {};
 };
 
+namespace detail {
+/// What run() takes if no options are given. It is known by its address, so none of its members are tested.
+extern const RunOptions no_options;
+}  // namespace detail
+
 }  // namespace pyhost

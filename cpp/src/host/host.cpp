@@ -165,14 +165,14 @@ namespace {
 
 // Calls `action` as one run. The caller holds the GIL.
 template <class Action>
-auto as_one_run(const detail::HostState& host, std::string_view name, const RunOptions* options,
+auto as_one_run(const detail::HostState& host, std::string_view name, const RunOptions& options,
                 const CurrentRun& whole, Action action) {
   const detail::BorrowedSignals borrowed_signals(whole);
-  if (options != nullptr) {
-    whole.set_scheduled(options->scheduled.get());
-    if (detail::has_limits(*options)) {
+  if (&options != &detail::no_options) {
+    whole.set_scheduled(options.scheduled.get());
+    if (detail::has_limits(options)) {
       detail::report_errors(host, [&] {
-        detail::notify_failure_of(host.observers, name, [&] { detail::apply_limits(*options, whole); });
+        detail::notify_failure_of(host.observers, name, [&] { detail::apply_limits(options, whole); });
       });
     }
   }
@@ -183,7 +183,7 @@ auto as_one_run(const detail::HostState& host, std::string_view name, const RunO
 
 template <class As>
 typename As::Result Host::run_as(const As& how, std::string_view name, const State& state,
-                                 const RunOptions* options) {
+                                 const RunOptions& options) {
   Data& data = *data_;
   const detail::HostState& host = *data.host_state;
   const GilAcquire gil;
@@ -198,21 +198,21 @@ typename As::Result Host::run_as(const As& how, std::string_view name, const Sta
   }
   const CurrentRun whole(name, CurrentRun::Extent::Whole, gil.thread_state(), thread);
   return as_one_run(host, name, options, whole,
-                    [&] { return load(name).create(state).run_last(how, nullptr); });
+                    [&] { return load(name).create(state).run_last(how, detail::no_options); });
 }
 
-template Json Host::run_as(const detail::AsJson&, std::string_view, const State&, const RunOptions*);
-template std::string Host::run_as(const detail::AsText&, std::string_view, const State&, const RunOptions*);
+template Json Host::run_as(const detail::AsJson&, std::string_view, const State&, const RunOptions&);
+template std::string Host::run_as(const detail::AsText&, std::string_view, const State&, const RunOptions&);
 template std::string Host::run_as(const detail::AsJsonText&, std::string_view, const State&,
-                                  const RunOptions*);
-template Buffer Host::run_as(const detail::AsBuffer&, std::string_view, const State&, const RunOptions*);
+                                  const RunOptions&);
+template Buffer Host::run_as(const detail::AsBuffer&, std::string_view, const State&, const RunOptions&);
 template std::monostate Host::run_as(const detail::AsTyped&, std::string_view, const State&,
-                                     const RunOptions*);
+                                     const RunOptions&);
 
 detail::AnyStream Host::open_stream(std::string_view name, const State& state, const RunOptions& options) {
   const GilAcquire gil;
   const CurrentRun whole(name, CurrentRun::Extent::Whole, gil.thread_state());
-  return as_one_run(*data_->host_state, name, &options, whole,
+  return as_one_run(*data_->host_state, name, options, whole,
                     [&] { return load(name).create(state).open_stream(options); });
 }
 

@@ -15,6 +15,8 @@
 
 namespace pyhost::detail {
 
+const RunOptions no_options;
+
 namespace {
 
 using namespace std::chrono_literals;

@@ -105,13 +105,13 @@ template <bool observed, class As, class Prepare>
 
 template <bool observed, class As>
 [[gnu::always_inline]] inline typename As::Result run_alone(const CurrentRun& run, InstanceData& instance,
-                                                            const As& how, const RunOptions* options,
+                                                            const As& how, const RunOptions& options,
                                                             bool closes) {
   const BorrowedSignals borrowed_signals(run);
   return run_in<observed>(run, instance, how, closes, [&] {
-    if (options == nullptr) return;
-    run.set_scheduled(options->scheduled.get());
-    apply_limits(*options, run);
+    if (&options == &no_options) return;
+    run.set_scheduled(options.scheduled.get());
+    apply_limits(options, run);
   });
 }
 
@@ -124,7 +124,7 @@ template <bool observed, class As>
 
 template <class As>
 [[gnu::noinline]] typename As::Result run_observed(const CurrentRun& run, InstanceData& instance,
-                                                   const As& how, const RunOptions* options, bool closes) {
+                                                   const As& how, const RunOptions& options, bool closes) {
   return notify_failure_of(instance.module->host->observers, instance.module->name,
                            [&] { return run_alone<true>(run, instance, how, options, closes); });
 }
@@ -152,7 +152,7 @@ template <class As>
 // An object that is closed with the run is released while the GIL is held anyway, also after a failure.
 template <class As>
 [[gnu::always_inline]] inline typename As::Result run_instance(InstanceData& instance, const As& how,
-                                                               const RunOptions* options, bool closes) {
+                                                               const RunOptions& options, bool closes) {
   const ModuleData& module = *instance.module;
   const CallEnd end;
   try {
@@ -221,12 +221,12 @@ const std::string& Module::name() const noexcept {
 Instance Module::create(const State& state) const { return Instance(detail::create_instance(data_, state)); }
 
 template <class As>
-typename As::Result Instance::run_as(const As& how, const RunOptions* options) const {
+typename As::Result Instance::run_as(const As& how, const RunOptions& options) const {
   return detail::run_instance(detail::require_handle(data_), how, options, false);
 }
 
 template <class As>
-typename As::Result Instance::run_last(const As& how, const RunOptions* options) {
+typename As::Result Instance::run_last(const As& how, const RunOptions& options) {
   const std::shared_ptr<detail::InstanceData> mine = std::move(data_);
   detail::InstanceData& instance = detail::require_handle(mine);
   const bool is_last_handle = mine.use_count() == 1;
@@ -263,15 +263,15 @@ void Instance::close() {
   });
 }
 
-template Json Instance::run_as(const detail::AsJson&, const RunOptions*) const;
-template std::string Instance::run_as(const detail::AsText&, const RunOptions*) const;
-template Buffer Instance::run_as(const detail::AsBuffer&, const RunOptions*) const;
-template std::monostate Instance::run_as(const detail::AsTyped&, const RunOptions*) const;
-template Json Instance::run_last(const detail::AsJson&, const RunOptions*);
-template std::string Instance::run_last(const detail::AsText&, const RunOptions*);
-template std::string Instance::run_last(const detail::AsJsonText&, const RunOptions*);
-template Buffer Instance::run_last(const detail::AsBuffer&, const RunOptions*);
-template std::monostate Instance::run_last(const detail::AsTyped&, const RunOptions*);
+template Json Instance::run_as(const detail::AsJson&, const RunOptions&) const;
+template std::string Instance::run_as(const detail::AsText&, const RunOptions&) const;
+template Buffer Instance::run_as(const detail::AsBuffer&, const RunOptions&) const;
+template std::monostate Instance::run_as(const detail::AsTyped&, const RunOptions&) const;
+template Json Instance::run_last(const detail::AsJson&, const RunOptions&);
+template std::string Instance::run_last(const detail::AsText&, const RunOptions&);
+template std::string Instance::run_last(const detail::AsJsonText&, const RunOptions&);
+template Buffer Instance::run_last(const detail::AsBuffer&, const RunOptions&);
+template std::monostate Instance::run_last(const detail::AsTyped&, const RunOptions&);
 template Json Instance::state_as(const detail::AsJson&) const;
 template std::string Instance::state_as(const detail::AsText&) const;
 template std::monostate Instance::state_as(const detail::AsTyped&) const;

@@ -236,7 +236,7 @@ class WorkerSide {
 
   Outcome run(std::string_view module, std::string_view state, bool for_json, const RunOptions& options) {
     try {
-      return {.content = for_json ? host_->run_as(AsJsonText(), module, state, &options)
+      return {.content = for_json ? host_->run_as(AsJsonText(), module, state, options)
                                   : host_->run<std::string>(module, state, options)};
     } catch (const Error& error) {
       return outcome_of(error);
