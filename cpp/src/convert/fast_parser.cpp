@@ -208,7 +208,7 @@ class Building {
     PyObject* dict = new_dict(static_cast<std::size_t>(top - base) / 2);
     if (dict == nullptr) return nullptr;
     for (PyObject** at = base; at != top; at += 2) {
-      if (!set_new_item(dict, at[0], at[1])) {
+      if (!add_item(dict, at[0], at[1])) {
         Py_DECREF(dict);
         std::fill(base, at + 2, nullptr);
         return nullptr;

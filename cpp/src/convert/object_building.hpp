@@ -22,16 +22,23 @@ inline PyObject* new_dict([[maybe_unused]] std::size_t size) {
   return PyDict_New();
 }
 
-/// Adds an item to a dict, and takes the references to the key and to the value. Returns false with Python's
-/// error set if that fails.
-inline bool set_new_item(PyObject* dict, PyObject* key, PyObject* value) {
+/// Adds an item to a dict. The key is a str. Takes the references to the key and to the value. Returns false
+/// with Python's error set if that fails.
+inline bool add_item(PyObject* dict, PyObject* key, PyObject* value) {
 #if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030E0000
   return _PyDict_SetItem_Take2(reinterpret_cast<PyDictObject*>(dict), key, value) == 0;
 #else
-  const bool added = PyDict_SetItem(dict, key, value) == 0;
+#if PY_VERSION_HEX < 0x030D0000
+  const Py_hash_t hash = reinterpret_cast<PyASCIIObject*>(key)->hash;
+  const bool is_hashed = hash != -1;
+  const int result =
+      is_hashed ? _PyDict_SetItem_KnownHash(dict, key, value, hash) : PyDict_SetItem(dict, key, value);
+#else
+  const int result = PyDict_SetItem(dict, key, value);
+#endif
   Py_DECREF(key);
   Py_DECREF(value);
-  return added;
+  return result == 0;
 #endif
 }
 

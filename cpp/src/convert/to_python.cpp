@@ -110,7 +110,7 @@ class Walk {
       below.key = name;
       py::object str = steal(key(name, below));
       PyObject* item = value(json, below);
-      if (!set_new_item(dict.ptr(), str.release().ptr(), item)) refuse_with_python(below);
+      if (!add_item(dict.ptr(), str.release().ptr(), item)) refuse_with_python(below);
     }
     return dict.release().ptr();
   }

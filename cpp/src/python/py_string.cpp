@@ -87,7 +87,7 @@ void decode(std::string_view utf8, Character* out, std::size_t characters) {
   const char* at = utf8.data();
   const char* const end = at + utf8.size();
   const Character* const out_end = out + characters;
-  const auto low = [&at](int i) { return static_cast<unsigned char>(at[i]) & 0x3fU; };
+  const auto byte = [&at](int i) { return std::uint32_t{static_cast<unsigned char>(at[i])}; };
   while (at != end) {
     // Copies eight bytes, and keeps those before the first one that is not ASCII. As many characters are
     // left.
@@ -100,15 +100,15 @@ void decode(std::string_view utf8, Character* out, std::size_t characters) {
     }
     for (; at != end && is_ascii(*at) && out_end - out < 8; ++at) *out++ = static_cast<Character>(*at);
     while (at != end && !is_ascii(*at)) {
-      const auto byte = static_cast<unsigned char>(*at);
-      if (byte < 0xe0) {
-        *out++ = static_cast<Character>((byte & 0x1fU) << 6U | low(1));
+      // Subtracts the marks of all bytes at once.
+      if (byte(0) < 0xe0) {
+        *out++ = static_cast<Character>((byte(0) << 6U) + byte(1) - 0x3080U);
         at += 2;
-      } else if (byte < 0xf0) {
-        *out++ = static_cast<Character>((byte & 0xfU) << 12U | low(1) << 6U | low(2));
+      } else if (byte(0) < 0xf0) {
+        *out++ = static_cast<Character>((byte(0) << 12U) + (byte(1) << 6U) + byte(2) - 0xe2080U);
         at += 3;
       } else {
-        *out++ = static_cast<Character>((byte & 0x7U) << 18U | low(1) << 12U | low(2) << 6U | low(3));
+        *out++ = static_cast<Character>((byte(0) << 18U) + (byte(1) << 12U) + (byte(2) << 6U) + byte(3) - 0x3c82080U);
         at += 4;
       }
     }
