@@ -1,13 +1,13 @@
 // Converts Python objects to Json or to JSON text, by one set of rules.
 #include <cmath>
 #include <iterator>
-#include <memory>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "convert/conversion_cache.hpp"
 #include "convert/convert.hpp"
+#include "convert/json_building.hpp"
 #include "convert/json_writer.hpp"
 #include "convert/refusals.hpp"
 #include "pyhost/json.hpp"
@@ -72,30 +72,6 @@ std::vector<JsonPlace> places_in(const Container* around) {
 
 // Output to a Json, which is null at first. put_str() returns false for a lone surrogate.
 
-// A Json that is moved from, so nothing of it remains to be destroyed. To check that takes longer than the
-// move.
-union MovedJson {
-  template <class... Arguments>
-  explicit MovedJson(Arguments... arguments) : json(arguments...) {}
-  ~MovedJson() {}
-  MovedJson(const MovedJson&) = delete;
-  MovedJson& operator=(const MovedJson&) = delete;
-
-  Json json;
-};
-
-// Nothing of a null needs to be destroyed, so this takes much less time than an assignment.
-template <class... Arguments>
-void put_new(Json& null, Arguments... arguments) {
-  MovedJson made(arguments...);
-  std::construct_at(&null, std::move(made.json));
-}
-
-template <class Value>
-void put_scalar(Json& null, Json::value_t type, Value value) {
-  *std::construct_at(&null, type)->template get_ptr<Value*>() = value;
-}
-
 void put_null(Json& /*out*/) {}
 void put_bool(Json& out, bool value) { put_scalar(out, Json::value_t::boolean, value); }
 void put_int(Json& out, long long value) {
@@ -104,7 +80,9 @@ void put_int(Json& out, long long value) {
 void put_float(Json& out, double value) { put_scalar(out, Json::value_t::number_float, value); }
 [[gnu::noinline]] bool put_other_str(Json& out, PyObject* str) {
   put_new(out, Json::value_t::string);
-  return append_utf8(*out.get_ptr<std::string*>(), str);
+  const bool valid = append_utf8(*out.get_ptr<std::string*>(), str);
+  if (!valid) out = nullptr;
+  return valid;
 }
 bool put_str(Json& out, PyObject* str) {
   if (!PyUnicode_IS_COMPACT_ASCII(str)) return put_other_str(out, str);

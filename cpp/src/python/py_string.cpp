@@ -108,7 +108,8 @@ void decode(std::string_view utf8, Character* out, std::size_t characters) {
         *out++ = static_cast<Character>((byte(0) << 12U) + (byte(1) << 6U) + byte(2) - 0xe2080U);
         at += 3;
       } else {
-        *out++ = static_cast<Character>((byte(0) << 18U) + (byte(1) << 12U) + (byte(2) << 6U) + byte(3) - 0x3c82080U);
+        *out++ = static_cast<Character>((byte(0) << 18U) + (byte(1) << 12U) + (byte(2) << 6U) + byte(3) -
+                                        0x3c82080U);
         at += 4;
       }
     }

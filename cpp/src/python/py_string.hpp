@@ -91,7 +91,8 @@ class KeyCache {
     if (key.size() > longest || key.empty()) return nullptr;
     const Ends ends = ends_of(key);
     Entry& entry = entries_[slot_of(key, ends)];
-    if (entry.size != key.size() || entry.ends.first != ends.first || entry.ends.last != ends.last) return nullptr;
+    if (entry.size != key.size() || entry.ends.first != ends.first || entry.ends.last != ends.last)
+      return nullptr;
     if (key.size() > sizeof ends && !same_middle(entry, key)) return nullptr;
     if (!entry.interned) intern(entry);
     Py_INCREF(entry.str);
