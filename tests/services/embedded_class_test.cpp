@@ -25,7 +25,7 @@ struct Desk {
   Counter counter{10};
 };
 
-Json evaluated(Host& host, const std::string& give, const std::string& first = {}) {
+Json evaluated_with_desk(Host& host, const std::string& give, const std::string& first = {}) {
   return host.run("evaluates", {{"first", "import desk\n" + first}, {"give", give}});
 }
 
@@ -46,14 +46,15 @@ PYBIND11_EMBEDDED_MODULE(desk, module) {
 
 TEST_CASE("a module uses a C++ class that pybind11 embeds") {
   Host host(over_fixtures());
-  CHECK(evaluated(host, "counter.add(4)", "counter = desk.Counter(3)") == 7);
-  REQUIRE_ERROR(error, ModuleRaised, evaluated(host, "desk.Counter('three')"));
+  CHECK(evaluated_with_desk(host, "counter.add(4)", "counter = desk.Counter(3)") == 7);
+  REQUIRE_ERROR(error, ModuleRaised, evaluated_with_desk(host, "desk.Counter('three')"));
   CHECK(error.exception().type == "TypeError");
 }
 
 TEST_CASE("a reference to a part of a C++ object keeps the whole object alive") {
   Host host(over_fixtures());
-  CHECK(evaluated(host, "part.add(1)", "import gc\npart = desk.Desk().counter\ngc.collect()") == 11);
+  CHECK(evaluated_with_desk(host, "part.add(1)", "import gc\npart = desk.Desk().counter\ngc.collect()") ==
+        11);
 }
 
 TEST_CASE("a C++ object that both sides share lives until the last reference is gone") {
@@ -65,15 +66,15 @@ TEST_CASE("a C++ object that both sides share lives until the last reference is 
       const py::gil_scoped_acquire gil;
       py::module_::import("desk").attr("shared") = counter;
     }
-    CHECK(evaluated(host, "desk.shared.add(1)") == 2);
+    CHECK(evaluated_with_desk(host, "desk.shared.add(1)") == 2);
     CHECK(counter->value == 2);
     counter.reset();
-    CHECK(evaluated(host, "desk.shared.value") == 2);
+    CHECK(evaluated_with_desk(host, "desk.shared.value") == 2);
   }
   CHECK_FALSE(watched.expired());  // the embedded module is not unloaded with the host
   Host next(over_fixtures());
-  CHECK(evaluated(next, "desk.shared.value") == 2);
-  CHECK(evaluated(next, "None", "del desk.shared") == nullptr);
+  CHECK(evaluated_with_desk(next, "desk.shared.value") == 2);
+  CHECK(evaluated_with_desk(next, "None", "del desk.shared") == nullptr);
   CHECK(watched.expired());
 }
 
@@ -106,19 +107,21 @@ TEST_CASE("a service that uses Python objects can acquire the GIL itself, on any
     return counter.attr("add")(asked["more"].get<int>()).cast<int>();
   });
   const std::string give = "services.add({'from': 3, 'more': 4})";
-  CHECK(evaluated(host, give, "from pyhost import services") == 7);
+  CHECK(evaluated_with_desk(host, give, "from pyhost import services") == 7);
   std::atomic<int> right = 0;
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
-      for (int j = 0; j < 25; ++j) right += evaluated(host, give, "from pyhost import services") == 7;
+      for (int j = 0; j < 25; ++j)
+        right += evaluated_with_desk(host, give, "from pyhost import services") == 7;
     });
   }
   for (std::thread& thread : threads) thread.join();
   CHECK(right == 100);
-  CHECK(evaluated(host, "pool.submit(lambda: " + give + ").result()",
-                  "from pyhost import services\n"
-                  "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor()") == 7);
+  CHECK(evaluated_with_desk(
+            host, "pool.submit(lambda: " + give + ").result()",
+            "from pyhost import services\n"
+            "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor()") == 7);
 }
 
 TEST_CASE("the error of a service that outlives its host says so") {
