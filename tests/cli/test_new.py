@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Run, clean_environment, needs_package
+from conftest import ROOT, Run, clean_environment, mypy, needs_package
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -133,11 +132,11 @@ def test_new_files_are_typed_and_formatted(pyhost: Run, tmp_path: Path) -> None:
     files = [str(tmp_path / "modules/shout.py"), str(tmp_path / "tests/test_shout.py")]
     environment = clean_environment(MYPYPATH=str(ROOT / "python_modules"))
     for words in (
-        ["mypy", "--strict", "--cache-dir", os.devnull],
-        ["ruff", "check"],
-        ["ruff", "format", "--check"],
+        mypy(),
+        [sys.executable, "-m", "ruff", "check"],
+        [sys.executable, "-m", "ruff", "format", "--check"],
     ):
         done = subprocess.run(
-            [sys.executable, "-m", *words, *files], cwd=tmp_path, capture_output=True, text=True, env=environment
+            [*words, *files], cwd=tmp_path, capture_output=True, text=True, env=environment
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

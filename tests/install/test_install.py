@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, ROOT, cached, clean_environment, make_venv, without_index, write_module
+from conftest import (
+    BUILD,
+    ROOT,
+    cached,
+    clean_environment,
+    make_venv,
+    pip_install,
+    without_index,
+    write_module,
+)
 
 CONSUMER = Path(__file__).parent / "consumer"
 # These two tests build all of pyhost once more, independently of the build under test. They build without
@@ -140,17 +148,17 @@ def test_an_installed_program_finds_its_modules_wherever_the_tree_is_moved(
 def test_public_headers_need_neither_python_nor_pybind11(installed: Path, tmp_path: Path) -> None:
     headers = sorted((installed / "include" / "pyhost").glob("*.hpp"))
     assert len(headers) >= 5
-
-    def compile_alone(header: Path) -> None:
-        source = tmp_path / f"{header.stem}.cpp"
-        source.write_text(
+    # ./dev includes checks that each header compiles by itself.
+    source = tmp_path / "headers.cpp"
+    source.write_text(
+        "".join(
             f"#include <pyhost/{header.name}>\n"
-            "#if defined(PY_VERSION) || defined(PYBIND11_VERSION_MAJOR)\n#error includes Python\n#endif\n"
+            "#if defined(PY_VERSION) || defined(PYBIND11_VERSION_MAJOR)\n"
+            f"#error {header.name} includes Python\n#endif\n"
+            for header in headers
         )
-        call("c++", "-std=c++20", "-fsyntax-only", "-I", installed / "include", source)
-
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        list(threads.map(compile_alone, headers))
+    )
+    call("c++", "-std=c++20", "-fsyntax-only", "-I", installed / "include", source)
 
 
 @only_once
@@ -175,12 +183,12 @@ def test_pip_install_puts_pyhost_on_the_path_of_a_virtual_environment(tmp_path: 
     source = tmp_path / "source"
     left_out = shutil.ignore_patterns("build", ".git", "__pycache__")
     shutil.copytree(ROOT, source, ignore=left_out)
-    done = subprocess.run(
-        [str(python), "-m", "pip", "install", "--disable-pip-version-check",
-         "--config-settings=cmake.build-type=Debug", "--config-settings=cmake.define.CMAKE_CXX_FLAGS_DEBUG=-O0",
-         str(source)],
-        capture_output=True, text=True, env=clean_environment(),
-    )  # fmt: skip
+    done = pip_install(
+        python,
+        "--config-settings=cmake.build-type=Debug",
+        "--config-settings=cmake.define.CMAKE_CXX_FLAGS_DEBUG=-O0",
+        str(source),
+    )
     output = done.stdout + done.stderr
     if done.returncode != 0 and (
         "No matching distribution" in output or "ConnectionError" in output
@@ -195,7 +203,8 @@ def test_pip_install_puts_pyhost_on_the_path_of_a_virtual_environment(tmp_path: 
     assert call("pyhost", "new", "shout", cwd=tmp_path, env=clean_environment(PATH=path)).endswith(
         "\n  pytest tests/test_shout.py\n"
     )
-    call(python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "pytest")
+    done = pip_install(python, "pytest")
+    assert done.returncode == 0, done.stderr
     shipped = "def test_it(run_module): assert run_module('mod1') is None\n"
     (tmp_path / "tests" / "test_shipped.py").write_text(shipped)
     tested = call(python, "-m", "pytest", "-q", "tests", cwd=tmp_path)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FIXTURES, ROOT, Run, clean_environment, needs_package
+from conftest import FIXTURES, ROOT, Run, clean_environment, mypy, needs_package
 
 PYTHON_MODULES = ROOT / "python_modules"
 sys.path.append(str(PYTHON_MODULES))
@@ -344,8 +343,7 @@ def test_the_package_and_the_shipped_modules_are_typed() -> None:
     needs_package("mypy")
     for version in ("3.9", "3.13"):
         done = subprocess.run(
-            [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "--python-version", version,
-             PYTHON_MODULES / "pyhost", PYTHON_MODULES / "modules"],
+            [*mypy(), "--python-version", version, PYTHON_MODULES / "pyhost", PYTHON_MODULES / "modules"],
             cwd=ROOT, capture_output=True, text=True, env=clean_environment(),
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -364,7 +362,7 @@ def test_a_type_checker_finds_violations_of_the_contract(tmp_path: Path) -> None
     (tmp_path / "bad.py").write_text(text.replace("def run(self)", "def go(self)"))
     results = []
     for name in ("good.py", "bad.py"):
-        words = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, name]
+        words = [*mypy(), name]
         environment = clean_environment(MYPYPATH=str(PYTHON_MODULES))
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=environment)
         results.append(done.stdout)

@@ -258,18 +258,19 @@ def test_a_run_whose_claim_cannot_be_renewed_is_cancelled_before_another_process
     proxy = Proxy(postgresql)
     jobs.start(jobs.url.replace(f":{postgresql}/", f":{proxy.port}/"))
     wait_until(lambda: has_tables(jobs), jobs)
-    jobs.add("beats", "beats", {"file": str(jobs.log)}, every="1s", retries=1)
+    # On a busy machine, claims of later attempts may be lost, too.
+    jobs.add("beats", "beats", {"file": str(jobs.log)}, every="1s", retries=100)
     wait_until(jobs.log.exists, jobs)
     jobs.database.execute("update pyhost_schedule set every = '1000h'")
     jobs.start()
     proxy.is_cut.set()
-    wait_until(lambda: "\n2 " in jobs.log.read_text(), jobs)
+    wait_until(lambda: "succeeded" in [run["status"] for run in jobs.runs()], jobs)
+    assert jobs.runs()[0]["status"] == "lost"
     beats = [line.split() for line in jobs.log.read_text().splitlines()]
     first = [float(when) for attempt, when in beats if attempt == "1"]
-    second = [float(when) for attempt, when in beats if attempt == "2"]
-    assert len(second) == 1
-    assert max(first) < second[0]
-    wait_until(lambda: [r["status"] for r in jobs.runs()][:2] == ["lost", "succeeded"], jobs)
+    later = [float(when) for attempt, when in beats if attempt != "1"]
+    assert first and later
+    assert max(first) < min(later)
     for event in ("Stopped", "Disconnected"):
         wait_until(lambda event=event: f'"event":"{event}"' in jobs.said(), jobs)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import os
 import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, ROOT, Run, clean_environment, needs_package, small_program
+from conftest import BUILD, ROOT, Run, clean_environment, mypy, needs_package, small_program
 
 PYTHON_MODULES = ROOT / "python_modules"
 sys.path.append(str(PYTHON_MODULES))
@@ -41,7 +40,7 @@ def test_a_type_checker_checks_calls_of_services_against_their_stubs(tmp_path: P
     seen = []
     for more in ("", 'services.quote("ABC")\n', "services.qoute()\n"):
         (tmp_path / "calls.py").write_text(CALLS + more)
-        words = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "calls.py"]
+        words = [*mypy(), "calls.py"]
         environment = clean_environment(MYPYPATH=str(PYTHON_MODULES))
         checked = subprocess.run(
             words, cwd=tmp_path, capture_output=True, text=True, env=environment
@@ -63,7 +62,7 @@ def test_a_type_checker_accepts_services_that_hide_names_of_python(tmp_path: Pat
         'services.bytes("ABC")\n'
     )
     (tmp_path / "calls.py").write_text(calls)
-    words = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "calls.py"]
+    words = [*mypy(), "calls.py"]
     checked = subprocess.run(
         words, cwd=tmp_path, capture_output=True, text=True, env=clean_environment()
     )
