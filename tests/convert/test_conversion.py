@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import FIXTURES, clean_environment, needs_package, small_program
+from conftest import FIXTURES, cached, clean_environment, needs_package, small_program
 
 needs_package("hypothesis")
 from hypothesis import HealthCheck, example, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 Program = "subprocess.Popen[bytes]"
+# ./dev fuzz checks many more random texts with the sanitizers.
 MANY = settings(
-    max_examples=300,
+    max_examples=50 if cached("PYHOST_SANITIZE") == "ON" else 300,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,
