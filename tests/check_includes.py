@@ -39,7 +39,7 @@ class File:
         return self._reaches_large(self.path)
 
     def _reaches_large(self, path: Path) -> bool:
-        """Whether LARGE comes before any code, and before any other file of pyhost that has code."""
+        """Whether LARGE comes before any code of pyhost, except for public headers, which are checked themselves."""
         for line in map(str.strip, path.read_text().splitlines()):
             if not line or line.startswith("//") or line == "#pragma once":
                 continue
@@ -49,7 +49,7 @@ class File:
             if included[1] == LARGE:
                 return True
             for folder in (path.parent, *self._folders):
-                if (folder / included[1]).is_file() and folder.name != "include":
+                if folder.name != "include" and (folder / included[1]).is_file():
                     return self._reaches_large(folder / included[1])
         return False
 
