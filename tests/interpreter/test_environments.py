@@ -32,8 +32,8 @@ SANITIZED = cached("PYHOST_SANITIZE") == "ON"
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
-    """A virtual environment with numpy, requests and pydantic."""
-    return kept_venv("venv-with-packages", ("numpy", "requests", "pydantic"))
+    """A virtual environment with numpy, requests, pydantic and pip."""
+    return kept_venv("venv-with-packages", ("numpy", "requests", "pydantic", "pip"))
 
 
 @pytest.fixture(scope="session")
