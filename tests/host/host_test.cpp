@@ -268,7 +268,7 @@ TEST_CASE("a path of the package modules that a module has changed is restored b
   }
 }
 
-TEST_CASE("a module that changes its own globals at each run is run from the cache") {
+TEST_CASE("a module that changes its own globals at each run keeps them when it is run by name") {
   const test::ModuleFolder folder;
   folder.write("counts_runs.py",
                "runs = 0\n"

@@ -7,14 +7,13 @@ import gzip
 import lzma
 import os
 import shelve
-import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Run, cached, clean_environment, write_module
+from conftest import Run, cached, make_venv, write_module
 
 TEXT = "hello\n" * 1000
 
@@ -98,23 +97,36 @@ def test_a_file_left_open_is_complete_after_the_end(
     assert read(tmp_path / "written") == TEXT
 
 
+def venv_whose_start_opens(file: Path, folder: Path) -> tuple[str, str]:
+    """Makes a virtual environment whose .pth file writes TEXT to `starts.f`; returns the words that choose it."""
+    make_venv(folder, cached("Python_EXECUTABLE"))
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "starts.pth").write_text(
+        "import starts\n"
+    )  # `site` runs a line twice, but a module once
+    (site / "starts.py").write_text(f"f = open({str(file)!r}, 'w')\nf.write({TEXT!r})\n")
+    return ("--venv", str(folder))
+
+
 @pytest.mark.parametrize("isolation", ["host", "process"])
 def test_a_file_left_open_by_the_start_of_python_is_complete_after_the_end(
     pyhost: Run, tmp_path: Path, isolation: str
 ) -> None:
-    venv = tmp_path / "venv"
-    python = cached("Python_EXECUTABLE")
-    subprocess.run(
-        [python, "-m", "venv", "--without-pip", venv], check=True, env=clean_environment()
-    )
-    (site,) = venv.glob("lib/python*/site-packages")
-    path = str(tmp_path / "written")
-    (site / "starts.pth").write_text("import starts\n")  # `site` runs this line twice
-    (site / "starts.py").write_text(f"f = open({path!r}, 'w')\nf.write({TEXT!r})\n")
-    words = write_module(tmp_path, "quiet", "pass")
-    done = pyhost(*words, "--isolation", isolation, "--venv", str(venv))
+    file = tmp_path / "written"
+    venv = venv_whose_start_opens(file, tmp_path / "venv")
+    done = pyhost(*write_module(tmp_path, "quiet", "pass"), "--isolation", isolation, *venv)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert (tmp_path / "written").read_text() == TEXT
+    assert file.read_text() == TEXT
+
+
+def test_a_file_of_the_start_is_closed_when_its_last_reference_is_dropped(
+    pyhost: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "written"
+    venv = venv_whose_start_opens(file, tmp_path / "venv")
+    body = f"import starts\ndel starts.f\nreturn len(open({str(file)!r}).read())"
+    done = pyhost(*write_module(tmp_path, "drops", body), *venv)
+    assert (done.returncode, done.stdout) == (0, f"{len(TEXT)}\n")
 
 
 @pytest.mark.parametrize("isolation", ["host", "process"])

@@ -64,7 +64,8 @@ struct RunOptions {
 };
 
 namespace detail {
-/// What run() takes if no options are given. It is known by its address, so none of its members are tested.
+/// The options of a run() that is called without options. run() compares the address, and then skips the
+/// tests of each option.
 extern const RunOptions no_options;
 }  // namespace detail
 

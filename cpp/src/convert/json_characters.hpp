@@ -1,5 +1,5 @@
-// Writes the characters of a str as UTF-8, or between the quotes of JSON text. Looks at 16 bytes at once
-// where SSE2 exists.
+// Writes the characters of a str as UTF-8, or as they stand between the quotes of JSON text. Uses SSE2 and
+// AVX-512 where these exist.
 #pragma once
 
 #include <algorithm>

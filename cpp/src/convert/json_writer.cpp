@@ -1,4 +1,4 @@
-// Never depends on the locale.
+// Writes numbers and strs as JSON text, whatever the locale is.
 #include "convert/json_writer.hpp"
 
 #include <algorithm>
@@ -16,6 +16,12 @@ constexpr std::size_t kept_room = 4 * copied_room;
 constexpr std::size_t filled_at_once = 1536;
 constexpr std::size_t slice = 1024;        // characters for which memory is reserved at once
 constexpr std::size_t worth_avx512 = 128;  // characters
+
+// Returns where the readable memory before the characters begins. A compact str has its fields there.
+template <class Character>
+const Character* readable_before(PyObject* str, const Character* at) {
+  return PyUnicode_IS_COMPACT(str) ? reinterpret_cast<const Character*>(str) : at;
+}
 
 }  // namespace
 
@@ -50,12 +56,6 @@ std::string JsonWriter::take() {
   expected_ = used + slice * longest_escape * 2;
   clear();
   return text;
-}
-
-// Returns where the readable memory before the characters begins. A compact str has its fields there.
-template <class Character>
-const Character* readable_before(PyObject* str, const Character* at) {
-  return PyUnicode_IS_COMPACT(str) ? reinterpret_cast<const Character*>(str) : at;
 }
 
 template <class Character>

@@ -7,11 +7,13 @@
 namespace pyhost::detail {
 
 bool LoadedModules::contains(PyObject* object) const {
+  const std::lock_guard lock(mutex_);
   return std::ranges::any_of(in_order_, [&](const auto& module) { return module->module.ptr() == object; });
 }
 
 void LoadedModules::add(const std::shared_ptr<ModuleData>& module) {
   std::shared_ptr<ModuleData> displaced = module;  // destroyed last, because that may run Python code
+  const std::lock_guard lock(mutex_);
   modules_[module->name].swap(displaced);
   const auto same =
       std::ranges::find_if(in_order_, [&](const auto& other) { return other->module.is(module->module); });
@@ -23,6 +25,7 @@ void LoadedModules::add(const std::shared_ptr<ModuleData>& module) {
 }
 
 bool LoadedModules::remove(const std::shared_ptr<ModuleData>& module) {
+  const std::lock_guard lock(mutex_);
   const auto at = modules_.find(module->name);
   if (at == modules_.end() || at->second != module) return false;
   modules_.erase(at);
@@ -32,6 +35,7 @@ bool LoadedModules::remove(const std::shared_ptr<ModuleData>& module) {
 
 std::vector<std::string> LoadedModules::full_names() const {
   std::vector<std::string> names;
+  const std::lock_guard lock(mutex_);
   for (const auto& module : in_order_) names.push_back("modules." + module->name);
   return names;
 }
@@ -39,6 +43,7 @@ std::vector<std::string> LoadedModules::full_names() const {
 std::vector<std::string> LoadedModules::names_within(std::string_view package) const {
   const std::string prefix = std::string(package) + ".";
   std::vector<std::string> names;
+  const std::lock_guard lock(mutex_);
   for (auto at = in_order_.rbegin(); at != in_order_.rend(); ++at) {
     if ((*at)->name.starts_with(prefix)) names.push_back((*at)->name);
   }
@@ -46,6 +51,7 @@ std::vector<std::string> LoadedModules::names_within(std::string_view package) c
 }
 
 std::shared_ptr<ModuleData> LoadedModules::take_last() {
+  const std::lock_guard lock(mutex_);
   if (in_order_.empty()) return nullptr;
   std::shared_ptr<ModuleData> module = std::move(in_order_.back());
   in_order_.pop_back();

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -15,11 +16,13 @@
 namespace pyhost::detail {
 
 /// The loaded modules by name. Looking a module up here is faster than importing it again, which takes longer
-/// than running it. The caller holds the GIL of the host's interpreter.
+/// than running it. Guarded by the GIL of the host's interpreter, or by a mutex if Python has no GIL. The
+/// mutex is never held during a call into Python.
 class LoadedModules {
  public:
   /// Returns null if no module of this name is loaded.
   [[gnu::always_inline]] std::shared_ptr<ModuleData> find(std::string_view name) const {
+    const std::lock_guard lock(mutex_);
     constexpr std::size_t few = 20;  // comparing so many names takes no longer than hashing one
     const auto at = modules_.size() <= few
                         ? std::ranges::find(modules_, name,
@@ -52,6 +55,15 @@ class LoadedModules {
   };
   using Modules = std::unordered_map<std::string, std::shared_ptr<ModuleData>, Hash, std::equal_to<>>;
 
+#ifdef Py_GIL_DISABLED
+  using Mutex = std::mutex;
+#else
+  struct Mutex {
+    void lock() {}
+    void unlock() {}
+  };
+#endif
+  [[no_unique_address]] mutable Mutex mutex_;
   Modules modules_;
   std::vector<std::shared_ptr<ModuleData>> in_order_;  // also modules whose name another module has now
 };

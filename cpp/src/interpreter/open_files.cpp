@@ -193,15 +193,25 @@ std::unordered_set<PyObject*> standard_streams() {
   return found;
 }
 
-// A list of the open files among the frozen objects; null before freeze_objects(). Never released.
+// A list of weak references to the open files among the frozen objects; null before freeze_objects(). Never
+// released.
 PyObject* frozen_files = nullptr;
+
+// Appends the frozen files that still exist.
+void append_frozen_files(PyObject* objects) {
+  for (Py_ssize_t i = 0; frozen_files != nullptr && i < PyList_GET_SIZE(frozen_files); ++i) {
+    const py::object file = steal(PyObject_CallNoArgs(PyList_GET_ITEM(frozen_files, i)));
+    if (file && !file.is_none()) PyList_Append(objects, file.ptr());
+  }
+  PyErr_Clear();
+}
 
 py::object find_open_files() {
   const py::object gc = steal(PyImport_ImportModule("gc"));
   const py::object objects = steal(gc ? PyObject_CallMethod(gc.ptr(), "get_objects", nullptr) : nullptr);
   py::object files = steal(PyList_New(0));
   if (!objects || !files) return {};
-  if (frozen_files != nullptr) steal(PyObject_CallMethod(objects.ptr(), "extend", "O", frozen_files));
+  append_frozen_files(objects.ptr());
   FileTypes types;
   const std::unordered_set<PyObject*> standard = standard_streams();
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(objects.ptr()); ++i) {
@@ -223,9 +233,16 @@ void flush_each(PyObject* files) {
 }  // namespace
 
 void freeze_objects() {
-  frozen_files = find_open_files().release().ptr();
-  const py::object gc = steal(PyImport_ImportModule("gc"));
-  if (gc) steal(PyObject_CallMethod(gc.ptr(), "freeze", nullptr));
+  const py::object files = find_open_files();
+  py::object references = steal(PyList_New(0));
+  bool complete = files && references;
+  for (Py_ssize_t i = 0; complete && i < PyList_GET_SIZE(files.ptr()); ++i) {
+    const py::object reference = steal(PyWeakref_NewRef(PyList_GET_ITEM(files.ptr(), i), nullptr));
+    complete = reference && PyList_Append(references.ptr(), reference.ptr()) == 0;
+  }
+  const py::object gc = steal(complete ? PyImport_ImportModule("gc") : nullptr);
+  if (gc && steal(PyObject_CallMethod(gc.ptr(), "freeze", nullptr)))
+    frozen_files = references.release().ptr();
   PyErr_Clear();
 }
 

@@ -11,7 +11,8 @@ void close_open_files();
 
 /// Exempts the objects that exist now from all garbage collections, and remembers the open files among them
 /// for close_open_files(). Called when Python has started: its own objects live until the end, and each
-/// collection would look at all of them. The caller holds the GIL.
+/// collection would look at all of them. Cycles of objects that .pth files and `sitecustomize` made are not
+/// collected either. The caller holds the GIL.
 void freeze_objects();
 
 /// The file name of the closing code in tracebacks and frames.

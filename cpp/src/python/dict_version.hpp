@@ -8,8 +8,8 @@
 namespace pyhost::detail {
 
 /// The version of a dict at one time. Python gives a dict another version whenever it modifies it, and never
-/// gives the same version to two dicts. Since Python 3.14 there are no versions, and a dict counts as
-/// modified. The caller holds the GIL.
+/// gives the same version to two dicts. Without versions (since Python 3.14) and without a GIL, a dict
+/// counts as modified. The caller holds the GIL.
 class DictVersion {
  public:
   /// The version of no dict.
@@ -18,14 +18,13 @@ class DictVersion {
   static DictVersion of(PyObject* dict) noexcept { return DictVersion(version_of(dict)); }
 
   /// Returns whether the dict has this version still.
-  bool is_current(PyObject* dict) const noexcept {
-    return PY_VERSION_HEX < 0x030E0000 && version_of(dict) == version_;
-  }
+  bool is_current(PyObject* dict) const noexcept { return has_versions && version_of(dict) == version_; }
 
  private:
   explicit DictVersion(std::uint64_t version) : version_(version) {}
 
-#if PY_VERSION_HEX < 0x030E0000
+#if PY_VERSION_HEX < 0x030E0000 && !defined(Py_GIL_DISABLED)
+  static constexpr bool has_versions = true;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"  // since Python 3.12
   static std::uint64_t version_of(PyObject* dict) noexcept {
@@ -33,6 +32,7 @@ class DictVersion {
   }
 #pragma GCC diagnostic pop
 #else
+  static constexpr bool has_versions = false;
   static std::uint64_t version_of(PyObject* /*dict*/) noexcept { return 0; }
 #endif
 

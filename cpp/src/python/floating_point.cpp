@@ -26,7 +26,9 @@ FloatingPoint FloatingPoint::defaults() noexcept {
   return result;
 }
 
-void FloatingPoint::invalidate() noexcept { sse_ = ~0U; }  // the upper half of MXCSR is always 0
+// The upper half of MXCSR is always 0.
+void FloatingPoint::invalidate() noexcept { sse_ = ~0U; }
+bool FloatingPoint::is_valid() const noexcept { return sse_ != ~0U; }
 
 #else
 
@@ -40,7 +42,8 @@ FloatingPoint FloatingPoint::defaults() noexcept {
   return result;
 }
 
-void FloatingPoint::invalidate() noexcept {}
+void FloatingPoint::invalidate() noexcept { valid_ = false; }
+bool FloatingPoint::is_valid() const noexcept { return valid_; }
 
 #endif
 
@@ -53,7 +56,7 @@ void DefaultFloatingPoint::enter() noexcept {
 }
 
 void DefaultFloatingPoint::leave() noexcept {
-  if (innermost_change != this) return outside_.set();
+  if (outside_.is_valid()) return outside_.set();
   saved_.set();
   innermost_change = before_;
 }

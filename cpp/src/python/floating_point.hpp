@@ -34,8 +34,9 @@ class FloatingPoint {
   void set() const noexcept;
   static FloatingPoint defaults() noexcept;
 
-  /// Makes it unequal to every environment that current() returns.
+  /// Makes it unequal to every environment that current() returns, and not valid.
   void invalidate() noexcept;
+  bool is_valid() const noexcept;
 
  private:
 #ifdef __x86_64__
@@ -48,6 +49,7 @@ class FloatingPoint {
   std::uint16_t x87_;
 #else
   std::fenv_t environment_;
+  bool valid_ = true;
 #endif
 };
 

@@ -104,7 +104,7 @@ bool ModuleData::is_in_sys_modules() const { return dict_item(sys_modules, full_
 bool ModuleData::look_up_current() const {
   const DictVersion modules = DictVersion::of(sys_modules);  // before looking up, which may call an __eq__
   if (!is_in_sys_modules()) return false;
-  if (dict != nullptr) {
+  if (dict != nullptr && PyModule_CheckExact(module.ptr())) {
     const DictVersion version = DictVersion::of(dict);
     if (dict_item(dict, create_name.ptr()) == create.ptr()) {
       known_modules = modules;

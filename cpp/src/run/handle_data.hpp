@@ -111,7 +111,7 @@ struct ModuleData {
   py::object full_name;  ///< As in sys.modules; the names are interned.
   py::object create_name;
   py::object run_name;
-  bool unloaded = false;                  ///< Guarded by the GIL.
+  std::atomic<bool> unloaded = false;
   std::weak_ptr<ModuleData> before = {};  ///< The previous data of the same module, with another create.
 
   /// The type of the last object that create returned, and how such objects are closed. Guarded by the GIL.
@@ -130,7 +130,9 @@ struct ModuleData {
   /// is_current() returns whether an import would still return this module, with this create. The caller
   /// holds the GIL.
   bool is_current() const {
-    return (known_modules.is_current(sys_modules) && known_dict.is_current(dict)) || look_up_current();
+    return (known_modules.is_current(sys_modules) && known_dict.is_current(dict) &&
+            PyModule_CheckExact(module.ptr())) ||
+           look_up_current();
   }
   bool is_in_sys_modules() const;
 

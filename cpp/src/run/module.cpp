@@ -55,6 +55,11 @@ template <bool observed>
   return std::allocate_shared<InstanceData>(RecyclingAllocator<InstanceData>(), std::move(of));
 }
 
+// Releases the object after a failure. It leaks if Python may not be used any more.
+void release_object(InstanceData& instance) noexcept {
+  release(instance.module->host->interpreter, instance.object, instance.state);
+}
+
 // Calls the module's create for a new instance, and puts the object that it returns into the instance.
 template <bool observed>
 [[gnu::always_inline]] inline void create_in(const CurrentRun& run,
@@ -118,8 +123,14 @@ template <bool observed, class As>
 // These are not inlined, so that other runs do not spend anything on them.
 [[gnu::noinline]] void create_observed(const CurrentRun& run, const std::shared_ptr<InstanceData>& instance,
                                        const State& state) {
-  notify_failure_of(instance->module->host->observers, instance->module->name,
-                    [&] { create_in<true>(run, instance, state); });
+  notify_failure_of(instance->module->host->observers, instance->module->name, [&] {
+    try {
+      create_in<true>(run, instance, state);
+    } catch (...) {
+      release_object(*instance);  // before the observers are notified
+      throw;
+    }
+  });
 }
 
 template <class As>
@@ -192,7 +203,7 @@ typename As::Result create_and_run(const CurrentRun& run, std::shared_ptr<Module
     } catch (...) {
       if (instance.use_count() == 1) {  // the object is released before the error is reported
         close_quietly(*instance, nullptr);
-        drop_object(*instance);
+        release_object(*instance);
       }
       throw;
     }
