@@ -48,6 +48,17 @@ def create(state):
     return Rounds(state)
 )";
 
+// Returns the options of a host that has the module `rounds`.
+Options with_rounds(const ModuleFolder& modules) {
+  modules.write("rounds.py", rounds_upward);
+  return modules.options();
+}
+
+// Provides the service that the module `rounds` calls.
+void provide_third(Host& host) {
+  host.services().provide("third", [](const Json&) -> Json { return upward_third(); });
+}
+
 }  // namespace
 
 TEST_CASE("a module neither uses the application's rounding mode nor changes it") {
@@ -63,8 +74,7 @@ TEST_CASE("a module neither uses the application's rounding mode nor changes it"
 
 TEST_CASE("the application's rounding mode stays when a module changes its own") {
   const ModuleFolder modules;
-  modules.write("rounds.py", rounds_upward);
-  Host host(modules.options());
+  Host host(with_rounds(modules));
   const Restored at_end;
   const double nearest = 0.1 + 0.2;
   CHECK(host.run("rounds", {{"to", FE_UPWARD}}) > Json(nearest - 1e-9));
@@ -77,8 +87,7 @@ TEST_CASE("the application's rounding mode stays when a module changes its own")
 
 TEST_CASE("a module's rounding mode ends with its run in a pool") {
   const ModuleFolder modules;
-  modules.write("rounds.py", rounds_upward);
-  Host host(modules.options());
+  Host host(with_rounds(modules));
   Pool pool(host, {.workers = 1, .isolation = Isolation::Shared});
   auto first = pool.submit("rounds", Json{{"to", FE_UPWARD}});
   auto second = pool.submit("evaluates", Json{{"give", "1 / 3"}, {"first", ""}});
@@ -88,9 +97,8 @@ TEST_CASE("a module's rounding mode ends with its run in a pool") {
 
 TEST_CASE("a service uses the application's rounding mode, and the module its own again afterwards") {
   const ModuleFolder modules;
-  modules.write("rounds.py", rounds_upward);
-  Host host(modules.options());
-  host.services().provide("third", [](const Json&) -> Json { return upward_third(); });
+  Host host(with_rounds(modules));
+  provide_third(host);
   const Restored at_end;
   const double nearest = upward_third();
   std::fesetround(FE_UPWARD);
@@ -102,9 +110,8 @@ TEST_CASE("a service uses the application's rounding mode, and the module its ow
 
 TEST_CASE("a module may set the rounding mode that the application has") {
   const ModuleFolder modules;
-  modules.write("rounds.py", rounds_upward);
-  Host host(modules.options());
-  host.services().provide("third", [](const Json&) -> Json { return upward_third(); });
+  Host host(with_rounds(modules));
+  provide_third(host);
   const Restored at_end;
   const double nearest = upward_third();
   std::fesetround(FE_UPWARD);

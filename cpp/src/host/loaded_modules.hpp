@@ -23,7 +23,7 @@ class LoadedModules {
   /// Returns null if no module of this name is loaded.
   [[gnu::always_inline]] std::shared_ptr<ModuleData> find(std::string_view name) const {
     const std::lock_guard lock(mutex_);
-    constexpr std::size_t few = 20;  // comparing so many names takes no longer than hashing one
+    constexpr std::size_t few = 20;  // to compare with 20 names takes as long as to hash one
     const auto at = modules_.size() <= few
                         ? std::ranges::find(modules_, name,
                                             [](const auto& entry) { return std::string_view(entry.first); })

@@ -166,7 +166,7 @@ class FileTypes {
   py::object io_;
   std::vector<py::object> classes_;
   std::unordered_map<PyTypeObject*, bool> known_;
-  std::array<PyTypeObject*, 64> recent_{};  // some of those that are no files, because most objects have them
+  std::array<PyTypeObject*, 64> recent_{};  // types of other objects, of which there are many more than files
 };
 
 // Returns whether the file is closed, or is a wrapper that was detached from its file.

@@ -119,7 +119,7 @@ class KeyCache {
   struct Entry {
     PyObject* str = nullptr;
     Ends ends;
-    std::uint32_t size = 0;  // zero if there is no str
+    std::uint32_t size = 0;  // of the key; zero if the entry is empty
     bool interned = false;
   };
 
